@@ -1,0 +1,1 @@
+"""Records to `tf.data`, and augmentations."""

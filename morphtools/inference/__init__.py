@@ -1,0 +1,1 @@
+"""The verbs that apply a model, and what they return."""

@@ -1,0 +1,1 @@
+"""What is known about galaxies and surveys, as data."""

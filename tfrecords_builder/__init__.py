@@ -1,0 +1,1 @@
+"""Turn a catalogue and its images into TFRecord shards that any survey tool can read back."""
