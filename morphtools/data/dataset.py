@@ -1,0 +1,62 @@
+"""Records to batches."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tfrecords_builder.records import Records, parse
+
+
+def load_dataset(
+    records: Records | str | Path,
+    split: str,
+    *,
+    batch_size: int = 128,
+    image_size: int | tuple[int, int] | None = None,
+    shuffle: bool = False,
+    augment: Callable | None = None,
+    drop_remainder: bool = False,
+    seed: int = 0,
+):
+    """Reads a split of records as a `tf.data.Dataset` of batches.
+
+    Missing pixels (NaN) become zero, the level of the empty sky. Without `shuffle` the order is that of the shards,
+    always the same.
+
+    Args:
+        records: The records or their folder.
+        split: `train`, `val` or `test`.
+        batch_size: Galaxies per batch.
+        image_size: Side, or (H, W), in pixels; by default that of the records.
+        shuffle: Whether to draw a new order, for every epoch, from `seed`.
+        augment: A Keras layer, or any function of (B, H, W, C) images, applied to every batch.
+        drop_remainder: Whether to leave out a last batch that is not full.
+        seed: Seed of the order.
+
+    Returns:
+        Batches `{"image": (B, H, W, C) float32, "id_str": (B,) string, label column: (B,) float32, …}`. Encoded
+        images are 0–1, pixel images in the units of the survey.
+    """
+    import tensorflow as tf
+
+    records = Records.open(records)
+    shards = [str(path) for path in records.shards(split)]
+    if not shards:
+        raise ValueError(f"the split {split!r} of {records.folder} is empty")
+    dataset = tf.data.Dataset.from_tensor_slices(shards)
+    if shuffle:
+        dataset = dataset.shuffle(len(shards), seed=seed)
+    dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=4 if shuffle else 1)
+    if shuffle:  # of serialized records: a buffer of encoded galaxies is small
+        dataset = dataset.shuffle(min(4096, max(1, records.splits[split])), seed=seed)
+
+    def read(serialized):
+        galaxy = parse(serialized, records, image_size)
+        image = galaxy["image"]
+        galaxy["image"] = tf.where(tf.math.is_finite(image), image, 0.0)
+        return galaxy
+
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
+    if augment is not None:
+        dataset = dataset.map(lambda batch: {**batch, "image": augment(batch["image"])})
+    cardinality = records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,125 @@
+"""Pictures of how a classifier does. Each function returns a matplotlib `Figure` and touches no global state."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
+
+
+def _axes(width=5.0, height=4.2, **labels):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(**labels)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def training_curve(history) -> Figure:
+    """Training and validation loss against epoch, stage after stage, with the epoch that was kept.
+
+    Args:
+        history: Table with `stage`, `epoch`, `loss`, `val_loss`, `kept`.
+    """
+    figure, axes = _axes(xlabel="epoch", ylabel="cross-entropy")
+    epoch = np.arange(1, len(history) + 1)
+    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training (with dropout and views)")
+    axes.plot(epoch, history["val_loss"], color=_ORANGE, lw=1.5, label="validation")
+    for i in np.flatnonzero(history["kept"]):
+        axes.plot(epoch[i], history["val_loss"].iloc[i], "o", color=_ORANGE, label="kept" if i else None)
+    for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
+        axes.axvline(i + 1.5, color=_GREY, ls=":", label="encoder unfrozen")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def roc(label, probability) -> Figure:
+    """True against false positive rate for every threshold."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    false, true, _ = roc_curve(label, probability)
+    figure, axes = _axes(4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.plot(false, true, color=_BLUE, label=f"AUC {roc_auc_score(label, probability):.3f}")
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def confusion(label, probability, classes) -> Figure:
+    """Galaxies by true and predicted class at a threshold of 0.5."""
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(label, np.asarray(probability) >= 0.5, labels=[0, 1])
+    figure, axes = _axes(4.4, xlabel="predicted", ylabel="true")
+    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.2)
+    axes.set_xticks([0, 1], classes)
+    axes.set_yticks([0, 1], classes, rotation=90, va="center")
+    for (i, j), n in np.ndenumerate(counts):
+        share = n / max(counts[i].sum(), 1)
+        axes.text(j, i, f"{n}\n{share:.0%}", ha="center", va="center", color="white" if share > 0.7 else "black")
+    return figure
+
+
+def calibration(label, probability, bins: int = 10) -> Figure:
+    """Observed against predicted fraction with 68% binomial intervals, and how often each was said.
+
+    Intervals are Jeffreys' (Brown, Cai & DasGupta 2001).
+    """
+    from scipy.stats import beta
+
+    label, probability = np.asarray(label), np.asarray(probability)
+    figure = Figure(figsize=(4.4, 5.0), layout="constrained")
+    axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    n = np.bincount(which, minlength=bins)
+    yes = np.bincount(which, label, minlength=bins)
+    said = np.bincount(which, probability, minlength=bins) / np.maximum(n, 1)
+    seen = n > 0
+    observed = yes[seen] / n[seen]
+    edges = beta.ppf([[0.16], [0.84]], yes[seen] + 0.5, n[seen] - yes[seen] + 0.5)
+    errors = np.clip([observed - edges[0], edges[1] - observed], 0, None)
+    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.errorbar(said[seen], observed, errors, fmt="o", color=_BLUE, capsize=2)
+    axes.set(ylabel="observed fraction", xlim=(0, 1), ylim=(-0.02, 1.02))
+    below.hist(probability, np.linspace(0, 1, 2 * bins + 1), color=_GREY)
+    below.set(xlabel="predicted probability", ylabel="galaxies")
+    for each in (axes, below):
+        each.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def gallery(pictures, captions, title: str, columns: int = 8) -> Figure:
+    """Galaxies side by side, each with a caption.
+
+    Args:
+        pictures: (H, W, 3) arrays in 0–1, as made by `as_picture`.
+        captions: One per picture.
+        title: Above all of them.
+        columns: Galaxies per row.
+    """
+    rows = max(1, -(-len(pictures) // columns))
+    figure = Figure(figsize=(1.35 * columns, 1.55 * rows + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, picture, caption in zip(figure.axes, pictures, captions, strict=False):
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_title(caption, fontsize=7, pad=2)
+    return figure
+
+
+def as_picture(pixels, noise=None) -> np.ndarray:
+    """A colour picture of an image with any number of bands.
+
+    Args:
+        pixels: (H, W, C): 0–1 if `noise` is None, else flux with NaN where missing, bands from blue to red.
+        noise: Noise per band.
+
+    Returns:
+        (H, W, 3) in 0–1; flux by asinh, the reddest band as red and the bluest as blue.
+    """
+    if noise is not None:
+        pixels = np.arcsinh(pixels / np.asarray(noise)) / np.arcsinh(300.0)
+        pixels = pixels[..., [-1, pixels.shape[-1] // 2, 0]]
+    elif pixels.shape[-1] == 1:
+        pixels = pixels.repeat(3, axis=-1)
+    return np.clip(np.nan_to_num(pixels[..., :3]), 0, 1)

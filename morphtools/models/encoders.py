@@ -1,0 +1,143 @@
+"""Encoders: an image of a galaxy in, its representation out."""
+
+import re
+
+import keras
+from keras import layers, ops
+
+from morphtools.models.resnet import build_resnet
+from tfrecords_builder.naming import unknown
+
+ENCODERS = ("efficientnet_b0", "resnet18", "resnet50")
+
+
+def build_encoder(
+    name: str,
+    input_shape: tuple[int | None, int | None, int],
+    *,
+    small_images: bool = False,
+    noise: tuple[float, ...] | None = None,
+) -> keras.Model:
+    """Builds an encoder with random weights.
+
+    Args:
+        name: `efficientnet_b0` (1280-d), `resnet18` (512-d) or `resnet50` (2048-d).
+        input_shape: (H, W, C): any number of bands; H and W may be None.
+        small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
+        noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
+            the encoder's first layer. None for images that are 0–1 already.
+
+    Returns:
+        A model (B, H, W, C) → (B, D).
+
+    Raises:
+        ValueError: No such encoder, or `small_images` where it does not apply.
+    """
+    if name not in ENCODERS:
+        raise ValueError(unknown("encoder", name, ENCODERS))
+    if small_images and not name.startswith("resnet"):
+        raise ValueError(f"small_images is a stem of the residual networks; {name!r} has none")
+    inputs = keras.Input(input_shape, name="image")
+    x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
+    if name == "efficientnet_b0":
+        x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
+        return keras.applications.EfficientNetB0(
+            include_top=False, weights=None, input_tensor=x, pooling="avg", name=name
+        )
+    return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
+
+
+@keras.saving.register_keras_serializable("morphtools")
+class AsinhStretch(layers.Layer):
+    """Brings flux to display range: linear at the noise, logarithmic in the core; 0 stays 0.
+
+    asinh(x / noise) / asinh(1000): the noise lies at about 0.1, a pixel 1000 times brighter than it at 1.
+
+    Args:
+        noise: Per band, the standard deviation of the sky, in the units of the pixels.
+
+    Reference:
+        Lupton, Gunn & Szalay 1999, arXiv:astro-ph/9903081.
+    """
+
+    def __init__(self, noise, **kwargs):
+        kwargs.setdefault("dtype", "float32")  # flux spans more than half precision can hold
+        super().__init__(**kwargs)
+        self.noise = tuple(float(x) for x in noise)
+        if not all(x > 0 for x in self.noise):
+            raise ValueError(f"the noise of every band must be positive, got {self.noise}")
+
+    def call(self, images):
+        """(B, H, W, C) flux → (B, H, W, C), about 0–1."""
+        return ops.arcsinh(images / ops.convert_to_tensor(self.noise, "float32")) / ops.arcsinh(1000.0)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "noise": self.noise}
+
+
+def settle_batch_norm(encoder: keras.Model, images) -> None:
+    """Gives the batch normalisation of a random encoder the statistics of real images.
+
+    A new network's moving averages are 0 and 1, which is true of no layer: frozen like this, EfficientNetB0's
+    representations of different galaxies agree to a millionth and nothing can be learned from them. One pass in
+    training mode sets every average to that of the batch.
+
+    Args:
+        encoder: Changed in place; only moving means and variances.
+        images: (B, H, W, C) batch, as the encoder will see them; some 64 or more.
+    """
+    norms = [layer for layer in encoder.layers if isinstance(layer, layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    encoder(images, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
+    """The encoder's layers in blocks, from the top (next to the head) down to the stem.
+
+    Args:
+        encoder: A model whose blocks are named `block1…`, `block2…`, as those of `build_encoder`.
+
+    Returns:
+        Lists of layers: what comes after the last numbered block ("top", if it has weights), the blocks from the
+        highest number to 1, the stem.
+    """
+    groups: dict[int, list] = {}
+    block = 0
+    for layer in encoder.layers:
+        match = re.match(r"block(\d+)", layer.name)
+        if match:
+            block = int(match.group(1))
+        elif block and layer.name.startswith("top"):
+            block = 10**6
+        groups.setdefault(block, []).append(layer)
+    return [groups[key] for key in sorted(groups, reverse=True)]
+
+
+def unfreeze(encoder: keras.Model, depth: int | str) -> None:
+    """Makes the top of an encoder trainable, and only that; batch normalisation stays frozen throughout.
+
+    A frozen `BatchNormalization` also runs in inference mode. Compile the model again afterwards.
+
+    Args:
+        encoder: Changed in place.
+        depth: `head` (nothing), a number of blocks from the top, or `all`.
+
+    Raises:
+        ValueError: The encoder has fewer blocks than `depth`, or `depth` is none of these.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 4.
+    """
+    blocks = encoder_blocks(encoder)
+    number = {"head": 0, "all": len(blocks)}.get(depth, depth)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= len(blocks):
+        raise ValueError(f"depth is 'head', 'all' or a number of blocks from 1 to {len(blocks)}, got {depth!r}")
+    encoder.trainable = True  # the container's own flag would override its layers'
+    for i, block in enumerate(blocks):
+        for layer in block:
+            layer.trainable = i < number and not isinstance(layer, layers.BatchNormalization)

@@ -1,0 +1,78 @@
+"""Heads: what is asked of a representation."""
+
+import keras
+from keras import layers
+
+
+@keras.saving.register_keras_serializable("morphtools")
+class DenseHead(layers.Layer):
+    """Standardisation, small dense layers with strong dropout, and an output layer.
+
+    Call `standardize.adapt(representations)` once before training: the dimensions of a representation differ in
+    scale by orders of magnitude.
+
+    Args:
+        outputs: Number of outputs.
+        activation: Of the output layer.
+        hidden: Widths of the hidden layers.
+        dropout: Rate after each hidden layer.
+        seed: Seed of the first weights and of the dropout.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 4: two Dense(64), dropout 0.75, sigmoid.
+    """
+
+    def __init__(self, outputs, activation, *, hidden=(64, 64), dropout=0.75, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.outputs, self.activation, self.hidden = outputs, activation, tuple(hidden)
+        self.dropout, self.seed = dropout, seed
+        seeds = [None if seed is None else seed + i for i in range(2 * len(hidden) + 1)]
+        self.standardize = layers.Normalization(name="standardize")
+        self.dense = [
+            layers.Dense(
+                width, "relu", kernel_initializer=keras.initializers.HeNormal(seeds[2 * i]), name=f"dense_{i + 1}"
+            )
+            for i, width in enumerate(self.hidden)
+        ]
+        self.drop = [layers.Dropout(dropout, seed=seeds[2 * i + 1]) for i in range(len(self.hidden))]
+        self.out = layers.Dense(
+            outputs,
+            activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seeds[-1]),
+            dtype="float32",  # losses are sums of logarithms: not in half precision
+            name="out",
+        )
+
+    def build(self, input_shape):
+        """Builds every layer for representations of shape (B, D)."""
+        if not self.standardize.built:  # adapt() has built it already
+            self.standardize.build(input_shape)
+        for layer, width in zip((*self.dense, self.out), (input_shape[-1], *self.hidden), strict=True):
+            layer.build((None, width))
+        self.built = True
+
+    def call(self, representation, training=False):
+        """(B, D) → (B, outputs)."""
+        x = self.standardize(representation)
+        for dense, drop in zip(self.dense, self.drop, strict=True):
+            x = drop(dense(x), training=training)
+        return self.out(x)
+
+    def compute_output_shape(self, input_shape):
+        """(B, D) → (B, outputs)."""
+        return (input_shape[0], self.outputs)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        names = ("outputs", "activation", "hidden", "dropout", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def classification_head(classes: int, **kwargs) -> DenseHead:
+    """A head with one probability per class, (B, D) → (B, classes); arguments as for `DenseHead`."""
+    return DenseHead(classes, "softmax", name="classification", **kwargs)
+
+
+def regression_head(outputs: int = 1, **kwargs) -> DenseHead:
+    """A head with real-valued outputs, (B, D) → (B, outputs); arguments as for `DenseHead`."""
+    return DenseHead(outputs, "linear", name="regression", **kwargs)

@@ -1,0 +1,159 @@
+"""What can be asked of a galaxy, and which columns of a catalogue answer it."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pandas as pd
+
+from tfrecords_builder.naming import some, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A yes-or-no question about galaxies.
+
+    Attributes:
+        name: As in `morphtools finetune --task NAME`.
+        question: In words.
+        classes: Names of the negative and the positive class.
+        columns: Columns that may hold the answer: 0/1, or the fraction of votes for it.
+        votes: Galaxy Zoo question (without its campaign) and the answers that mean yes.
+        above: A fraction above this is a yes.
+        below: A fraction below this is a no; galaxies in between are left out.
+        min_votes: Fewest volunteers who must have answered.
+    """
+
+    name: str
+    question: str
+    classes: tuple[str, str]
+    columns: tuple[str, ...]
+    votes: dict[str, tuple[str, ...]]
+    above: float = 0.8
+    below: float = 0.2
+    min_votes: int = 5
+
+
+# Rings: Walmsley et al. 2022, arXiv:2110.12735, section 4. Mergers: Darg et al. 2010, arXiv:0903.4937 (there with ≥).
+# The others take the "high-quality" labels of Hayat et al. 2021, arXiv:2012.13083, section 3.2.
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "rings",
+            "Is there a ring?",
+            ("no ring", "ring"),
+            ("ring", "ring_fraction"),
+            {"ring": ("yes",), "rings": ("yes",), "odd-feature": ("ring",)},
+            above=0.25,
+            below=0.05,
+        ),
+        Task(
+            "bars",
+            "Is there a bar?",
+            ("no bar", "bar"),
+            ("bar", "bar_fraction"),
+            {"bar": ("yes", "strong", "weak")},
+        ),
+        Task(
+            "spirals",
+            "Are there spiral arms?",
+            ("no arms", "spiral"),
+            ("spiral", "has-spiral-arms_yes_fraction", "gz1_spiral"),
+            {"has-spiral-arms": ("yes",)},
+        ),
+        Task(
+            "edge-on",
+            "Is it a disk seen edge-on?",
+            ("not edge-on", "edge-on"),
+            ("edge_on", "disk-edge-on_yes_fraction"),
+            {"disk-edge-on": ("yes",)},
+        ),
+        Task(
+            "mergers",
+            "Is it merging?",
+            ("not merging", "merger"),
+            ("merger", "merging_fraction"),
+            {"merging": ("merger", "both")},
+            above=0.4,
+            below=0.1,
+            min_votes=10,
+        ),
+        Task(
+            "smooth",
+            "Is it smooth, without features?",
+            ("featured", "smooth"),
+            ("smooth", "smooth-or-featured_smooth_fraction"),
+            {"smooth-or-featured": ("smooth",)},
+        ),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`; ValueError with the known ones otherwise."""
+    if name not in TASKS:
+        raise ValueError(unknown("task", name, TASKS))
+    return TASKS[name]
+
+
+def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) -> tuple[pd.Series, str]:
+    """Reads the answers to a task from a catalogue.
+
+    The first that the catalogue has of: `column`; one of `task.columns`; vote counts `question_answer` of any
+    campaign (`bar-dr5_strong`), added up over campaigns. A column of 0 and 1 is taken as it is; fractions between
+    are cut at `task.above` and `task.below`.
+
+    Args:
+        task: What is asked.
+        catalog: One row per galaxy.
+        column: The column to use, where the names are one's own.
+
+    Returns:
+        1, 0 or NaN (unknown or in between) for every row, and in words how it was decided.
+
+    Raises:
+        ValueError: The catalogue has no such column, or its values are neither labels nor fractions.
+    """
+    if column is not None and column not in catalog.columns:
+        raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
+    name = column or next((c for c in task.columns if c in catalog.columns), None)
+    if name is not None:
+        values = pd.to_numeric(catalog[name], errors="coerce").astype(float)
+        if values.dropna().isin((0.0, 1.0)).all():
+            return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
+        if not values.dropna().between(0.0, 1.0).all():
+            bad = catalog[name][~values.between(0.0, 1.0) & values.notna()]
+            raise ValueError(f"column {name!r} must hold 0/1 or fractions from 0 to 1, not {some(bad)}")
+        return _cut(values, task), f"fraction {name!r} > {task.above} {task.classes[1]}, < {task.below} not"
+    yes, total = _count_votes(task, catalog)
+    if total is None:
+        wanted = [*task.columns, *(f"{q}_{a}" for q, answers in task.votes.items() for a in answers)]
+        raise ValueError(
+            f"no labels for task {task.name!r}: none of the columns {', '.join(wanted)} (the catalogue has "
+            f"{some(catalog.columns, 12)}); name yours with column"
+        )
+    fraction = (yes / total).where(total >= task.min_votes)
+    return _cut(fraction, task), (
+        f"vote fraction > {task.above} {task.classes[1]}, < {task.below} not, of at least {task.min_votes} votes"
+    )
+
+
+def _cut(fraction: pd.Series, task: Task) -> pd.Series:
+    labels = np.select([fraction > task.above, fraction < task.below], [1.0, 0.0], np.nan)
+    return pd.Series(labels, index=fraction.index)
+
+
+def _count_votes(task: Task, catalog: pd.DataFrame):
+    """Votes for yes and all votes, over every campaign that asked; (None, None) where none did."""
+    yes = total = None
+    for question, positive in task.votes.items():
+        pattern = re.compile(rf"{re.escape(question)}(-[^_]+)?_(?P<answer>[^_]+)")
+        matches = {c: m["answer"] for c in catalog.columns if (m := pattern.fullmatch(c))}
+        if not set(positive) & set(matches.values()):
+            continue
+        counts = catalog[list(matches)].apply(pd.to_numeric, errors="coerce").fillna(0.0)
+        for_yes = counts[[c for c, answer in matches.items() if answer in positive]].sum(axis=1)
+        yes = for_yes if yes is None else yes + for_yes
+        total = counts.sum(axis=1) if total is None else total + counts.sum(axis=1)
+    return yes, total

@@ -1,0 +1,280 @@
+"""Fine-tuning: a classifier from a few hundred labels."""
+
+import hashlib
+import logging
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+import morphtools
+from morphtools.data.augment import RandomView
+from morphtools.data.dataset import load_dataset
+from morphtools.inference import figures
+from morphtools.inference.metrics import classification_metrics
+from morphtools.inference.predictions import Predictions
+from morphtools.models.encoders import build_encoder, encoder_blocks, settle_batch_norm, unfreeze
+from morphtools.models.heads import classification_head
+from morphtools.survey.tasks import Task, get_task
+from morphtools.training.fitting import fit, patience_of_walmsley
+from morphtools.training.labels import labelled_galaxies
+from morphtools.training.runs import LogFile, Run, start_run
+from morphtools.training.views import ViewBatches, represent_views
+from tfrecords_builder.build import build_records
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.records import Records, read_pixels
+
+log = logging.getLogger(__name__)
+
+
+def finetune(
+    task: str = "rings",
+    labels: int = 500,
+    *,
+    catalog: str | Path | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    column: str | None = None,
+    encoder: str = "efficientnet_b0",
+    image_size: int | None = None,
+    depth: int | str = "head",
+    views: int = 8,
+    epochs: int | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    encoder_learning_rate: float = 1e-5,
+    test_labels: int = 2000,
+    seed: int = 0,
+    out: str | Path | None = None,
+) -> Run:
+    """Trains a classifier from a few hundred labelled galaxies and tests it on galaxies it never saw.
+
+    First the head is trained on representations of augmented views, computed once with the encoder frozen; then, if
+    `depth` says so, the top of the encoder is trained with it, batch normalisation always frozen. Both stages stop
+    when the validation loss has not fallen for some epochs and keep the best weights. Galaxies come from `catalog`
+    and `images`, or from `records`, or, with neither, from a small simulated sky. The same call continues a run
+    that was killed, to the same result; a finished run is returned as it is.
+
+    Args:
+        task: What to ask: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`.
+        labels: Labelled galaxies to use, for training and validation together.
+        catalog: Table (csv, parquet, FITS, …) with `id_str`, `file_loc` and a column that answers the task.
+        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        records: Folder of records, instead of `catalog` and `images`.
+        column: Column with the labels (0/1) or vote fractions, where its name is one's own.
+        encoder: `efficientnet_b0`, `resnet18` or `resnet50`.
+        image_size: Side in pixels; by default that of the images.
+        depth: How much of the encoder to train: `head` (nothing), a number of blocks from the top, or `all`.
+        views: Augmented views per galaxy for training the head.
+        epochs: Most epochs per stage; by default 5·10⁶ / galaxies.
+        batch_size: Galaxies per step.
+        learning_rate: Of Adam, for the head.
+        encoder_learning_rate: Of Adam, for head and encoder in the second stage; at most a tenth of the former.
+        test_labels: Most galaxies to test on.
+        seed: Decides splits, the draw of labels, first weights and views.
+        out: Run folder; by default `morphtools-runs/TASK-LABELS`.
+
+    Returns:
+        The run, with `metrics`, `summary` and its folder `out`.
+
+    Raises:
+        ValueError: An argument or the catalogue cannot be used; the message says what and why.
+        FileNotFoundError: A path is not there.
+        FileExistsError: `out` holds something else.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 4.
+    """
+    arguments = _checked({k: v for k, v in locals().items() if k != "out"})
+    asked = get_task(task)
+    run = Run(Path(out or Path("morphtools-runs") / f"{task}-{labels}"))
+    run = start_run(run.out, "finetune", arguments)
+    with LogFile(run):
+        if run.finished:
+            log.info("%s is finished already", run.out)
+            return run
+        chosen = _choose(run, asked, arguments)
+        model = _assemble(run, chosen, arguments)
+        history = [_train_head(run, model, chosen, arguments)]
+        if depth != "head":
+            history.append(_train_encoder(run, model, chosen, arguments))
+        write_whole(run.out / "history.csv", lambda path: pd.concat(history).to_csv(path, index=False))
+        write_whole(run.out / "model.keras", model.save)
+        predictions = _predict(run, model, chosen, asked, arguments)
+        _draw_figures(run, predictions, chosen, pd.concat(history))
+        _finish(run, predictions, chosen, pd.concat(history), arguments)
+    return run
+
+
+def _checked(arguments: dict) -> dict:
+    """The arguments as plain numbers and text, with absolute paths, once they make sense."""
+    for name in ("catalog", "images", "records"):
+        if arguments[name] is not None:
+            arguments[name] = str(Path(arguments[name]).expanduser().absolute())
+    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
+        raise ValueError("give either records, or a catalog with images, not both")
+    if arguments["images"] and not arguments["catalog"]:
+        raise ValueError("images need a catalog that says what is on them")
+    for name in ("labels", "views", "batch_size", "test_labels", "epochs", "image_size"):
+        if arguments[name] is not None and arguments[name] < 1:
+            raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
+    if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
+        raise ValueError(
+            f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
+            f"{arguments['encoder_learning_rate']}: larger steps destroy what the encoder knows"
+        )
+    if str(arguments["depth"]).isdigit():
+        arguments["depth"] = int(arguments["depth"])
+    build = build_encoder(arguments["encoder"], (None, None, 3))
+    unfreeze(build, arguments["depth"])
+    return arguments
+
+
+def _choose(run: Run, task: Task, arguments: dict) -> Records:
+    """Draws the labelled galaxies and puts them, and only them, into records of the run."""
+    names = ("catalog", "images", "records", "column", "labels", "test_labels", "image_size", "seed")
+    drawn, source, seed = labelled_galaxies(task, **{name: arguments[name] for name in names})
+    drawn = drawn[["id_str", "file_loc", "label"]]
+    chosen = build_records(
+        drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"], seed=seed
+    )
+    failures = chosen.folder / "failures.parquet"
+    if failures.exists():
+        write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
+    log.info("%s for training, validation and test", ", ".join(f"{n} galaxies" for n in chosen.splits.values()))
+    return chosen
+
+
+def _assemble(run: Run, chosen: Records, arguments: dict) -> keras.Model:
+    """Encoder and head, one after the other; a model from image to class probabilities."""
+    keras.utils.set_random_seed(arguments["seed"])
+    encoder = build_encoder(arguments["encoder"], chosen.shape, noise=chosen.noise)
+    weights = run.out / "state" / "encoder.weights.h5"
+    if weights.exists():
+        encoder.load_weights(weights)
+    else:
+        batch = next(iter(load_dataset(chosen, "train", batch_size=128)))
+        settle_batch_norm(encoder, batch["image"].numpy())
+        write_whole(weights, encoder.save_weights)
+    unfreeze(encoder, "head")
+    return keras.Sequential([keras.Input(chosen.shape), encoder, classification_head(2, seed=arguments["seed"])])
+
+
+def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
+    """Stage 1: the head, on representations computed once."""
+    encoder, head = model.layers
+    state, seed = run.out / "state", arguments["seed"]
+    train = represent_views(encoder, chosen, "train", views=arguments["views"], path=state / "train.npy", seed=seed)
+    val = represent_views(encoder, chosen, "val", views=0, path=state / "val.npy", seed=seed)
+    labels = {split: _in_order(chosen, split)["label"].to_numpy() for split in ("train", "val")}
+    head.standardize.adapt(train[0, :10_000])
+    only_head = keras.Sequential([keras.Input(encoder.output_shape[1:]), head])
+    only_head.compile(keras.optimizers.Adam(arguments["learning_rate"]), "sparse_categorical_crossentropy")
+    epochs, patience = patience_of_walmsley(len(labels["train"]))
+    return fit(
+        only_head,
+        lambda epoch: ViewBatches(train, labels["train"], arguments["batch_size"], seed=[seed, epoch]),
+        ViewBatches(val, labels["val"], 512, seed=0),
+        epochs=arguments["epochs"] or epochs,
+        patience=patience,
+        state=state / "head.npz",
+        stage="head",
+        seed=seed,
+    )
+
+
+def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
+    """Stage 2: the head and the top of the encoder, on images."""
+    encoder, head = model.layers
+    unfreeze(encoder, arguments["depth"])
+    seed, batch_size = arguments["seed"], arguments["batch_size"]
+    viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), encoder, head])
+    viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
+
+    def batches(split, **options):
+        dataset = load_dataset(chosen, split, batch_size=batch_size, **options)
+        return dataset.map(lambda batch: (batch["image"], batch["label"]))
+
+    epochs, patience = patience_of_walmsley(chosen.splits["train"])
+    return fit(
+        viewed,
+        lambda epoch: batches("train", shuffle=True, seed=1000 * seed + epoch),
+        batches("val"),
+        epochs=arguments["epochs"] or epochs,
+        patience=patience,
+        state=run.out / "state" / "encoder.npz",
+        stage="encoder",
+        seed=seed,
+    )
+
+
+def _in_order(chosen: Records, split: str) -> pd.DataFrame:
+    """The index of a split in the order in which `load_dataset` reads it."""
+    index = chosen.index()
+    return index[index["split"] == split].sort_values(["shard", "offset"])
+
+
+def _predict(run: Run, model: keras.Model, chosen: Records, task: Task, arguments: dict) -> Predictions:
+    """Predictions for the test split, which nothing before has touched."""
+    dataset = load_dataset(chosen, "test", batch_size=arguments["batch_size"]).map(lambda batch: batch["image"])
+    index = _in_order(chosen, "test")
+    weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
+    predictions = Predictions(
+        id_str=index["id_str"].to_numpy(),
+        probability=model.predict(dataset, verbose=0)[:, 1],
+        label=index["label"].to_numpy(),
+        classes=task.classes,
+        provenance={"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__},
+    )
+    predictions.save(run.out / "predictions.parquet")
+    return predictions
+
+
+def _draw_figures(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame) -> None:
+    """Curves, and the galaxies behind them."""
+    p, label, classes = predictions.probability, predictions.label, predictions.classes
+
+    def gallery(rows, title):
+        pixels = read_pixels(chosen, predictions.id_str[rows])
+        pictures = [figures.as_picture(each, chosen.noise) for each in pixels]
+        captions = [f"{p[i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}" for i in rows]
+        return figures.gallery(pictures, captions, f"{title}: P({classes[1]}), and what it is")
+
+    order = np.argsort(p)
+    wrong = np.flatnonzero((p >= 0.5) != label)
+    drawn = {
+        "training_curve": figures.training_curve(history),
+        "roc": figures.roc(label, p),
+        "confusion": figures.confusion(label, p, classes),
+        "calibration": figures.calibration(label, p),
+        "confident": gallery([*order[::-1][:8], *order[:8]], "Most confident"),
+        "uncertain": gallery(np.argsort(np.abs(p - 0.5))[:16], "Most uncertain"),
+        "mistakes": gallery(wrong[np.argsort(-np.abs(p - label)[wrong])][:16], "Worst mistakes"),
+    }
+    for name, figure in drawn.items():
+        write_whole(run.out / "figures" / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+
+
+def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame, arguments: dict) -> None:
+    """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
+    used = chosen.splits["train"] + chosen.splits["val"]
+    sky = "" if arguments["catalog"] or arguments["records"] else " of the simulated sky"
+    trained = {"head": "frozen", "all": "trained"}.get(arguments["depth"], f"top {arguments['depth']} blocks trained")
+    title = (
+        f"{arguments['task']} from {used} labels{sky}: {arguments['encoder']} (random weights, {trained}), "
+        f"tested on {chosen.splits['test']} galaxies"
+    )
+    failures = run.out / "failures.csv"
+    run.write_metrics(
+        {
+            "title": title,
+            "galaxies": chosen.splits,
+            "failures": len(pd.read_csv(failures)) if failures.exists() else 0,
+            "epochs": history.groupby("stage").size().to_dict(),
+            "test": classification_metrics(predictions.label, predictions.probability, seed=arguments["seed"]),
+            "provenance": predictions.provenance,
+        }
+    )
+    shutil.rmtree(run.out / "state")

@@ -1,0 +1,121 @@
+"""Fitting a compiled model with patience, so that a killed fit goes on where it was."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from tfrecords_builder.files import write_whole
+
+log = logging.getLogger(__name__)
+
+
+def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
+    """Longest training and patience in epochs for a number of training galaxies.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 4: 5·10⁶/N epochs, patience min(max(10, epochs/6), 30).
+    """
+    epochs = max(1, int(5e6 / galaxies))
+    return epochs, min(max(10, epochs // 6), 30)
+
+
+def fit(
+    model: keras.Model,
+    batches: Callable[[int], object],
+    validation,
+    *,
+    epochs: int,
+    patience: int,
+    state: Path,
+    stage: str,
+    seed: int,
+    checkpoint_seconds: float = 10.0,
+) -> pd.DataFrame:
+    """Fits until the validation loss has not fallen for `patience` epochs, and keeps the best weights.
+
+    All randomness of an epoch (order, views, dropout) follows from `seed` and the epoch's number. The weights, the
+    optimizer and the best weights so far are checkpointed in one file; the same call goes on from there to the
+    same result.
+
+    Args:
+        model: Compiled; left with the best weights.
+        batches: From the number of an epoch to what `model.fit` takes.
+        validation: What `model.evaluate` takes, without randomness.
+        epochs: Most epochs.
+        patience: In epochs.
+        state: Checkpoint file (`.npz`).
+        stage: Name for progress and history.
+        seed: Seed of the randomness inside the model.
+        checkpoint_seconds: Least time between checkpoints.
+
+    Returns:
+        History: one row per epoch with `stage`, `epoch`, `loss`, `val_loss` and `kept` (the best epoch).
+    """
+    model.optimizer.build(model.trainable_variables)
+    history, best = _resume(model, state) if state.exists() else ([], None)
+    saved = time.monotonic()
+    progress = tqdm(initial=len(history), total=epochs, desc=stage, unit="epoch", disable=None)
+    with progress:
+        while len(history) < epochs and _waited(history) < patience:
+            epoch = len(history)
+            _reseed(model, seed, epoch)
+            fitted = model.fit(batches(epoch), verbose=0)
+            row = {"stage": stage, "epoch": epoch, "loss": fitted.history["loss"][0]}
+            row["val_loss"] = float(model.evaluate(validation, verbose=0))
+            if not np.isfinite(row["loss"]):
+                raise ValueError(f"the loss of epoch {epoch} of {stage} is {row['loss']}; try a smaller learning rate")
+            history.append(row)
+            if _waited(history) == 0:
+                best = [np.array(w) for w in model.get_weights()]
+            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, epoch, row["loss"], row["val_loss"])
+            progress.update()
+            progress.set_postfix(val_loss=f"{row['val_loss']:.4f}", best=f"{_losses(history).min():.4f}")
+            if time.monotonic() - saved > checkpoint_seconds:
+                _save(model, state, history, best)
+                saved = time.monotonic()
+    _save(model, state, history, best)
+    model.set_weights(best)
+    kept = int(_losses(history).argmin())
+    log.info("%s: %d epochs, kept epoch %d with validation loss %.4f", stage, len(history), kept, _losses(history).min())
+    return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
+
+
+def _losses(history: list[dict]) -> np.ndarray:
+    return np.array([row["val_loss"] for row in history])
+
+
+def _waited(history: list[dict]) -> int:
+    """Epochs since the validation loss was lowest."""
+    return len(history) - 1 - int(_losses(history).argmin()) if history else 0
+
+
+def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Sets every random generator in the model to a state of its own that only `seed` and `epoch` decide."""
+    generators = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
+    for i, state in enumerate(generators):
+        state.assign(np.array([1000 * seed + i, epoch << 16], "uint32"))  # 65,536 draws per epoch are its own
+
+
+def _variables(model: keras.Model) -> list:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _save(model: keras.Model, state: Path, history: list[dict], best: list[np.ndarray]) -> None:
+    arrays = {f"now{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
+    arrays |= {f"best{i}": value for i, value in enumerate(best)}
+    write_whole(state, lambda path: np.savez(path, history=np.array(json.dumps(history)), **arrays))
+
+
+def _resume(model: keras.Model, state: Path) -> tuple[list[dict], list[np.ndarray]]:
+    with np.load(state, allow_pickle=False) as saved:
+        for i, variable in enumerate(_variables(model)):
+            variable.assign(saved[f"now{i}"])
+        best = [saved[f"best{i}"] for i in range(len(model.get_weights()))]
+        return json.loads(str(saved["history"])), best

@@ -1,0 +1,125 @@
+"""The labelled galaxies of a task: where they come from, and which of them are used."""
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.survey.simulate import simulate_galaxies
+from morphtools.survey.tasks import Task, task_labels
+from tfrecords_builder.catalog import check_catalog, read_catalog
+from tfrecords_builder.images import Source, from_pixels, open_images
+from tfrecords_builder.records import Records
+from tfrecords_builder.splits import FRACTIONS, hash_uniform, split_of
+
+log = logging.getLogger(__name__)
+
+
+def labelled_galaxies(
+    task: Task,
+    *,
+    catalog: str | None,
+    images: str | None,
+    records: str | None,
+    column: str | None,
+    labels: int,
+    test_labels: int,
+    image_size: int | None,
+    seed: int,
+) -> tuple[pd.DataFrame, Source, int]:
+    """Finds the galaxies that answer a task: in records, in a catalogue, or on the simulated sky.
+
+    Args:
+        task: What is asked.
+        catalog: Path of a catalogue.
+        images: Path of its images; by default the catalogue's folder.
+        records: Path of records, instead of both.
+        column: Column with the answer, if not one of the task's.
+        labels: Galaxies to draw for training and validation.
+        test_labels: Most galaxies to draw for the test.
+        image_size: Side in pixels of simulated galaxies; 64 by default.
+        seed: Seed of the draw; also of the splits, but for records, which have theirs.
+
+    Returns:
+        The drawn galaxies (see `draw_labels`), the source of their images, and the seed of their splits.
+    """
+    if records is not None:
+        opened = Records.open(records)
+        galaxies, source, split_seed = opened.index(), opened.source(), opened.seed
+        galaxies["file_loc"] = galaxies["id_str"]
+    elif catalog is not None:
+        galaxies, split_seed = check_catalog(read_catalog(catalog)), seed
+        source = open_images(images or Path(catalog).parent)
+    else:
+        number = max(1000, math.ceil(1.6 * labels))
+        log.warning("no catalog or records given: using %d galaxies of a simulated sky", number)
+        galaxies, pixels = simulate_galaxies(number, image_size=image_size or 64, seed=seed)
+        source, split_seed = (lambda file_loc: from_pixels(pixels[int(file_loc)])), seed
+    galaxies["label"], rule = task_labels(task, galaxies, column)
+    log.info("labels by %s", rule)
+    drawn = draw_labels(
+        galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed, split_seed=split_seed
+    )
+    return drawn, source, split_seed
+
+
+def draw_labels(
+    catalog: pd.DataFrame, labels: int, *, test_labels: int, classes, seed: int, split_seed: int
+) -> pd.DataFrame:
+    """Draws labelled galaxies for training, validation and test, keeping the proportions of the classes.
+
+    `labels` counts training *and* validation: both have to be labelled by somebody. Splits follow from the hash of
+    `id_str`, and so does the order of drawing: 50 labels are among the 100 of the same seed, and no test galaxy is
+    ever trained on.
+
+    Args:
+        catalog: `id_str`, `label` (1, 0 or NaN) and whatever else.
+        labels: Galaxies for training and validation together.
+        test_labels: Most galaxies for the test.
+        classes: Names of the negative and the positive class.
+        seed: Seed of the draw.
+        split_seed: Seed of the splits.
+
+    Returns:
+        The drawn rows with `label` as integer and `split`.
+
+    Raises:
+        ValueError: There is only one class, or too few of one to train, validate and test.
+    """
+    known = catalog[catalog["label"].notna()].copy()
+    known["label"] = known["label"].astype(int)
+    counts = known["label"].value_counts().reindex([0, 1], fill_value=0)
+    if counts.min() == 0:
+        have = ", ".join(f"{counts[i]} {classes[i]}" for i in (0, 1))
+        raise ValueError(f"a classifier needs both classes, the catalogue has {have}")
+    known["split"] = [split_of(i, split_seed) for i in known["id_str"]]
+    known = known.iloc[np.argsort([hash_uniform(i, seed, salt="draw") for i in known["id_str"]], kind="stable")]
+    validation = round(labels * FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]))
+    wanted = {"train": labels - validation, "val": validation, "test": test_labels}
+    drawn = pd.concat([_stratified(known[known["split"] == split], n) for split, n in wanted.items()])
+
+    table = drawn.groupby(["split", "label"]).size().unstack(fill_value=0).reindex(list(wanted), fill_value=0)
+    table = table.reindex(columns=[0, 1], fill_value=0)
+    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+        if table.loc[split].min() < least:
+            have = ", ".join(f"{table.loc[split, i]} {classes[i]}" for i in (0, 1))
+            raise ValueError(
+                f"too few labels: {have} for {split}, at least {least} of each are needed; the catalogue has "
+                f"{counts[0]} {classes[0]} and {counts[1]} {classes[1]}, {labels} were asked for"
+            )
+    got = int(table.loc[["train", "val"]].to_numpy().sum())
+    if got < labels:
+        log.warning("%d labels were asked for, %d are available for training: going on with those", labels, got)
+    return drawn
+
+
+def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The first `n` rows class by class, in the proportions of `rows`, at least two of a class if there are."""
+    if n >= len(rows):
+        return rows
+    counts = rows["label"].value_counts().sort_index()
+    quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=min(2, n // 2)))
+    quota[counts.idxmax()] += n - quota.sum()
+    return pd.concat([rows[rows["label"] == label].head(q) for label, q in quota.items()])

@@ -1,0 +1,105 @@
+"""Run folders: what every verb that fits leaves behind, and how it finds its way back after a kill."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import yaml
+
+from tfrecords_builder.files import write_whole
+
+_LOGGERS = [logging.getLogger(name) for name in ("morphtools", "tfrecords_builder")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The folder of a run, finished or not.
+
+    It holds `config.yaml`, `metrics.json` (written last), `history.csv`, `model.keras`, `predictions.parquet`,
+    `figures/`, `log.txt`, and while the run is under way `state/`.
+    """
+
+    out: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.out / "metrics.json").exists()
+
+    @property
+    def metrics(self) -> dict:
+        """The contents of `metrics.json`."""
+        return json.loads((self.out / "metrics.json").read_text())
+
+    def write_metrics(self, metrics: dict) -> None:
+        """Writes `metrics.json`, with null for what is not defined: the run is finished."""
+        clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)
+        write_whole(self.out / "metrics.json", json.dumps(clean, indent=1, ensure_ascii=False))
+
+    @property
+    def summary(self) -> str:
+        """What the run found, in a few lines."""
+        metrics = self.metrics
+        rows = [
+            f"  {name.replace('_', ' '):<18}{_number(m['value'])}  [{_number(m['low'])}, {_number(m['high'])}]"
+            for name, m in metrics["test"].items()
+        ]
+        return "\n".join([metrics["title"], *rows, f"  in {self.out} (figures/ to look at)"])
+
+
+def _number(x: float | None) -> str:
+    return "  –  " if x is None else f"{x:.3f}"
+
+
+def start_run(out: str | Path, verb: str, arguments: dict) -> Run:
+    """Makes a run folder, or comes back to one that was begun with the same arguments.
+
+    Args:
+        out: The folder.
+        verb: Command that can be given the `config.yaml` again.
+        arguments: The verb's keyword arguments but for `out`; numbers, text and None.
+
+    Returns:
+        The run.
+
+    Raises:
+        FileExistsError: The folder belongs to a run with other arguments, or holds something else.
+    """
+    out = Path(out)
+    config = out / "config.yaml"
+    if config.exists():
+        before = yaml.safe_load(config.read_text()) or {}
+        changed = [k for k in arguments | before if before.get(k) != arguments.get(k)]
+        if changed:
+            listed = ", ".join(f"{k}: {before.get(k)} → {arguments.get(k)}" for k in changed)
+            raise FileExistsError(f"{out} holds a run with other settings ({listed}); choose another out")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is there already and is no run of morphtools; choose another out")
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    (out / "state").mkdir(exist_ok=True)
+    if not config.exists():
+        text = f"# morphtools {verb} --config config.yaml --out ANOTHER_FOLDER\n"
+        write_whole(config, text + yaml.safe_dump(arguments, sort_keys=False, allow_unicode=True))
+    return Run(out)
+
+
+class LogFile(logging.FileHandler):
+    """Adds what the package logs to `log.txt` of a run, as a context manager."""
+
+    def __init__(self, run: Run):
+        super().__init__(run.out / "log.txt", encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+
+    def __enter__(self):
+        for log in _LOGGERS:
+            log.setLevel(logging.INFO)
+            log.addHandler(self)
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if error is not None:
+            self.handle(_LOGGERS[0].makeRecord("", logging.ERROR, "", 0, f"{kind.__name__}: {error}", (), None))
+        for log in _LOGGERS:
+            log.removeHandler(self)
+        self.close()

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object]) -> None:
+    """Writes a file under a temporary name beside `path`, then renames it.
+
+    Args:
+        path: Where the file shall appear; an existing one is replaced.
+        content: Text, bytes, or a function that writes to the path it is given.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # keeps the ending: savers go by it
+    try:
+        if callable(content):
+            content(partial)
+        elif isinstance(content, bytes):
+            partial.write_bytes(content)
+        else:
+            partial.write_text(content)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,27 @@
+"""Sentences that name what was wrong, what is allowed and what was probably meant."""
+
+import difflib
+
+
+def unknown(kind: str, name: str, known) -> str:
+    """Says that `name` is no known `kind`, lists the known ones and offers the nearest.
+
+    >>> unknown("task", "ring", ["bars", "rings"])
+    "unknown task 'ring'; known tasks: bars, rings (did you mean 'rings'?)"
+    """
+    known = sorted(str(k) for k in known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    return f"unknown {kind} {name!r}; known {plural}: {', '.join(known)}{hint}"
+
+
+def some(items, n: int = 3) -> str:
+    """The first `n` of `items`, and how many more there are.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    items = [str(i) for i in items]
+    more = f" and {len(items) - n} more" if len(items) > n else ""
+    return ", ".join(items[:n]) + more

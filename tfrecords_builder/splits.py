@@ -1,0 +1,30 @@
+"""Where a galaxy goes: decided by its name alone, so that it stays there when the catalogue grows."""
+
+import hashlib
+
+SPLITS = ("train", "val", "test")
+FRACTIONS = (0.7, 0.1, 0.2)
+
+
+def hash_uniform(id_str: str, seed: int = 0, salt: str = "split") -> float:
+    """A number in [0, 1) that depends on `id_str`, `seed` and `salt` only, on any machine."""
+    digest = hashlib.blake2b(f"{salt}:{seed}:{id_str}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def split_of(id_str: str, seed: int = 0, fractions=FRACTIONS) -> str:
+    """The split of a galaxy: `train`, `val` or `test`.
+
+    Args:
+        id_str: The galaxy's name.
+        seed: Another seed deals the galaxies anew.
+        fractions: Expected shares of train, val and test; they sum to one. The default is that of
+            Walmsley et al. (2022), section 4.
+
+    Returns:
+        The name of the split.
+    """
+    u = hash_uniform(id_str, seed)
+    if u < fractions[0]:
+        return "train"
+    return "val" if u < fractions[0] + fractions[1] else "test"
