@@ -76,6 +76,53 @@ class AsinhStretch(layers.Layer):
         return {**super().get_config(), "noise": self.noise}
 
 
+@keras.saving.register_keras_serializable("morphtools")
+class Orientations(layers.Layer):
+    """Shows every image in its eight orientations: four quarter-turns, each mirrored; no pixel is interpolated.
+
+    `OrientationMean` after the encoder takes their mean. A galaxy has no up: averaged like this, its representation
+    does not depend on how the camera was held. Both layers do nothing in training, where views are random.
+    """
+
+    def call(self, images, training=False):
+        """(B, H, W, C) → (8B, H, W, C), orientation by orientation; (4B, …) where H ≠ W."""
+        if training:
+            return images
+        turns = (0, 1, 2, 3) if images.shape[1] == images.shape[2] else (0, 2)
+        turned = [ops.rot90(images, k, axes=(1, 2)) for k in turns]
+        return ops.concatenate(turned + [ops.flip(image, axis=2) for image in turned], axis=0)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the input: only the batch grows."""
+        return (None, *input_shape[1:])
+
+
+@keras.saving.register_keras_serializable("morphtools")
+class OrientationMean(layers.Layer):
+    """The mean representation of the eight (of `count`) orientations made by `Orientations`."""
+
+    def __init__(self, count: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+
+    def call(self, representations, training=False):
+        """(8B, D) → (B, D)."""
+        if training:
+            return representations
+        width = representations.shape[-1]
+        return ops.mean(ops.reshape(representations, (self.count, -1, width)), axis=0)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "count": self.count}
+
+
+def any_way_up(encoder: keras.Model) -> list[layers.Layer]:
+    """The layers that represent an image as the mean over its orientations, for a `keras.Sequential`."""
+    height, width = encoder.input_shape[1:3]
+    return [Orientations(), encoder, OrientationMean(8 if height == width else 4)]
+
+
 def settle_batch_norm(encoder: keras.Model, images) -> None:
     """Gives the batch normalisation of a random encoder the statistics of real images.
 

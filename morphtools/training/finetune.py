@@ -15,13 +15,14 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference import figures
 from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
-from morphtools.models.encoders import build_encoder, encoder_blocks, settle_batch_norm, unfreeze
+from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
+from morphtools.training.representing import represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
-from morphtools.training.views import ViewBatches, represent_views
+
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records, read_pixels
@@ -37,10 +38,9 @@ def finetune(
     images: str | Path | None = None,
     records: str | Path | None = None,
     column: str | None = None,
-    encoder: str = "efficientnet_b0",
+    encoder: str = "resnet18",
     image_size: int | None = None,
     depth: int | str = "head",
-    views: int = 8,
     epochs: int | None = None,
     batch_size: int = 32,
     learning_rate: float = 1e-3,
@@ -51,9 +51,10 @@ def finetune(
 ) -> Run:
     """Trains a classifier from a few hundred labelled galaxies and tests it on galaxies it never saw.
 
-    First the head is trained on representations of augmented views, computed once with the encoder frozen; then, if
-    `depth` says so, the top of the encoder is trained with it, batch normalisation always frozen. Both stages stop
-    when the validation loss has not fallen for some epochs and keep the best weights. Galaxies come from `catalog`
+    First the head is trained with the encoder frozen, on representations averaged over the eight orientations of an
+    image and computed once; then, if `depth` says so, the top of the encoder is trained with it on random views,
+    batch normalisation always frozen. Both stages stop when the validation loss has not fallen for some epochs and
+    keep the best weights. Galaxies come from `catalog`
     and `images`, or from `records`, or, with neither, from a small simulated sky. The same call continues a run
     that was killed, to the same result; a finished run is returned as it is.
 
@@ -67,7 +68,6 @@ def finetune(
         encoder: `efficientnet_b0`, `resnet18` or `resnet50`.
         image_size: Side in pixels; by default that of the images.
         depth: How much of the encoder to train: `head` (nothing), a number of blocks from the top, or `all`.
-        views: Augmented views per galaxy for training the head.
         epochs: Most epochs per stage; by default 5·10⁶ / galaxies.
         batch_size: Galaxies per step.
         learning_rate: Of Adam, for the head.
@@ -117,7 +117,7 @@ def _checked(arguments: dict) -> dict:
         raise ValueError("give either records, or a catalog with images, not both")
     if arguments["images"] and not arguments["catalog"]:
         raise ValueError("images need a catalog that says what is on them")
-    for name in ("labels", "views", "batch_size", "test_labels", "epochs", "image_size"):
+    for name in ("labels", "batch_size", "test_labels", "epochs", "image_size"):
         if arguments[name] is not None and arguments[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
     if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
@@ -159,24 +159,24 @@ def _assemble(run: Run, chosen: Records, arguments: dict) -> keras.Model:
         settle_batch_norm(encoder, batch["image"].numpy())
         write_whole(weights, encoder.save_weights)
     unfreeze(encoder, "head")
-    return keras.Sequential([keras.Input(chosen.shape), encoder, classification_head(2, seed=arguments["seed"])])
+    head = classification_head(2, seed=arguments["seed"])
+    return keras.Sequential([keras.Input(chosen.shape), *any_way_up(encoder), head])
 
 
 def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
     """Stage 1: the head, on representations computed once."""
-    encoder, head = model.layers
-    state, seed = run.out / "state", arguments["seed"]
-    train = represent_views(encoder, chosen, "train", views=arguments["views"], path=state / "train.npy", seed=seed)
-    val = represent_views(encoder, chosen, "val", views=0, path=state / "val.npy", seed=seed)
-    labels = {split: _in_order(chosen, split)["label"].to_numpy() for split in ("train", "val")}
-    head.standardize.adapt(train[0, :10_000])
-    only_head = keras.Sequential([keras.Input(encoder.output_shape[1:]), head])
-    only_head.compile(keras.optimizers.Adam(arguments["learning_rate"]), "sparse_categorical_crossentropy")
-    epochs, patience = patience_of_walmsley(len(labels["train"]))
+    state, seed, head = run.out / "state", arguments["seed"], model.layers[-1]
+    represent = keras.Sequential([keras.Input(chosen.shape), *model.layers[:-1]])
+    train, val = (represent_split(represent, chosen, split, state / f"{split}.npy") for split in ("train", "val"))
+    train_labels, val_labels = (_in_order(chosen, split)["label"].to_numpy() for split in ("train", "val"))
+    head.standardize.adapt(train[:10_000])
+    alone = keras.Sequential([keras.Input(train.shape[1:]), head])
+    alone.compile(keras.optimizers.Adam(arguments["learning_rate"]), "sparse_categorical_crossentropy")
+    epochs, patience = patience_of_walmsley(len(train))
     return fit(
-        only_head,
-        lambda epoch: ViewBatches(train, labels["train"], arguments["batch_size"], seed=[seed, epoch]),
-        ViewBatches(val, labels["val"], 512, seed=0),
+        alone,
+        lambda epoch: shuffled(train, train_labels, arguments["batch_size"], seed=[seed, epoch]),
+        lambda: shuffled(val, val_labels, 512, seed=0),
         epochs=arguments["epochs"] or epochs,
         patience=patience,
         state=state / "head.npz",
@@ -187,10 +187,9 @@ def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) 
 
 def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
     """Stage 2: the head and the top of the encoder, on images."""
-    encoder, head = model.layers
-    unfreeze(encoder, arguments["depth"])
+    unfreeze(model.layers[1], arguments["depth"])
     seed, batch_size = arguments["seed"], arguments["batch_size"]
-    viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), encoder, head])
+    viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), *model.layers])
     viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
 
     def batches(split, **options):
@@ -201,7 +200,7 @@ def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dic
     return fit(
         viewed,
         lambda epoch: batches("train", shuffle=True, seed=1000 * seed + epoch),
-        batches("val"),
+        lambda: batches("val"),
         epochs=arguments["epochs"] or epochs,
         patience=patience,
         state=run.out / "state" / "encoder.npz",

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
@@ -28,8 +29,8 @@ def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
 
 def fit(
     model: keras.Model,
-    batches: Callable[[int], object],
-    validation,
+    batches: Callable[[int], Iterable],
+    validation: Callable[[], Iterable],
     *,
     epochs: int,
     patience: int,
@@ -46,8 +47,8 @@ def fit(
 
     Args:
         model: Compiled; left with the best weights.
-        batches: From the number of an epoch to what `model.fit` takes.
-        validation: What `model.evaluate` takes, without randomness.
+        batches: From the number of an epoch to its batches (x, y).
+        validation: Gives the batches (x, y) of the validation.
         epochs: Most epochs.
         patience: In epochs.
         state: Checkpoint file (`.npz`).
@@ -66,9 +67,9 @@ def fit(
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)
             _reseed(model, seed, epoch)
-            fitted = model.fit(batches(epoch), verbose=0)
-            row = {"stage": stage, "epoch": epoch, "loss": fitted.history["loss"][0]}
-            row["val_loss"] = float(model.evaluate(validation, verbose=0))
+            row = {"stage": stage, "epoch": epoch}
+            row["loss"] = _mean_loss(model, model.train_on_batch, batches(epoch))
+            row["val_loss"] = _mean_loss(model, model.test_on_batch, validation())
             if not np.isfinite(row["loss"]):
                 raise ValueError(f"the loss of epoch {epoch} of {stage} is {row['loss']}; try a smaller learning rate")
             history.append(row)
@@ -85,6 +86,14 @@ def fit(
     kept = int(_losses(history).argmin())
     log.info("%s: %d epochs, kept epoch %d with validation loss %.4f", stage, len(history), kept, _losses(history).min())
     return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
+
+
+def _mean_loss(model: keras.Model, step: Callable, batches: Iterable) -> float:
+    model.reset_metrics()
+    loss = math.nan
+    for x, y in batches:
+        loss = step(x, y)  # the running mean over the epoch
+    return float(loss)
 
 
 def _losses(history: list[dict]) -> np.ndarray:

@@ -1,0 +1,56 @@
+"""Representations of a split, computed once while the encoder is frozen.
+
+Training a head needs each galaxy's representation, not its pixels: one pass of the encoder replaces one pass per
+epoch.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from morphtools.data.dataset import load_dataset
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.records import Records
+
+
+def represent_split(model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int = 16) -> np.ndarray:
+    """Represents every galaxy of a split; a killed call goes on where it was.
+
+    Args:
+        model: (B, H, W, C) → (B, D).
+        records: Where the galaxies are.
+        split: Which of them.
+        path: `.npy` file for the result, with its progress beside it.
+        batch_size: Galaxies at a time.
+
+    Returns:
+        (N, D) float32, memory-mapped, in the order of the split's shards.
+    """
+    galaxies = records.splits[split]
+    progress_file = path.with_suffix(".progress.json")
+    done = json.loads(progress_file.read_text())["batches"] if progress_file.exists() else 0
+    shape = (galaxies, model.output_shape[-1])
+    store = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
+    dataset = load_dataset(records, split, batch_size=batch_size).skip(done)
+    with tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", disable=None) as progress:
+        for batch in dataset:
+            images = batch["image"].numpy()
+            start = done * batch_size
+            store[start : start + len(images)] = model.predict_on_batch(images)
+            store.flush()
+            done += 1
+            write_whole(progress_file, json.dumps({"batches": done}))
+            progress.update(len(images))
+    return store
+
+
+def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int, seed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of (x, y) in the random order of `seed`; of a memory-mapped array it reads a batch at a time."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    for start in range(0, len(y), batch_size):
+        rows = order[start : start + batch_size]
+        yield x[rows], y[rows]
