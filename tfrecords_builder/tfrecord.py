@@ -1,0 +1,165 @@
+"""The wire format, without TensorFlow: TFRecord frames around `tf.train.Example` messages.
+
+Importing TensorFlow costs every worker seconds and its writer most of the time of a build; what we need of both
+formats is a page. The tests compare it, byte by byte, with TensorFlow's own.
+
+Reference: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details and
+https://protobuf.dev/programming-guides/encoding.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+
+def encode(features: Mapping[str, bytes | np.float32 | tuple[int, ...]]) -> list[bytes]:
+    """One `tf.train.Example` in pieces, which spares copying the pixels together.
+
+    Args:
+        features: Bytes, one float32, or integers ≥ 0 by name.
+
+    Returns:
+        Pieces whose concatenation is what `SerializeToString(deterministic=True)` gives.
+    """
+    pieces = []
+    for name in sorted(features):
+        value = features[name]
+        if isinstance(value, np.float32):
+            pieces += [_float_head(name), value.tobytes()]
+        elif isinstance(value, bytes):
+            pieces += [_bytes_head(name, len(value)), value]
+        else:
+            numbers = b"".join(_varint(n) for n in value)
+            pieces.append(_field(1, _field(1, name.encode()) + _field(2, _field(3, _field(1, numbers)))))
+    return [b"\x0a" + _varint(sum(map(len, pieces))), *pieces]
+
+
+def frame(pieces: list[bytes]) -> list[bytes]:
+    """A TFRecord: length (8 bytes), its CRC (4), the data, its CRC (4)."""
+    length = struct.pack("<Q", sum(map(len, pieces)))
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
+    return [length, _masked(google_crc32c.value(length)), *pieces, _masked(crc)]
+
+
+def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
+    """The data of the TFRecord at the place where `file` is; None at its end.
+
+    Raises:
+        ValueError: The frame is cut off or a CRC disagrees.
+    """
+    head = file.read(12)
+    if not head:
+        return None
+    (length,) = struct.unpack("<Q", head[:8]) if len(head) == 12 else (0,)
+    if len(head) < 12 or _masked(google_crc32c.value(head[:8])) != head[8:]:
+        raise ValueError("a record's length is damaged")
+    data = file.read(length)
+    crc = file.read(4)
+    if len(data) < length or len(crc) < 4:
+        raise ValueError("the last record is cut off")
+    if check and _masked(google_crc32c.value(data)) != crc:
+        raise ValueError("a record's CRC does not match its content")
+    return data
+
+
+def scan(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every record of a file with its offset, CRCs checked."""
+    with path.open("rb") as file:
+        while True:
+            offset = file.tell()
+            data = read_frame(file)
+            if data is None:
+                return
+            yield offset, data
+
+
+def decode(example: bytes) -> dict[str, bytes | float | tuple[int, ...]]:
+    """The features of a `tf.train.Example` as `encode` takes them.
+
+    Raises:
+        ValueError: This is no such message.
+    """
+    try:
+        features = {}
+        ((_, body),) = _fields(example)
+        for _, entry in _fields(body):
+            parts = dict(_fields(entry))
+            ((kind, values),) = _fields(parts[2])
+            ((_, payload),) = _fields(values)
+            features[bytes(parts[1]).decode()] = _value(kind, payload)
+        return features
+    except (IndexError, KeyError, struct.error, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"a record is no tf.train.Example of ours: {error}") from error
+
+
+def _value(kind: int, payload: memoryview):
+    if kind == 1:
+        return bytes(payload)
+    if kind == 2:
+        return struct.unpack("<f", payload)[0]
+    numbers, at = [], 0
+    while at < len(payload):
+        number, at = _read_varint(payload, at)
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+    view, at = memoryview(message), 0
+    while at < len(view):
+        tag, at = _read_varint(view, at)
+        length, at = _read_varint(view, at)
+        if tag & 7 != 2 or at + length > len(view):
+            raise ValueError("unexpected field")
+        yield tag >> 3, view[at : at + length]
+        at += length
+
+
+def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(payload)) + payload
+
+
+@lru_cache(4096)
+def _float_head(name: str) -> bytes:
+    entry = _field(1, name.encode()) + _field(2, _field(2, _field(1, b"1234")))
+    return _field(1, entry)[:-4]
+
+
+@lru_cache(4096)
+def _bytes_head(name: str, length: int) -> bytes:
+    head = b""
+    for number in (1, 1, 2):  # from the inside: BytesList.value, Feature.bytes_list, the map entry's value
+        head = bytes([number << 3 | 2]) + _varint(len(head) + length) + head
+    head = _field(1, name.encode()) + head
+    return b"\x0a" + _varint(len(head) + length) + head
+
+
+def _masked(crc: int) -> bytes:
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
