@@ -4,173 +4,243 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tfrecords_builder.catalog import check_catalog
-from tfrecords_builder.files import write_whole
-from tfrecords_builder.images import Image, Source, open_images
-from tfrecords_builder.naming import some
-from tfrecords_builder.records import Galaxy, Records, check_same_bands, write_shard
-from tfrecords_builder.splits import SPLITS, hash_uniform, split_of
+from tfrecords_builder.finish import finish
+from tfrecords_builder.images import Image, Source, open_images, read_images
+from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.plan import Census, deal, order_keys, read_checked, read_plan, remove_plan, take_census
+from tfrecords_builder.records import Records
+from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
+from tfrecords_builder.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
-_GALAXIES_PER_SHARD = 4096
+_SHARD_BYTES = 128e6
+_NOISE_GALAXIES = 4096
 
 
 def build_records(
-    catalog: pd.DataFrame,
+    catalog: pd.DataFrame | str | Path,
     out: str | Path,
     *,
     images: str | Path | Source,
     image_size: int | None = None,
     bands: tuple[str, ...] | None = None,
+    template: str | None = None,
+    hdu: str | int | tuple | None = None,
+    mask: str | int | None = None,
+    cutout: str | float | None = None,
+    dtype: str = "float32",
     pixel_scale: float | None = None,
     max_failures: float = 0.1,
+    append: bool = False,
+    workers: int = 1,
+    executor: Executor | None = None,
+    part: str | None = None,
     seed: int = 0,
-) -> Records:
+) -> Records | None:
     """Writes a catalogue and its images as TFRecord shards with splits.
 
-    Split and shard of a galaxy follow from a hash of its `id_str`. Shards appear whole, `records.json` last: a
-    build that was killed is simply started again. An image that cannot be used is skipped and listed with the
-    reason in `failures.parquet`.
+    Split and shard of a galaxy follow from hashes of its `id_str`; the shards are the same, byte by byte, however
+    many workers write them. They appear whole, `records.json` last: a build that was killed goes on when the same
+    call is made again. An image that cannot be used is skipped and listed with the reason in `failures.parquet`.
 
     Args:
-        catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels.
+        catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.
         out: Folder for the records; made if it is not there.
-        images: Folder or zip archive in which `file_loc` is found, or a source function (`file_loc` → `Image`).
-            JPEG and PNG bytes are stored as they are; FITS pixels as float32.
-        image_size: Side in pixels at which the images are to be read; by default that of the first one.
-        bands: Names of the bands in order; by default numbered, or r, g, b of a colour picture.
+        images: Folder, zip archive or stack in which `file_loc` is found, or a source function (`file_loc` → `Image`).
+            JPEG and PNG bytes are stored as they are; FITS and array pixels as numbers, unchanged.
+        image_size: Side in pixels at which the images are to be read, and that cutouts get; by default that of the
+            first one.
+        bands: Names of the bands in order; by default those of the first file, numbered, or r, g, b of a picture.
+        template: Path of a galaxy's file with `{columns}`, and `{band}` where every band has its own.
+        hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
+        mask: Extension that is not zero where a pixel is bad.
+        cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`.
+        dtype: `float32`, or `float16` for half the space.
         pixel_scale: Arcsec per pixel.
         max_failures: Largest share of images that may be unusable.
+        append: Whether to add to the records in `out` the galaxies that are not in them yet.
+        workers: Number of processes. More than one needs `if __name__ == "__main__":` in a script.
+        executor: Where to run instead, for example `dask.distributed.Client(address).get_executor()`; its machines
+            see the same files.
+        part: `"2/5"`: only the second fifth of the shards. When all parts are done, the same call without `part`
+            finishes the records.
         seed: Seed of splits and shards.
 
     Returns:
-        The records, readable at once.
+        The records, readable at once; None for a part.
 
     Raises:
         ValueError: The catalogue is not sound, or too many images cannot be used.
         FileExistsError: `out` holds records made of something else.
     """
-    catalog = check_catalog(catalog)
-    read = open_images(images)
+    if dtype not in ("float32", "float16"):
+        raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
     out = Path(out)
-    settings = {"image_size": image_size, "bands": bands, "pixel_scale": pixel_scale, "seed": seed}
-    digest = _digest(catalog, settings)
-    if (out / "records.json").exists():
-        records = Records.open(out)
-        if records.digest != digest:
-            raise FileExistsError(f"{out} holds records of another catalogue or other settings; choose another folder")
-        return records
-    out.mkdir(parents=True, exist_ok=True)
+    settings = {"image_size": image_size, "bands": bands and list(bands), "pixel_scale": pixel_scale, "seed": seed}
+    settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
+    kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
+    source = open_images(images, **kind)
+    needs = getattr(source, "needs", ("id_str", "file_loc"))
+    census = take_census(catalog, needs)
+    digest = _hash(settings, census.digest)
 
-    label_cols = tuple(c for c in catalog.columns if pd.api.types.is_numeric_dtype(catalog[c]))
-    catalog = _deal(catalog, seed)
-    first = _first_usable(catalog, read)
-    shape = (image_size or first.shape[0], image_size or first.shape[1], first.shape[2])
-    failures, checksums, offsets, noise = [], {}, {}, []
+    plan = (out / ".build").absolute()
+    planned = read_plan(plan)
+    before = Records.open(out) if (out / "records.json").exists() else None
+    if before is not None:
+        if planned is not None and planned["digest"] == before.digest:  # killed between its last two steps
+            remove_plan(plan)
+            planned = None
+        if not append and before.digest != digest:
+            raise FileExistsError(f"{out} holds records of another catalogue or settings; choose another, or append")
+        if not append:
+            return before
+        _check_same(before, settings, census)
+        digest = _hash(before.digest, digest)
+    if planned is not None and planned["digest"] != digest:
+        raise FileExistsError(f"{out} holds an unfinished build of another catalogue or settings; choose another")
 
-    def galaxies(rows: pd.DataFrame, progress) -> Iterator[Galaxy]:
-        for row in rows.to_dict("records"):
-            progress.update()
-            try:
-                image = read(row["file_loc"])
-                if isinstance(image.data, bytes) != isinstance(first.data, bytes):
-                    raise ValueError("mixes FITS with JPEG or PNG")
-                check_same_bands(image, shape)
-            except ValueError as error:
-                failures.append({"id_str": row["id_str"], "file_loc": row["file_loc"], "reason": str(error)})
-                if len(failures) > max_failures * len(catalog):
-                    raise _too_many(failures, len(catalog), max_failures) from None
-                continue
-            if row["split"] == "train" and isinstance(image.data, np.ndarray):
-                noise.append(_mad(image.data))
-            yield Galaxy(row["id_str"], image, {c: _as_float(row[c]) for c in label_cols})
+    records = before or _describe(out, _first_usable(catalog, needs, source), settings, census, digest)
+    if planned is None:
+        out.mkdir(parents=True, exist_ok=True)
+        planned = _plan(catalog, census, plan, records, before, needs=needs, digest=digest)
+    shards = planned["shards"]
+    train_shards = sum(name.startswith("train-") for name in shards)
+    noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
+    job = Job(out.absolute(), plan, source, records, max_failures, noise_galaxies)
+    _run(job, _part(shards, part), workers, executor)
+    return None if part else finish(job, shards, digest, appended=before is not None)
 
-    try:
-        with tqdm(total=len(catalog), desc="building records", unit="galaxy", disable=None) as progress:
-            for name, rows in catalog.groupby("shard"):
-                written, checksums[name] = write_shard(out / name, galaxies(rows, progress))
-                offsets |= written
-    except ValueError:
-        for path in out.glob("*.tfrecord*"):
-            if path.name.removesuffix(".partial").lstrip(".") in set(catalog["shard"]):
-                path.unlink()
-        raise
 
-    catalog["offset"] = catalog["id_str"].map(offsets).astype("Int64")
-    catalog = catalog[catalog["offset"].notna()].reset_index(drop=True)
-    write_whole(out / "index.parquet", catalog.to_parquet)
-    if failures:
-        log.warning("%d images cannot be used and are skipped, see failures.parquet", len(failures))
-        write_whole(out / "failures.parquet", pd.DataFrame(failures).to_parquet)
-    counts = catalog["split"].value_counts()
-    records = Records(
+def _hash(*parts) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _check_same(before: Records, settings: dict, census: Census) -> None:
+    """Raises ValueError where galaxies would be added to records of another kind."""
+    problems = [f"no column {name!r}" for name in before.label_cols if name not in census.label_cols]
+    side = before.shape[0] if before.shape[0] == before.shape[1] else None
+    for name, there in (("seed", before.seed), ("bands", list(before.bands)), ("image_size", side)):
+        if settings[name] is not None and settings[name] != there:
+            problems.append(f"{name} {settings[name]} where they have {there}")
+    if before.encoding not in ("encoded", settings["dtype"]):
+        problems.append(f"dtype {settings['dtype']} where they have {before.encoding}")
+    if problems:
+        raise ValueError(f"cannot be added to the records in {before.folder}: {'; '.join(problems)}")
+
+
+def _first_usable(catalog, needs: tuple[str, ...], source) -> Image:
+    """The first image of the catalogue that can be read: it tells the shape and kind of all."""
+    examples, total = [], 0
+    for chunk in read_checked(catalog, needs):
+        total += len(chunk)
+        for row in chunk.head(100).to_dict("records"):
+            (image,) = read_images(source, [row])
+            if isinstance(image, Image):
+                return image
+            examples.append(f"{row['id_str']}: {image}")
+        break
+    raise ValueError(f"the first {len(examples)} of {total} images cannot be used: {some(examples, 2)}")
+
+
+def _describe(out: Path, first: Image, settings: dict, census: Census, digest: str) -> Records:
+    """The records as they will be, but for what is counted and measured."""
+    encoded, size = isinstance(first.data, bytes), settings["image_size"]
+    bands = settings["bands"] or first.bands
+    if not bands and encoded:
+        bands = ("r", "g", "b") if first.shape[2] == 3 else ("grey",)
+    bands = tuple(bands or (f"band{i}" for i in range(first.shape[2])))
+    if len(bands) != first.shape[2]:
+        raise ValueError(f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}")
+    return Records(
         folder=out,
-        shape=shape,
-        bands=tuple(bands) if bands else _band_names(first),
-        encoding="encoded" if isinstance(first.data, bytes) else "float32",
-        label_cols=label_cols,
-        splits={split: int(counts.get(split, 0)) for split in SPLITS},
-        noise=tuple(float(x) for x in np.nanmedian(noise, axis=0)) if noise else None,
-        pixel_scale=pixel_scale,
-        seed=seed,
-        checksums=checksums,
+        shape=(size or first.shape[0], size or first.shape[1], first.shape[2]),
+        bands=bands,
+        encoding="encoded" if encoded else settings["dtype"],
+        label_cols=census.label_cols,
+        splits=dict.fromkeys(SPLITS, 0),
+        noise=None,
+        pixel_scale=settings["pixel_scale"],
+        seed=settings["seed"],
+        checksums={},
         digest=digest,
     )
-    records.save()
-    return records
 
 
-def _deal(catalog: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Adds the columns `split` and `shard`, and sorts into the order in which galaxies are written."""
-    catalog = catalog.drop(columns=["split", "shard", "offset"], errors="ignore")
-    n_shards = -(-len(catalog) // _GALAXIES_PER_SHARD)
-    split = [split_of(i, seed) for i in catalog["id_str"]]
-    order = np.array([hash_uniform(i, seed, salt="shard") for i in catalog["id_str"]])
-    shard = [f"{s}-{int(u * n_shards):05d}.tfrecord" for s, u in zip(split, order, strict=True)]
-    return catalog.assign(split=split, shard=shard).iloc[np.argsort(order)].reset_index(drop=True)
+def _plan(catalog, census: Census, plan: Path, records: Records, before: Records | None, *, needs, digest: str) -> dict:
+    """Deals the galaxies to shards of a size that is good to read."""
+    bytes_each = 4 * np.prod(records.shape) if records.encoding != "encoded" else 32768
+    known, prefix = None, ""
+    if before is not None:
+        known = np.sort(order_keys(before.index(["id_str"])["id_str"], before.seed))
+        prefix = f"added{1 + len({name.split('-')[1] for name in before.checksums if '-added' in name})}-"
+    per_shard = int(np.clip(_SHARD_BYTES / bytes_each, 64, 4096))
+    deal(catalog, census, plan, needs=needs, seed=records.seed, per_shard=per_shard, prefix=prefix, known=known, digest=digest)
+    return read_plan(plan)
 
 
-def _first_usable(catalog: pd.DataFrame, read: Source) -> Image:
-    failures = []
-    for row in catalog.itertuples():
-        try:
-            return read(row.file_loc)
-        except ValueError as error:
-            failures.append({"id_str": row.id_str, "reason": str(error)})
-            if len(failures) == 100:
-                break
-    raise _too_many(failures, len(catalog), 0.0)
+def _part(shards: dict[str, int], part: str | None) -> dict[str, int]:
+    """The shards of part `i/n`."""
+    if part is None:
+        return shards
+    i, _, n = str(part).partition("/")
+    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
+        raise ValueError(f"the part must be like 2/5, from 1/5 to 5/5; not {part!r}")
+    return dict(list(shards.items())[int(i) - 1 :: int(n)])
 
 
-def _too_many(failures: list[dict], total: int, allowed: float) -> ValueError:
-    shown = some([f"{f['id_str']}: {f['reason']}" for f in failures], 2)
-    return ValueError(f"{len(failures)} of {total} images cannot be used ({allowed:.0%} may fail): {shown}")
+def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | None) -> None:
+    """Builds every shard that is not finished yet.
+
+    Raises:
+        ValueError: Too many images cannot be used; the shards they belong to are taken back.
+        RuntimeError: A worker died.
+    """
+    failed, examples, seen = 0, [], 0
+    try:
+        with tqdm(total=sum(shards.values()), desc="building records", unit="galaxy", disable=None) as progress:
+            for name, tally in _tallies(job, shards, workers, executor):
+                progress.update(shards[name])
+                failed, seen = failed + len(tally.failures), seen + shards[name]
+                examples = (examples + tally.failures)[:3]
+                check_failures(failed, examples, seen=seen, total=sum(shards.values()), allowed=job.max_failures)
+    except ValueError:
+        for name in shards:
+            tally = read_tally(job, name)
+            if tally is not None and tally.failures:
+                discard(job, name)
+        if not any(read_tally(job, name) for name in shards):
+            remove_plan(job.plan)
+        raise
+    except BrokenProcessPool as error:
+        raise RuntimeError("a worker process died, perhaps for want of memory; the same call goes on") from error
+    if failed:
+        log.warning("%d images cannot be used and are skipped, see failures.parquet", failed)
 
 
-def _digest(catalog: pd.DataFrame, settings: dict) -> str:
-    hasher = hashlib.sha256(json.dumps([settings, list(catalog.columns)]).encode())
-    hasher.update(pd.util.hash_pandas_object(catalog, index=False).to_numpy().tobytes())
-    return hasher.hexdigest()
-
-
-def _mad(pixels: np.ndarray) -> np.ndarray:
-    """Per band, the scaled median absolute deviation of the finite pixels: the noise of a mostly empty image."""
-    flat = np.where(np.isfinite(pixels), pixels, np.nan).reshape(-1, pixels.shape[-1])
-    return 1.4826 * np.nanmedian(np.abs(flat - np.nanmedian(flat, axis=0)), axis=0)
-
-
-def _as_float(value) -> float:
-    return float("nan") if pd.isna(value) else float(value)
-
-
-def _band_names(image: Image) -> tuple[str, ...]:
-    if isinstance(image.data, bytes):
-        return ("r", "g", "b") if image.shape[2] == 3 else ("grey",)
-    return tuple(f"band{i}" for i in range(image.shape[2]))
+def _tallies(job: Job, shards, workers: int, executor: Executor | None) -> Iterator[tuple[str, Tally]]:
+    if executor is None and (workers == 1 or len(shards) == 1):
+        for name in shards:
+            yield name, build_shard(job, name)
+        return
+    pool = executor or ProcessPoolExecutor(workers, get_context("spawn"))  # a forked TensorFlow hangs
+    futures: dict[Future, str] = {}
+    try:
+        futures = {pool.submit(build_shard, job, name): name for name in shards}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+        if executor is None:
+            pool.shutdown(cancel_futures=True)

@@ -117,6 +117,12 @@ class Files(NamedTuple):
     def __call__(self, file_loc: str) -> Image:
         return self.image({"file_loc": file_loc})
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns a catalogue must have."""
+        columns = re.findall(r"\{(\w+)\}", self.template or "{file_loc}")
+        return ("id_str", *(c for c in columns if c not in ("id_str", "band")))
+
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Every row's image."""
         for row in rows:

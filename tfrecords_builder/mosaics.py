@@ -36,9 +36,14 @@ class Mosaics(NamedTuple):
     cutout: str | float
     image_size: int | None = None
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns a catalogue must have, but for the position, which a row may lack."""
+        return self.files.needs if self.files.place.is_dir() else ("id_str",)
+
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Every row's cutout; rows of one mosaic that follow each other are looked up together."""
-        for names, group in groupby(rows, key=self.place):
+        for names, group in groupby(rows, key=self.mosaics_of):
             group = list(group)
             if isinstance(names, ValueError):
                 yield from [names] * len(group)
@@ -56,7 +61,7 @@ class Mosaics(NamedTuple):
                 except ValueError as error:
                     yield error
 
-    def place(self, row: dict) -> tuple[str, ...] | ValueError:
+    def mosaics_of(self, row: dict) -> tuple[str, ...] | ValueError:
         """The mosaics a row is cut from: rows in this order open every file once."""
         try:
             if not self.files.place.is_dir():

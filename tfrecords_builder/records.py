@@ -1,17 +1,15 @@
-"""The record format: writer and parser side by side, and `records.json`, which says how to read the shards.
+"""The record format: how shards are read, and `records.json`, which says so.
 
 A record is a `tf.train.Example` with the features `id_str` (bytes), `image` (bytes: the encoded JPEG or PNG as
-it came, or float32 pixels in C order), `shape` (int64 H, W, C) and one float32 per label column, NaN where
-unknown. `index.parquet` lists every galaxy with its labels, its shard and its place in it.
+it came, or little-endian float32 or float16 pixels in C order), `shape` (int64 H, W, C), one float32 per label
+column, NaN where unknown, and, where pixels are bad, `mask` (bytes: a bit per pixel, the lowest first). The writer is
+`tfrecords_builder.shards`. `index.parquet` lists every galaxy with its labels, its shard and its place in it.
 """
 
 import dataclasses
-import hashlib
 import json
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +17,9 @@ import pandas as pd
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.tfrecord import decode, read_frame
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +30,20 @@ class Records:
         folder: Where the shards lie.
         shape: (H, W, C) of the images as they are read; stored images of other sizes are resized to it.
         bands: Names of the C bands, in order.
-        encoding: `encoded` for JPEG/PNG bytes, read as 0–1; `float32` for pixels, read as they are.
+        encoding: `encoded` for JPEG/PNG bytes, read as 0–1; `float32` or `float16` for pixels, read as they are.
         label_cols: Numeric columns of the catalogue kept with each image.
         splits: Number of galaxies per split.
-        noise: Per band, 1.4826 × the median over galaxies of the MAD of the pixels; None if encoded.
+        noise: Per band, the median over training galaxies of 1.4826 × the MAD of the pixels; None if encoded. Of a
+            large survey a random 4096 of them are measured, in the first build.
         pixel_scale: Arcsec per pixel, if known.
         seed: Seed of splits and shards.
         checksums: SHA-256 of every shard by file name.
         digest: Hash of the catalogue and the settings of the build.
+        sky: Per band, the median over the same galaxies of the median of the pixels; None if encoded.
+        totals: Sum of every label column, such as votes.
+        uniform: Whether all images are stored in `shape`.
+        masked: Number of galaxies with bad pixels.
+        failed: Number of galaxies that could not be used.
         format: Version of the format.
     """
 
@@ -53,6 +58,11 @@ class Records:
     seed: int
     checksums: dict[str, str]
     digest: str
+    sky: tuple[float, ...] | None = None
+    totals: dict[str, float] = dataclasses.field(default_factory=dict)
+    uniform: bool = True
+    masked: int = 0
+    failed: int = 0
     format: int = FORMAT
 
     @classmethod
@@ -69,7 +79,7 @@ class Records:
             raise ValueError(f"{folder / 'records.json'} is damaged: {error}") from None
         if fields.get("format") != FORMAT:
             raise ValueError(f"{folder} has records of format {fields.get('format')}; this version reads {FORMAT}")
-        for name in ("shape", "bands", "label_cols", "noise"):
+        for name in ("shape", "bands", "label_cols", "noise", "sky"):
             fields[name] = tuple(fields[name]) if fields[name] is not None else None
         return cls(folder=folder, **fields)
 
@@ -85,121 +95,108 @@ class Records:
             raise ValueError(unknown("split", split, self.splits))
         return [self.folder / name for name in sorted(self.checksums) if name.startswith(f"{split}-")]
 
-    def index(self) -> pd.DataFrame:
-        """One row per galaxy: `id_str`, `split`, `shard`, `offset` and the catalogue's columns."""
-        return pd.read_parquet(self.folder / "index.parquet")
+    def index(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """One row per galaxy: `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words)
+        and the catalogue's columns; or only some of them."""
+        return pd.read_parquet(self.folder / "index.parquet", columns=columns)
 
     def source(self):
         """A source of images (see `tfrecords_builder.images`) that reads single galaxies by `id_str`."""
-        places = self.index().set_index("id_str")[["shard", "offset"]]
+        places = self.index(["id_str", "shard", "offset"]).set_index("id_str")
 
         def read(id_str: str) -> Image:
             if id_str not in places.index:
                 raise ValueError(f"no such galaxy in the records at {self.folder}")
             shard, offset = places.loc[id_str]
-            return _read_at(self.folder / shard, int(offset), self.encoding)
+            with (self.folder / shard).open("rb") as file:
+                file.seek(int(offset))
+                return to_image(decode(read_frame(file)), self.encoding)
 
         return read
 
 
-class Galaxy(NamedTuple):
-    """What is written for one galaxy."""
-
-    id_str: str
-    image: Image
-    labels: dict[str, float]
-
-
-def write_shard(path: Path, galaxies: Iterable[Galaxy]) -> tuple[dict[str, int], str]:
-    """Writes one shard, whole or not at all.
-
-    Args:
-        path: Where to; an existing file is replaced.
-        galaxies: What to write, in this order.
-
-    Returns:
-        The byte offset of every galaxy by `id_str`, and the SHA-256 of the file.
-    """
-    import tensorflow as tf
-
-    partial = path.with_name(f".{path.name}.partial")
-    offsets, offset = {}, 0
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for galaxy in galaxies:
-            example = _serialize(galaxy)
-            writer.write(example)
-            offsets[galaxy.id_str] = offset
-            offset += len(example) + 16  # TFRecord: length 8, its CRC 4, the data, its CRC 4
-    with partial.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    partial.replace(path)
-    return offsets, checksum
-
-
-def _serialize(galaxy: Galaxy) -> bytes:
-    import tensorflow as tf
-
-    data = galaxy.image.data
-    if isinstance(data, np.ndarray):
-        data = data.astype("<f4", copy=False).tobytes()
-    feature = {
-        "id_str": tf.train.Feature(bytes_list=tf.train.BytesList(value=[galaxy.id_str.encode()])),
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[data])),
-        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=galaxy.image.shape)),
-    }
-    for name, value in galaxy.labels.items():
-        feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString(deterministic=True)
+def to_image(features: dict, encoding: str) -> Image:
+    """The image among the features of one record."""
+    shape = features["shape"]
+    if encoding == "encoded":
+        return Image(features["image"], shape)
+    pixels = np.frombuffer(features["image"], "<f4" if encoding == "float32" else "<f2").astype(np.float32)
+    mask = None
+    if features.get("mask"):
+        bits = np.unpackbits(np.frombuffer(features["mask"], np.uint8), count=pixels.size, bitorder="little")
+        mask = bits.astype(bool).reshape(shape)
+    return Image(pixels.reshape(shape), shape, mask)
 
 
 def parse(serialized, records: Records, image_size: int | tuple[int, int] | None = None) -> dict:
-    """Parses one serialized record inside a `tf.data` pipeline.
+    """Parses serialized records inside a `tf.data` pipeline.
 
     Args:
-        serialized: Scalar string tensor.
-        records: The records it comes from.
+        serialized: String tensor: scalar, or a batch (B,), which is faster, of records whose images are all stored in
+            one shape (`records.uniform`, not `encoded`).
+        records: The records they come from.
         image_size: Side, or (H, W), to resize to; by default that of `records`.
 
     Returns:
-        `image` (H, W, C) float32: 0–1 if encoded, else the stored pixels with NaN where missing; `id_str`;
-        and every label column as a float32 scalar.
+        `image` ([B,] H, W, C) float32: 0–1 if encoded, else the stored pixels with NaN where missing; `mask` like it,
+        true where a pixel is bad, if any galaxy of the records has such; `id_str`; and every label column as float32.
+        Where images are resized, bad and missing pixels are zero before.
     """
     import tensorflow as tf
 
-    height, width, bands = records.shape
-    if image_size is not None:
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    batch = serialized.shape.rank == 1
     features = {name: tf.io.FixedLenFeature([], tf.float32) for name in records.label_cols}
     features |= {name: tf.io.FixedLenFeature([], tf.string) for name in ("id_str", "image")}
     features["shape"] = tf.io.FixedLenFeature([3], tf.int64)
-    galaxy = tf.io.parse_single_example(serialized, features)
+    if records.masked:
+        features["mask"] = tf.io.FixedLenFeature([], tf.string, "")
+    galaxy = (tf.io.parse_example if batch else tf.io.parse_single_example)(serialized, features)
     shape = galaxy.pop("shape")
+    if batch:
+        shape = (tf.shape(serialized)[0], *records.shape)
     if records.encoding == "encoded":
-        image = tf.io.decode_image(galaxy["image"], channels=bands, expand_animations=False)
-        image = tf.ensure_shape(tf.cast(image, tf.float32) / 255.0, (None, None, bands))
+        image = tf.io.decode_image(galaxy["image"], channels=records.shape[2], expand_animations=False)
+        image = tf.ensure_shape(tf.cast(image, tf.float32) / 255.0, (None, None, records.shape[2]))
+        mask = None
     else:
-        image = tf.reshape(tf.io.decode_raw(galaxy["image"], tf.float32, little_endian=True), shape)
+        kind = tf.float32 if records.encoding == "float32" else tf.float16
+        image = tf.cast(tf.reshape(tf.io.decode_raw(galaxy["image"], kind, little_endian=True), shape), tf.float32)
+        mask = _unpack(galaxy.pop("mask"), shape) if records.masked else None
+    height, width = records.shape[:2] if image_size is None else (image_size, image_size)
+    if isinstance(image_size, tuple | list):
+        height, width = image_size
+    return galaxy | _resized(image, mask, height, width)
 
-    def resized():  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
-        return tf.image.resize(image, (height, width), antialias=True)
 
-    same = tf.reduce_all(tf.equal(shape[:2], tf.constant([height, width], tf.int64)))
-    galaxy["image"] = tf.ensure_shape(tf.cond(same, lambda: image, resized), (height, width, bands))
-    return galaxy
-
-
-def _read_at(shard: Path, offset: int, encoding: str) -> Image:
+def _unpack(packed, shape):
+    """Bits (a scalar string or a batch, empty: none is set) to booleans of `shape`."""
     import tensorflow as tf
 
-    with shard.open("rb") as file:
-        file.seek(offset)
-        (length,) = struct.unpack("<Q4x", file.read(12))
-        example = tf.train.Example.FromString(file.read(length))
-    feature = example.features.feature
-    shape = tuple(feature["shape"].int64_list.value)
-    data = feature["image"].bytes_list.value[0]
-    return Image(data if encoding == "encoded" else np.frombuffer(data, "<f4").reshape(shape), shape)
+    pixels = tf.reduce_prod(shape[-3:] if not isinstance(shape, tuple) else tf.constant(shape[-3:], tf.int64))
+    length = tf.cast((pixels + 7) // 8, tf.int32)
+    byte = tf.io.decode_raw(packed, tf.uint8, fixed_length=length)  # pads an empty one with zeros
+    bits = tf.bitwise.right_shift(byte[..., tf.newaxis], tf.range(8, dtype=tf.uint8)) & 1
+    bits = tf.reshape(bits, tf.concat([tf.shape(byte)[:-1], [8 * length]], axis=0))[..., :pixels]
+    return tf.reshape(bits, shape) > 0
+
+
+def _resized(image, mask, height: int, width: int) -> dict:
+    """Image, and mask if any, at (height, width); untouched where they have that size."""
+    import tensorflow as tf
+
+    def resize():  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
+        good = tf.math.is_finite(image) if mask is None else tf.math.is_finite(image) & ~mask
+        return tf.image.resize(tf.where(good, image, 0.0), (height, width), antialias=True)
+
+    def resize_mask():
+        return tf.image.resize(tf.cast(mask, tf.float32), (height, width)) >= 0.5
+
+    same = tf.reduce_all(tf.equal(tf.shape(image)[-3:-1], [height, width]))
+    static = (*image.shape[:-3], height, width, image.shape[-1])
+    out = {"image": tf.ensure_shape(tf.cond(same, lambda: image, resize), static)}
+    if mask is not None:
+        out["mask"] = tf.ensure_shape(tf.cond(same, lambda: mask, resize_mask), static)
+    return out
 
 
 def read_pixels(records: Records, ids: Iterable[str]) -> Iterator[np.ndarray]:
@@ -224,12 +221,3 @@ def read_pixels(records: Records, ids: Iterable[str]) -> Iterator[np.ndarray]:
             continue
         picture = Picture.open(BytesIO(image.data)).convert("L" if records.shape[2] == 1 else "RGB")
         yield np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1) / 255.0
-
-
-def check_same_bands(image: Image, shape: tuple[int, int, int]) -> None:
-    """Raises ValueError where `image` does not fit into records of `shape`."""
-    height, width, bands = image.shape
-    if bands != shape[2] and (isinstance(image.data, np.ndarray) or bands > shape[2]):
-        raise ValueError(f"has {bands} bands where the records have {shape[2]}")
-    if abs(height / width - shape[0] / shape[1]) > 0.02:
-        raise ValueError(f"is {height}×{width} pixels where the records are {shape[0]}×{shape[1]}")

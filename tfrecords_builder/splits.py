@@ -6,10 +6,15 @@ SPLITS = ("train", "val", "test")
 FRACTIONS = (0.7, 0.1, 0.2)
 
 
-def hash_uniform(id_str: str, seed: int = 0, salt: str = "split") -> float:
-    """A number in [0, 1) that depends on `id_str`, `seed` and `salt` only, on any machine."""
+def hash_integer(id_str: str, seed: int = 0, salt: str = "split") -> int:
+    """An integer below 2⁶⁴ that depends on `id_str`, `seed` and `salt` only, on any machine."""
     digest = hashlib.blake2b(f"{salt}:{seed}:{id_str}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return int.from_bytes(digest, "big")
+
+
+def hash_uniform(id_str: str, seed: int = 0, salt: str = "split") -> float:
+    """`hash_integer` as a number from 0 to 1."""
+    return hash_integer(id_str, seed, salt) / 2**64
 
 
 def split_of(id_str: str, seed: int = 0, fractions=FRACTIONS) -> str:
