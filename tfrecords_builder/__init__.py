@@ -9,6 +9,7 @@ _HOMES = {
     "read_catalog": "catalog",
     "read_pixels": "records",
     "split_of": "splits",
+    "verify_records": "verify",
 }
 __all__ = list(_HOMES)
 

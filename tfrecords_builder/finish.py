@@ -33,7 +33,8 @@ def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> 
         return job.records
     before = job.records
     splits, checksums, totals = Counter(before.splits), dict(before.checksums), Counter(before.totals)
-    levels, uniform, masked, failed = [], before.uniform, before.masked, before.failed
+    levels, uniform, incomplete = [], before.uniform, before.incomplete
+    masked, failed = before.masked, before.failed
     for name in shards:
         tally = read_tally(job, name)
         if tally.checksum is not None:
@@ -41,7 +42,8 @@ def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> 
         splits[name.split("-")[0]] += tally.galaxies
         totals.update(tally.totals)
         levels += tally.levels
-        uniform, masked, failed = uniform and tally.uniform, masked + tally.masked, failed + len(tally.failures)
+        uniform, incomplete = uniform and tally.uniform, incomplete + tally.incomplete
+        masked, failed = masked + tally.masked, failed + len(tally.failures)
     sky, noise = before.sky, before.noise
     if levels and not appended:  # what was trained on the records before relies on their noise
         values = np.nanmedian(levels, axis=0).tolist()
@@ -57,6 +59,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> 
         sky=sky,
         noise=noise,
         uniform=uniform,
+        incomplete=incomplete,
         masked=masked,
         failed=failed,
         digest=digest,

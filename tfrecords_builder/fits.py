@@ -15,7 +15,7 @@ import numpy as np
 from tfrecords_builder.images import Image, from_pixels
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
-_SCALED = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION", b"BAND0   ")
+_SCALED = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION")
 _MOST_PIXELS = 2**28  # a damaged header may promise a terabyte
 
 
@@ -60,7 +60,7 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
     if not data.startswith(b"SIMPLE  =                    T") or end < 0 or end % 80:
         return None
     cards = {data[at : at + 8]: data[at + 9 : at + 80] for at in range(0, end, 80)}
-    if any(key in cards for key in _SCALED) or len(data) < 2880:
+    if any(key in cards for key in _SCALED) or (b"BAND0   " in cards and b"BANDS   " not in cards):
         return None
     try:
         kind = _TYPES[_value(cards[b"BITPIX  "])]

@@ -42,6 +42,7 @@ class Records:
         sky: Per band, the median over the same galaxies of the median of the pixels; None if encoded.
         totals: Sum of every label column, such as votes.
         uniform: Whether all images are stored in `shape`.
+        incomplete: Number of galaxies with missing pixels (NaN).
         masked: Number of galaxies with bad pixels.
         failed: Number of galaxies that could not be used.
         format: Version of the format.
@@ -61,6 +62,7 @@ class Records:
     sky: tuple[float, ...] | None = None
     totals: dict[str, float] = dataclasses.field(default_factory=dict)
     uniform: bool = True
+    incomplete: int = 0
     masked: int = 0
     failed: int = 0
     format: int = FORMAT
@@ -184,6 +186,10 @@ def _resized(image, mask, height: int, width: int) -> dict:
     """Image, and mask if any, at (height, width); untouched where they have that size."""
     import tensorflow as tf
 
+    out = {"image": image} if mask is None else {"image": image, "mask": mask}
+    if tuple(image.shape[-3:-1]) == (height, width):
+        return out
+
     def resize():  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
         good = tf.math.is_finite(image) if mask is None else tf.math.is_finite(image) & ~mask
         return tf.image.resize(tf.where(good, image, 0.0), (height, width), antialias=True)
@@ -193,7 +199,7 @@ def _resized(image, mask, height: int, width: int) -> dict:
 
     same = tf.reduce_all(tf.equal(tf.shape(image)[-3:-1], [height, width]))
     static = (*image.shape[:-3], height, width, image.shape[-1])
-    out = {"image": tf.ensure_shape(tf.cond(same, lambda: image, resize), static)}
+    out["image"] = tf.ensure_shape(tf.cond(same, lambda: image, resize), static)
     if mask is not None:
         out["mask"] = tf.ensure_shape(tf.cond(same, lambda: mask, resize_mask), static)
     return out

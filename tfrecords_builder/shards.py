@@ -50,6 +50,7 @@ class Tally(NamedTuple):
         totals: Sum of every label column, unknowns left out.
         levels: Per galaxy measured, the median of every band, then its noise.
         uniform: Whether all images have the shape of the records.
+        incomplete: Number of galaxies with missing pixels.
         masked: Number of galaxies with a mask.
     """
 
@@ -60,6 +61,7 @@ class Tally(NamedTuple):
     totals: dict[str, float]
     levels: list[list[float]]
     uniform: bool
+    incomplete: int
     masked: int
 
 
@@ -80,7 +82,7 @@ def build_shard(job: Job, name: str) -> Tally:
     table = table.drop_columns("order")
     labels = _labels(table, job.records.label_cols)
     rows, lines, failures, levels = table.to_pylist(), [], [], []
-    uniform, masked, offset, hasher = True, 0, 0, hashlib.sha256()
+    uniform, incomplete, masked, offset, hasher = True, 0, 0, 0, hashlib.sha256()
 
     # a name of its own for every attempt: a scheduler may start a second one while the first still lives
     partial = job.plan / f".{uuid.uuid4().hex}.partial"
@@ -97,10 +99,11 @@ def build_shard(job: Job, name: str) -> Tally:
                 for piece in pieces:
                     hasher.update(piece)
                     file.write(piece)
-                missing = _missing(image)
-                lines.append((i, offset, missing, image.flag))
+                gaps, bad = _missing(image)
+                lines.append((i, offset, bad, image.flag))
                 offset += sum(map(len, pieces))
                 uniform &= image.shape == job.records.shape
+                incomplete += gaps
                 masked += image.mask is not None
                 if row["split"] == "train" and len(levels) < job.noise_galaxies and job.records.encoding != "encoded":
                     levels.append(_levels(image))
@@ -111,7 +114,7 @@ def build_shard(job: Job, name: str) -> Tally:
     used = [line[0] for line in lines]
     totals = dict(zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True))
     checksum = hasher.hexdigest() if lines else None
-    tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, masked)
+    tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, incomplete, masked)
     index = table.take(pa.array(used, pa.int64()))
     for column, values, kind in (
         ("offset", [line[1] for line in lines], pa.int64()),
@@ -244,20 +247,32 @@ def _features(id_str: str, image: Image, labels: np.ndarray, job: Job) -> dict:
     return features
 
 
-def _missing(image: Image) -> float:
+def _missing(image: Image) -> tuple[bool, float]:
+    """Whether pixels are missing, and the share of those that are missing or bad."""
     if isinstance(image.data, bytes):
-        return 0.0
-    bad = 0 if image.mask is None else image.mask
-    return 0.0 if image.mask is None and np.isfinite(image.data).all() else float(np.mean(~np.isfinite(image.data) | bad))
+        return False, 0.0
+    good = np.isfinite(image.data)
+    gaps = not good.all()
+    if image.mask is not None:
+        good &= ~image.mask
+    return gaps, 1.0 - float(np.count_nonzero(good)) / good.size
 
 
 def _levels(image: Image) -> list[float]:
     """Per band the median of the good pixels, then 1.4826 × their median absolute deviation."""
     flat = image.data.reshape(-1, image.shape[2])
-    bad = ~np.isfinite(flat) if image.mask is None else ~np.isfinite(flat) | image.mask.reshape(flat.shape)
     step = -(-len(flat) // _NOISE_PIXELS) | 1  # odd: not always the same columns of an even image
-    flat, bad = flat[::step], bad[::step]
-    median, nanmedian = (np.nanmedian, True) if bad.any() else (np.median, False)
-    flat = np.where(bad, np.nan, flat) if nanmedian else flat
-    level = median(flat, axis=0)
-    return [*level.tolist(), *(1.4826 * median(np.abs(flat - level), axis=0)).tolist()]
+    sample = flat[::step].T.copy()
+    if image.mask is not None:
+        sample[image.mask.reshape(flat.shape)[::step].T] = np.nan
+    level = _median(sample)
+    return [*level.tolist(), *(1.4826 * _median(np.abs(sample - level[:, np.newaxis]))).tolist()]
+
+
+def _median(sample: np.ndarray) -> np.ndarray:
+    """Of every row, the finite values' median; the upper one of an even number. NumPy's takes four times as long."""
+    middle = sample.shape[1] // 2
+    if np.isfinite(sample).all():
+        return np.partition(sample, middle, axis=1)[:, middle]
+    rows = (np.sort(row[np.isfinite(row)]) for row in sample)
+    return np.array([row[len(row) // 2] if len(row) else np.nan for row in rows])

@@ -1,0 +1,117 @@
+import gzip
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from tfrecords_builder.fits import read_fits
+from tfrecords_builder.images import open_images, read_images
+
+
+def written(*hdus, **options) -> bytes:
+    buffer = io.BytesIO()
+    fits.HDUList(list(hdus)).writeto(buffer, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def cube():
+    return np.random.default_rng(0).normal(size=(5, 9, 11)).astype("f4")
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(7, 8), (3, 7, 8), (1, 5, 5)])
+def test_plain_files_are_what_astropy_reads(kind, shape):
+    pixels = (100 * np.random.default_rng(1).random(shape)).astype(kind)
+    data = written(fits.PrimaryHDU(pixels))
+    expected = fits.getdata(io.BytesIO(data))
+    expected = expected[..., None] if expected.ndim == 2 else np.moveaxis(expected, 0, -1)
+    image = read_fits(data)
+    assert image.data.dtype == np.float32
+    np.testing.assert_array_equal(image.data, expected.astype(np.float32))
+
+
+def test_special_values_keep_their_bits(cube):
+    cube[0, 0] = [np.inf, -np.inf, np.nan, -0.0, 1e-42, 3.4e38, 0, 1, 2, 3, 4]
+    image = read_fits(written(fits.PrimaryHDU(cube)))
+    assert np.moveaxis(image.data, -1, 0).tobytes() == cube.tobytes()
+
+
+def test_scaled_and_unsigned_integers_are_what_astropy_reads():
+    raw = np.arange(-50, 50, dtype="i2").reshape(10, 10)
+    scaled = fits.PrimaryHDU(raw)
+    scaled.header["BSCALE"], scaled.header["BZERO"], scaled.header["BLANK"] = 0.25, 7.5, -3
+    for hdu in (scaled, fits.PrimaryHDU((raw.astype("i4") + 60).astype("u2"))):
+        data = written(hdu)
+        np.testing.assert_array_equal(read_fits(data).data[..., 0], fits.getdata(io.BytesIO(data)).astype("f4"))
+
+
+def test_gzip_and_tile_compression_are_undone(cube):
+    data = written(fits.PrimaryHDU(cube))
+    np.testing.assert_array_equal(read_fits(gzip.compress(data)).data, read_fits(data).data)
+    flat = (1000 * cube[0]).astype("i2")
+    packed = written(fits.PrimaryHDU(), fits.CompImageHDU(flat, compression_type="RICE_1"))
+    np.testing.assert_array_equal(read_fits(packed).data[..., 0], flat)
+
+
+def test_extensions_become_bands_in_the_order_asked_for(cube):
+    data = written(fits.PrimaryHDU(), *(fits.ImageHDU(plane, name=n) for plane, n in zip(cube, "UGRIZ", strict=True)))
+    image = read_fits(data, hdu=("R", "U", 2))
+    np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube[[2, 0, 1]])
+
+
+def test_the_first_image_that_is_not_empty_is_the_default(cube):
+    data = written(fits.PrimaryHDU(np.zeros((9, 11), "f4")), fits.ImageHDU(cube[3]), fits.ImageHDU(cube[4]))
+    np.testing.assert_array_equal(read_fits(data).data[..., 0], cube[3])
+
+
+def test_a_mask_extension_marks_pixels_and_changes_none(cube):
+    bad = np.zeros((9, 11), "u1")
+    bad[2, 3] = 4
+    image = read_fits(written(fits.PrimaryHDU(cube), fits.ImageHDU(bad, name="DQ")), hdu=0, mask="DQ")
+    np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube)
+    np.testing.assert_array_equal(image.mask, np.repeat(bad[..., None] > 0, 5, axis=-1))
+
+
+def test_band_names_come_from_the_header(cube):
+    hdu = fits.PrimaryHDU(cube)
+    hdu.header["BANDS"] = "ugriz"
+    assert read_fits(written(hdu)).bands == tuple("ugriz")
+    for i, name in enumerate(("F435W", "F606W", "F775W", "F814W", "F850LP")):
+        hdu.header[f"BAND{i}"] = name
+    del hdu.header["BANDS"]
+    assert read_fits(written(hdu)).bands == ("F435W", "F606W", "F775W", "F814W", "F850LP")
+
+
+def test_what_is_broken_is_named(cube):
+    data = written(fits.PrimaryHDU(cube))
+    with pytest.raises(ValueError, match="truncated: 4860 bytes promised, 4000 there"):
+        read_fits(data[:4000])
+    with pytest.raises(ValueError, match="damaged gzip"):
+        read_fits(gzip.compress(data)[:200])
+    with pytest.raises(ValueError, match="every pixel is missing"):
+        read_fits(written(fits.PrimaryHDU(cube * np.nan)))
+    with pytest.raises(ValueError, match="no image"):
+        read_fits(written(fits.PrimaryHDU()))
+    with pytest.raises(ValueError, match="Extension.*SCI"):
+        read_fits(data, hdu="SCI")
+
+
+def test_one_file_per_band_is_stored_in_the_named_order(tmp_path, cube):
+    for name, plane in zip("ugriz", cube, strict=True):
+        (tmp_path / "f1").mkdir(exist_ok=True)
+        fits.PrimaryHDU(plane).writeto(tmp_path / "f1" / f"a_{name}.fits")
+    source = open_images(tmp_path, template="f{field}/{id_str}_{band}.fits", bands=("r", "g"))
+    assert source.needs == ("id_str", "field")
+    image, lost = read_images(source, [{"id_str": "a", "field": 1}, {"id_str": "b", "field": 1}])
+    np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube[[2, 1]])
+    assert "f1/b_r.fits" in str(lost)
+
+
+def test_a_template_without_its_column_is_named(tmp_path):
+    source = open_images(tmp_path, template="{field}.fits")
+    (error,) = read_images(source, [{"id_str": "a"}])
+    assert "'field'" in str(error) and "id_str" in str(error)
+    with pytest.raises(ValueError, match="names of the bands"):
+        open_images(tmp_path, template="{id_str}_{band}.fits")

@@ -1,0 +1,76 @@
+"""Reading records again from the first byte to the last, to see whether they are what was written."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from tfrecords_builder.records import Records, to_image
+from tfrecords_builder.tfrecord import decode, scan
+
+
+def verify_records(records: Records | str | Path) -> list[str]:
+    """Compares every shard with its checksum, CRCs, the index and `records.json`.
+
+    Args:
+        records: The records or their folder.
+
+    Returns:
+        What is wrong, in words, naming shard and galaxy; nothing if all is well.
+    """
+    records = Records.open(records)
+    problems, counts = [], dict.fromkeys(records.splits, 0)
+    index = _by_shard(records, problems)
+    for name, checksum in tqdm(sorted(records.checksums.items()), desc="verifying", unit="shard", disable=None):
+        path = records.folder / name
+        if not path.exists():
+            problems.append(f"{name} is missing")
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
+                problems.append(f"{name} has another checksum than when it was written")
+        problems += [f"{name}: {problem}" for problem in _check_shard(records, path, index.get(name, {}))]
+        counts[name.split("-")[0]] += len(index.get(name, {}))
+    if counts != records.splits:
+        problems.append(f"records.json counts {records.splits}, the index {counts}")
+    strangers = {path.name for path in records.folder.glob("*.tfrecord")} - set(records.checksums)
+    if strangers:
+        problems.append(f"shards that are not in records.json: {', '.join(sorted(strangers))}")
+    return problems
+
+
+def _by_shard(records: Records, problems: list[str]) -> dict[str, dict[str, int]]:
+    """By shard, the offset of every galaxy."""
+    try:
+        table = pq.read_table(records.folder / "index.parquet", columns=["id_str", "shard", "offset"])
+    except Exception as error:  # a broken file raises many kinds, all meaning the same to us
+        problems.append(f"index.parquet cannot be read: {error}")
+        return {}
+    places: dict[str, dict[str, int]] = {}
+    for row in table.to_batches():
+        for id_str, shard, offset in zip(*(column.to_pylist() for column in row.columns), strict=True):
+            places.setdefault(shard, {})[id_str] = offset
+    return places
+
+
+def _check_shard(records: Records, path: Path, expected: dict[str, int]) -> list[str]:
+    found, problems = {}, []
+    try:
+        for offset, data in scan(path):
+            features = decode(data)
+            id_str = features["id_str"].decode()
+            found[id_str] = offset
+            image = to_image(features, records.encoding)
+            if records.uniform and image.shape != records.shape:
+                problems.append(f"{id_str} has the shape {image.shape} where the records have {records.shape}")
+            if set(features) - {"id_str", "image", "shape", "mask"} != set(records.label_cols):
+                problems.append(f"{id_str} has other labels than the records")
+            if isinstance(image.data, np.ndarray) and not np.isfinite(image.data).any():
+                problems.append(f"{id_str} has no pixels")
+    except (ValueError, KeyError) as error:
+        problems.append(f"after {len(found)} galaxies: {error}")
+    if found != expected:
+        problems.append(f"{len(found)} galaxies where the index has {len(expected)}, or at other places")
+    return problems
