@@ -16,7 +16,16 @@ from tqdm import tqdm
 from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
 from tfrecords_builder.naming import some, unknown
-from tfrecords_builder.plan import Census, deal, order_keys, read_checked, read_plan, remove_plan, take_census
+from tfrecords_builder.plan import (
+    Census,
+    deal,
+    order_keys,
+    read_checked,
+    read_plan,
+    remove_leftovers,
+    remove_plan,
+    take_census,
+)
 from tfrecords_builder.records import Records
 from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
 from tfrecords_builder.splits import SPLITS
@@ -86,7 +95,12 @@ def build_records(
     if dtype not in ("float32", "float16"):
         raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
     out = Path(out)
-    settings = {"image_size": image_size, "bands": bands and list(bands), "pixel_scale": pixel_scale, "seed": seed}
+    settings = {
+        "image_size": image_size,
+        "bands": bands and list(bands),
+        "pixel_scale": pixel_scale,
+        "seed": seed,
+    }
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
     source = open_images(images, **kind)
@@ -98,28 +112,32 @@ def build_records(
     planned = read_plan(plan)
     before = Records.open(out) if (out / "records.json").exists() else None
     if before is not None:
-        if planned is not None and planned["digest"] == before.digest:  # killed between its last two steps
-            remove_plan(plan)
+        if planned is None or planned["digest"] == before.digest:  # killed between its last two steps
+            remove_leftovers(out)
             planned = None
         if not append and before.digest != digest:
-            raise FileExistsError(f"{out} holds records of another catalogue or settings; choose another, or append")
+            raise FileExistsError(
+                f"{out} holds records of another catalogue or settings; choose another, or append"
+            )
         if not append:
             return before
         _check_same(before, settings, census)
         digest = _hash(before.digest, digest)
     if planned is not None and planned["digest"] != digest:
-        raise FileExistsError(f"{out} holds an unfinished build of another catalogue or settings; choose another")
+        raise FileExistsError(
+            f"{out} holds an unfinished build of another catalogue or settings; choose another"
+        )
 
-    records = before or _describe(out, _first_usable(catalog, needs, source), settings, census, digest)
     if planned is None:
+        records = before or _describe(out, _first_usable(catalog, needs, source), settings, census, digest)
         out.mkdir(parents=True, exist_ok=True)
-        planned = _plan(catalog, census, plan, records, before, needs=needs, digest=digest)
-    shards = planned["shards"]
+        planned = _plan(catalog, census, plan, records, needs=needs, digest=digest)
+    shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"])
     train_shards = sum(name.startswith("train-") for name in shards)
     noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
-    job = Job(out.absolute(), plan, source, records, max_failures, noise_galaxies)
+    job = Job(plan, source, records, max_failures, noise_galaxies)
     _run(job, _part(shards, part), workers, executor)
-    return None if part else finish(job, shards, digest, appended=before is not None)
+    return None if part else finish(job, shards, digest, out)
 
 
 def _hash(*parts) -> str:
@@ -161,7 +179,9 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
         bands = ("r", "g", "b") if first.shape[2] == 3 else ("grey",)
     bands = tuple(bands or (f"band{i}" for i in range(first.shape[2])))
     if len(bands) != first.shape[2]:
-        raise ValueError(f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}")
+        raise ValueError(
+            f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}"
+        )
     return Records(
         folder=out,
         shape=(size or first.shape[0], size or first.shape[1], first.shape[2]),
@@ -177,15 +197,17 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
     )
 
 
-def _plan(catalog, census: Census, plan: Path, records: Records, before: Records | None, *, needs, digest: str) -> dict:
+def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, digest: str) -> dict:
     """Deals the galaxies to shards of a size that is good to read."""
     bytes_each = 4 * np.prod(records.shape) if records.encoding != "encoded" else 32768
     known, prefix = None, ""
-    if before is not None:
-        known = np.sort(order_keys(before.index(["id_str"])["id_str"], before.seed))
-        prefix = f"added{1 + len({name.split('-')[1] for name in before.checksums if '-added' in name})}-"
+    if records.checksums:
+        known = np.sort(order_keys(records.index(["id_str"])["id_str"], records.seed))
+        prefix = f"added{1 + len({name.split('-')[1] for name in records.checksums if '-added' in name})}-"
     per_shard = int(np.clip(_SHARD_BYTES / bytes_each, 64, 4096))
-    deal(catalog, census, plan, needs=needs, seed=records.seed, per_shard=per_shard, prefix=prefix, known=known, digest=digest)
+    note = {"digest": digest, "records": records.fields()}
+    options = {"seed": records.seed, "per_shard": per_shard, "prefix": prefix, "known": known, "note": note}
+    deal(catalog, census, plan, needs=needs, **options)
     return read_plan(plan)
 
 
@@ -207,13 +229,16 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
         RuntimeError: A worker died.
     """
     failed, examples, seen = 0, [], 0
+    total = sum(shards.values()) + sum(job.records.splits.values())
     try:
-        with tqdm(total=sum(shards.values()), desc="building records", unit="galaxy", disable=None) as progress:
+        with tqdm(
+            total=sum(shards.values()), desc="building records", unit="galaxy", disable=None
+        ) as progress:
             for name, tally in _tallies(job, shards, workers, executor):
                 progress.update(shards[name])
                 failed, seen = failed + len(tally.failures), seen + shards[name]
                 examples = (examples + tally.failures)[:3]
-                check_failures(failed, examples, seen=seen, total=sum(shards.values()), allowed=job.max_failures)
+                check_failures(failed, examples, seen=seen, allowed=job.max_failures, total=total)
     except ValueError:
         for name in shards:
             tally = read_tally(job, name)
@@ -223,7 +248,9 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
             remove_plan(job.plan)
         raise
     except BrokenProcessPool as error:
-        raise RuntimeError("a worker process died, perhaps for want of memory; the same call goes on") from error
+        raise RuntimeError(
+            "a worker process died, perhaps for want of memory; the same call goes on"
+        ) from error
     if failed:
         log.warning("%d images cannot be used and are skipped, see failures.parquet", failed)
 

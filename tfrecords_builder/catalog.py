@@ -85,7 +85,9 @@ def _fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             raise ValueError("no table in it")
         for start in range(0, max(1, len(table.data)), rows):
             part = table.data[start : start + rows]
-            yield pd.DataFrame({name: _column(part[name]) for name in table.columns.names if part[name].ndim == 1})
+            yield pd.DataFrame(
+                {name: _column(part[name]) for name in table.columns.names if part[name].ndim == 1}
+            )
 
 
 def _column(values: np.ndarray) -> np.ndarray:
@@ -131,7 +133,9 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         ValueError: A column is missing, the catalogue is empty, or ids are missing or repeated.
     """
     problems = [
-        f"no column {name!r} (columns: {some(catalog.columns, 12)})" for name in needs if name not in catalog.columns
+        f"no column {name!r} (columns: {some(catalog.columns, 12)})"
+        for name in needs
+        if name not in catalog.columns
     ]
     if len(catalog) == 0:
         problems.append("no rows")

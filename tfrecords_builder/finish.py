@@ -9,32 +9,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.plan import remove_plan
+from tfrecords_builder.plan import remove_leftovers
 from tfrecords_builder.records import Records
 from tfrecords_builder.shards import Job, read_lines, read_tally
 
 _FAILURES = pa.schema([("id_str", pa.string()), ("file_loc", pa.string()), ("reason", pa.string())])
 
 
-def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> Records:
+def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
     """Writes what describes the shards, `records.json` last, and removes the plan.
 
     Args:
         job: The build.
         shards: Its shards, all of them finished, with their number of rows.
         digest: Hash of catalogue and settings.
-        appended: Whether `job.records` are there already and are added to.
+        out: The folder as the caller called it.
 
     Returns:
         The records.
     """
     if not shards:
-        remove_plan(job.plan)
-        return job.records
-    before = job.records
+        remove_leftovers(out)
+        return dataclasses.replace(job.records, folder=out)
+    before, appended = job.records, bool(job.records.checksums)
     splits, checksums, totals = Counter(before.splits), dict(before.checksums), Counter(before.totals)
     levels, uniform, incomplete = [], before.uniform, before.incomplete
-    masked, failed = before.masked, before.failed
+    masked = before.masked
     for name in shards:
         tally = read_tally(job, name)
         if tally.checksum is not None:
@@ -43,16 +43,22 @@ def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> 
         totals.update(tally.totals)
         levels += tally.levels
         uniform, incomplete = uniform and tally.uniform, incomplete + tally.incomplete
-        masked, failed = masked + tally.masked, failed + len(tally.failures)
+        masked += tally.masked
     sky, noise = before.sky, before.noise
     if levels and not appended:  # what was trained on the records before relies on their noise
         values = np.nanmedian(levels, axis=0).tolist()
         sky, noise = tuple(values[: len(values) // 2]), tuple(values[len(values) // 2 :])
-    write_whole(job.out / "index.parquet", lambda path: _write_index(path, job, shards, appended))
-    if failed:
-        write_whole(job.out / "failures.parquet", lambda path: _write_failures(path, job, shards, appended))
+    failures = _failures(job, shards, appended)
+    if failures or before.failed:
+        table = pa.Table.from_pylist(failures, _FAILURES)
+        write_whole(job.records.folder / "failures.parquet", lambda path: pq.write_table(table, path))
+    if splits == before.splits:  # nothing was added but failures
+        remove_leftovers(out)
+        return dataclasses.replace(before, folder=out)
+    write_whole(job.records.folder / "index.parquet", lambda path: _write_index(path, job, shards, appended))
     records = dataclasses.replace(
         before,
+        folder=out,
         splits=dict(splits),
         checksums=checksums,
         totals=dict(totals),
@@ -61,17 +67,17 @@ def finish(job: Job, shards: dict[str, int], digest: str, *, appended: bool) -> 
         uniform=uniform,
         incomplete=incomplete,
         masked=masked,
-        failed=failed,
+        failed=len(failures),
         digest=digest,
     )
     records.save()
-    remove_plan(job.plan)
+    remove_leftovers(out)
     return records
 
 
 def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
     """One row group per shard, so that no more than one is in memory."""
-    before = pq.ParquetFile(job.out / "index.parquet") if appended else None
+    before = pq.ParquetFile(job.records.folder / "index.parquet") if appended else None
     schema = before.schema_arrow.remove_metadata() if before else read_lines(job, next(iter(shards))).schema
     with pq.ParquetWriter(path, schema) as writer:
         for i in range(before.num_row_groups if before else 0):
@@ -87,12 +93,15 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
             writer.write_table(pa.table(columns, schema))
 
 
-def _write_failures(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
-    old = job.out / "failures.parquet"
-    with pq.ParquetWriter(path, _FAILURES) as writer:
-        if appended and old.exists():
-            writer.write_table(pq.read_table(old, schema=_FAILURES))
-        for name in shards:
-            failures = read_tally(job, name).failures
-            if failures:
-                writer.write_table(pa.Table.from_pylist(failures, _FAILURES))
+def _failures(job: Job, shards: dict[str, int], appended: bool) -> list[dict]:
+    """All failures; those of before only where the galaxy was not tried again."""
+    path = job.records.folder / "failures.parquet"
+    before = pq.read_table(path, schema=_FAILURES).to_pylist() if appended and path.exists() else []
+    ids = {failure["id_str"] for failure in before}
+    tried, failures = set(), []
+    for name in shards:
+        failures += read_tally(job, name).failures
+        if ids:
+            tried |= ids & set(read_lines(job, name)["id_str"].to_pylist())
+    tried |= {failure["id_str"] for failure in failures}
+    return [failure for failure in before if failure["id_str"] not in tried] + failures

@@ -43,7 +43,9 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
             schema = pa.unify_schemas([known, table.schema], promote_options="permissive")
             hasher.update(pd.util.hash_pandas_object(chunk, index=False).to_numpy().tobytes())
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-            raise ValueError(f"rows from {rows} on are unlike those before, or no plain values: {error}") from error
+            raise ValueError(
+                f"rows from {rows} on are unlike those before, or no plain values: {error}"
+            ) from error
         rows += len(chunk)
     labels = tuple(f.name for f in schema if _is_number(f.type) and f.name not in ("id_str", "file_loc"))
     hasher.update(json.dumps(schema.names).encode())
@@ -67,7 +69,9 @@ def _to_arrow(chunk: pd.DataFrame, start: int, schema: pa.Schema | None = None) 
         raise ValueError(f"rows from {start} on hold a column that is no plain data: {error}") from error
 
 
-def deal(catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: int, prefix: str, known, digest) -> None:
+def deal(
+    catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: int, prefix: str, known, note: dict
+) -> None:
     """Deals the rows to the shards: one Arrow file each in `folder/rows`, then `plan.json`.
 
     The split of a galaxy and its shard follow from hashes of its `id_str`.
@@ -81,14 +85,16 @@ def deal(catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: 
         per_shard: Galaxies per shard, about.
         prefix: Of the shards' numbers.
         known: Sorted `order_keys` of galaxies to leave out, or None.
-        digest: What this is the plan of.
+        note: What else the plan shall tell.
 
     Raises:
         ValueError: An `id_str` comes more than once.
     """
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     (partial / "rows").mkdir(parents=True)
-    counts = {s: max(1, -(-round(census.rows * f) // per_shard)) for s, f in zip(SPLITS, FRACTIONS, strict=True)}
+    counts = {
+        s: max(1, -(-round(census.rows * f) // per_shard)) for s, f in zip(SPLITS, FRACTIONS, strict=True)
+    }
     shards = Counter()
     try:
         for chunk in read_checked(catalog, needs):
@@ -100,7 +106,10 @@ def deal(catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: 
                 table, split, order = table.filter(new), split[new], order[new]
             numbers = [u * counts[s] >> 64 for u, s in zip(order.tolist(), split, strict=True)]
             shard = [f"{s}-{prefix}{n:05d}.tfrecord" for s, n in zip(split, numbers, strict=True)]
-            for name, values in (("split", pa.array(split, pa.string())), ("shard", pa.array(shard, pa.string()))):
+            for name, values in (
+                ("split", pa.array(split, pa.string())),
+                ("shard", pa.array(shard, pa.string())),
+            ):
                 table = table.append_column(name, values)
             table = table.append_column("order", pa.array(order))
             for name, places in pd.Series(range(len(shard))).groupby(pd.Series(shard, dtype=object)):
@@ -108,14 +117,20 @@ def deal(catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: 
                 shards[name] += len(places)
         _check_unique(partial / "rows", shards)
         (partial / "done").mkdir()
-        (partial / "plan.json").write_text(json.dumps({"digest": digest, "shards": dict(sorted(shards.items()))}))
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not (folder / "plan.json").exists():  # no other part of the same build was faster
-                raise
+        (partial / "plan.json").write_text(json.dumps(note | {"shards": dict(sorted(shards.items()))}))
+        if not (folder / "plan.json").exists():
+            remove_plan(folder)  # what is left of one that was being removed
+            _rename(partial, folder)
     finally:
         remove_plan(partial)
+
+
+def _rename(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / "plan.json").exists():  # no other part of the same build was faster
+            raise FileExistsError(f"{folder} holds files that are not of a build; move them away") from None
 
 
 def _append(path: Path, rows: pa.Table) -> None:
@@ -124,7 +139,7 @@ def _append(path: Path, rows: pa.Table) -> None:
 
 
 def read_plan(folder: Path) -> dict | None:
-    """`digest` and `shards` (their number of rows by name) of the plan in `folder`, if there is one."""
+    """`shards` (their number of rows by name) and the note of the plan in `folder`, if there is one."""
     path = folder / "plan.json"
     return json.loads(path.read_text()) if path.exists() else None
 
@@ -149,14 +164,32 @@ def _check_unique(rows: Path, shards) -> None:
         ids = read_rows(rows.parent, name)["id_str"].to_pandas()
         repeated += ids[ids.duplicated()].unique().tolist()
     if repeated:
-        raise ValueError(f"the catalogue cannot be used: {len(repeated)} id_str more than once ({some(repeated)})")
+        raise ValueError(
+            f"the catalogue cannot be used: {len(repeated)} id_str more than once ({some(repeated)})"
+        )
 
 
 def remove_plan(folder: Path) -> None:
     """Removes a plan, and of the folder only what we put there."""
-    for pattern in ("rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial*", "plan.json"):
+    # plan.json first: it says that the rest is there
+    for pattern in (
+        "plan.json",
+        "rows/*.tfrecord.arrow",
+        "done/*.parquet",
+        ".*.partial",
+        "done/.*.partial.*",
+    ):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
     for path in (folder / "rows", folder / "done", folder):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+def remove_leftovers(out: Path) -> None:
+    """Removes the plan in the records' folder, and the unfinished files of builds that were killed."""
+    for name in ("index.parquet", "failures.parquet", "records.json"):
+        for path in out.glob(f".[0-9]*.partial.{name}"):
+            path.unlink(missing_ok=True)
+    for folder in (out / ".build", *out.glob(".build.[0-9]*.partial")):
+        remove_plan(folder)

@@ -80,16 +80,24 @@ class Records:
         except ValueError as error:
             raise ValueError(f"{folder / 'records.json'} is damaged: {error}") from None
         if fields.get("format") != FORMAT:
-            raise ValueError(f"{folder} has records of format {fields.get('format')}; this version reads {FORMAT}")
-        for name in ("shape", "bands", "label_cols", "noise", "sky"):
-            fields[name] = tuple(fields[name]) if fields[name] is not None else None
-        return cls(folder=folder, **fields)
+            raise ValueError(
+                f"{folder} has records of format {fields.get('format')}; this version reads {FORMAT}"
+            )
+        return cls.from_fields(folder, fields)
+
+    @classmethod
+    def from_fields(cls, folder: Path, fields: dict) -> "Records":
+        """What `fields` gave."""
+        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return cls(folder=folder, **fields | lists)
+
+    def fields(self) -> dict:
+        """Everything but the folder, as it stands in `records.json`."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "folder"}
 
     def save(self) -> None:
         """Writes `records.json`, the last file of a build."""
-        fields = dataclasses.asdict(self)
-        del fields["folder"]
-        write_whole(self.folder / "records.json", json.dumps(fields, indent=1))
+        write_whole(self.folder / "records.json", json.dumps(self.fields(), indent=1))
 
     def shards(self, split: str) -> list[Path]:
         """The shard files of a split, in order."""
@@ -162,7 +170,9 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
         mask = None
     else:
         kind = tf.float32 if records.encoding == "float32" else tf.float16
-        image = tf.cast(tf.reshape(tf.io.decode_raw(galaxy["image"], kind, little_endian=True), shape), tf.float32)
+        image = tf.cast(
+            tf.reshape(tf.io.decode_raw(galaxy["image"], kind, little_endian=True), shape), tf.float32
+        )
         mask = _unpack(galaxy.pop("mask"), shape) if records.masked else None
     height, width = records.shape[:2] if image_size is None else (image_size, image_size)
     if isinstance(image_size, tuple | list):

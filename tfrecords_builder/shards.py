@@ -23,7 +23,6 @@ class Job(NamedTuple):
     """What all shards of a build have in common.
 
     Attributes:
-        out: Folder of the records.
         plan: Folder of the plan, in which the state of the build is kept as well.
         source: Where images come from.
         records: The records as they will be: shape, bands, encoding, labels.
@@ -31,7 +30,6 @@ class Job(NamedTuple):
         noise_galaxies: Most training galaxies of a shard that noise is measured on.
     """
 
-    out: Path
     plan: Path
     source: Any
     records: Records
@@ -77,7 +75,9 @@ def build_shard(job: Job, name: str) -> Tally:
     table = read_rows(job.plan, name)
     if hasattr(job.source, "mosaics_of"):  # open every mosaic once
         places = [str(job.source.mosaics_of(row)) for row in table.to_pylist()]
-        table = table.append_column("place", pa.array(places)).sort_by([("place", "ascending"), ("order", "ascending")])
+        table = table.append_column("place", pa.array(places)).sort_by(
+            [("place", "ascending"), ("order", "ascending")]
+        )
         table = table.drop_columns("place")
     table = table.drop_columns("order")
     labels = _labels(table, job.records.label_cols)
@@ -92,8 +92,10 @@ def build_shard(job: Job, name: str) -> Tally:
                 try:
                     image = prepare(image, job)
                 except ValueError as error:
-                    failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)})
-                    check_failures(len(failures), failures, seen=i + 1, total=len(rows), allowed=job.max_failures)
+                    failures.append(
+                        {"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)}
+                    )
+                    check_failures(len(failures), failures, seen=i + 1, allowed=job.max_failures)
                     continue
                 pieces = frame(encode(_features(row["id_str"], image, labels[i], job)))
                 for piece in pieces:
@@ -105,14 +107,20 @@ def build_shard(job: Job, name: str) -> Tally:
                 uniform &= image.shape == job.records.shape
                 incomplete += gaps
                 masked += image.mask is not None
-                if row["split"] == "train" and len(levels) < job.noise_galaxies and job.records.encoding != "encoded":
+                if (
+                    row["split"] == "train"
+                    and len(levels) < job.noise_galaxies
+                    and job.records.encoding != "encoded"
+                ):
                     levels.append(_levels(image))
         if lines:
-            partial.replace(job.out / name)
+            partial.replace(job.records.folder / name)
     finally:
         partial.unlink(missing_ok=True)
     used = [line[0] for line in lines]
-    totals = dict(zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True))
+    totals = dict(
+        zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True)
+    )
     checksum = hasher.hexdigest() if lines else None
     tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, incomplete, masked)
     index = table.take(pa.array(used, pa.int64()))
@@ -137,8 +145,10 @@ def read_tally(job: Job, name: str) -> Tally | None:
     if not path.exists():
         return None
     tally = Tally(**json.loads(pq.read_schema(path).metadata[b"tally"]))
-    shard = job.out / name
-    return tally if tally.checksum is None or (shard.exists() and shard.stat().st_size == tally.size) else None
+    shard = job.records.folder / name
+    return (
+        tally if tally.checksum is None or (shard.exists() and shard.stat().st_size == tally.size) else None
+    )
 
 
 def read_lines(job: Job, name: str) -> pa.Table:
@@ -148,14 +158,18 @@ def read_lines(job: Job, name: str) -> pa.Table:
 
 def discard(job: Job, name: str) -> None:
     """Takes a shard and its tally back."""
-    for path in (_tally_path(job, name), job.out / name):
+    for path in (_tally_path(job, name), job.records.folder / name):
         path.unlink(missing_ok=True)
 
 
-def check_failures(failed: int, examples: list[dict], *, seen: int, total: int, allowed: float) -> None:
-    """Raises ValueError where more than `allowed` fail, or of `seen` galaxies so many that it will come to that."""
-    likely = allowed * seen + 4 * np.sqrt(allowed * seen) + 10  # four standard deviations: the order is random
-    if failed > (allowed * total if seen == total else likely):
+def check_failures(
+    failed: int, examples: list[dict], *, seen: int, allowed: float, total: float = np.inf
+) -> None:
+    """Raises ValueError where more than `allowed` of `total` fail, or so many of those seen that it will come to that."""
+    likely = (
+        allowed * seen + 4 * np.sqrt(allowed * seen) + 10
+    )  # four standard deviations: the order is random
+    if failed > min(allowed * total, likely):
         reasons = [f"{f['id_str']}: {f['reason']}" for f in examples]
         more = f" and {failed - 2} more" if failed > 2 else ""
         raise ValueError(
@@ -168,7 +182,11 @@ def _labels(table: pa.Table, label_cols: tuple[str, ...]) -> np.ndarray:
     labels = np.empty((len(table), len(label_cols)), np.float32)
     with np.errstate(over="ignore"):
         for i, name in enumerate(label_cols):
-            labels[:, i] = table[name].cast(pa.float64(), safe=False).to_numpy() if name in table.column_names else np.nan
+            labels[:, i] = (
+                table[name].cast(pa.float64(), safe=False).to_numpy()
+                if name in table.column_names
+                else np.nan
+            )
     return labels
 
 
@@ -191,9 +209,14 @@ def prepare(image: Image | ValueError, job: Job) -> Image:
     aspect = job.records.shape[0] / job.records.shape[1]
     if abs(height / width - aspect) > 0.02:
         if encoded:
-            raise ValueError(f"is {height}×{width} pixels where the records are {job.records.shape[0]}×{job.records.shape[1]}")
+            raise ValueError(
+                f"is {height}×{width} pixels where the records are {job.records.shape[0]}×{job.records.shape[1]}"
+            )
         image = _padded(image, aspect)
-    if job.records.encoding == "float16" and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504:
+    if (
+        job.records.encoding == "float16"
+        and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504
+    ):
         raise ValueError("has values beyond the ±65504 of float16; store it as float32")
     return image if encoded else _without_dead(image)
 
@@ -209,7 +232,11 @@ def _in_order(image: Image, bands: tuple[str, ...]) -> Image:
 def _padded(image: Image, aspect: float) -> Image:
     height, width, _ = image.shape
     tall, wide = max(height, round(width * aspect)), max(width, round(height / aspect))
-    margins = [((tall - height) // 2, -((height - tall) // 2)), ((wide - width) // 2, -((width - wide) // 2)), (0, 0)]
+    margins = [
+        ((tall - height) // 2, -((height - tall) // 2)),
+        ((wide - width) // 2, -((width - wide) // 2)),
+        (0, 0),
+    ]
     pixels = np.pad(image.data, margins, constant_values=np.nan)
     mask = None if image.mask is None else np.pad(image.mask, margins)
     flag = _flags(image.flag, f"{height}×{width} pixels, padded to {tall}×{wide}")
@@ -227,7 +254,9 @@ def _without_dead(image: Image) -> Image:
         return image
     mask = np.broadcast_to(dead, pixels.shape)
     mask = mask if image.mask is None else mask | image.mask
-    return image._replace(mask=mask, flag=_flags(image.flag, f"{share:.1%} of the pixels are zero in every band"))
+    return image._replace(
+        mask=mask, flag=_flags(image.flag, f"{share:.1%} of the pixels are zero in every band")
+    )
 
 
 def _flags(*flags: str) -> str:

@@ -60,7 +60,9 @@ def _load(path: str, name: str | None, changed: int):
         import h5py
 
         arrays = h5py.File(path, "r")
-        return _checked(arrays[_choose(arrays, [k for k in arrays if hasattr(arrays[k], "shape")], name, path)], path)
+        return _checked(
+            arrays[_choose(arrays, [k for k in arrays if hasattr(arrays[k], "shape")], name, path)], path
+        )
     except ValueError:
         raise
     except Exception as error:  # every library has its own exceptions for a broken file
@@ -76,7 +78,9 @@ def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
         return "images"
     fitting = [n for n in names if arrays[n].ndim in (3, 4)]
     if len(fitting) != 1:
-        raise ValueError(f"{Path(path).name} has {len(fitting)} arrays that could be images; name one of {names}")
+        raise ValueError(
+            f"{Path(path).name} has {len(fitting)} arrays that could be images; name one of {names}"
+        )
     return fitting[0]
 
 

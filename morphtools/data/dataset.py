@@ -64,5 +64,7 @@ def load_dataset(
         dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
     if augment is not None:
         dataset = dataset.map(lambda batch: {**batch, "image": augment(batch["image"])})
-    cardinality = records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
+    cardinality = (
+        records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
+    )
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)

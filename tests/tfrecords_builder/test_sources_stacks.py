@@ -26,12 +26,16 @@ def save(path, stack):
 def test_a_row_of_a_stack_is_the_image_whichever_axis_holds_the_bands(tmp_path, stack, ending, bands_first):
     path = tmp_path / f"s.{ending}"
     save(path, stack if bands_first else np.moveaxis(stack, 1, -1))
-    for image, expected in zip(read_images(open_images(path), [{"file_loc": str(i)} for i in (4, 0)]), stack[[4, 0]], strict=True):
+    for image, expected in zip(
+        read_images(open_images(path), [{"file_loc": str(i)} for i in (4, 0)]), stack[[4, 0]], strict=True
+    ):
         np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), expected.astype("f4"))
 
 
 def test_the_number_of_bands_decides_where_the_shorter_axis_would_mislead(tmp_path, stack):
-    np.save(tmp_path / "s.npy", stack[:, :, :3])  # (6, 5, 3, 9) with five bands of 3 × 9 pixels, or nine of 5 × 3
+    np.save(
+        tmp_path / "s.npy", stack[:, :, :3]
+    )  # (6, 5, 3, 9) with five bands of 3 × 9 pixels, or nine of 5 × 3
     (image,) = read_images(open_images(tmp_path / "s.npy", bands=tuple("ugriz")), [{"file_loc": "0"}])
     assert image.shape == (3, 9, 5)
 
