@@ -36,7 +36,9 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
         if suffix in _TABLES:
             from astropy.table import Table
 
-            return Table.read(path).to_pandas()
+            table = Table.read(path)
+            table.convert_bytestring_to_unicode()
+            return table.to_pandas()
     except Exception as error:  # every reader has its own exceptions for a broken file
         raise ValueError(f"cannot read the catalogue {path}: {error}") from error
     raise ValueError(unknown("catalogue format", suffix, [".csv", ".parquet", *_TABLES]))

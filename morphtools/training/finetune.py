@@ -22,7 +22,6 @@ from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
-
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records, read_pixels
