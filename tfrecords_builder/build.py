@@ -35,7 +35,8 @@ def build_records(
 ) -> Records:
     """Writes a catalogue and its images as TFRecord shards with splits.
 
-    Split and shard of a galaxy follow from a hash of its `id_str`. Shards appear whole, `records.json` last: a
+    Split and shard of a galaxy follow from a hash of its `id_str`; a column `split` decides instead where the catalogue
+    has one. Shards appear whole, `records.json` last: a
     build that was killed is simply started again. An image that cannot be used is skipped and listed with the
     reason in `failures.parquet`.
 
@@ -128,10 +129,10 @@ def build_records(
 
 
 def _deal(catalog: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Adds the columns `split` and `shard`, and sorts into the order in which galaxies are written."""
-    catalog = catalog.drop(columns=["split", "shard", "offset"], errors="ignore")
+    """Adds the columns `split` (where there is none) and `shard`, and sorts into the order of writing."""
+    catalog = catalog.drop(columns=["shard", "offset"], errors="ignore")
     n_shards = -(-len(catalog) // _GALAXIES_PER_SHARD)
-    split = [split_of(i, seed) for i in catalog["id_str"]]
+    split = catalog["split"] if "split" in catalog.columns else [split_of(i, seed) for i in catalog["id_str"]]
     order = np.array([hash_uniform(i, seed, salt="shard") for i in catalog["id_str"]])
     shard = [f"{s}-{int(u * n_shards):05d}.tfrecord" for s, u in zip(split, order, strict=True)]
     return catalog.assign(split=split, shard=shard).iloc[np.argsort(order)].reset_index(drop=True)

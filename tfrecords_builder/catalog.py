@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.splits import SPLITS
 
 _TABLES = (".fits", ".fit", ".ecsv", ".vot", ".xml")
 
@@ -71,6 +72,9 @@ def check_catalog(catalog: pd.DataFrame) -> pd.DataFrame:
         repeated = ids[ids.duplicated()].unique()
         if len(repeated):
             problems.append(f"{len(repeated)} id_str more than once ({some(repeated)})")
+    if "split" in catalog.columns and not catalog["split"].isin(SPLITS).all():
+        strange = catalog["split"][~catalog["split"].isin(SPLITS)].unique()
+        problems.append(f"column 'split' must hold {', '.join(SPLITS)}, not {some(strange)}")
     if "file_loc" in catalog.columns and catalog["file_loc"].isna().any():
         missing = catalog.index[catalog["file_loc"].isna()]
         problems.append(f"{len(missing)} rows without file_loc (rows {some(missing)})")

@@ -134,11 +134,9 @@ def _checked(arguments: dict) -> dict:
 def _choose(run: Run, task: Task, arguments: dict) -> Records:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     names = ("catalog", "images", "records", "column", "labels", "test_labels", "image_size", "seed")
-    drawn, source, seed = labelled_galaxies(task, **{name: arguments[name] for name in names})
-    drawn = drawn[["id_str", "file_loc", "label"]]
-    chosen = build_records(
-        drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"], seed=seed
-    )
+    drawn, source = labelled_galaxies(task, **{name: arguments[name] for name in names})
+    drawn = drawn[["id_str", "file_loc", "label", "split"]]
+    chosen = build_records(drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"])
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))

@@ -95,6 +95,18 @@ def test_splits_have_their_shares_and_a_galaxy_keeps_its_own():
     assert [split_of("J104325.29+190335.0", seed) for seed in range(4)] == ["test", "val", "train", "train"]
 
 
+def test_a_split_column_decides_where_there_is_one(galaxies, tmp_path):
+    catalog, folder = galaxies
+    catalog["split"] = np.where(np.arange(40) < 30, "train", "test")
+    records = build_records(catalog, tmp_path / "out", images=folder)
+    assert records.splits == {"train": 30, "val": 0, "test": 10}
+    assert {name: split for name, (split, _, _) in examples(records).items()} == dict(
+        zip(catalog["id_str"], catalog["split"], strict=True)
+    )
+    with pytest.raises(ValueError, match="must hold train, val, test, not validation"):
+        build_records(catalog.assign(split="validation"), tmp_path / "other", images=folder)
+
+
 def test_records_survive_saving(galaxies, tmp_path):
     catalog, folder = galaxies
     records = build_records(catalog, tmp_path / "out", images=folder)
