@@ -88,22 +88,29 @@ def finetune(
     """
     arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     asked = get_task(task)
-    run = Run(Path(out or Path("morphtools-runs") / f"{task}-{labels}"))
-    run = start_run(run.out, "finetune", arguments)
+    out = Path(out or Path("morphtools-runs") / f"{task}-{labels}")
+    begun = (out / "config.yaml").exists()
+    run = start_run(out, "finetune", arguments)
+    try:
+        with LogFile(run):
+            if run.finished:
+                log.info("%s is finished already", run.out)
+                return run
+            chosen = _choose(run, asked, arguments)
+    except (ValueError, OSError):
+        if not begun:  # nothing to go on with: leave no folder that stands in the way of the mended command
+            shutil.rmtree(run.out)
+        raise
     with LogFile(run):
-        if run.finished:
-            log.info("%s is finished already", run.out)
-            return run
-        chosen = _choose(run, asked, arguments)
         model = _assemble(run, chosen, arguments)
-        history = [_train_head(run, model, chosen, arguments)]
-        if depth != "head":
-            history.append(_train_encoder(run, model, chosen, arguments))
-        write_whole(run.out / "history.csv", lambda path: pd.concat(history).to_csv(path, index=False))
+        history = _train_head(run, model, chosen, arguments)
+        if arguments["depth"] != "head":
+            history = pd.concat([history, _train_encoder(run, model, chosen, arguments)])
+        write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         predictions = _predict(run, model, chosen, asked, arguments)
-        _draw_figures(run, predictions, chosen, pd.concat(history))
-        _finish(run, predictions, chosen, pd.concat(history), arguments)
+        _draw_figures(run, predictions, chosen, history)
+        _finish(run, predictions, chosen, history, arguments)
     return run
 
 
