@@ -47,7 +47,9 @@ def test_calibrated_probabilities_have_a_small_calibration_error_and_shifted_one
     label = (rng.uniform(size=p.size) < p).astype(int)
     assert classification_metrics(label, p, resamples=2)["calibration_error"]["value"] < 0.01
     shifted = np.clip(p * 0.8, 0, 1)
-    assert classification_metrics(label, shifted, resamples=2)["calibration_error"]["value"] == pytest.approx(0.1, abs=0.01)
+    assert classification_metrics(label, shifted, resamples=2)["calibration_error"]["value"] == pytest.approx(
+        0.1, abs=0.01
+    )
 
 
 def test_the_interval_of_the_accuracy_is_binomial():
