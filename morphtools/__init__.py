@@ -1,3 +1,30 @@
 """morphtools: find, classify and understand galaxies with a few hundred labels."""
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Predictions": "morphtools.inference.predictions",
+    "RandomView": "morphtools.data.augment",
+    "Records": "tfrecords_builder.records",
+    "build_encoder": "morphtools.models.encoders",
+    "build_records": "tfrecords_builder.build",
+    "classification_head": "morphtools.models.heads",
+    "doctor": "morphtools.diagnosis",
+    "finetune": "morphtools.training.finetune",
+    "load_dataset": "morphtools.data.dataset",
+    "regression_head": "morphtools.models.heads",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    """Imports a public name when it is first used: TensorFlow costs seconds (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'morphtools' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.splits import SPLITS
 
 _FITS = (".fits", ".fit")
 _ECSV = (".ecsv",)

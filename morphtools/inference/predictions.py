@@ -31,7 +31,12 @@ class Predictions:
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, `probability`, `label`, and `predicted` in words."""
         predicted = np.where(self.probability >= 0.5, self.classes[1], self.classes[0])
-        columns = {"id_str": self.id_str, "probability": self.probability, "label": self.label, "predicted": predicted}
+        columns = {
+            "id_str": self.id_str,
+            "probability": self.probability,
+            "label": self.label,
+            "predicted": predicted,
+        }
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:

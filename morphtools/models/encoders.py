@@ -41,9 +41,8 @@ def build_encoder(
     x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
     if name == "efficientnet_b0":
         x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
-        return keras.applications.EfficientNetB0(
-            include_top=False, weights=None, input_tensor=x, pooling="avg", name=name
-        )
+        network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
+        return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
 
 
@@ -78,7 +77,7 @@ class AsinhStretch(layers.Layer):
 
 @keras.saving.register_keras_serializable("morphtools")
 class Orientations(layers.Layer):
-    """Shows every image in its eight orientations: four quarter-turns, each mirrored; no pixel is interpolated.
+    """Shows every image in its eight orientations: four quarter-turns, and their mirror images; no interpolation.
 
     `OrientationMean` after the encoder takes their mean. A galaxy has no up: averaged like this, its representation
     does not depend on how the camera was held. Both layers do nothing in training, where views are random.
@@ -88,9 +87,11 @@ class Orientations(layers.Layer):
         """(B, H, W, C) → (8B, H, W, C), orientation by orientation; (4B, …) where H ≠ W."""
         if training:
             return images
-        turns = (0, 1, 2, 3) if images.shape[1] == images.shape[2] else (0, 2)
-        turned = [ops.rot90(images, k, axes=(1, 2)) for k in turns]
-        return ops.concatenate(turned + [ops.flip(image, axis=2) for image in turned], axis=0)
+        if images.shape[1] == images.shape[2]:
+            images = ops.concatenate([images, ops.transpose(images, (0, 2, 1, 3))], axis=0)
+        for axis in (1, 2):
+            images = ops.concatenate([images, ops.flip(images, axis=axis)], axis=0)
+        return images
 
     def compute_output_shape(self, input_shape):
         """The shape of the input: only the batch grows."""
@@ -134,13 +135,14 @@ def settle_batch_norm(encoder: keras.Model, images) -> None:
         encoder: Changed in place; only moving means and variances.
         images: (B, H, W, C) batch, as the encoder will see them; some 64 or more.
     """
-    norms = [layer for layer in encoder.layers if isinstance(layer, layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
+    changed = [(layer, "momentum") for layer in encoder.layers if isinstance(layer, layers.BatchNormalization)]
+    changed += [(layer, "rate") for layer in encoder.layers if isinstance(layer, layers.Dropout)]
+    before = [getattr(layer, name) for layer, name in changed]
+    for layer, name in changed:
+        setattr(layer, name, 0.0)
     encoder(images, training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+    for (layer, name), value in zip(changed, before, strict=True):
+        setattr(layer, name, value)
 
 
 def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:

@@ -30,7 +30,10 @@ class DenseHead(layers.Layer):
         self.standardize = layers.Normalization(name="standardize")
         self.dense = [
             layers.Dense(
-                width, "relu", kernel_initializer=keras.initializers.HeNormal(seeds[2 * i]), name=f"dense_{i + 1}"
+                width,
+                "relu",
+                kernel_initializer=keras.initializers.HeNormal(seeds[2 * i]),
+                name=f"dense_{i + 1}",
             )
             for i, width in enumerate(self.hidden)
         ]

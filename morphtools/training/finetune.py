@@ -22,7 +22,6 @@ from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
-
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records, read_pixels
@@ -89,22 +88,29 @@ def finetune(
     """
     arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     asked = get_task(task)
-    run = Run(Path(out or Path("morphtools-runs") / f"{task}-{labels}"))
-    run = start_run(run.out, "finetune", arguments)
+    out = Path(out or Path("morphtools-runs") / f"{task}-{labels}")
+    begun = (out / "config.yaml").exists()
+    run = start_run(out, "finetune", arguments)
+    try:
+        with LogFile(run):
+            if run.finished:
+                log.info("%s is finished already", run.out)
+                return run
+            chosen = _choose(run, asked, arguments)
+    except (ValueError, OSError):
+        if not begun:  # nothing to go on with: leave no folder that stands in the way of the mended command
+            shutil.rmtree(run.out)
+        raise
     with LogFile(run):
-        if run.finished:
-            log.info("%s is finished already", run.out)
-            return run
-        chosen = _choose(run, asked, arguments)
         model = _assemble(run, chosen, arguments)
-        history = [_train_head(run, model, chosen, arguments)]
-        if depth != "head":
-            history.append(_train_encoder(run, model, chosen, arguments))
-        write_whole(run.out / "history.csv", lambda path: pd.concat(history).to_csv(path, index=False))
+        history = _train_head(run, model, chosen, arguments)
+        if arguments["depth"] != "head":
+            history = pd.concat([history, _train_encoder(run, model, chosen, arguments)])
+        write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         predictions = _predict(run, model, chosen, asked, arguments)
-        _draw_figures(run, predictions, chosen, pd.concat(history))
-        _finish(run, predictions, chosen, pd.concat(history), arguments)
+        _draw_figures(run, predictions, chosen, history)
+        _finish(run, predictions, chosen, history, arguments)
     return run
 
 
@@ -135,11 +141,9 @@ def _checked(arguments: dict) -> dict:
 def _choose(run: Run, task: Task, arguments: dict) -> Records:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     names = ("catalog", "images", "records", "column", "labels", "test_labels", "image_size", "seed")
-    drawn, source, seed = labelled_galaxies(task, **{name: arguments[name] for name in names})
-    drawn = drawn[["id_str", "file_loc", "label"]]
-    chosen = build_records(
-        drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"], seed=seed
-    )
+    drawn, source = labelled_galaxies(task, **{name: arguments[name] for name in names})
+    drawn = drawn[["id_str", "file_loc", "label", "split"]]
+    chosen = build_records(drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"])
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))

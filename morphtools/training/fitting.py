@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -84,16 +83,24 @@ def fit(
     _save(model, state, history, best)
     model.set_weights(best)
     kept = int(_losses(history).argmin())
-    log.info("%s: %d epochs, kept epoch %d with validation loss %.4f", stage, len(history), kept, _losses(history).min())
+    log.info(
+        "%s: %d epochs, kept epoch %d with validation loss %.4f",
+        stage,
+        len(history),
+        kept,
+        _losses(history).min(),
+    )
     return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
 
 
 def _mean_loss(model: keras.Model, step: Callable, batches: Iterable) -> float:
-    model.reset_metrics()
-    loss = math.nan
+    """The loss per galaxy over an epoch of `step`s (`model.train_on_batch` or `model.test_on_batch`)."""
+    total = galaxies = 0
     for x, y in batches:
-        loss = step(x, y)  # the running mean over the epoch
-    return float(loss)
+        model.reset_metrics()  # some versions of Keras do it themselves, others return a running mean
+        total += float(step(x, y)) * len(y)
+        galaxies += len(y)
+    return total / galaxies
 
 
 def _losses(history: list[dict]) -> np.ndarray:

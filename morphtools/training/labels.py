@@ -28,7 +28,7 @@ def labelled_galaxies(
     test_labels: int,
     image_size: int | None,
     seed: int,
-) -> tuple[pd.DataFrame, Source, int]:
+) -> tuple[pd.DataFrame, Source]:
     """Finds the galaxies that answer a task: in records, in a catalogue, or on the simulated sky.
 
     Args:
@@ -43,7 +43,7 @@ def labelled_galaxies(
         seed: Seed of the draw; also of the splits, but for records, which have theirs.
 
     Returns:
-        The drawn galaxies (see `draw_labels`), the source of their images, and the seed of their splits.
+        The drawn galaxies (see `draw_labels`), and the source of their images.
     """
     if records is not None:
         opened = Records.open(records)
@@ -62,7 +62,7 @@ def labelled_galaxies(
     drawn = draw_labels(
         galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed, split_seed=split_seed
     )
-    return drawn, source, split_seed
+    return drawn, source
 
 
 def draw_labels(
@@ -70,9 +70,9 @@ def draw_labels(
 ) -> pd.DataFrame:
     """Draws labelled galaxies for training, validation and test, keeping the proportions of the classes.
 
-    `labels` counts training *and* validation: both have to be labelled by somebody. Splits follow from the hash of
-    `id_str`, and so does the order of drawing: 50 labels are among the 100 of the same seed, and no test galaxy is
-    ever trained on.
+    `labels` counts training *and* validation: both have to be labelled by somebody. The test split and the order of
+    drawing follow from hashes of `id_str`: 50 labels are among the 100 of the same seed, and no test galaxy is ever
+    trained on.
 
     Args:
         catalog: `id_str`, `label` (1, 0 or NaN) and whatever else.
@@ -96,30 +96,32 @@ def draw_labels(
         raise ValueError(f"a classifier needs both classes, the catalogue has {have}")
     known["split"] = [split_of(i, split_seed) for i in known["id_str"]]
     known = known.iloc[np.argsort([hash_uniform(i, seed, salt="draw") for i in known["id_str"]], kind="stable")]
-    validation = round(labels * FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]))
-    wanted = {"train": labels - validation, "val": validation, "test": test_labels}
-    drawn = pd.concat([_stratified(known[known["split"] == split], n) for split, n in wanted.items()])
-
-    table = drawn.groupby(["split", "label"]).size().unstack(fill_value=0).reindex(list(wanted), fill_value=0)
-    table = table.reindex(columns=[0, 1], fill_value=0)
+    test = _stratified(known[known["split"] == "test"], test_labels)
+    fitted = _stratified(known[known["split"] != "test"], labels)
+    # An eighth of every class validates: by the hash alone, a small set could be left without one.
+    share = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])
+    rank = fitted.groupby("label").cumcount()
+    size = fitted.groupby("label")["label"].transform("size")
+    fitted = fitted.assign(split=np.where(rank < np.maximum(1, (size * share).round()), "val", "train"))
+    drawn = pd.concat([fitted, test])
     for split, least in (("train", 2), ("val", 1), ("test", 1)):
-        if table.loc[split].min() < least:
-            have = ", ".join(f"{table.loc[split, i]} {classes[i]}" for i in (0, 1))
+        have = drawn[drawn["split"] == split]["label"].value_counts().reindex([0, 1], fill_value=0)
+        if have.min() < least:
             raise ValueError(
-                f"too few labels: {have} for {split}, at least {least} of each are needed; the catalogue has "
-                f"{counts[0]} {classes[0]} and {counts[1]} {classes[1]}, {labels} were asked for"
+                f"too few labels: {have[0]} {classes[0]} and {have[1]} {classes[1]} for {split}, at least {least} of "
+                f"each are needed; {labels} were asked for, and the catalogue has {counts[0]} {classes[0]} and "
+                f"{counts[1]} {classes[1]}"
             )
-    got = int(table.loc[["train", "val"]].to_numpy().sum())
-    if got < labels:
-        log.warning("%d labels were asked for, %d are available for training: going on with those", labels, got)
+    if len(fitted) < labels:
+        log.warning("%d labels were asked for, %d are available: going on with those", labels, len(fitted))
     return drawn
 
 
 def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The first `n` rows class by class, in the proportions of `rows`, at least two of a class if there are."""
+    """The first `n` rows class by class, in the proportions of `rows`, at least three of each if there are."""
     if n >= len(rows):
         return rows
     counts = rows["label"].value_counts().sort_index()
-    quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=min(2, n // 2)))
+    quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=min(3, n // 2)))
     quota[counts.idxmax()] += n - quota.sum()
     return pd.concat([rows[rows["label"] == label].head(q) for label, q in quota.items()])

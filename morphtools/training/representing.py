@@ -17,7 +17,9 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
 
 
-def represent_split(model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int = 16) -> np.ndarray:
+def represent_split(
+    model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int = 16
+) -> np.ndarray:
     """Represents every galaxy of a split; a killed call goes on where it was.
 
     Args:

@@ -1,0 +1,118 @@
+"""The command `morphtools`: one command per verb, no science."""
+
+import inspect
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+import morphtools
+
+
+class _Commands(click.Group):
+    """Turns what a user can mend into one line and exit code 2."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (ValueError, OSError) as error:
+            where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+            what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            click.echo(f"morphtools: {what}{where}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\nmorphtools: stopped; the same command goes on from here", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(morphtools.__version__)
+def main():
+    """Find, classify and understand galaxies with a few hundred labels."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("morphtools", "tfrecords_builder"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [console]
+        logger.propagate = False
+
+
+def _import_quietly():
+    """Imports TensorFlow without what it prints about the machine, which no setting of its own silences.
+
+    Standard error is kept aside at the level of the file descriptor, and shown if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
+        except BaseException:
+            aside.seek(0)
+            os.write(shown, aside.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+
+
+def _call(verb, config: Path | None, given: dict):
+    """Calls a verb with its defaults < the config file < the flags that were given."""
+    arguments = {}
+    if config is not None:
+        from morphtools.config import read_config
+
+        arguments = read_config(config, inspect.signature(verb).parameters)
+    return verb(**arguments | given)
+
+
+@main.command()
+@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers or smooth.")
+@click.option("--labels", type=int, help="Labelled galaxies to use, for training and validation (500).")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
+@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
+@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@click.option("--column", help="Column with 0/1 labels or vote fractions, if the name is your own.")
+@click.option("--encoder", help="resnet18 (default), resnet50 or efficientnet_b0.")
+@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--depth", help="Train the head only (default), a number of blocks too, or all.")
+@click.option("--epochs", type=int, help="Most epochs per stage.")
+@click.option("--batch-size", type=int, help="Galaxies per step (32).")
+@click.option("--learning-rate", type=float, help="Of the head (1e-3).")
+@click.option("--encoder-learning-rate", type=float, help="Of the encoder, if it is trained (1e-5).")
+@click.option("--test-labels", type=int, help="Most galaxies to test on (2000).")
+@click.option("--seed", type=int, help="Decides splits, draw, weights and views (0).")
+@click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def finetune(config, **options):
+    """Train a classifier from a few hundred labels, and test it.
+
+    Without galaxies of your own it uses a small simulated sky:
+
+        morphtools finetune --task rings --labels 500
+
+        morphtools finetune --task rings --labels 500 --catalog galaxies.csv --images jpegs/
+    """
+    _import_quietly()
+    given = {name: value for name, value in options.items() if value is not None}
+    click.echo(_call(morphtools.finetune, config, given).summary)
+
+
+@main.command()
+def doctor():
+    """Show versions, devices and weights, and how to mend what is wrong.
+
+    morphtools doctor
+    """
+    _import_quietly()
+    report, healthy = morphtools.doctor()
+    click.echo(report)
+    sys.exit(0 if healthy else 1)

@@ -1,0 +1,37 @@
+"""Configuration files: the keyword arguments of one function, in YAML."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from tfrecords_builder.naming import unknown
+
+
+def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
+    """Reads keyword arguments from a YAML file.
+
+    Args:
+        path: The file.
+        allowed: Names of the arguments the function takes.
+
+    Returns:
+        Argument by name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not YAML, not a mapping, or has a key that is no argument.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no config at {path}")
+    try:
+        config = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} must hold one 'argument: value' per line")
+    for key in config:
+        if key not in allowed:
+            raise ValueError(f"{path}: {unknown('argument', key, allowed)}")
+    return config

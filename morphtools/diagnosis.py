@@ -1,0 +1,90 @@
+"""What works on this machine, and the exact fix for what does not."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+
+def doctor() -> tuple[str, bool]:
+    """Looks at Python, packages, backend, devices, memory and weights.
+
+    Returns:
+        A report to read, and whether everything that morphtools needs is there.
+    """
+    lines, fixes = [], []
+    lines.append(_row("morphtools", _version("morphtools") or "not installed, run from its folder"))
+    lines.append(_row("python", f"{platform.python_version()} on {platform.platform(terse=True)}"))
+    for package, least in _requirements().items():
+        have = _version(package)
+        lines.append(_row(package, have or "missing"))
+        if have is None or _release(have) < _release(least):
+            fixes.append(f'pip install "{package}>={least}"')
+    for package, why in (("jax", "models on JAX"), ("torch", "models on PyTorch")):
+        lines.append(_row(package, f"{_version(package) or 'not installed'} (optional: {why})"))
+    backend_lines, backend_fixes = _backend()
+    lines += backend_lines
+    lines.append(_row("memory", _memory()))
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    lines.append(_row("disk", f"{free:.0f} GiB free in {Path.cwd()}"))
+    if free < 1:
+        fixes.append(f"free some disk space for {Path.cwd()}, or work elsewhere with --out")
+    lines.append(_row("weights", "none in this release: encoders start from random weights"))
+    fixes += backend_fixes
+    lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo mend:")
+    return "\n".join(lines + [f"  {fix}" for fix in fixes]), not fixes
+
+
+def _row(name: str, value: str) -> str:
+    return f"{name:<16}{value}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:3])
+
+
+def _requirements() -> dict[str, str]:
+    """Lower bounds of what morphtools requires, from its own metadata."""
+    requires = importlib.metadata.requires("morphtools") if _version("morphtools") else []
+    matches = [re.fullmatch(r"([\w.-]+)>=([\d.]+)", line) for line in requires]
+    return {m[1]: m[2] for m in matches if m}
+
+
+def _backend() -> tuple[list[str], list[str]]:
+    try:
+        import keras
+    except Exception as error:  # whatever is wrong there, its own words are the best hint
+        name = os.environ.get("KERAS_BACKEND", "tensorflow")
+        return [_row("backend", f"{name}: cannot be imported: {error}")], [
+            f"pip install {name}, or set KERAS_BACKEND=tensorflow"
+        ]
+    lines = [_row("backend", f"{keras.backend.backend()} (choose with KERAS_BACKEND=tensorflow|jax|torch)")]
+    try:
+        devices = keras.distribution.list_devices()
+    except Exception:  # not every backend can tell
+        devices = []
+    lines.append(_row("devices", ", ".join(devices) or "cpu"))
+    lines.append(
+        _row("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
+    )
+    fixes = []
+    if shutil.which("nvidia-smi") and not any("gpu" in device.lower() for device in devices):
+        fixes.append('there is a GPU that the backend does not see: pip install "tensorflow[and-cuda]"')
+    return lines, fixes
+
+
+def _memory() -> str:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        return f"{pages * size / 2**30:.0f} GiB"
+    except (ValueError, OSError, AttributeError):
+        return "unknown"

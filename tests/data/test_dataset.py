@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.data.augment import RandomView
+from morphtools.data.dataset import load_dataset
+from tfrecords_builder.build import build_records
+from tfrecords_builder.images import from_pixels
+
+
+@pytest.fixture
+def records(galaxies, tmp_path):
+    catalog, folder = galaxies
+    return build_records(catalog, tmp_path / "records", images=folder)
+
+
+def ids(dataset):
+    return [name.decode() for batch in dataset for name in batch["id_str"].numpy()]
+
+
+def test_every_galaxy_comes_once_in_the_order_of_the_index(records):
+    index = records.index()
+    for split, count in records.splits.items():
+        expected = list(index[index["split"] == split].sort_values(["shard", "offset"])["id_str"])
+        assert ids(load_dataset(records, split, batch_size=3)) == expected
+        assert len(expected) == count
+
+
+def test_labels_and_images_stay_together(records, galaxies):
+    catalog = galaxies[0].set_index("id_str")
+    for batch in load_dataset(records, "train", batch_size=4, shuffle=True, seed=1):
+        for name, image, ring in zip(
+            batch["id_str"].numpy(), batch["image"].numpy(), batch["ring"].numpy(), strict=True
+        ):
+            assert ring == catalog.loc[name.decode(), "ring"]
+            assert (image[14:18, 14:18].mean() > 0.4) == bool(ring)
+
+
+def test_the_seed_decides_the_order_and_epochs_differ(records):
+    def order(seed):
+        return ids(load_dataset(records, "train", shuffle=True, seed=seed))
+
+    assert order(1) == order(1)
+    assert order(1) != order(2) and sorted(order(1)) == sorted(order(2))
+    dataset = load_dataset(records, "train", shuffle=True, seed=1)
+    assert ids(dataset) != ids(dataset)
+
+
+def test_drop_remainder_and_cardinality(records):
+    whole, left = divmod(records.splits["train"], 8)
+    assert left  # else this proves nothing
+    assert len(load_dataset(records, "train", batch_size=8)) == whole + 1
+    sizes = [len(b["id_str"]) for b in load_dataset(records, "train", batch_size=8, drop_remainder=True)]
+    assert sizes == [8] * whole
+
+
+def test_missing_pixels_become_the_empty_sky(tmp_path):
+    pixels = {str(i): np.full((8, 8, 2), i + 1.0, np.float32) for i in range(20)}
+    for image in pixels.values():
+        image[2:4, 3, 0] = np.nan
+        image[5, 5, 1] = np.inf
+    catalog = pd.DataFrame({"id_str": list(pixels), "file_loc": list(pixels)})
+    records = build_records(catalog, tmp_path / "out", images=lambda name: from_pixels(pixels[name]))
+    for batch in load_dataset(records, "train"):
+        for name, image in zip(batch["id_str"].numpy(), batch["image"].numpy(), strict=True):
+            stored = pixels[name.decode()]
+            np.testing.assert_array_equal(image, np.where(np.isfinite(stored), stored, 0))
+
+
+def test_augmentation_is_applied_to_images_only(records):
+    plain = next(iter(load_dataset(records, "val")))
+    views = next(iter(load_dataset(records, "val", augment=RandomView(seed=1))))
+    assert not np.allclose(plain["image"], views["image"], atol=0.1)
+    np.testing.assert_array_equal(plain["id_str"], views["id_str"])
+
+
+def test_unknown_and_empty_splits_are_refused(records):
+    with pytest.raises(ValueError, match=r"unknown split 'tset'.*did you mean 'test'"):
+        load_dataset(records, "tset")

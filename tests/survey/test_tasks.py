@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.survey.tasks import TASKS, get_task, task_labels
+
+NAN = np.nan
+
+
+def labels(task, catalog, column=None):
+    return list(task_labels(get_task(task), pd.DataFrame(catalog), column)[0])
+
+
+def test_a_label_column_is_taken_as_it_is():
+    np.testing.assert_array_equal(labels("rings", {"ring": [1, 0, None]}), [1, 0, NAN])
+
+
+def test_ring_fractions_are_cut_as_published():
+    """Walmsley et al. 2022, section 4: rings f > 0.25, not rings f < 0.05."""
+    fractions = [0.0, 0.049, 0.05, 0.2, 0.25, 0.251, 1.0, NAN]
+    np.testing.assert_array_equal(labels("rings", {"ring_fraction": fractions}), [0, 0, NAN, NAN, NAN, 1, 1, NAN])
+
+
+def test_votes_are_added_over_campaigns_and_answers():
+    catalog = {
+        "bar-dr5_strong": [9, 0, 3, 0],
+        "bar-dr5_weak": [1, 1, 0, 0],
+        "bar-dr5_no": [0, 9, 0, 0],
+        "bar-gz2_yes": [0, 0, 2, 2],
+        "bar-gz2_no": [1, 0, 0, 1],
+        "bar-gz2_yes_fraction": [0.5, 0.5, 0.5, 0.5],  # a fraction is no vote
+    }
+    # fractions 10/11, 1/10, 5/5, and 2/3 of too few votes
+    np.testing.assert_array_equal(labels("bars", catalog), [1, 0, 1, NAN])
+
+
+def test_votes_for_another_question_do_not_count():
+    with pytest.raises(ValueError, match="no labels for task 'bars'"):
+        labels(
+            "bars",
+            {"bar-like_yes_extra": [1], "smooth-or-featured_smooth": [5], "smooth-or-featured_disk": [0]},
+        )
+
+
+def test_one_may_name_ones_own_column():
+    np.testing.assert_array_equal(labels("rings", {"ring": [1, 1], "mine": [0.9, 0.01]}, "mine"), [1, 0])
+    with pytest.raises(ValueError, match=r"unknown column 'mime'.*did you mean 'mine'"):
+        labels("rings", {"mine": [1, 0]}, "mime")
+
+
+def test_other_values_are_refused():
+    with pytest.raises(ValueError, match=r"must hold 0/1 or fractions from 0 to 1, not 3, 7"):
+        labels("rings", {"ring": [0, 1, 3, 7]})
+
+
+def test_unknown_tasks_come_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown task 'ring'; known tasks: bars, .*did you mean 'rings'"):
+        get_task("ring")
+
+
+def test_thresholds_leave_room_between():
+    for task in TASKS.values():
+        assert 0 < task.below < task.above < 1

@@ -1,0 +1,111 @@
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ABOVE = {  # what a room may import besides itself; the counterpart of the table in CONTRIBUTING.md
+    "tfrecords_builder": set(),
+    "morphtools.survey": {"tfrecords_builder"},
+    "morphtools.data": {"tfrecords_builder", "morphtools.survey"},
+    "morphtools.models": {"tfrecords_builder", "morphtools.survey"},
+    "morphtools.inference": {
+        "tfrecords_builder",
+        "morphtools.survey",
+        "morphtools.data",
+        "morphtools.models",
+    },
+    "morphtools.training": {
+        "tfrecords_builder",
+        "morphtools.survey",
+        "morphtools.data",
+        "morphtools.models",
+        "morphtools.inference",
+    },
+}
+FILES = sorted(p for room in ("tfrecords_builder", "morphtools") for p in (ROOT / room).rglob("*.py"))
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module):
+    return next((room for room in ABOVE if module == room or module.startswith(room + ".")), None)
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_imports_only_from_its_own_room_or_rooms_above(path):
+    room = room_of(module_of(path))
+    if room is None:
+        return
+    for name in imports_of(path):
+        if name.startswith(("morphtools", "tfrecords_builder")) and name != "morphtools":
+            assert room_of(name) in ABOVE[room] | {room}, f"{path} imports {name}"
+
+
+def test_no_import_cycles():
+    modules = {module_of(path): set(imports_of(path)) for path in FILES}
+    done, current = set(), []
+
+    def visit(module):
+        assert module not in current, f"cycle: {' → '.join([*current, module])}"
+        if module in done or module not in modules:
+            return
+        current.append(module)
+        for name in modules[module]:
+            if name not in ("morphtools", "tfrecords_builder"):
+                visit(name)
+        current.pop()
+        done.add(module)
+
+    for module in modules:
+        visit(module)
+
+
+def test_models_and_augmentations_do_not_name_a_backend():
+    for path in [*(ROOT / "morphtools/models").glob("*.py"), ROOT / "morphtools/data/augment.py"]:
+        names = {name.split(".")[0] for name in imports_of(path)}
+        assert not names & {"tensorflow", "jax", "torch", "numpy"}, path
+
+
+@pytest.mark.parametrize("arguments", [["-c", "import morphtools"], ["-m", "morphtools", "--help"]])
+def test_import_and_help_answer_in_under_a_second(arguments):
+    def seconds():
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=ROOT)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 1.0
+
+
+def test_help_imports_no_heavy_package():
+    code = "import sys, morphtools.cli; print(*({'tensorflow', 'keras', 'pandas', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == ""
+
+
+def test_every_public_name_can_be_imported():
+    import morphtools
+    import tfrecords_builder
+
+    for package in (morphtools, tfrecords_builder):
+        for name in package.__all__:
+            assert callable(getattr(package, name))
+
+
+def test_modules_stay_small():
+    too_long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 350}
+    assert not too_long

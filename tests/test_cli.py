@@ -1,0 +1,133 @@
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import morphtools
+from morphtools import cli
+from morphtools.config import read_config
+
+ROOT = Path(__file__).parent.parent
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.main, [str(a) for a in arguments])
+
+
+def test_the_command_takes_the_arguments_of_the_function():
+    parameters = inspect.signature(morphtools.finetune).parameters
+    options = {option.name: option for option in cli.finetune.params}
+    assert set(options) == set(parameters) | {"config"}
+    # Defaults live in the function; the help only repeats them.
+    for name, parameter in parameters.items():
+        if isinstance(parameter.default, int | float):
+            shown = re.search(r"\(([\d.e-]+)\)", options[name].help)
+            assert float(shown[1]) == parameter.default, name
+        elif isinstance(parameter.default, str):
+            assert parameter.default in options[name].help, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--task", "ring"), "unknown task 'ring'; known tasks: bars, edge-on, mergers, rings, smooth, spirals"),
+        (("--catalog", "nowhere.csv"), "there is no catalogue at"),
+        (("--config", "nowhere.yaml"), "there is no config at nowhere.yaml"),
+        (("--out", ROOT / "README.md" / "run"), "Not a directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("finetune", "--labels", 20, *arguments)
+    assert result.exit_code == 2
+    lines = [line for line in result.output.splitlines() if line.startswith("morphtools: ")]
+    assert len(lines) == 1 and message in lines[0]
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path, monkeypatch):
+    seen = {}
+
+    def finetune(task="rings", labels=500, seed=0):
+        seen.update(task=task, labels=labels, seed=seed)
+        return Run()
+
+    monkeypatch.setattr(morphtools, "finetune", finetune)
+    (tmp_path / "c.yaml").write_text("labels: 70\ntask: bars\n")
+    result = invoke("finetune", "--config", tmp_path / "c.yaml", "--task", "mergers")
+    assert result.exit_code == 0 and "found" in result.output
+    assert seen == {"task": "mergers", "labels": 70, "seed": 0}
+
+
+class Run:
+    summary = "found"
+
+
+def test_a_bad_config_names_the_file_and_the_nearest_argument(tmp_path):
+    path = tmp_path / "c.yaml"
+    for text, message in [
+        ("lables: 5", "unknown argument 'lables'; .*did you mean 'labels'"),
+        ("- 5", "one 'argument: value' per line"),
+        ("a: [", "is not YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message) as error:
+            read_config(path, ["labels", "task"])
+        assert "c.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.name)
+def test_every_config_fits_its_function_and_says_its_command(path):
+    verb = getattr(morphtools, path.parent.name)
+    assert read_config(path, inspect.signature(verb).parameters)
+    command = path.read_text().splitlines()[0]
+    assert command == f"# morphtools {path.parent.name} --config {path.relative_to(ROOT)}"
+
+
+def test_doctor_finds_this_environment_sound():
+    result = invoke("doctor")
+    assert result.exit_code == 0, result.output
+    for part in ("morphtools", "keras", "tensorflow", "backend", "devices", "memory", "weights"):
+        assert re.search(rf"^{part} ", result.output, re.MULTILINE), part
+    assert "Everything morphtools needs is here." in result.output
+
+
+def test_doctor_gives_the_fix_for_what_is_missing(monkeypatch):
+    from morphtools import diagnosis
+
+    monkeypatch.setattr(diagnosis, "_requirements", lambda: {"nosuchpackage": "1.2", "numpy": "99.0"})
+    report, healthy = diagnosis.doctor()
+    assert not healthy
+    assert 'pip install "nosuchpackage>=1.2"' in report and 'pip install "numpy>=99.0"' in report
+
+
+@pytest.mark.slow
+def test_the_readme_command_runs_offline_on_the_simulated_sky(tmp_path):
+    command = re.search(r"\.venv/bin/(morphtools finetune .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
+    code = "from morphtools.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split()[1:]], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("rings from 500 labels of the simulated sky")
+    assert "simulated sky" in done.stderr and "cuda" not in done.stderr.lower()
+    auc = yaml.safe_load((tmp_path / "morphtools-runs/rings-500/metrics.json").read_text())["test"]["auc"]
+    assert auc["low"] > 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_examples_run(example, tmp_path):
+    subprocess.run([sys.executable, example, tmp_path / "run"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_readme_test_command_is_the_one_that_ci_runs():
+    commands = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands == ['python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/python -m pytest']
+    assert "grep -m1 '^python3 -m venv .*pytest$' README.md" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,77 @@
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.training.labels import draw_labels
+from tfrecords_builder.splits import split_of
+
+CLASSES = ("no ring", "ring")
+
+
+def catalog(n=2000, share=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    label = (rng.uniform(size=n) < share).astype(float)
+    label[::10] = np.nan
+    return pd.DataFrame({"id_str": [f"g{i}" for i in range(n)], "label": label})
+
+
+def draw(table, labels, test_labels=100, seed=0):
+    return draw_labels(table, labels, test_labels=test_labels, classes=CLASSES, seed=seed, split_seed=0)
+
+
+@pytest.mark.parametrize("labels", [20, 77, 500])
+def test_as_many_as_asked_an_eighth_of_them_for_validation(labels):
+    count = draw(catalog(), labels)["split"].value_counts()
+    assert count["train"] + count["val"] == labels
+    assert abs(count["val"] - labels / 8) <= 1
+    assert count["test"] == 100
+
+
+def test_the_proportions_of_the_classes_are_kept():
+    drawn = draw(catalog(share=0.2), 800, test_labels=200)
+    for _, rows in drawn.groupby("split"):
+        assert rows["label"].mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_the_test_split_is_that_of_the_hash_and_unknown_labels_stay_out():
+    drawn = draw(catalog(), 300)
+    assert [split_of(i) == "test" for i in drawn["id_str"]] == list(drawn["split"] == "test")
+    assert drawn["label"].isin((0, 1)).all() and drawn["id_str"].is_unique
+
+
+def test_fewer_labels_are_among_more_and_a_growing_catalogue_keeps_the_splits():
+    small, large = (draw(catalog(), n).query("split != 'test'") for n in (100, 400))
+    assert set(small["id_str"]) <= set(large["id_str"])
+
+
+def test_the_seed_draws_others():
+    a, b = (set(draw(catalog(), 100, seed=s)["id_str"]) for s in (0, 1))
+    assert a != b
+
+
+def test_rare_classes_are_not_lost():
+    table = catalog(share=0.02)
+    drawn = draw(table, 50)
+    assert (drawn.query("split == 'train'")["label"] == 1).sum() >= 2
+    assert (drawn.query("split == 'val'")["label"] == 1).sum() >= 1
+
+
+def test_fewer_than_asked_are_used_and_said(caplog):
+    with caplog.at_level(logging.WARNING):
+        drawn = draw(catalog(100), 500)
+    used = (drawn["split"] != "test").sum()
+    assert 50 < used < 90
+    assert f"500 labels were asked for, {used} are available" in caplog.text
+
+
+def test_one_class_is_refused():
+    table = catalog().assign(label=1.0)
+    with pytest.raises(ValueError, match="needs both classes, the catalogue has 0 no ring, 2000 ring"):
+        draw(table, 100)
+
+
+def test_too_few_are_refused_with_their_numbers():
+    with pytest.raises(ValueError, match=r"too few labels: 1 no ring and 1 ring for train"):
+        draw(catalog(), 4)
