@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -58,17 +59,18 @@ def build_records(
 ) -> Records | None:
     """Writes a catalogue and its images as TFRecord shards with splits.
 
-    Split and shard of a galaxy follow from hashes of its `id_str`; the shards are the same, byte by byte, however
-    many workers write them. They appear whole, `records.json` last: a build that was killed goes on when the same
-    call is made again. An image that cannot be used is skipped and listed with the reason in `failures.parquet`.
+    Split and shard of a galaxy follow from hashes of its `id_str`, the split from a column `split` where there is
+    one; the shards are the same, byte by byte, however many workers write them. They appear whole, `records.json`
+    last: a build that was killed goes on when the same call is made again. An image that cannot be used is skipped
+    and listed with the reason in `failures.parquet`.
 
     Args:
         catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.
         out: Folder for the records; made if it is not there.
         images: Folder, zip archive or stack in which `file_loc` is found, or a source function (`file_loc` → `Image`).
             JPEG and PNG bytes are stored as they are; FITS and array pixels as numbers, unchanged.
-        image_size: Side in pixels at which the images are to be read, and that cutouts get; by default that of the
-            first one.
+        image_size: Side in pixels at which the images are to be read, and that cutouts get; by default that of
+            most.
         bands: Names of the bands in order; by default those of the first file, numbered, or r, g, b of a picture.
         template: Path of a galaxy's file with `{columns}`, and `{band}` where every band has its own.
         hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
@@ -117,19 +119,17 @@ def build_records(
             planned = None
         if not append and before.digest != digest:
             raise FileExistsError(
-                f"{out} holds records of another catalogue or settings; choose another, or append"
+                f"{out} holds records of another catalogue or other settings; choose another, or append"
             )
         if not append:
             return before
         _check_same(before, settings, census)
         digest = _hash(before.digest, digest)
     if planned is not None and planned["digest"] != digest:
-        raise FileExistsError(
-            f"{out} holds an unfinished build of another catalogue or settings; choose another"
-        )
+        raise FileExistsError(f"{out} holds an unfinished build of another catalogue or other settings; choose another")
 
     if planned is None:
-        records = before or _describe(out, _first_usable(catalog, needs, source), settings, census, digest)
+        records = before or _describe(out, _typical(catalog, needs, source, seed), settings, census, digest)
         out.mkdir(parents=True, exist_ok=True)
         planned = _plan(catalog, census, plan, records, needs=needs, digest=digest)
     shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"])
@@ -157,18 +157,23 @@ def _check_same(before: Records, settings: dict, census: Census) -> None:
         raise ValueError(f"cannot be added to the records in {before.folder}: {'; '.join(problems)}")
 
 
-def _first_usable(catalog, needs: tuple[str, ...], source) -> Image:
-    """The first image of the catalogue that can be read: it tells the shape and kind of all."""
-    examples, total = [], 0
-    for chunk in read_checked(catalog, needs):
-        total += len(chunk)
-        for row in chunk.head(100).to_dict("records"):
-            (image,) = read_images(source, [row])
-            if isinstance(image, Image):
-                return image
-            examples.append(f"{row['id_str']}: {image}")
-        break
-    raise ValueError(f"the first {len(examples)} of {total} images cannot be used: {some(examples, 2)}")
+def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
+    """The image that tells shape and kind of all: of some drawn from the first chunk, the first of the commonest."""
+    chunk = next(read_checked(catalog, needs))
+    chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))]
+    found, failures = [], []
+    for row in chunk.head(100).to_dict("records"):
+        (image,) = read_images(source, [row])
+        if isinstance(image, Image):
+            found.append(image)
+            if len(found) == 15:
+                break
+        else:
+            failures.append(f"{row['id_str']}: {image}")
+    if not found:
+        raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
+    kinds = [(isinstance(image.data, bytes), image.shape) for image in found]
+    return found[kinds.index(Counter(kinds).most_common(1)[0][0])]
 
 
 def _describe(out: Path, first: Image, settings: dict, census: Census, digest: str) -> Records:
@@ -179,9 +184,7 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
         bands = ("r", "g", "b") if first.shape[2] == 3 else ("grey",)
     bands = tuple(bands or (f"band{i}" for i in range(first.shape[2])))
     if len(bands) != first.shape[2]:
-        raise ValueError(
-            f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}"
-        )
+        raise ValueError(f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}")
     return Records(
         folder=out,
         shape=(size or first.shape[0], size or first.shape[1], first.shape[2]),
@@ -231,9 +234,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
     failed, examples, seen = 0, [], 0
     total = sum(shards.values()) + sum(job.records.splits.values())
     try:
-        with tqdm(
-            total=sum(shards.values()), desc="building records", unit="galaxy", disable=None
-        ) as progress:
+        with tqdm(total=sum(shards.values()), desc="building records", unit="galaxy", disable=None) as progress:
             for name, tally in _tallies(job, shards, workers, executor):
                 progress.update(shards[name])
                 failed, seen = failed + len(tally.failures), seen + shards[name]
@@ -248,9 +249,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
             remove_plan(job.plan)
         raise
     except BrokenProcessPool as error:
-        raise RuntimeError(
-            "a worker process died, perhaps for want of memory; the same call goes on"
-        ) from error
+        raise RuntimeError("a worker process died, perhaps for want of memory; the same call goes on") from error
     if failed:
         log.warning("%d images cannot be used and are skipped, see failures.parquet", failed)
 

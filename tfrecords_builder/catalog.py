@@ -86,9 +86,7 @@ def _fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             raise ValueError("no table in it")
         for start in range(0, max(1, len(table.data)), rows):
             part = table.data[start : start + rows]
-            yield pd.DataFrame(
-                {name: _column(part[name]) for name in table.columns.names if part[name].ndim == 1}
-            )
+            yield pd.DataFrame({name: _column(part[name]) for name in table.columns.names if part[name].ndim == 1})
 
 
 def _column(values: np.ndarray) -> np.ndarray:
@@ -134,9 +132,7 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         ValueError: A column is missing, the catalogue is empty, or ids are missing or repeated.
     """
     problems = [
-        f"no column {name!r} (columns: {some(catalog.columns, 12)})"
-        for name in needs
-        if name not in catalog.columns
+        f"no column {name!r} (columns: {some(catalog.columns, 12)})" for name in needs if name not in catalog.columns
     ]
     if len(catalog) == 0:
         problems.append("no rows")
@@ -150,6 +146,9 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         repeated = ids[ids.duplicated()].unique()
         if len(repeated):
             problems.append(f"{len(repeated)} id_str more than once ({some(repeated)})")
+    if "split" in catalog.columns and not catalog["split"].isin(SPLITS).all():
+        strange = catalog["split"][~catalog["split"].isin(SPLITS)].unique()
+        problems.append(f"column 'split' must hold {', '.join(SPLITS)}, not {some(strange)}")
     if "file_loc" in needs and "file_loc" in catalog.columns and catalog["file_loc"].isna().any():
         missing = catalog.index[catalog["file_loc"].isna()]
         problems.append(f"{len(missing)} rows without file_loc (rows {some(missing)})")

@@ -37,7 +37,7 @@ def read_fits(data: bytes, *, hdu: str | int | tuple | None = None, mask: str | 
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"damaged gzip file: {error}") from error
+        raise ValueError(f"not a readable FITS file: damaged gzip: {error}") from error
     plain = _plain(data) if hdu is None and mask is None else None
     if plain is not None:
         pixels, names = plain
@@ -93,17 +93,13 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
                 if hdu is None:
                     parts = [_first_image(hdus, len(data))]
                 else:
-                    parts = [
-                        _pixels(hdus[name], len(data)) for name in (hdu if isinstance(hdu, tuple) else (hdu,))
-                    ]
+                    parts = [_pixels(hdus[name], len(data)) for name in (hdu if isinstance(hdu, tuple) else (hdu,))]
                 bad = None if mask is None else _pixels(hdus[mask], len(data))
                 names = _band_names(hdus[0].header)
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
         raise ValueError(f"not a readable FITS file: {error}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
-        raise ValueError(
-            f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat"
-        )
+        raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
     image = from_pixels(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     return with_mask(image, bad)._replace(bands=names)

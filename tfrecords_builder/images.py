@@ -89,9 +89,7 @@ def open_images(
 
         return Stack(path.absolute(), hdu, len(bands) if bands else None)
     if not path.is_dir() and not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)})"
-        )
+        raise ValueError(f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)})")
     return files
 
 
@@ -117,6 +115,7 @@ class Files(NamedTuple):
     mask: str | int | None = None
 
     def __call__(self, file_loc: str) -> Image:
+        """The image at `file_loc`."""
         return self.image({"file_loc": file_loc})
 
     @property
@@ -141,10 +140,7 @@ class Files(NamedTuple):
 
     def image(self, row: dict) -> Image:
         """The image of one row of the catalogue."""
-        parts = [
-            decode(name, _bytes(str(self.place), name), hdu=self.hdu, mask=self.mask)
-            for name in self.names(row)
-        ]
+        parts = [decode(name, _bytes(str(self.place), name), hdu=self.hdu, mask=self.mask) for name in self.names(row)]
         return parts[0] if len(parts) == 1 else join_bands(parts)
 
 
@@ -153,9 +149,7 @@ def fill_in(template: str, row: dict) -> str:
 
     def value(found: re.Match) -> str:
         if found[1] not in row:
-            raise ValueError(
-                f"the template {template!r} needs a column {found[1]!r}; there are {some(row, 12)}"
-            )
+            raise ValueError(f"the template {template!r} needs a column {found[1]!r}; there are {some(row, 12)}")
         return str(row[found[1]])
 
     return re.sub(r"\{(\w+)\}", value, template)
@@ -242,9 +236,7 @@ def from_pixels(pixels: np.ndarray) -> Image:
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape or pixels.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{pixels.dtype} of shape {pixels.shape}; expected numbers (height, width) or with bands"
-        )
+        raise ValueError(f"{pixels.dtype} of shape {pixels.shape}; expected numbers (height, width) or with bands")
     data = np.empty(pixels.shape, np.float32)
     with np.errstate(over="ignore"):
         for band in range(pixels.shape[2]):  # one after the other: three times faster than all at once

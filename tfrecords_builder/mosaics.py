@@ -49,9 +49,7 @@ class Mosaics(NamedTuple):
                 yield from [names] * len(group)
                 continue
             try:
-                mosaics = [
-                    _open(self.files.place / name, _layer(self.files, i)) for i, name in enumerate(names)
-                ]
+                mosaics = [_open(self.files.place / name, _layer(self.files, i)) for i, name in enumerate(names)]
                 centres = [mosaic.centres(group) for mosaic in mosaics]
             except ValueError as error:
                 yield from [error] * len(group)
@@ -208,9 +206,7 @@ class _Mosaic:
 
     def centres(self, rows: list[dict]) -> np.ndarray:
         """(N, 2) positions x, y in pixels; NaN where a row has none."""
-        sky, flat = (
-            np.array([[_number(row.get(c)) for c in axes] for row in rows]) for axes in (("ra", "dec"), "xy")
-        )
+        sky, flat = (np.array([[_number(row.get(c)) for c in axes] for row in rows]) for axes in (("ra", "dec"), "xy"))
         if np.isnan(sky).all() and np.isnan(flat).all():
             raise ValueError("a cutout needs ra and dec, or x and y; they are not in the catalogue")
         known = np.isfinite(sky).all(axis=1)
@@ -261,9 +257,7 @@ def _open(path: Path, layer: tuple) -> _Mosaic:
     try:
         changed = path.stat().st_mtime_ns
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"cannot read the mosaic {path.name}: {getattr(error, 'strerror', error)}"
-        ) from error
+        raise ValueError(f"cannot read the mosaic {path.name}: {getattr(error, 'strerror', error)}") from error
     return _keep_open(str(path), *layer, changed)
 
 

@@ -20,14 +20,14 @@ from tfrecords_builder.catalog import check_catalog, read_chunks
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
-OURS = ("split", "shard", "offset", "missing_pixels", "pixel_flag")  # columns that a build adds
+_OURS = ("shard", "offset", "missing_pixels", "pixel_flag")  # columns that a build adds
 _CHUNK = 32768
 
 
 class Census(NamedTuple):
-    """What the first reading finds."""
+    """What the first reading finds: rows per split (about), a hash, the columns' types, which of them are labels."""
 
-    rows: int
+    rows: dict[str, int]
     digest: str
     schema: pa.Schema
     label_cols: tuple[str, ...]
@@ -35,7 +35,7 @@ class Census(NamedTuple):
 
 def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> Census:
     """Checks a catalogue chunk by chunk and counts its rows; an `id_str` that repeats later shows up in `deal`."""
-    hasher, rows, schema = hashlib.sha256(), 0, None
+    hasher, rows, schema, splits = hashlib.sha256(), 0, None, Counter()
     for chunk in read_checked(catalog, needs):
         table = _to_arrow(chunk, rows)
         try:
@@ -43,19 +43,20 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
             schema = pa.unify_schemas([known, table.schema], promote_options="permissive")
             hasher.update(pd.util.hash_pandas_object(chunk, index=False).to_numpy().tobytes())
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-            raise ValueError(
-                f"rows from {rows} on are unlike those before, or no plain values: {error}"
-            ) from error
+            raise ValueError(f"rows from {rows} on are unlike those before, or no plain values: {error}") from error
         rows += len(chunk)
+        splits.update(chunk.get("split", ()))
+    if not splits:
+        splits = {split: round(rows * share) for split, share in zip(SPLITS, FRACTIONS, strict=True)}
     labels = tuple(f.name for f in schema if _is_number(f.type) and f.name not in ("id_str", "file_loc"))
     hasher.update(json.dumps(schema.names).encode())
-    return Census(rows, hasher.hexdigest(), schema, labels)
+    return Census(dict(splits), hasher.hexdigest(), schema, labels)
 
 
 def read_checked(catalog, needs: tuple[str, ...]) -> Iterator[pd.DataFrame]:
     """The catalogue in checked chunks, without the columns of an earlier build."""
     for chunk in read_chunks(catalog, _CHUNK):
-        yield check_catalog(chunk, needs).drop(columns=list(OURS), errors="ignore")
+        yield check_catalog(chunk, needs).drop(columns=list(_OURS), errors="ignore")
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -74,7 +75,7 @@ def deal(
 ) -> None:
     """Deals the rows to the shards: one Arrow file each in `folder/rows`, then `plan.json`.
 
-    The split of a galaxy and its shard follow from hashes of its `id_str`.
+    The split of a galaxy, where no column tells it, and its shard follow from hashes of its `id_str`.
 
     Args:
         catalog: Path or DataFrame, as read before.
@@ -92,26 +93,23 @@ def deal(
     """
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     (partial / "rows").mkdir(parents=True)
-    counts = {
-        s: max(1, -(-round(census.rows * f) // per_shard)) for s, f in zip(SPLITS, FRACTIONS, strict=True)
-    }
+    counts = {split: max(1, -(-rows // per_shard)) for split, rows in census.rows.items()}
     shards = Counter()
     try:
         for chunk in read_checked(catalog, needs):
             table = _to_arrow(chunk, 0, census.schema)
-            split = np.array([split_of(i, seed) for i in chunk["id_str"]])
+            split = np.array(chunk["split"] if "split" in chunk else [split_of(i, seed) for i in chunk["id_str"]])
             order = order_keys(chunk["id_str"], seed)
             if known is not None:
                 new = ~np.isin(order, known)
                 table, split, order = table.filter(new), split[new], order[new]
             numbers = [u * counts[s] >> 64 for u, s in zip(order.tolist(), split, strict=True)]
             shard = [f"{s}-{prefix}{n:05d}.tfrecord" for s, n in zip(split, numbers, strict=True)]
-            for name, values in (
-                ("split", pa.array(split, pa.string())),
-                ("shard", pa.array(shard, pa.string())),
-            ):
-                table = table.append_column(name, values)
-            table = table.append_column("order", pa.array(order))
+            if "split" in table.column_names:
+                table = table.drop_columns("split")
+            columns = {"split": pa.array(split, pa.string()), "shard": pa.array(shard, pa.string()), "order": order}
+            for name, values in columns.items():
+                table = table.append_column(name, pa.array(values))
             for name, places in pd.Series(range(len(shard))).groupby(pd.Series(shard, dtype=object)):
                 _append(partial / "rows" / f"{name}.arrow", table.take(places.to_numpy()))
                 shards[name] += len(places)
@@ -164,9 +162,7 @@ def _check_unique(rows: Path, shards) -> None:
         ids = read_rows(rows.parent, name)["id_str"].to_pandas()
         repeated += ids[ids.duplicated()].unique().tolist()
     if repeated:
-        raise ValueError(
-            f"the catalogue cannot be used: {len(repeated)} id_str more than once ({some(repeated)})"
-        )
+        raise ValueError(f"the catalogue cannot be used: {len(repeated)} id_str more than once ({some(repeated)})")
 
 
 def remove_plan(folder: Path) -> None:

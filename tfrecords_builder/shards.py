@@ -75,9 +75,7 @@ def build_shard(job: Job, name: str) -> Tally:
     table = read_rows(job.plan, name)
     if hasattr(job.source, "mosaics_of"):  # open every mosaic once
         places = [str(job.source.mosaics_of(row)) for row in table.to_pylist()]
-        table = table.append_column("place", pa.array(places)).sort_by(
-            [("place", "ascending"), ("order", "ascending")]
-        )
+        table = table.append_column("place", pa.array(places)).sort_by([("place", "ascending"), ("order", "ascending")])
         table = table.drop_columns("place")
     table = table.drop_columns("order")
     labels = _labels(table, job.records.label_cols)
@@ -92,9 +90,7 @@ def build_shard(job: Job, name: str) -> Tally:
                 try:
                     image = prepare(image, job)
                 except ValueError as error:
-                    failures.append(
-                        {"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)}
-                    )
+                    failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)})
                     check_failures(len(failures), failures, seen=i + 1, allowed=job.max_failures)
                     continue
                 pieces = frame(encode(_features(row["id_str"], image, labels[i], job)))
@@ -107,20 +103,14 @@ def build_shard(job: Job, name: str) -> Tally:
                 uniform &= image.shape == job.records.shape
                 incomplete += gaps
                 masked += image.mask is not None
-                if (
-                    row["split"] == "train"
-                    and len(levels) < job.noise_galaxies
-                    and job.records.encoding != "encoded"
-                ):
+                if row["split"] == "train" and len(levels) < job.noise_galaxies and job.records.encoding != "encoded":
                     levels.append(_levels(image))
         if lines:
             partial.replace(job.records.folder / name)
     finally:
         partial.unlink(missing_ok=True)
     used = [line[0] for line in lines]
-    totals = dict(
-        zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True)
-    )
+    totals = dict(zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True))
     checksum = hasher.hexdigest() if lines else None
     tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, incomplete, masked)
     index = table.take(pa.array(used, pa.int64()))
@@ -146,9 +136,7 @@ def read_tally(job: Job, name: str) -> Tally | None:
         return None
     tally = Tally(**json.loads(pq.read_schema(path).metadata[b"tally"]))
     shard = job.records.folder / name
-    return (
-        tally if tally.checksum is None or (shard.exists() and shard.stat().st_size == tally.size) else None
-    )
+    return tally if tally.checksum is None or (shard.exists() and shard.stat().st_size == tally.size) else None
 
 
 def read_lines(job: Job, name: str) -> pa.Table:
@@ -162,19 +150,14 @@ def discard(job: Job, name: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def check_failures(
-    failed: int, examples: list[dict], *, seen: int, allowed: float, total: float = np.inf
-) -> None:
-    """Raises ValueError where more than `allowed` of `total` fail, or so many of those seen that it will come to that."""
-    likely = (
-        allowed * seen + 4 * np.sqrt(allowed * seen) + 10
-    )  # four standard deviations: the order is random
+def check_failures(failed: int, examples: list[dict], *, seen: int, allowed: float, total: float = np.inf) -> None:
+    """Raises ValueError where more than `allowed` of `total` fail, or of those seen so many that it comes to that."""
+    likely = allowed * seen + 4 * np.sqrt(allowed * seen) + 10  # four standard deviations: the order is random
     if failed > min(allowed * total, likely):
-        reasons = [f"{f['id_str']}: {f['reason']}" for f in examples]
-        more = f" and {failed - 2} more" if failed > 2 else ""
-        raise ValueError(
-            f"{failed} of {seen} images cannot be used ({allowed:.0%} may fail): {', '.join(reasons[:2])}{more}"
-        )
+        reasons = [f"{f['id_str']}: {f['reason']}" for f in examples[:2]]
+        reasons += [f"and {failed - 2} more"] if failed > 2 else []
+        of = f"{total}" if failed > allowed * total else f"the first {seen}"
+        raise ValueError(f"{failed} of {of} images cannot be used ({allowed:.0%} may fail): {', '.join(reasons)}")
 
 
 def _labels(table: pa.Table, label_cols: tuple[str, ...]) -> np.ndarray:
@@ -183,9 +166,7 @@ def _labels(table: pa.Table, label_cols: tuple[str, ...]) -> np.ndarray:
     with np.errstate(over="ignore"):
         for i, name in enumerate(label_cols):
             labels[:, i] = (
-                table[name].cast(pa.float64(), safe=False).to_numpy()
-                if name in table.column_names
-                else np.nan
+                table[name].cast(pa.float64(), safe=False).to_numpy() if name in table.column_names else np.nan
             )
     return labels
 
@@ -254,9 +235,7 @@ def _without_dead(image: Image) -> Image:
         return image
     mask = np.broadcast_to(dead, pixels.shape)
     mask = mask if image.mask is None else mask | image.mask
-    return image._replace(
-        mask=mask, flag=_flags(image.flag, f"{share:.1%} of the pixels are zero in every band")
-    )
+    return image._replace(mask=mask, flag=_flags(image.flag, f"{share:.1%} of the pixels are zero in every band"))
 
 
 def _flags(*flags: str) -> str:

@@ -26,6 +26,7 @@ class Stack(NamedTuple):
     bands: int | None = None
 
     def __call__(self, file_loc: str) -> Image:
+        """The image in row `file_loc`."""
         stack = _load(str(self.path), self.name, self.path.stat().st_mtime_ns)
         try:
             row = int(file_loc)
@@ -60,9 +61,7 @@ def _load(path: str, name: str | None, changed: int):
         import h5py
 
         arrays = h5py.File(path, "r")
-        return _checked(
-            arrays[_choose(arrays, [k for k in arrays if hasattr(arrays[k], "shape")], name, path)], path
-        )
+        return _checked(arrays[_choose(arrays, [k for k in arrays if hasattr(arrays[k], "shape")], name, path)], path)
     except ValueError:
         raise
     except Exception as error:  # every library has its own exceptions for a broken file
@@ -78,9 +77,7 @@ def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
         return "images"
     fitting = [n for n in names if arrays[n].ndim in (3, 4)]
     if len(fitting) != 1:
-        raise ValueError(
-            f"{Path(path).name} has {len(fitting)} arrays that could be images; name one of {names}"
-        )
+        raise ValueError(f"{Path(path).name} has {len(fitting)} arrays that could be images; name one of {names}")
     return fitting[0]
 
 

@@ -23,9 +23,7 @@ def verify_records(records: Records | str | Path) -> list[str]:
     records = Records.open(records)
     problems, counts = [], dict.fromkeys(records.splits, 0)
     index = _by_shard(records, problems)
-    for name, checksum in tqdm(
-        sorted(records.checksums.items()), desc="verifying", unit="shard", disable=None
-    ):
+    for name, checksum in tqdm(sorted(records.checksums.items()), desc="verifying", unit="shard", disable=None):
         path = records.folder / name
         counts[name.split("-")[0]] += len(index.get(name, {}))
         if not path.exists():
@@ -66,9 +64,7 @@ def _check_shard(records: Records, path: Path, expected: dict[str, int]) -> list
             found[id_str] = offset
             image = to_image(features, records.encoding)
             if records.uniform and image.shape != records.shape:
-                problems.append(
-                    f"{id_str} has the shape {image.shape} where the records have {records.shape}"
-                )
+                problems.append(f"{id_str} has the shape {image.shape} where the records have {records.shape}")
             if set(features) - {"id_str", "image", "shape", "mask"} != set(records.label_cols):
                 problems.append(f"{id_str} has other labels than the records")
             if isinstance(image.data, np.ndarray) and not np.isfinite(image.data).any():

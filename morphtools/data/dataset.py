@@ -19,8 +19,8 @@ def load_dataset(
 ):
     """Reads a split of records as a `tf.data.Dataset` of batches.
 
-    Missing (NaN) and bad pixels become zero, the level of the empty sky. Without `shuffle` the order is that of the shards,
-    always the same.
+    Missing (NaN) and bad pixels become zero, the level of the empty sky. Without `shuffle` the order is that of the
+    shards, always the same.
 
     Args:
         records: The records or their folder.
@@ -64,7 +64,5 @@ def load_dataset(
         dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
     if augment is not None:
         dataset = dataset.map(lambda batch: {**batch, "image": augment(batch["image"])})
-    cardinality = (
-        records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
-    )
+    cardinality = records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)

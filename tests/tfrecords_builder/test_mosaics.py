@@ -44,7 +44,8 @@ def places(number: int, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("name", ["t1_g.fits", "scaled.fits", "packed.fits.fz"])
 @pytest.mark.parametrize("size", [24, 25])
 def test_cutouts_are_those_of_astropy_with_nan_outside(folder, name, size):
-    full = next(hdu.data for hdu in fits.open(folder / name) if hdu.data is not None)
+    with fits.open(folder / name) as hdus:
+        full = next(hdu.data.copy() for hdu in hdus if hdu.data is not None)
     positions = world().all_pix2world(places(30), 0)
     rows = [{"file_loc": name, "ra": ra, "dec": dec} for ra, dec in positions]
     for row, image in zip(rows, read_images(open_images(folder, cutout=size), rows), strict=True):
@@ -57,9 +58,7 @@ def test_cutouts_are_those_of_astropy_with_nan_outside(folder, name, size):
 
 def test_x_and_y_count_from_zero_and_a_cube_gives_all_its_bands(folder):
     (image,) = read_images(open_images(folder, cutout=11), [{"file_loc": "cube.fits", "x": 50.0, "y": 60.0}])
-    np.testing.assert_array_equal(
-        np.moveaxis(image.data, -1, 0), fits.getdata(folder / "cube.fits")[:, 55:66, 45:56]
-    )
+    np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), fits.getdata(folder / "cube.fits")[:, 55:66, 45:56])
 
 
 def test_what_has_no_pixels_is_a_failure_with_a_reason(folder):

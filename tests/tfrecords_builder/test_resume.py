@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from tfrecords_builder import build_records, plan, read_pixels, verify_records
 from tfrecords_builder import build as building
+from tfrecords_builder import build_records, plan, read_pixels, verify_records
 from tfrecords_builder.images import from_pixels
 
 N = 400
@@ -90,9 +90,7 @@ def test_parts_in_any_order_make_the_same_records(catalog, folder, tmp_path, ref
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "fits", "ecsv", "xml"])
-def test_the_kind_of_catalogue_and_its_chunks_do_not_matter(
-    catalog, folder, tmp_path, reference, kind, monkeypatch
-):
+def test_the_kind_of_catalogue_and_its_chunks_do_not_matter(catalog, folder, tmp_path, reference, kind, monkeypatch):
     from astropy.table import Table
 
     path = tmp_path / f"catalog.{kind}"
@@ -153,7 +151,7 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(catalog, folder
     records = build_records(catalog, tmp_path / "r", images=folder)
     assert build_records(catalog, tmp_path / "r", images=folder) == records
     for other in ({"seed": 1}, {"dtype": "float16"}):
-        with pytest.raises(FileExistsError, match="another catalogue or settings"):
+        with pytest.raises(FileExistsError, match="another catalogue or other settings"):
             build_records(catalog, tmp_path / "r", images=folder, **other)
 
 

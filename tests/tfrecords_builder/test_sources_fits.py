@@ -44,9 +44,7 @@ def test_scaled_and_unsigned_integers_are_what_astropy_reads():
     scaled.header["BSCALE"], scaled.header["BZERO"], scaled.header["BLANK"] = 0.25, 7.5, -3
     for hdu in (scaled, fits.PrimaryHDU((raw.astype("i4") + 60).astype("u2"))):
         data = written(hdu)
-        np.testing.assert_array_equal(
-            read_fits(data).data[..., 0], fits.getdata(io.BytesIO(data)).astype("f4")
-        )
+        np.testing.assert_array_equal(read_fits(data).data[..., 0], fits.getdata(io.BytesIO(data)).astype("f4"))
 
 
 def test_gzip_and_tile_compression_are_undone(cube):
@@ -58,9 +56,7 @@ def test_gzip_and_tile_compression_are_undone(cube):
 
 
 def test_extensions_become_bands_in_the_order_asked_for(cube):
-    data = written(
-        fits.PrimaryHDU(), *(fits.ImageHDU(plane, name=n) for plane, n in zip(cube, "UGRIZ", strict=True))
-    )
+    data = written(fits.PrimaryHDU(), *(fits.ImageHDU(plane, name=n) for plane, n in zip(cube, "UGRIZ", strict=True)))
     image = read_fits(data, hdu=("R", "U", 2))
     np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube[[2, 0, 1]])
 
@@ -98,7 +94,7 @@ def test_what_is_broken_is_named(cube):
         read_fits(written(fits.PrimaryHDU(cube * np.nan)))
     with pytest.raises(ValueError, match="no image"):
         read_fits(written(fits.PrimaryHDU()))
-    with pytest.raises(ValueError, match="Extension.*SCI"):
+    with pytest.raises(ValueError, match=r"Extension.*SCI"):
         read_fits(data, hdu="SCI")
 
 

@@ -33,9 +33,7 @@ def test_a_row_of_a_stack_is_the_image_whichever_axis_holds_the_bands(tmp_path, 
 
 
 def test_the_number_of_bands_decides_where_the_shorter_axis_would_mislead(tmp_path, stack):
-    np.save(
-        tmp_path / "s.npy", stack[:, :, :3]
-    )  # (6, 5, 3, 9) with five bands of 3 × 9 pixels, or nine of 5 × 3
+    np.save(tmp_path / "s.npy", stack[:, :, :3])  # (6, 5, 3, 9) with five bands of 3 × 9 pixels, or nine of 5 × 3
     (image,) = read_images(open_images(tmp_path / "s.npy", bands=tuple("ugriz")), [{"file_loc": "0"}])
     assert image.shape == (3, 9, 5)
 
