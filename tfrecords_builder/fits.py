@@ -7,6 +7,7 @@ compression, odd headers) is astropy's.
 
 import gzip
 import io
+import re
 import warnings
 import zlib
 
@@ -16,6 +17,8 @@ from tfrecords_builder.images import Image, from_pixels
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
 _SCALED = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION")
+# astropy counts up to so many axes for hours, and seeks a negative size backwards, for ever
+_ENDLESS = re.compile(rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:NAXIS\d+|[PG]COUNT) *= *-\d+)")
 _MOST_PIXELS = 2**28  # a damaged header may promise a terabyte
 
 
@@ -86,6 +89,7 @@ def _value(card: bytes) -> bytes:
 def _by_astropy(data: bytes, hdu, mask) -> Image:
     from astropy.io import fits
 
+    check_header(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -136,6 +140,13 @@ def _pixels(hdu, size: int) -> np.ndarray:
         raise ValueError(f"{hdu.name or 'the first extension'} holds no image that fits (shape {shape})")
     check_whole(hdu, size)
     return np.squeeze(hdu.data) if hdu.data.ndim > 3 else hdu.data
+
+
+def check_header(data: bytes) -> None:
+    """Raises ValueError where a header promises more axes or columns than the 999 there may be, or less than none."""
+    found = _ENDLESS.search(data)
+    if found:
+        raise ValueError(f"not a readable FITS file: its header has {found[0].decode()}")
 
 
 def check_whole(hdu, size: int) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrecords_builder.fits import check_whole
+from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.images import Files, Image, from_pixels, join_bands
 from tfrecords_builder.naming import some
 
@@ -170,6 +170,8 @@ class _Mosaic:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                with Path(path).open("rb") as file:
+                    check_header(file.read(28800))
                 self._hdus = fits.open(path, memmap=False)
                 self._hdu = next(h for h in self._hdus if _is_mosaic(h)) if hdu is None else self._hdus[hdu]
                 if not _is_mosaic(self._hdu):
