@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 import numpy as np
@@ -259,7 +259,7 @@ def _tallies(job: Job, shards, workers: int, executor: Executor | None) -> Itera
         for name in shards:
             yield name, build_shard(job, name)
         return
-    pool = executor or ProcessPoolExecutor(workers, get_context("spawn"))  # a forked TensorFlow hangs
+    pool = executor or _processes(min(workers, len(shards)))
     futures: dict[Future, str] = {}
     try:
         futures = {pool.submit(build_shard, job, name): name for name in shards}
@@ -270,3 +270,12 @@ def _tallies(job: Job, shards, workers: int, executor: Executor | None) -> Itera
             future.cancel()
         if executor is None:
             pool.shutdown(cancel_futures=True)
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    """Processes that are not forked from this one: with TensorFlow inside they would hang."""
+    if "forkserver" not in get_all_start_methods():
+        return ProcessPoolExecutor(workers, get_context("spawn"))
+    context = get_context("forkserver")
+    context.set_forkserver_preload([build_shard.__module__])  # imported once, not by every worker
+    return ProcessPoolExecutor(workers, context)

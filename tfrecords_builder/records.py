@@ -37,7 +37,7 @@ class Records:
             large survey a random 4096 of them are measured, in the first build.
         pixel_scale: Arcsec per pixel, if known.
         seed: Seed of splits and shards.
-        checksums: SHA-256 of every shard by file name.
+        checksums: CRC-32C of every shard by file name; SHA-256 would take a quarter of a build's time.
         digest: Hash of the catalogue and the settings of the build.
         sky: Per band, the median over the same galaxies of the median of the pixels; None if encoded.
         totals: Sum of every label column, such as votes.
