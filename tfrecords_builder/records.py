@@ -185,7 +185,7 @@ def _unpack(packed, shape):
     pixels = tf.reduce_prod(shape[-3:] if not isinstance(shape, tuple) else tf.constant(shape[-3:], tf.int64))
     length = tf.cast((pixels + 7) // 8, tf.int32)
     byte = tf.io.decode_raw(packed, tf.uint8, fixed_length=length)  # pads an empty one with zeros
-    bits = tf.bitwise.right_shift(byte[..., tf.newaxis], tf.range(8, dtype=tf.uint8)) & 1
+    bits = tf.bitwise.right_shift(byte[..., tf.newaxis], tf.cast(tf.range(8), tf.uint8)) & 1
     bits = tf.reshape(bits, tf.concat([tf.shape(byte)[:-1], [8 * length]], axis=0))[..., :pixels]
     return tf.reshape(bits, shape) > 0
 

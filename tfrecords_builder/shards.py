@@ -198,7 +198,7 @@ def prepare(image: Image | ValueError, job: Job) -> Image:
         and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504
     ):
         raise ValueError("has values beyond the ±65504 of float16; store it as float32")
-    return image if encoded else _without_dead(image)
+    return image if encoded else _without_dead(image, job.records.bands)
 
 
 def _in_order(image: Image, bands: tuple[str, ...]) -> Image:
@@ -223,18 +223,18 @@ def _padded(image: Image, aspect: float) -> Image:
     return image._replace(data=pixels, shape=pixels.shape, mask=mask, flag=flag)
 
 
-def _without_dead(image: Image) -> Image:
-    """Masks pixels that are exactly zero in every band of a noisy image: no sky is, they were never exposed."""
-    pixels = image.data
-    if np.count_nonzero(pixels[..., 0] == 0) <= 0.01 * pixels[..., 0].size or not (pixels < 0).any():
+def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
+    """Masks pixels that are exactly zero in a band with noise: no sky is, they were never exposed."""
+    zero = image.data == 0
+    if np.count_nonzero(zero) <= 0.01 * zero[..., 0].size:
         return image
-    dead = (pixels == 0).all(axis=-1, keepdims=True)
-    share = dead.mean()
-    if share <= 0.01:
+    share = zero.mean(axis=(0, 1))
+    dead = (share > 0.01) & (image.data < 0).any(axis=(0, 1))  # without noise zero is a value like any other
+    if not dead.any():
         return image
-    mask = np.broadcast_to(dead, pixels.shape)
-    mask = mask if image.mask is None else mask | image.mask
-    return image._replace(mask=mask, flag=_flags(image.flag, f"{share:.1%} of the pixels are zero in every band"))
+    mask = zero & dead if image.mask is None else zero & dead | image.mask
+    flag = ", ".join(f"{part:.0%} of {band}" for part, band in zip(share[dead], np.array(bands)[dead], strict=True))
+    return image._replace(mask=mask, flag=_flags(image.flag, f"exactly zero: {flag}"))
 
 
 def _flags(*flags: str) -> str:

@@ -1,0 +1,230 @@
+"""Looking at galaxies before and after a build: a picture, the range of every band, and what is suspicious."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tfrecords_builder.images import Image, open_images, read_images
+from tfrecords_builder.plan import order_keys, read_checked
+from tfrecords_builder.records import Records, read_pixels
+
+Stretch = Callable[[np.ndarray], np.ndarray]
+_SIDE = 72  # pixels of a panel
+_WAVELENGTHS = {"u": 355, "g": 475, "r": 622, "i": 763, "z": 905, "y": 1000, "j": 1250, "h": 1650, "k": 2200}
+
+
+class Look(NamedTuple):
+    """What was seen.
+
+    Attributes:
+        figure: A matplotlib figure; `savefig` writes it.
+        ranges: Per band: lowest, median and highest pixel, share missing.
+        findings: What is suspicious, in words.
+        facts: What else there is to say, in words.
+    """
+
+    figure: object
+    ranges: pd.DataFrame
+    findings: list[str]
+    facts: list[str]
+
+
+def preview_records(
+    catalog: pd.DataFrame | str | Path,
+    *,
+    images,
+    bands: tuple[str, ...] | None = None,
+    template: str | None = None,
+    hdu: str | int | tuple | None = None,
+    mask: str | int | None = None,
+    cutout: str | float | None = None,
+    image_size: int | None = None,
+    stretches: Mapping[str, Stretch] | None = None,
+    galaxies: int = 24,
+    seed: int = 0,
+) -> Look:
+    """Looks at some galaxies drawn from the start of a catalogue, before anything is built.
+
+    Args:
+        catalog: As `build_records` takes it; and so are the arguments up to `image_size`.
+        images: Where they are.
+        bands: Their bands.
+        template: Path with `{columns}`.
+        hdu: Extension.
+        mask: Extension with the bad pixels.
+        cutout: Size of cutouts from mosaics.
+        image_size: Side in pixels.
+        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name.
+        galaxies: How many.
+        seed: Seed of the draw.
+
+    Returns:
+        The picture, the ranges, and the findings, among them every image that cannot be read.
+    """
+    kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
+    source = open_images(images, **kind)
+    chunk = next(read_checked(catalog, getattr(source, "needs", ("id_str", "file_loc"))))
+    chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)
+    rows, found, findings = chunk.to_dict("records"), {}, []
+    for row, image in zip(rows, read_images(source, rows), strict=True):
+        if isinstance(image, Image):
+            found[row["id_str"]] = _pixels(image)
+            bands = bands or image.bands
+        else:
+            findings.append(f"{row['id_str']}: {image}")
+    if not found:
+        raise ValueError(f"none of {len(rows)} images can be used: {'; '.join(findings[:2])}")
+    return _look(found, bands, stretches, findings, [f"{len(found)} of {len(rows)} galaxies drawn can be used"])
+
+
+def inspect_records(
+    records: Records | str | Path, *, stretches: Mapping[str, Stretch] | None = None, galaxies: int = 24
+) -> Look:
+    """Looks at some galaxies of existing records, with their splits and votes.
+
+    Args:
+        records: The records or their folder.
+        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name.
+        galaxies: How many.
+
+    Returns:
+        The picture, the ranges and the findings.
+    """
+    records = Records.open(records)
+    index = records.index(["id_str", "split", *records.label_cols])
+    index = index.iloc[np.linspace(0, len(index) - 1, min(galaxies, len(index))).astype(int)]
+    pixels = read_pixels(records, index["id_str"])
+    names = [f"{row['id_str']} {row['split']}" for row in index.to_dict("records")]
+    facts = [
+        ", ".join(f"{number} {split}" for split, number in records.splits.items()) + f", {records.failed} failed",
+        f"{records.incomplete} with missing and {records.masked} with bad pixels",
+        *(f"{name}: {total:g} in all" for name, total in records.totals.items()),
+    ]
+    return _look(dict(zip(names, pixels, strict=True)), records.bands, stretches, [], facts)
+
+
+def _pixels(image: Image) -> np.ndarray:
+    """(H, W, C) float32; NaN where a pixel is bad."""
+    if isinstance(image.data, bytes):
+        from PIL import Image as Picture
+
+        picture = np.asarray(Picture.open(io.BytesIO(image.data)).convert("L" if image.shape[2] == 1 else "RGB"))
+        return picture.reshape(image.shape).astype(np.float32) / 255.0
+    return image.data if image.mask is None else np.where(image.mask, np.float32(np.nan), image.data)
+
+
+def _look(found: dict[str, np.ndarray], bands, stretches, findings: list[str], facts: list[str]) -> Look:
+    number = next(iter(found.values())).shape[2]
+    bands = tuple(bands) if bands and len(bands) == number else tuple(f"band{i}" for i in range(number))
+    found = {name: pixels for name, pixels in found.items() if pixels.shape[2] == number}
+    ranges = pd.DataFrame({band: _range([p[..., i] for p in found.values()]) for i, band in enumerate(bands)}).T
+    findings = [*findings, *suspicions(list(found.values()), bands)]
+    return Look(_draw(found, bands, ranges, dict(stretches or {})), ranges, findings, facts)
+
+
+def _range(planes: list[np.ndarray]) -> dict[str, float]:
+    values = np.concatenate([plane.ravel() for plane in planes])
+    good = values[np.isfinite(values)]
+    low, middle, high = np.quantile(good, [0, 0.5, 1]) if len(good) else (np.nan,) * 3
+    return {"lowest": low, "median": middle, "highest": high, "missing": 1 - len(good) / len(values)}
+
+
+def suspicions(images: list[np.ndarray], bands: tuple[str, ...]) -> list[str]:
+    """What looks wrong in a sample of galaxies.
+
+    Args:
+        images: (H, W, C) each, of any size; NaN where pixels are missing.
+        bands: Names of the bands.
+
+    Returns:
+        Sentences on bands without pixels, constant bands, an order of bands that disagrees with the colours, and
+        galaxies that are not in the middle.
+    """
+    said = []
+    for i, band in enumerate(bands):
+        planes = [image[..., i][np.isfinite(image[..., i])] for image in images]
+        empty = np.mean([plane.size == 0 for plane in planes])
+        flat = np.mean([plane.size > 0 and np.ptp(plane) == 0 for plane in planes])
+        said += [f"band {band} has no pixels in {empty:.0%} of the galaxies"] if empty else []
+        said += [f"band {band} is constant in {flat:.0%} of the galaxies"] if flat else []
+    fluxes = np.array([_central_flux(image) for image in images])
+    known = [i for i, band in enumerate(bands) if band[-1:].lower() in _WAVELENGTHS]
+    known.sort(key=lambda i: _WAVELENGTHS[bands[i][-1:].lower()])
+    if len(known) >= 2 and len(images) >= 8:
+        blue, red = fluxes[:, known[0]], fluxes[:, known[-1]]
+        both = (blue > 0) & (red > 0)
+        bluer = np.mean(blue[both] > red[both]) if both.sum() >= 8 else 0.0
+        if bluer > 0.8:  # even blue galaxies are brighter per frequency in the red
+            names = bands[known[0]], bands[known[-1]]
+            said.append(f"{bluer:.0%} of the galaxies are brighter in {names[0]} than in {names[1]}: order of bands?")
+    away = np.mean([_offset(image) > 0.25 for image in images])
+    if away > 0.3:
+        said.append(f"{away:.0%} of the galaxies are off-centre by more than a quarter of the picture: positions?")
+    return said
+
+
+def _central_flux(image: np.ndarray) -> np.ndarray:
+    height, width, bands = image.shape
+    core = image[height * 3 // 8 : -(-height * 5 // 8), width * 3 // 8 : -(-width * 5 // 8)].reshape(-1, bands)
+    sky = np.where(np.isfinite(image), image, np.nan).reshape(-1, bands)
+    keep = np.isfinite(sky).any(axis=0) & np.isfinite(core).any(axis=0)
+    flux = np.full(bands, np.nan)
+    flux[keep] = np.nanmean(core[:, keep], axis=0) - np.nanmedian(sky[:, keep], axis=0)
+    return flux
+
+
+def _offset(image: np.ndarray) -> float:
+    """Distance of the brightest place from the middle, in sides; 0 where none stands out of the noise."""
+    from PIL import Image as Picture
+
+    plane = np.where(np.isfinite(image), image, 0).mean(axis=-1, dtype=np.float32)
+    small = np.asarray(Picture.fromarray(plane).resize((16, 16), Picture.Resampling.BOX))
+    scatter = 1.4826 * np.median(np.abs(small - np.median(small)))
+    if small.max() - np.median(small) <= 5 * scatter:
+        return 0.0
+    y, x = np.unravel_index(np.argmax(small), small.shape)
+    return float(np.hypot(y - 7.5, x - 7.5) / 16)
+
+
+def _draw(found: dict[str, np.ndarray], bands, ranges: pd.DataFrame, stretches: dict[str, Stretch]):
+    from matplotlib.figure import Figure  # without pyplot: nothing global, no window
+
+    columns = {**stretches, **{band: _grey(i, ranges.loc[band]) for i, band in enumerate(bands)}}
+    panels = [[_panel(draw(pixels)) for draw in columns.values()] for pixels in found.values()]
+    whole = np.concatenate([np.concatenate(row, axis=1) for row in panels], axis=0)
+    size = (2.5 + len(columns) * 0.9, 0.8 + len(found) * 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(whole, interpolation="nearest")
+    axes.set_xticks(_SIDE * (np.arange(len(columns)) + 0.5), columns, rotation=45)
+    axes.set_yticks(_SIDE * (np.arange(len(found)) + 0.5), found, fontsize=7)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    return figure
+
+
+def _grey(band: int, limits: pd.Series) -> Stretch:
+    def draw(pixels: np.ndarray) -> np.ndarray:
+        plane = pixels[..., band]
+        good = plane[np.isfinite(plane)]
+        if not len(good):
+            return np.full((*plane.shape, 3), (0.6, 0.1, 0.1))
+        middle = np.median(good)
+        noise = 1.4826 * np.median(np.abs(good - middle)) or 1e-3 * (limits["highest"] - limits["lowest"]) or 1.0
+        grey = np.arcsinh((plane - middle) / (2 * noise))
+        low, high = np.nanmin(grey), np.nanmax(grey)
+        grey = (grey - low) / max(high - low, 1e-6)
+        return np.where(np.isfinite(plane)[..., np.newaxis], grey[..., np.newaxis], (0.6, 0.1, 0.1))  # missing: red
+
+    return draw
+
+
+def _panel(picture: np.ndarray) -> np.ndarray:
+    from PIL import Image as Picture
+
+    bytes_ = (255 * np.clip(np.nan_to_num(picture), 0, 1)).astype(np.uint8)
+    return np.asarray(Picture.fromarray(bytes_).resize((_SIDE, _SIDE)))
