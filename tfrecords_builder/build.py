@@ -211,7 +211,12 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
     note = {"digest": digest, "records": records.fields()}
     options = {"seed": records.seed, "per_shard": per_shard, "prefix": prefix, "known": known, "note": note}
     deal(catalog, census, plan, needs=needs, **options)
-    return read_plan(plan)
+    planned = read_plan(plan)
+    strangers = [name for name in planned["shards"] if (records.folder / name).exists()]
+    if strangers:
+        remove_plan(plan)
+        raise FileExistsError(f"{records.folder} holds shards that are not of this build: {some(strangers)}")
+    return planned
 
 
 def _part(shards: dict[str, int], part: str | None) -> dict[str, int]:

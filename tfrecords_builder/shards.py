@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, read_images
 from tfrecords_builder.plan import read_rows
+from tfrecords_builder.prepare import measure, missing, prepare
 from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import encode, frame
-
-_NOISE_PIXELS = 512  # of one band and galaxy: enough for a median
 
 
 class Job(NamedTuple):
@@ -73,6 +72,7 @@ def build_shard(job: Job, name: str) -> Tally:
     if done is not None:
         return done
     table = read_rows(job.plan, name)
+    measured = set(table["id_str"].to_pylist()[: job.noise_galaxies if name.startswith("train-") else 0])
     if hasattr(job.source, "mosaics_of"):  # open every mosaic once
         places = [str(job.source.mosaics_of(row)) for row in table.to_pylist()]
         table = table.append_column("place", pa.array(places)).sort_by([("place", "ascending"), ("order", "ascending")])
@@ -88,7 +88,7 @@ def build_shard(job: Job, name: str) -> Tally:
         with partial.open("wb") as file:
             for i, (row, image) in enumerate(zip(rows, read_images(job.source, rows), strict=True)):
                 try:
-                    image = prepare(image, job)
+                    image = prepare(image, job.records)
                 except ValueError as error:
                     failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)})
                     check_failures(len(failures), failures, seen=i + 1, allowed=job.max_failures)
@@ -96,14 +96,14 @@ def build_shard(job: Job, name: str) -> Tally:
                 record = b"".join(frame(encode(_features(row["id_str"], image, labels[i], job))))
                 crc = google_crc32c.extend(crc, record)
                 file.write(record)
-                gaps, bad = _missing(image)
+                gaps, bad = missing(image)
                 lines.append((i, offset, bad, image.flag))
                 offset += len(record)
                 uniform &= image.shape == job.records.shape
                 incomplete += gaps
                 masked += image.mask is not None
-                if row["split"] == "train" and len(levels) < job.noise_galaxies and job.records.encoding != "encoded":
-                    levels.append(_levels(image))
+                if row["id_str"] in measured and job.records.encoding != "encoded":
+                    levels.append(measure(image))
         if lines:
             partial.replace(job.records.folder / name)
     finally:
@@ -112,16 +112,20 @@ def build_shard(job: Job, name: str) -> Tally:
     totals = dict(zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True))
     checksum = f"{crc:08x}" if lines else None
     tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, incomplete, masked)
-    index = table.take(pa.array(used, pa.int64()))
-    for column, values, kind in (
-        ("offset", [line[1] for line in lines], pa.int64()),
-        ("missing_pixels", [line[2] for line in lines], pa.float32()),
-        ("pixel_flag", [line[3] for line in lines], pa.string()),
+    _save(job, name, table.take(pa.array(used, pa.int64())), lines, tally)
+    return tally
+
+
+def _save(job: Job, name: str, index: pa.Table, lines: list[tuple], tally: Tally) -> None:
+    """Writes the shard's part of the index with its tally: the sign that it is finished."""
+    for column, place, kind in (
+        ("offset", 1, pa.int64()),
+        ("missing_pixels", 2, pa.float32()),
+        ("pixel_flag", 3, pa.string()),
     ):
-        index = index.append_column(column, pa.array(values, kind))
+        index = index.append_column(column, pa.array([line[place] for line in lines], kind))
     index = index.replace_schema_metadata({"tally": json.dumps(tally._asdict())})
     write_whole(_tally_path(job, name), lambda path: pq.write_table(index, path))
-    return tally
 
 
 def _tally_path(job: Job, name: str) -> Path:
@@ -170,77 +174,6 @@ def _labels(table: pa.Table, label_cols: tuple[str, ...]) -> np.ndarray:
     return labels
 
 
-def prepare(image: Image | ValueError, job: Job) -> Image:
-    """The image as it is stored: the bands in their order, the aspect of the records, dead pixels masked.
-
-    Raises:
-        ValueError: It does not fit into the records.
-    """
-    if isinstance(image, ValueError):
-        raise image
-    encoded = isinstance(image.data, bytes)
-    if encoded != (job.records.encoding == "encoded"):
-        raise ValueError("mixes FITS with JPEG or PNG")
-    height, width, bands = image.shape
-    if bands != job.records.shape[2] and (not encoded or bands > job.records.shape[2]):
-        raise ValueError(f"has {bands} bands where the records have {job.records.shape[2]}")
-    if image.bands and image.bands != job.records.bands and set(image.bands) & set(job.records.bands):
-        image = _in_order(image, job.records.bands)
-    aspect = job.records.shape[0] / job.records.shape[1]
-    if abs(height / width - aspect) > 0.02:
-        if encoded:
-            raise ValueError(
-                f"is {height}×{width} pixels where the records are {job.records.shape[0]}×{job.records.shape[1]}"
-            )
-        image = _padded(image, aspect)
-    if (
-        job.records.encoding == "float16"
-        and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504
-    ):
-        raise ValueError("has values beyond the ±65504 of float16; store it as float32")
-    return image if encoded else _without_dead(image, job.records.bands)
-
-
-def _in_order(image: Image, bands: tuple[str, ...]) -> Image:
-    if set(image.bands) != set(bands):
-        raise ValueError(f"has the bands {', '.join(image.bands)} where the records have {', '.join(bands)}")
-    order = [image.bands.index(band) for band in bands]
-    mask = None if image.mask is None else image.mask[..., order]
-    return image._replace(data=np.ascontiguousarray(image.data[..., order]), mask=mask, bands=bands)
-
-
-def _padded(image: Image, aspect: float) -> Image:
-    height, width, _ = image.shape
-    tall, wide = max(height, round(width * aspect)), max(width, round(height / aspect))
-    margins = [
-        ((tall - height) // 2, -((height - tall) // 2)),
-        ((wide - width) // 2, -((width - wide) // 2)),
-        (0, 0),
-    ]
-    pixels = np.pad(image.data, margins, constant_values=np.nan)
-    mask = None if image.mask is None else np.pad(image.mask, margins)
-    flag = _flags(image.flag, f"{height}×{width} pixels, padded to {tall}×{wide}")
-    return image._replace(data=pixels, shape=pixels.shape, mask=mask, flag=flag)
-
-
-def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
-    """Masks pixels that are exactly zero in a band with noise: no sky is, they were never exposed."""
-    zero = image.data == 0
-    if np.count_nonzero(zero) <= 0.01 * zero[..., 0].size:
-        return image
-    share = zero.mean(axis=(0, 1))
-    dead = (share > 0.01) & (image.data < 0).any(axis=(0, 1))  # without noise zero is a value like any other
-    if not dead.any():
-        return image
-    mask = zero & dead if image.mask is None else zero & dead | image.mask
-    flag = ", ".join(f"{part:.0%} of {band}" for part, band in zip(share[dead], np.array(bands)[dead], strict=True))
-    return image._replace(mask=mask, flag=_flags(image.flag, f"exactly zero: {flag}"))
-
-
-def _flags(*flags: str) -> str:
-    return "; ".join(flag for flag in flags if flag)
-
-
 def _features(id_str: str, image: Image, labels: np.ndarray, job: Job) -> dict:
     data = image.data
     if job.records.encoding != "encoded":
@@ -252,34 +185,3 @@ def _features(id_str: str, image: Image, labels: np.ndarray, job: Job) -> dict:
     if image.mask is not None:
         features["mask"] = np.packbits(image.mask, bitorder="little").tobytes()
     return features
-
-
-def _missing(image: Image) -> tuple[bool, float]:
-    """Whether pixels are missing, and the share of those that are missing or bad."""
-    if isinstance(image.data, bytes):
-        return False, 0.0
-    good = np.isfinite(image.data)
-    gaps = not good.all()
-    if image.mask is not None:
-        good &= ~image.mask
-    return gaps, 1.0 - float(np.count_nonzero(good)) / good.size
-
-
-def _levels(image: Image) -> list[float]:
-    """Per band the median of the good pixels, then 1.4826 × their median absolute deviation."""
-    flat = image.data.reshape(-1, image.shape[2])
-    step = -(-len(flat) // _NOISE_PIXELS) | 1  # odd: not always the same columns of an even image
-    sample = flat[::step].T.copy()
-    if image.mask is not None:
-        sample[image.mask.reshape(flat.shape)[::step].T] = np.nan
-    level = _median(sample)
-    return [*level.tolist(), *(1.4826 * _median(np.abs(sample - level[:, np.newaxis]))).tolist()]
-
-
-def _median(sample: np.ndarray) -> np.ndarray:
-    """Of every row, the finite values' median; the upper one of an even number. NumPy's takes four times as long."""
-    middle = sample.shape[1] // 2
-    if np.isfinite(sample).all():
-        return np.partition(sample, middle, axis=1)[:, middle]
-    rows = (np.sort(row[np.isfinite(row)]) for row in sample)
-    return np.array([row[len(row) // 2] if len(row) else np.nan for row in rows])

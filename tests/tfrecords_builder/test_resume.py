@@ -134,7 +134,7 @@ def test_a_build_killed_at_random_moments_ends_the_same(catalog, folder, tmp_pat
         while True:
             process = subprocess.Popen(command, env=os.environ, start_new_session=True)
             try:
-                assert process.wait(rng.uniform(0.8, 2.5)) == 0
+                assert process.wait(rng.uniform(0.6, 1.8)) == 0
                 break
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -215,6 +215,13 @@ def test_strange_files_in_the_folder_survive(catalog, folder, tmp_path):
     build_records(catalog, tmp_path / "r", images=folder)
     for name in ("train-99999.tfrecord", "notes.txt", ".g3.partial.npy"):
         assert (tmp_path / "r" / name).read_text() == "mine"
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "train-00000.tfrecord").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"train-00000\.tfrecord"):
+        build_records(catalog, tmp_path / "s", images=folder)
+    assert (tmp_path / "s" / "train-00000.tfrecord").read_text() == "mine" and len(
+        list((tmp_path / "s").iterdir())
+    ) == 1
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "swap"])
