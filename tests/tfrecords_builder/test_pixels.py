@@ -1,5 +1,8 @@
 """What is stored: the bits that came, in the named order, with what is bad marked and not altered."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,3 +133,16 @@ def test_a_mask_is_resized_with_its_image(tmp_path):
     galaxy = parse(next(iter(tf.data.TFRecordDataset(str(path)))), records)
     np.testing.assert_array_equal(galaxy["mask"][..., 0], np.repeat([[True, True, False, False]], 4, axis=0))
     assert galaxy["image"].shape == (4, 4, 1)
+
+
+def test_building_needs_no_tensorflow(tmp_path):
+    np.save(tmp_path / "stack.npy", np.stack([noise(i) for i in range(N)]))
+    code = f"""
+import sys, pandas as pd
+from tfrecords_builder import build_records, read_pixels, verify_records
+catalog = pd.DataFrame({{"id_str": [f"g{{i}}" for i in range({N})], "file_loc": range({N})}})
+records = build_records(catalog, {str(tmp_path / "r")!r}, images={str(tmp_path / "stack.npy")!r})
+assert not verify_records(records) and next(read_pixels(records, ["g3"])).shape == (12, 13, 3)
+assert not {{"tensorflow", "astropy", "matplotlib"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
