@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-from tfrecords_builder.images import Image, from_pixels
+from tfrecords_builder.pixels import Image, bands_last, from_pixels, with_mask
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
 _SCALED = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION")
@@ -46,15 +46,6 @@ def read_fits(data: bytes, *, hdu: str | int | tuple | None = None, mask: str | 
         pixels, names = plain
         return from_pixels(bands_last(pixels))._replace(bands=names)
     return _by_astropy(data, hdu, mask)
-
-
-def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
-    """(C, H, W) as (H, W, C): the bands are the axis of length `bands`, or the shorter of first and last."""
-    if pixels.ndim != 3:
-        return pixels
-    first, last = pixels.shape[0], pixels.shape[2]
-    bands = min(first, last) if bands is None else bands
-    return np.moveaxis(pixels, 0, -1) if first == bands else pixels
 
 
 def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
@@ -107,18 +98,6 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
     image = from_pixels(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     return with_mask(image, bad)._replace(bands=names)
-
-
-def with_mask(image: Image, bad: np.ndarray | None) -> Image:
-    """The image with its bad pixels marked, where `bad` (H, W), (C, H, W) or (H, W, C) is not zero."""
-    if bad is None:
-        return image
-    bad = bands_last(np.asarray(bad) != 0, image.shape[2])
-    bad = bad if bad.ndim == 3 else bad[..., np.newaxis]
-    if bad.shape[:2] != image.shape[:2] or bad.shape[2] not in (1, image.shape[2]):
-        raise ValueError(f"the mask has shape {bad.shape} where the image has {image.shape}")
-    bad = np.broadcast_to(bad, image.shape)
-    return image._replace(mask=bad) if bad.any() else image
 
 
 def _first_image(hdus, size: int) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords_builder.fits import check_header, check_whole
-from tfrecords_builder.images import Files, Image, from_pixels, join_bands
+from tfrecords_builder.image_files import Files
 from tfrecords_builder.naming import some
+from tfrecords_builder.pixels import Image, from_pixels, join_bands
 
 _OPEN_FILES = 32
 _SIZE = re.compile(r"\s*(?:([\d.]+)\s*\*\s*)?([A-Za-z_]\w*|[\d.]+)\s*(pixels?|px|arcsec|\")?\s*")

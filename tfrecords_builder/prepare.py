@@ -5,7 +5,7 @@ Pixels are never altered; they are only put into the order of the bands, or surr
 
 import numpy as np
 
-from tfrecords_builder.images import Image
+from tfrecords_builder.pixels import Image
 from tfrecords_builder.records import Records
 
 _NOISE_PIXELS = 512  # of one band and galaxy: enough for a median

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.images import Image
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.pixels import Image
 from tfrecords_builder.tfrecord import decode, read_frame
 
 FORMAT = 2

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrecords_builder.fits import bands_last
-from tfrecords_builder.images import Image, from_pixels
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.pixels import Image, bands_last, from_pixels
 
 
 class Stack(NamedTuple):

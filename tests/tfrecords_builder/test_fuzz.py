@@ -11,7 +11,8 @@ from astropy.io import fits
 from PIL import Image as Picture
 
 from tfrecords_builder import build_records, verify_records
-from tfrecords_builder.images import Image, decode, open_images, read_images
+from tfrecords_builder.image_files import decode
+from tfrecords_builder.images import Image, open_images, read_images
 
 hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
