@@ -198,7 +198,7 @@ def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dic
 
     def batches(split, **options):
         dataset = load_dataset(chosen, split, batch_size=batch_size, **options)
-        return dataset.map(lambda batch: (batch["image"], batch["label"]))
+        return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
 
     epochs, patience = patience_of_walmsley(chosen.splits["train"])
     return fit(
