@@ -38,15 +38,16 @@ def represent_split(
     shape = (galaxies, model.output_shape[-1])
     store = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
     dataset = load_dataset(records, split, batch_size=batch_size).skip(done)
-    with tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", disable=None) as progress:
-        for batch in dataset:
-            images = batch["image"].numpy()
-            start = done * batch_size
-            store[start : start + len(images)] = model.predict_on_batch(images)
-            store.flush()
+    bar = tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", unit="galaxy", disable=None)
+    with bar, path.open("r+b") as file:
+        file.seek(store.offset + done * batch_size * store.strides[0])
+        for batch in dataset.as_numpy_iterator():
+            # written as a file, not through the map, where a full disk would be a signal instead of an error
+            file.write(np.asarray(model.predict_on_batch(batch["image"]), np.float32).tobytes())
+            file.flush()
             done += 1
             write_whole(progress_file, json.dumps({"batches": done}))
-            progress.update(len(images))
+            bar.update(len(batch["image"]))
     return store
 
 
