@@ -15,7 +15,7 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference import figures
 from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
-from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm, unfreeze
+from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder, settle_batch_norm, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
@@ -24,6 +24,7 @@ from morphtools.training.representing import represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, read_pixels
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def finetune(
         with LogFile(run):
             if run.finished:
                 log.info("%s is finished already", run.out)
+                shutil.rmtree(run.out / "state")
                 return run
             chosen = _choose(run, asked, arguments)
     except (ValueError, OSError):
@@ -126,6 +128,8 @@ def _checked(arguments: dict) -> dict:
     for name in ("labels", "batch_size", "test_labels", "epochs", "image_size"):
         if arguments[name] is not None and arguments[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
+    if not 0 <= arguments["seed"] < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
     if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
         raise ValueError(
             f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
@@ -133,8 +137,10 @@ def _checked(arguments: dict) -> dict:
         )
     if str(arguments["depth"]).isdigit():
         arguments["depth"] = int(arguments["depth"])
-    build = build_encoder(arguments["encoder"], (None, None, 3))
-    unfreeze(build, arguments["depth"])
+    if arguments["encoder"] not in ENCODERS:
+        raise ValueError(unknown("encoder", arguments["encoder"], ENCODERS))
+    if arguments["depth"] != "head":
+        unfreeze(build_encoder(arguments["encoder"], (64, 64, 3)), arguments["depth"])
     return arguments
 
 
@@ -147,6 +153,9 @@ def _choose(run: Run, task: Task, arguments: dict) -> Records:
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
+    left = chosen.index().groupby("split")["label"].nunique()
+    if (left < 2).any():
+        raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
     log.info("%s for training, validation and test", ", ".join(f"{n} galaxies" for n in chosen.splits.values()))
     return chosen
 

@@ -89,6 +89,7 @@ def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(head_run, sk
     before = {p: p.stat().st_mtime_ns for p in head_run.out.rglob("*.parquet")}
     assert finetune("rings", **options(sky), out=head_run.out).metrics == head_run.metrics
     assert {p: p.stat().st_mtime_ns for p in head_run.out.rglob("*.parquet")} == before
+    assert not (head_run.out / "state").exists()
     with pytest.raises(FileExistsError, match=r"other settings \(labels: 90 → 80\)"):
         finetune("rings", **options(sky, labels=80), out=head_run.out)
 
@@ -197,6 +198,7 @@ def test_it_runs_on_jax_too(sky, tmp_path):
     ("changes", "message"),
     [
         ({"labels": 0}, "labels must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be from 0"),
         ({"depth": "deep"}, "depth is 'head', 'all' or a number of blocks from 1 to 5, got 'deep'"),
         ({"depth": "7"}, "from 1 to 5, got 7"),
         ({"encoder": "resnet81"}, "unknown encoder 'resnet81'"),
