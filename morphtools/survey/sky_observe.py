@@ -1,0 +1,126 @@
+"""The telescope of the mock sky: seeing, Galactic dust and noise."""
+
+import numpy as np
+from scipy import fft
+
+from .extinction import transmission
+from .sky_galaxies import NOISE, stream
+from .sky_light import component_shares, planes
+from .sky_sources import clumps, neighbours
+from .sky_spectra import component_fluxes
+
+NARROWEST = 2.2  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
+MARGIN = 8  # pixels rendered around an image and cut off, so that light does not wrap around in the convolution
+
+
+def moffat_transfer(size, fwhm):
+    """Fourier transform of a Moffat profile with beta = 3.5, of unit flux.
+
+    Args:
+        size: pixels on a side.
+        fwhm: full widths at half maximum in pixels, any shape (...,).
+
+    Returns:
+        float32 (..., size, size // 2 + 1), 1 at frequency zero.
+
+    Reference:
+        Moffat 1969 (A&A 3, 455); the transform (k a)^(beta-1) K_(beta-1)(k a), elementary for half-integer orders:
+        (1 + x + x^2 / 3) exp(-x) with x = k a.
+    """
+    cycles = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]).astype(np.float32)
+    alpha = np.maximum(fwhm, NARROWEST) / (2 * np.sqrt(2 ** (1 / 3.5) - 1))
+    x = 2 * np.float32(np.pi) * cycles * np.asarray(alpha, np.float32)[..., None, None]
+    # A soft cut at the Nyquist frequency (0.5) keeps the cores of bright stars from ringing.
+    return (1 + x + x * x / 3) * np.exp(-x) * np.exp(-((cycles / np.float32(0.43)) ** 10))
+
+
+def draw_conditions(seed, galaxies, camera, bands):
+    """Seeing of every galaxy's exposures: (N, C) full widths at half maximum in arcsec, bands seeing alike."""
+    draws = np.array([stream(seed, i, NOISE).standard_normal(1 + len(camera.bands)) for i in galaxies])
+    common, single = draws[:, :1], draws[:, 1:]
+    return np.array(camera.fwhm)[bands] * np.exp(0.09 * common + 0.03 * single[:, bands])
+
+
+def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0):
+    """Noiseless images of galaxies, blurred and reddened.
+
+    Args:
+        g: latents of the N galaxies.
+        seed: seed of the survey.
+        galaxies: (N,) the galaxies' numbers.
+        camera: the camera.
+        bands: (C,) positions of the wanted bands in the camera.
+        size: pixels on a side of the images.
+        scale: (N,) arcsec per pixel.
+        fwhm: (N, C) seeing in arcsec.
+        crowding: density of stars and faint galaxies relative to a high-latitude field.
+
+    Returns:
+        float32 (N, C, size, size) in nanomaggies per pixel.
+    """
+    padded = fft.next_fast_len(size + 2 * MARGIN, real=True)
+    wavelengths = np.array(camera.wavelengths)[bands]
+    shares, ages = component_shares(g)
+    red = camera.wavelengths[camera.bands.index("r")]
+    flux = component_fluxes(ages, shares, g["redshift"], wavelengths, red, g["magnitude"])
+    light, dust = planes(g, padded, scale)
+    images = np.einsum("nck,nkyx->ncyx", flux[:, :, :-1].astype(np.float32), light)
+    dusty = np.flatnonzero(g["dust"] > 0)
+    # Charlot & Fall 2000 (ApJ 539, 718): optical depth ~ wavelength^-0.7. A seventh of the stars lie in front.
+    law = ((wavelengths / red) ** -0.7).astype(np.float32)
+    images[dusty] *= 0.15 + 0.85 * np.exp(-dust[dusty, None] * law[:, None, None])
+    transfer = fft.rfft2(images)
+    clumpy = np.flatnonzero(g["clump_fraction"] > 0)
+    if len(clumpy):
+        some = {name: values[clumpy] for name, values in g.items()}
+        spots = clumps(some, seed, np.asarray(galaxies)[clumpy]).spectrum(padded, scale[clumpy])
+        transfer[clumpy] += spots * flux[clumpy, :, -1, None, None].astype(np.float32)
+    if crowding > 0:
+        others = neighbours(seed, galaxies, field=padded * scale, camera=camera, bands=bands, crowding=crowding)
+        transfer += others.spectrum(padded, scale)
+    through = transmission(g["ebv"], bands=[camera.bands[b] for b in bands], survey=camera.survey)
+    transfer *= moffat_transfer(padded, fwhm / scale[:, None]) * through[..., None, None].astype(np.float32)
+    cut = slice((padded - size) // 2, (padded - size) // 2 + size)
+    return fft.irfft2(transfer, s=(padded, padded))[..., cut, cut]
+
+
+def noise_level(camera, bands, scale):
+    """(N, C) standard deviation of the empty sky per pixel: it grows with the pixel's side, as counts do."""
+    return np.array(camera.noise)[bands] * (np.asarray(scale)[:, None] / camera.pixel_scale)
+
+
+def add_noise(images, seed, galaxies, *, camera, bands, scale, depth=1.0):
+    """Sky and photon noise, in place.
+
+    Counts are high enough for Poisson noise to be Gaussian: an empty sky of variance s^2 and surface brightness B
+    has gain B / s^2, so that a source of brightness f adds the variance s^2 f / B.
+
+    Args:
+        images: (N, C, size, size) noiseless, nanomaggies.
+        seed: seed of the survey.
+        galaxies: (N,) the galaxies' numbers.
+        camera: the camera.
+        bands: (C,) positions of the bands in the camera.
+        scale: (N,) arcsec per pixel.
+        depth: divides the noise: 2 is a survey 0.75 mag deeper.
+    """
+    sigma = noise_level(camera, bands, scale) / depth
+    sky = 10 ** (-0.4 * (np.array(camera.sky)[bands] - 22.5)) * np.asarray(scale)[:, None] ** 2
+    size = images.shape[-1]
+    for k, galaxy in enumerate(galaxies):
+        rng = stream(seed, galaxy, NOISE)
+        rng.standard_normal(1 + len(camera.bands))  # the seeing's draws come first
+        draws = rng.standard_normal((len(camera.bands), size + 2, size + 2), dtype=np.float32)[bands]
+        white = _correlate(draws, camera.correlation)
+        brightness = np.maximum(images[k], 0) / sky[k][:, None, None].astype(np.float32)
+        images[k] += white * np.sqrt(1 + brightness) * sigma[k][:, None, None].astype(np.float32)
+    return images
+
+
+def _correlate(white, a):
+    """White noise (..., H + 2, W + 2) smoothed by the separable kernel (a, 1, a), its variance kept; (..., H, W)."""
+    if a == 0:
+        return white[..., 1:-1, 1:-1]
+    rows = white[..., 1:-1, :] + a * (white[..., :-2, :] + white[..., 2:, :])
+    both = rows[..., 1:-1] + a * (rows[..., :-2] + rows[..., 2:])
+    return both / np.float32(1 + 2 * a * a)
