@@ -18,6 +18,7 @@ class Camera:
         noise: standard deviation of the empty sky in nanomaggies per native pixel (1.4826 MAD).
         sky: surface brightness of the sky in AB mag per square arcsec; it sets the shot noise of sources.
         correlation: how far noise leaks into each neighbouring pixel, from resampling; 0 is white.
+        background: what sky subtraction leaves over, as a fraction of the noise.
     """
 
     survey: str
@@ -28,6 +29,7 @@ class Camera:
     noise: tuple[float, ...]
     sky: tuple[float, ...]
     correlation: float
+    background: float
 
     def indices(self, bands):
         """Positions of ``bands`` in this camera, as an integer array."""
@@ -48,6 +50,7 @@ SDSS = Camera(
     noise=(0.048, 0.018, 0.026, 0.042, 0.160),
     sky=(22.1, 21.8, 20.9, 20.3, 19.1),
     correlation=0.0,
+    background=0.12,
 )
 
 # DECam as coadded by the Legacy Surveys: depths and seeing of Dey et al. 2019 (AJ 157, 168), table 3; the
@@ -58,9 +61,10 @@ DECAM = Camera(
     wavelengths=(4770.0, 6420.0, 9170.0),
     pixel_scale=0.262,
     fwhm=(1.29, 1.18, 1.11),
-    noise=(0.0028, 0.0045, 0.0120),
+    noise=(0.0021, 0.0033, 0.0088),
     sky=(22.0, 21.2, 19.0),
     correlation=0.2,
+    background=0.04,
 )
 
 CAMERAS = {"sdss": SDSS, "decals": DECAM}

@@ -9,7 +9,7 @@ from .sky_spectra import k_correction, kpc_per_arcsec, redshift_at
 CLASSES = ("smooth", "spiral", "bar", "ring", "edge_on", "merger", "irregular")
 
 # Separate random streams of one galaxy: adding draws to one leaves the others as they were.
-LATENTS, CLUMPS, NEIGHBOURS, NOISE, ARTIFACTS, VOTES = range(6)
+LATENTS, CLUMPS, NEIGHBOURS, CONDITIONS, NOISE, ARTIFACTS, VOTES, PLACES = range(8)
 
 _N_DRAWS = 64
 _R_BAND = 6166.0
@@ -175,7 +175,7 @@ def _draw_structure(g, u):
     g["handedness"] = np.where(u() < 0.5, -1.0, 1.0)
     g["arm_phase"] = 2 * np.pi * u()
     # Grand designs have two strong arms; with more arms the pattern breaks into patches.
-    g["flocculence"] = np.clip(_normal(u(), np.where(number <= 2, 0.45, 0.75), 0.18), 0.15, 1.1)
+    g["flocculence"] = np.clip(_normal(u(), np.where(number <= 2, 0.6, 0.9), 0.2), 0.2, 1.3)
     g["arm_contrast"] = np.where(g["spiral"], np.clip(_normal(u(), 0.62, 0.22), 0.12, 0.97), 0.0)
     g["arm_sharpness"] = _between(u(), 0.8, 4.0)
     g["bar_length"] = np.where(g["bar"], h * _between(u(), 0.45, 1.5), 0.0)
@@ -187,10 +187,10 @@ def _draw_structure(g, u):
     g["ring_fraction"] = np.where(g["ring"], _between(u(), 0.10, 0.34), 0.0)
     g["outer_ring"] = g["ring"] & (u() < 0.3)
     g["clump_fraction"] = np.where(
-        g["irregular"], _between(u(), 0.08, 0.4), np.where(g["spiral"], 0.10 * u() ** 2 * (1 - bulge), 0.0)
+        g["irregular"], _between(u(), 0.05, 0.3), np.where(g["spiral"], 0.08 * u() ** 2 * (1 - bulge), 0.0)
     )
     dusty = _between(u(), 0.0, 1.0)
-    lane = np.where(u() < 0.6, 0.6 + 2.2 * dusty, 0.15)
+    lane = np.where(u() < 0.6, 0.8 + 3.0 * dusty, 0.15)
     dust = np.where(g["edge_on"], lane, 0.5 * dusty) * np.where(g["spiral"], 1.0, 0.5)
     g["dust"] = np.where(g["disk"], dust, 0.0)
 

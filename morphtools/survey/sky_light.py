@@ -80,7 +80,7 @@ def component_shares(g):
     tail = np.where(g["merger"], g["tail_fraction"], 0.0)
     shares = np.stack([bulge, bar, disk, young - clumps, companion, tail, clumps], axis=1)
     ages = [g["bulge_age"], 0.5 * (g["bulge_age"] + g["disk_age"]), g["disk_age"], g["young_age"]]
-    ages += [g["companion_age"], g["disk_age"], np.full(len(bulge), 2.8)]
+    ages += [g["companion_age"], g["disk_age"], np.full(len(bulge), 2.5)]
     return shares, np.stack(ages, axis=1)
 
 
@@ -185,7 +185,7 @@ def _dust_lane(g, x, y):
     r = np.abs(x) / h
     y = y - column(g["warp"]) * x * r / 2 + h * column(0.35 * g["cos_inclination"])
     patchy = np.exp(0.5 * _texture(g, np.arctan2(y * 4, x), np.log1p(r) * 1.5, 3))
-    lane = np.exp(-np.abs(y) / (h * column(0.28 * g["thickness"] + 0.01)))
+    lane = np.exp(-np.abs(y) / (h * column(0.4 * g["thickness"] + 0.01)))
     return tau * lane * np.exp(-r / 1.5) * np.minimum(patchy, 2)
 
 
@@ -202,7 +202,8 @@ def _texture(g, angle, log_radius, layer):
 def spiral_angle(g, log_radius):
     """Position angle of the first arm in the disk's plane at the logarithm of the radius in scale lengths."""
     # A slow wobble breaks the perfect logarithmic spiral, as in nearly every real one.
-    wobble = 0.25 * np.sin(2.2 * log_radius + column(3 * g["tail_phase"]))
+    phase = column(3 * g["tail_phase"])
+    wobble = 0.30 * np.sin(2.2 * log_radius + phase) + 0.12 * np.sin(5.1 * log_radius + 2 * phase)
     return column(g["handedness"] / np.tan(g["pitch"])) * log_radius + column(g["arm_phase"]) + wobble
 
 
@@ -238,9 +239,13 @@ def _arm_pattern(g, r, angle, winding):
     """Azimuthal pattern of the arms, mean 1, and the same pattern lagging behind, for the dust."""
     m, kappa = column(g["arms"]), column(g["arm_sharpness"])
     phase = m * (angle - winding)
-    reached = np.clip(r / column(np.maximum(0.25, 0.8 * g["bar_length"] / g["scale_length"])), 0, 1) ** 2
+    start = column(np.maximum(0.25, 0.8 * g["bar_length"] / g["scale_length"]))
+    reached = np.clip(r / start, 0, 1) ** 2 / (1 + (r / 4) ** 4)
     unit = column(1 / ive(0, g["arm_sharpness"]))
-    arms = np.exp(kappa * (np.cos(phase) - 1)) * unit
+    # One arm is brighter than the others, and each comes and goes along its length.
+    uneven = 1 + 0.35 * np.cos(angle - winding) * (m > 1)
+    patchy = 0.75 + 0.35 * _texture(g, angle, np.log1p(r) * 2, 5)
+    arms = np.exp(kappa * (np.cos(phase) - 1)) * unit * uneven * np.clip(patchy, 0.1, 1.8) / 0.77
     lag = np.exp(2 * (np.cos(phase + 0.7 * column(g["handedness"])) - 1))
     return np.where(m > 0, 1 + reached * (arms - 1), np.float32(1)), np.where(m > 0, lag * reached, np.float32(0))
 

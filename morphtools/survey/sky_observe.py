@@ -1,15 +1,17 @@
 """The telescope of the mock sky: seeing, Galactic dust and noise."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import fft
 
 from .extinction import transmission
-from .sky_galaxies import NOISE, stream
+from .sky_galaxies import CONDITIONS, NOISE, stream
 from .sky_light import component_shares, planes
 from .sky_sources import clumps, neighbours
 from .sky_spectra import component_fluxes
 
-NARROWEST = 2.2  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
+NARROWEST = 2.5  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
 MARGIN = 8  # pixels rendered around an image and cut off, so that light does not wrap around in the convolution
 
 
@@ -31,14 +33,50 @@ def moffat_transfer(size, fwhm):
     alpha = np.maximum(fwhm, NARROWEST) / (2 * np.sqrt(2 ** (1 / 3.5) - 1))
     x = 2 * np.float32(np.pi) * cycles * np.asarray(alpha, np.float32)[..., None, None]
     # A soft cut at the Nyquist frequency (0.5) keeps the cores of bright stars from ringing.
-    return (1 + x + x * x / 3) * np.exp(-x) * np.exp(-((cycles / np.float32(0.43)) ** 10))
+    return (1 + x + x * x / 3) * np.exp(-x) * np.exp(-((cycles / np.float32(0.45)) ** 6))
 
 
-def draw_conditions(seed, galaxies, camera, bands):
-    """Seeing of every galaxy's exposures: (N, C) full widths at half maximum in arcsec, bands seeing alike."""
-    draws = np.array([stream(seed, i, NOISE).standard_normal(1 + len(camera.bands)) for i in galaxies])
-    common, single = draws[:, :1], draws[:, 1:]
-    return np.array(camera.fwhm)[bands] * np.exp(0.09 * common + 0.03 * single[:, bands])
+@dataclass(frozen=True)
+class Conditions:
+    """What the telescope met; every array starts with (N, C).
+
+    Attributes:
+        fwhm: seeing in arcsec.
+        noise: standard deviation of the empty sky in nanomaggies per pixel.
+        background: (N, C, 3) what is left of the sky after its subtraction, nanomaggies per pixel: its value in the
+            middle of the image, and its rise from there to the right and the upper edge.
+    """
+
+    fwhm: np.ndarray
+    noise: np.ndarray
+    background: np.ndarray
+
+    def rows(self, index):
+        """The conditions of some of the galaxies."""
+        return Conditions(self.fwhm[index], self.noise[index], self.background[index])
+
+
+def draw_conditions(seed, galaxies, *, camera, bands, scale, depth=1.0):
+    """Seeing, depth and background of every galaxy's exposures.
+
+    Seeing scatters by 9% from field to field and 3% from band to band, noise by 20% and 7%.
+
+    Args:
+        seed: seed of the survey.
+        galaxies: (N,) the galaxies' numbers.
+        camera: the camera.
+        bands: (C,) positions of the wanted bands in the camera.
+        scale: (N,) arcsec per pixel.
+        depth: divides the noise: 2 is a survey 0.75 mag deeper.
+    """
+    draws = np.array([stream(seed, i, CONDITIONS).standard_normal((5, 1 + len(camera.bands))) for i in galaxies])
+    common, single = draws[:, :, :1], draws[:, :, 1:][:, :, bands]
+    fwhm = np.array(camera.fwhm)[bands] * np.exp(0.09 * common[:, 0] + 0.03 * single[:, 0])
+    # The noise of a sum of pixels grows with its side: sky counts grow with the area.
+    noise = np.array(camera.noise)[bands] / depth * (np.asarray(scale)[:, None] / camera.pixel_scale)
+    noise = noise * np.exp(0.20 * common[:, 1] + 0.07 * single[:, 1])
+    background = camera.background * noise[..., None] * np.moveaxis(single[:, 2:], 1, -1)
+    return Conditions(fwhm, noise, background)
 
 
 def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0):
@@ -84,13 +122,8 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
     return fft.irfft2(transfer, s=(padded, padded))[..., cut, cut]
 
 
-def noise_level(camera, bands, scale):
-    """(N, C) standard deviation of the empty sky per pixel: it grows with the pixel's side, as counts do."""
-    return np.array(camera.noise)[bands] * (np.asarray(scale)[:, None] / camera.pixel_scale)
-
-
-def add_noise(images, seed, galaxies, *, camera, bands, scale, depth=1.0):
-    """Sky and photon noise, in place.
+def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
+    """Sky and photon noise and the background, in place.
 
     Counts are high enough for Poisson noise to be Gaussian: an empty sky of variance s^2 and surface brightness B
     has gain B / s^2, so that a source of brightness f adds the variance s^2 f / B.
@@ -102,18 +135,19 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, depth=1.0):
         camera: the camera.
         bands: (C,) positions of the bands in the camera.
         scale: (N,) arcsec per pixel.
-        depth: divides the noise: 2 is a survey 0.75 mag deeper.
+        conditions: noise and background.
     """
-    sigma = noise_level(camera, bands, scale) / depth
     sky = 10 ** (-0.4 * (np.array(camera.sky)[bands] - 22.5)) * np.asarray(scale)[:, None] ** 2
     size = images.shape[-1]
+    ramp = np.linspace(-1, 1, size, dtype=np.float32)
     for k, galaxy in enumerate(galaxies):
-        rng = stream(seed, galaxy, NOISE)
-        rng.standard_normal(1 + len(camera.bands))  # the seeing's draws come first
-        draws = rng.standard_normal((len(camera.bands), size + 2, size + 2), dtype=np.float32)[bands]
+        # Each band has its own stream position, so that g looks the same alone and among u, r, i and z.
+        draws = stream(seed, galaxy, NOISE).standard_normal((len(camera.bands), size + 2, size + 2), np.float32)[bands]
+        sigma, bright = (np.asarray(a[k], np.float32)[:, None, None] for a in (conditions.noise, sky))
+        level, right, up = np.moveaxis(conditions.background[k].astype(np.float32), -1, 0)[..., None, None]
         white = _correlate(draws, camera.correlation)
-        brightness = np.maximum(images[k], 0) / sky[k][:, None, None].astype(np.float32)
-        images[k] += white * np.sqrt(1 + brightness) * sigma[k][:, None, None].astype(np.float32)
+        images[k] += white * sigma * np.sqrt(1 + np.maximum(images[k], 0) / bright)
+        images[k] += level + right * ramp + up * ramp[:, None]
     return images
 
 

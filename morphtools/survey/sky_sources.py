@@ -17,7 +17,7 @@ _N_CLUMPS = 48
 # Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high Galactic
 # latitude, about as deep SDSS and Legacy Surveys fields show.
 _FAINT, _GALAXIES, _GALAXY_SLOPE, _STARS, _STAR_SLOPE = 23.5, 15.0, 0.42, 3.0, 0.2
-_BRIGHTEST = 13.0
+_BRIGHTEST_GALAXY, _BRIGHTEST_STAR = 17.5, 13.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def clumps(g, seed, galaxies):
     scatter = np.where(g["arms"] > 0, 0.15 + 0.25 * g["flocculence"], 4.0)[:, None]
     angle = winding + arm + scatter * ndtri(d)
     flux = 1 / (0.05 + np.modf(a * 1e4)[0])  # luminosities fall as L^-2, as those of HII regions do
-    width = h * (0.03 + 0.05 * np.modf(b * 1e4)[0])
+    width = h * (0.03 + 0.06 * np.modf(b * 1e4)[0])
     major, minor = r * h * np.cos(angle), r * h * np.sin(angle) * g["axis_ratio"][:, None]
     turn_c, turn_s = np.cos(g["position_angle"])[:, None], np.sin(g["position_angle"])[:, None]
     x = major * turn_c - minor * turn_s + g["offset_x"][:, None]
@@ -111,7 +111,8 @@ def _field(rng, area):
     n_galaxies, n_stars = rng.poisson(_GALAXIES * area), rng.poisson(_STARS * area)
     rows = rng.random((n_galaxies + n_stars, 8))
     slope = np.where(np.arange(len(rows)) < n_galaxies, _GALAXY_SLOPE, _STAR_SLOPE)
-    rows[:, 0] = np.maximum(_FAINT + np.log10(rows[:, 0]) / slope, _BRIGHTEST)
+    brightest = np.where(slope == _GALAXY_SLOPE, _BRIGHTEST_GALAXY, _BRIGHTEST_STAR)
+    rows[:, 0] = np.maximum(_FAINT + np.log10(rows[:, 0]) / slope, brightest)
     rows[:, 1] = np.arange(len(rows)) >= n_galaxies
     return rows
 
@@ -124,9 +125,9 @@ def _blobs(table, field, wavelengths):
     flux = np.moveaxis(10 ** (-0.4 * (magnitude[..., None] + colour - 22.5)), -1, 1)
     # Median half-light radii of field galaxies shrink with magnitude; scatter of a factor 1.5.
     radius = 0.75 * 10 ** (-0.13 * (magnitude - 21)) * np.exp(0.4 * ndtri(np.clip(u2, 1e-6, 1 - 1e-6)))
-    radius = np.where(star > 0, 0, np.minimum(radius, 6))
+    radius = np.where(star > 0, 0, np.minimum(radius, 2.2))
     along, pa = 0.9 * u3 * radius, 2 * np.pi * u4
-    weights, widths, places = (0.25, 0.3, 0.3, 0.15), (0.22, 0.6, 0.6, 1.25), (0, 1, -1, 0)
+    weights, widths, places = (0.25, 0.3, 0.3, 0.15), (0.2, 0.45, 0.45, 1.1), (0, 1, -1, 0)
     parts = [
         (x + place * along * np.cos(pa), y + place * along * np.sin(pa), width * radius, weight * flux)
         for weight, width, place in zip(weights, widths, places, strict=True)
@@ -147,7 +148,7 @@ def _star_colour(u, wavelengths):
 
 def _galaxy_colour(u, magnitude, wavelengths):
     """Magnitudes relative to r of field galaxies: fainter ones younger and farther."""
-    age = np.clip(2.2 * u + 0.05 * (magnitude - 20), 0, 2.4)
+    age = np.clip(2.6 * u**0.8 + 0.05 * (magnitude - 20), 0, 2.6)
     stretch = 1 + np.clip(0.12 + 0.08 * (magnitude - 18), 0.05, 0.7)
     emitted = spectrum(age, wavelengths / stretch[..., None])
     return emitted - spectrum(age, 6166.0 / stretch[..., None])
