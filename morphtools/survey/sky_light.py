@@ -175,7 +175,12 @@ def _edge_on_disk(g, x, y):
     z0 = h * column(np.hypot(g["thickness"], 0.8 * g["cos_inclination"]))
     e = np.exp(-2 * np.minimum(np.abs(y) / z0, 15))
     sech2 = 4 * e / (1 + e) ** 2
-    return np.sqrt(1 + np.float32(pi / 2) * r) * np.exp(-r) * sech2 / (2 * h * np.float32(_EDGE_ON_NORM) * 2 * z0)
+    return (
+        np.sqrt(1 + np.float32(pi / 2) * r)
+        * np.exp(-r)
+        * sech2
+        / (2 * h * np.float32(_EDGE_ON_NORM) * 2 * z0)
+    )
 
 
 def _dust_lane(g, x, y):
@@ -231,7 +236,12 @@ def _inclined_disk(g, x, y):
     share = column(g["ring_fraction"] / (0.15 + 0.45 * g["arm_contrast"] + g["ring_fraction"] + 1e-9))
     young = (1 - share) * young + share * _rings(g, r * h, angle) * (0.6 + 0.4 * clumpy)
     # Dust lies on the inner edge of the arms, in the same clouds.
-    depth = column(g["dust"]) * np.exp(-r / 1.5) * hole * np.clip(0.25 + lag * contrast + 0.5 * rough * clouds, 0, 3)
+    depth = (
+        column(g["dust"])
+        * np.exp(-r / 1.5)
+        * hole
+        * np.clip(0.25 + lag * contrast + 0.5 * rough * clouds, 0, 3)
+    )
     return disk, young, depth
 
 
@@ -247,7 +257,9 @@ def _arm_pattern(g, r, angle, winding):
     patchy = 0.75 + 0.35 * _texture(g, angle, np.log1p(r) * 2, 5)
     arms = np.exp(kappa * (np.cos(phase) - 1)) * unit * uneven * np.clip(patchy, 0.1, 1.8) / 0.77
     lag = np.exp(2 * (np.cos(phase + 0.7 * column(g["handedness"])) - 1))
-    return np.where(m > 0, 1 + reached * (arms - 1), np.float32(1)), np.where(m > 0, lag * reached, np.float32(0))
+    return np.where(m > 0, 1 + reached * (arms - 1), np.float32(1)), np.where(
+        m > 0, lag * reached, np.float32(0)
+    )
 
 
 def _rings(g, radius, angle):

@@ -12,7 +12,9 @@ from .sky_sources import clumps, neighbours
 from .sky_spectra import component_fluxes
 
 NARROWEST = 2.5  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
-MARGIN = 8  # pixels rendered around an image and cut off, so that light does not wrap around in the convolution
+MARGIN = (
+    8  # pixels rendered around an image and cut off, so that light does not wrap around in the convolution
+)
 
 
 def moffat_transfer(size, fwhm):
@@ -69,7 +71,9 @@ def draw_conditions(seed, galaxies, *, camera, bands, scale, depth=1.0):
         scale: (N,) arcsec per pixel.
         depth: divides the noise: 2 is a survey 0.75 mag deeper.
     """
-    draws = np.array([stream(seed, i, CONDITIONS).standard_normal((5, 1 + len(camera.bands))) for i in galaxies])
+    draws = np.array(
+        [stream(seed, i, CONDITIONS).standard_normal((5, 1 + len(camera.bands))) for i in galaxies]
+    )
     common, single = draws[:, :, :1], draws[:, :, 1:][:, :, bands]
     fwhm = np.array(camera.fwhm)[bands] * np.exp(0.09 * common[:, 0] + 0.03 * single[:, 0])
     # The noise of a sum of pixels grows with its side: sky counts grow with the area.
@@ -114,7 +118,9 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
         spots = clumps(some, seed, np.asarray(galaxies)[clumpy]).spectrum(padded, scale[clumpy])
         transfer[clumpy] += spots * flux[clumpy, :, -1, None, None].astype(np.float32)
     if crowding > 0:
-        others = neighbours(seed, galaxies, field=padded * scale, camera=camera, bands=bands, crowding=crowding)
+        others = neighbours(
+            seed, galaxies, field=padded * scale, camera=camera, bands=bands, crowding=crowding
+        )
         transfer += others.spectrum(padded, scale)
     through = transmission(g["ebv"], bands=[camera.bands[b] for b in bands], survey=camera.survey)
     transfer *= moffat_transfer(padded, fwhm / scale[:, None]) * through[..., None, None].astype(np.float32)
@@ -142,7 +148,9 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
     for k, galaxy in enumerate(galaxies):
         # Each band has its own stream position, so that g looks the same alone and among u, r, i and z.
-        draws = stream(seed, galaxy, NOISE).standard_normal((len(camera.bands), size + 2, size + 2), np.float32)[bands]
+        draws = stream(seed, galaxy, NOISE).standard_normal(
+            (len(camera.bands), size + 2, size + 2), np.float32
+        )[bands]
         sigma, bright = (np.asarray(a[k], np.float32)[:, None, None] for a in (conditions.noise, sky))
         level, right, up = np.moveaxis(conditions.background[k].astype(np.float32), -1, 0)[..., None, None]
         white = _correlate(draws, camera.correlation)

@@ -121,7 +121,9 @@ def _blobs(table, field, wavelengths):
     """Stars as black bodies and galaxies as four Gaussians along their major axis."""
     magnitude, star, x, y, u1, u2, u3, u4 = np.moveaxis(table, -1, 0)
     x, y = (x - 0.5) * field[:, None], (y - 0.5) * field[:, None]
-    colour = np.where(star[..., None] > 0, _star_colour(u1, wavelengths), _galaxy_colour(u1, magnitude, wavelengths))
+    colour = np.where(
+        star[..., None] > 0, _star_colour(u1, wavelengths), _galaxy_colour(u1, magnitude, wavelengths)
+    )
     flux = np.moveaxis(10 ** (-0.4 * (magnitude[..., None] + colour - 22.5)), -1, 1)
     # Median half-light radii of field galaxies shrink with magnitude; scatter of a factor 1.5.
     radius = 0.75 * 10 ** (-0.13 * (magnitude - 21)) * np.exp(0.4 * ndtri(np.clip(u2, 1e-6, 1 - 1e-6)))

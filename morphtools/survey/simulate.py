@@ -1,0 +1,353 @@
+"""A mock sky with known truth: galaxies, their images and their volunteers' votes, in memory or as a survey on disk.
+
+Galaxy *i* of a survey with some seed is always the same galaxy, alone or among a million, in whatever order: all its
+random numbers come from streams keyed by (seed, i).
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import stretch
+from .instruments import camera_for
+from .schemas import SCHEMAS
+from .sky_artifacts import add_artifacts, draw_artifacts
+from .sky_galaxies import PLACES, check_fractions, draw_galaxies, uniforms
+from .sky_light import component_shares
+from .sky_observe import add_noise, draw_conditions, expose
+from .sky_products import fits_bytes, tangent_header, write_atomically
+from .sky_spectra import component_fluxes
+from .volunteers import answer_probabilities, draw_votes
+
+_CHUNK_PIXELS = 2**17  # pixels rendered together: planes of a chunk then stay in the processor's cache
+PRODUCTS = ("fits", "mosaic")
+
+
+@dataclass(frozen=True)
+class _Sky:
+    """The settings of a mock survey, checked."""
+
+    bands: str
+    image_size: int
+    seed: int
+    schema: str
+    fractions: dict = field(default_factory=dict)
+    magnitude_limit: float = 17.0
+    pixel_scale: float | None = None
+    field_radii: float | None = None
+    artifact_rate: float = 0.0
+    crowding: float = 1.0
+    depth: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "fractions", check_fractions(self.fractions))
+        camera_for(self.bands)
+        if self.schema not in ("gz_decals_dr5", "gz2"):
+            raise ValueError(f"unknown schema {self.schema!r} for a mock survey; known: gz_decals_dr5, gz2")
+        if self.image_size < 16:
+            raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}")
+        if self.pixel_scale and self.field_radii:
+            raise ValueError("give pixel_scale (arcsec) or field_radii (half-light radii a side), not both")
+        for name in ("depth", "magnitude_limit"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    @property
+    def camera(self):
+        return camera_for(self.bands)
+
+    @property
+    def chunk(self):
+        return max(1, _CHUNK_PIXELS // self.image_size**2)
+
+    def scales(self, g):
+        """(N,) arcsec per pixel."""
+        if self.field_radii:
+            return np.maximum(self.field_radii * g["radius"] / self.image_size, 0.1)
+        return np.full(len(g["radius"]), self.pixel_scale or self.camera.pixel_scale)
+
+
+def simulate_galaxies(
+    galaxies=1000,
+    *,
+    image_size=64,
+    bands="grz",
+    seed=0,
+    start=0,
+    schema="gz_decals_dr5",
+    fractions=None,
+    magnitude_limit=17.0,
+    pixel_scale=None,
+    field_radii=None,
+    artifact_rate=0.0,
+    crowding=1.0,
+    depth=1.0,
+):
+    """Mock galaxies in memory.
+
+    Args:
+        galaxies: how many.
+        image_size: pixels on a side.
+        bands: any of *grz* (the Legacy Surveys' DECam) or of *ugriz* (SDSS), in the order of the channels.
+        seed: seed of the survey.
+        start: number of the first galaxy: 0..99 and then 100..199 are the galaxies 0..199.
+        schema: the volunteers' question tree, gz_decals_dr5 or gz2; the ring campaign always comes with it.
+        fractions: shares of some classes, e.g. ``{"ring": 0.5}``: half the galaxies have a ring and the others
+            have none. Classes: smooth, spiral, bar, ring, edge_on, merger, irregular.
+        magnitude_limit: faintest r magnitude.
+        pixel_scale: arcsec per pixel; None is the camera's own.
+        field_radii: instead of a pixel scale, the side of each image in the galaxy's half-light radii (Galaxy Zoo
+            showed about 17).
+        artifact_rate: share of the images with an artefact.
+        crowding: density of stars and faint galaxies relative to a field at high latitude.
+        depth: divides the noise.
+
+    Returns:
+        The catalogue (one row per galaxy: position, redshift, E(B-V), pixel scale, vote counts, and the truth in
+        ``true_*`` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
+
+    Raises:
+        ValueError: a setting that cannot be.
+    """
+    sky = _Sky(
+        bands=bands,
+        image_size=image_size,
+        seed=seed,
+        schema=schema,
+        fractions=fractions,
+        magnitude_limit=magnitude_limit,
+        pixel_scale=pixel_scale,
+        field_radii=field_radii,
+        artifact_rate=artifact_rate,
+        crowding=crowding,
+        depth=depth,
+    )
+    tables, images = [], np.empty((galaxies, image_size, image_size, len(bands)), np.float32)
+    for ids in _chunks(sky, start, galaxies):
+        truth = _draw(sky, ids)
+        images[ids - start] = np.moveaxis(_render(sky, ids, *truth), 1, -1)
+        tables.append(_catalog(sky, ids, *truth))
+    return pd.concat(tables, ignore_index=True), images
+
+
+def simulate_survey(
+    out,
+    *,
+    galaxies=1000,
+    bands="grz",
+    image_size=128,
+    seed=0,
+    schema="gz_decals_dr5",
+    products="fits",
+    fractions=None,
+    magnitude_limit=17.0,
+    pixel_scale=None,
+    field_radii=None,
+    artifact_rate=0.02,
+    crowding=1.0,
+    depth=1.0,
+    field_side=8,
+):
+    """Write a mock survey: FITS images and ``catalog.csv``.
+
+    Safe to stop and run again: files are written whole or not at all, and those already there are kept. A folder
+    that holds another survey is refused.
+
+    Args:
+        out: folder to write into; made if missing.
+        galaxies: how many.
+        bands: see ``simulate_galaxies``, as all arguments not named here.
+        image_size: pixels on a side of each galaxy's image.
+        seed: seed of the survey.
+        schema: the volunteers' question tree.
+        products: "fits", one cutout (C, H, W) per galaxy, or "mosaic", one image (C, F, F) per field of
+            ``field_side`` x ``field_side`` galaxies, each in the middle of its own tile. The tiles are separate
+            pointings: their backgrounds and seeing do not join smoothly.
+        fractions: shares of some classes.
+        magnitude_limit: faintest r magnitude.
+        pixel_scale: arcsec per pixel; None is the camera's own.
+        field_radii: side of each image in half-light radii; for cutouts only, since a mosaic has one pixel scale.
+        artifact_rate: share of the images with an artefact.
+        crowding: density of stars and faint galaxies.
+        depth: divides the noise.
+        field_side: galaxies on a side of a mosaic.
+
+    Returns:
+        The catalogue, as written, with ``file_loc`` relative to ``out``.
+
+    Raises:
+        ValueError: a setting that cannot be, or a folder that holds a survey with other settings.
+    """
+    if products not in PRODUCTS:
+        raise ValueError(f"unknown products {products!r}; known: {', '.join(PRODUCTS)}")
+    if products == "mosaic" and field_radii:
+        raise ValueError("a mosaic has one pixel scale: field_radii is for products='fits'")
+    sky = _Sky(
+        bands=bands,
+        image_size=image_size,
+        seed=seed,
+        schema=schema,
+        fractions=fractions,
+        magnitude_limit=magnitude_limit,
+        pixel_scale=pixel_scale,
+        field_radii=field_radii,
+        artifact_rate=artifact_rate,
+        crowding=crowding,
+        depth=depth,
+    )
+    out = Path(out)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    layout = {"products": products} | ({"field_side": field_side} if products == "mosaic" else {})
+    _claim(out / "survey.json", asdict(sky) | layout)
+    write = _write_cutouts if products == "fits" else _write_mosaics
+    catalog = pd.concat(list(write(sky, out, galaxies, field_side)), ignore_index=True)
+    write_atomically(out / "catalog.csv", catalog.to_csv(index=False).encode())
+    return catalog
+
+
+def pictures(catalog, images, *, bands="grz", name=None):
+    """Colour pictures of mock galaxies, float32 (N, H, W, 3) in 0..1.
+
+    Published stretches are meant for a survey's own pixels: brightness is first brought to those.
+
+    Args:
+        catalog: with ``pixel_scale`` in arcsec.
+        images: (N, H, W, C) in nanomaggies per pixel.
+        bands: names of the C bands.
+        name: a key of ``stretch.STRETCHES``; by default dr2_rgb for *grz* and sdss_rgb where i is among the bands.
+    """
+    native = camera_for(bands).pixel_scale
+    scale = np.asarray(catalog["pixel_scale"], np.float32)[:, None, None, None]
+    name = name or ("sdss_rgb" if "i" in bands else "dr2_rgb")
+    return stretch.STRETCHES[name](images * (native / scale) ** 2, bands=bands)
+
+
+def _chunks(sky, start, galaxies):
+    for first in range(start, start + galaxies, sky.chunk):
+        yield np.arange(first, min(first + sky.chunk, start + galaxies))
+
+
+def _draw(sky, ids):
+    """Truth of some galaxies: latents, pixel scales, observing conditions and artefacts."""
+    g = draw_galaxies(sky.seed, ids, fractions=sky.fractions, magnitude_limit=sky.magnitude_limit)
+    scale = sky.scales(g)
+    bands = sky.camera.indices(sky.bands)
+    conditions = draw_conditions(sky.seed, ids, camera=sky.camera, bands=bands, scale=scale, depth=sky.depth)
+    return g, scale, conditions, draw_artifacts(sky.seed, ids, sky.artifact_rate)
+
+
+def _render(sky, ids, g, scale, conditions, artifacts):
+    """(N, C, size, size) images in nanomaggies per pixel."""
+    camera, bands = sky.camera, sky.camera.indices(sky.bands)
+    where = {"camera": camera, "bands": bands, "scale": scale}
+    images = expose(
+        g, sky.seed, ids, size=sky.image_size, fwhm=conditions.fwhm, crowding=sky.crowding, **where
+    )
+    add_noise(images, sky.seed, ids, conditions=conditions, **where)
+    return add_artifacts(
+        images, sky.seed, ids, artifacts, noise=conditions.noise, fwhm=conditions.fwhm / scale[:, None]
+    )
+
+
+def _catalog(sky, ids, g, scale, conditions, artifacts):
+    """One row per galaxy."""
+    place = uniforms(sky.seed, ids, PLACES, 2)
+    # The northern sky away from the Milky Way, evenly: uniform in sin(dec).
+    table = {
+        "id_str": [f"mock{sky.seed}_{i:08d}" for i in ids],
+        "ra": 120 + 120 * place[:, 0],
+        "dec": np.degrees(np.arcsin(0.85 * place[:, 1])),
+        "redshift": g["redshift"],
+        "ebv": g["ebv"],
+        "pixel_scale": scale,
+    }
+    seeing, noise = _in_r(sky, ids, scale)
+    truth = {f"true_{name}": values for name, values in g.items() if name not in table}
+    truth["true_artifact"] = artifacts
+    for k, band in enumerate(sky.bands):
+        truth[f"true_fwhm_{band}"] = conditions.fwhm[:, k]
+        truth[f"true_noise_{band}"] = conditions.noise[:, k]
+    truth |= {f"true_flux_{b}": flux for b, flux in zip(sky.bands, _total_fluxes(sky, g).T, strict=True)}
+    for schema in (sky.schema, "rings"):
+        p = answer_probabilities(schema, g, seeing, noise, artifact=artifacts != "")
+        columns = SCHEMAS[schema].label_cols
+        table |= dict(zip(columns, draw_votes(schema, p, sky.seed, ids).T, strict=True))
+        truth |= {f"true_{name}": values for name, values in zip(columns, p.T, strict=True)}
+    return pd.DataFrame(table | truth)
+
+
+def _in_r(sky, ids, scale):
+    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, whatever bands are asked for."""
+    band = sky.camera.indices("r")
+    c = draw_conditions(sky.seed, ids, camera=sky.camera, bands=band, scale=scale, depth=sky.depth)
+    # The noise per square arcsec is that of 1 / scale^2 pixels, as a standard deviation.
+    return c.fwhm[:, 0], c.noise[:, 0] / scale
+
+
+def _total_fluxes(sky, g):
+    """(N, C) total flux in nanomaggies before the galaxy's own dust and the Milky Way's."""
+    shares, ages = component_shares(g)
+    camera = sky.camera
+    wavelengths = np.array(camera.wavelengths)
+    red = wavelengths[camera.bands.index("r")]
+    bands = camera.indices(sky.bands)
+    return component_fluxes(ages, shares, g["redshift"], wavelengths[bands], red, g["magnitude"]).sum(axis=2)
+
+
+def _claim(path, settings):
+    """Note the survey's settings in its folder, or refuse a folder made with others."""
+    if not path.exists():
+        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
+        return
+    there = json.loads(path.read_text())
+    changed = sorted(k for k in settings if there.get(k) != settings[k])
+    if changed:
+        what = ", ".join(f"{k}={there.get(k)!r}, asked {settings[k]!r}" for k in changed)
+        raise ValueError(f"{path.parent} already holds another mock survey ({what}); choose another folder")
+
+
+def _write_cutouts(sky, out, galaxies, _):
+    """Yield the catalogue chunk by chunk, after writing its cutouts."""
+    for ids in _chunks(sky, 0, galaxies):
+        truth = _draw(sky, ids)
+        catalog = _catalog(sky, ids, *truth)
+        catalog.insert(1, "file_loc", [f"images/{name}.fits" for name in catalog["id_str"]])
+        missing = np.array([not (out / f).exists() for f in catalog["file_loc"]])
+        images = _render(sky, ids, *truth) if missing.any() else ()
+        for row, image in zip(catalog.itertuples(), images, strict=False):
+            if missing[row.Index]:
+                header = tangent_header(
+                    row.ra, row.dec, row.pixel_scale, sky.image_size, sky.bands, sky.camera
+                )
+                header |= {"OBJECT": row.id_str, "EBV": row.ebv, "REDSHIFT": row.redshift}
+                write_atomically(out / row.file_loc, fits_bytes(image, header))
+        yield catalog
+
+
+def _write_mosaics(sky, out, galaxies, side):
+    """Yield the catalogue field by field, after writing its mosaic."""
+    from astropy.wcs import WCS
+
+    for number, first in enumerate(range(0, galaxies, side * side)):
+        ids = np.arange(first, min(first + side * side, galaxies))
+        truth = _draw(sky, ids)
+        catalog = _catalog(sky, ids, *truth)
+        name, scale = f"images/field{number:05d}.fits", float(truth[1][0])
+        centre = catalog["ra"][0], catalog["dec"][0]
+        header = tangent_header(*centre, scale, side * sky.image_size, sky.bands, sky.camera)
+        row, column = np.divmod(np.arange(len(ids)), side)
+        x, y = ((k + 0.5) * sky.image_size - 0.5 for k in (column, row))
+        catalog["ra"], catalog["dec"] = WCS(header, naxis=2).all_pix2world(x, y, 0)
+        catalog.insert(1, "file_loc", name)
+        catalog.insert(2, "x", x)
+        catalog.insert(3, "y", y)
+        if not (out / name).exists():
+            tiles = np.zeros((side * side, len(sky.bands), sky.image_size, sky.image_size), np.float32)
+            tiles[: len(ids)] = _render(sky, ids, *truth)
+            wall = tiles.reshape(side, side, *tiles.shape[1:]).transpose(2, 0, 3, 1, 4)
+            mosaic = wall.reshape(len(sky.bands), side * sky.image_size, side * sky.image_size)
+            write_atomically(out / name, fits_bytes(mosaic, header | {"OBJECT": f"field {number}"}))
+        yield catalog
