@@ -40,7 +40,7 @@ class Camera:
 
 
 # SDSS: effective wavelengths of Fukugita et al. 1996; seeing and sky of the SDSS DR7 paper (Abazajian et al.
-# 2009, section 2); frames are not resampled, so their noise is white.
+# 2009); frames are not resampled, so their noise is white.
 SDSS = Camera(
     survey="sdss",
     bands="ugriz",
@@ -53,7 +53,7 @@ SDSS = Camera(
     background=0.12,
 )
 
-# DECam as coadded by the Legacy Surveys: depths and seeing of Dey et al. 2019 (AJ 157, 168), table 3; the
+# DECam as coadded by the Legacy Surveys: depths and seeing of Dey et al. 2019 (AJ 157, 168); the
 # noise per pixel and its correlation are as measured on public DR9 cutouts.
 DECAM = Camera(
     survey="decals",

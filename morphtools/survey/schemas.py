@@ -75,7 +75,7 @@ def _tree(name, suffix, rows):
     """A schema from (question, answers, parents), the campaign's suffix added to every question."""
     questions = []
     for text, answers, parents in rows:
-        asked_after = tuple("{}{}_{}".format(q, suffix, a) for q, a in (p.split("_") for p in parents))
+        asked_after = tuple(f"{q}{suffix}_{a}" for q, a in (p.split("_") for p in parents))
         questions.append(Question(text + suffix, tuple(answers.split()), asked_after))
     return Schema(name, tuple(questions))
 
@@ -83,7 +83,7 @@ def _tree(name, suffix, rows):
 _FEATURED, _SMOOTH = ("smooth-or-featured_featured-or-disk",), ("smooth-or-featured_smooth",)
 _FACE_ON, _SPIRAL = ("disk-edge-on_no",), ("has-spiral-arms_yes",)
 
-# Walmsley et al. 2022 (MNRAS 509, 3966), figure 4. Merging is asked of everyone who did not say artifact.
+# Walmsley et al. 2022 (MNRAS 509, 3966). Merging is asked of everyone who did not say artifact.
 GZ_DECALS_DR5 = _tree(
     "gz_decals_dr5",
     "-dr5",
@@ -120,7 +120,7 @@ GZ2 = _tree(
     ],
 )
 
-# Walmsley et al. 2022 (MNRAS 513, 1581), section 4: a campaign of its own, one question for everyone.
+# Walmsley et al. 2022 (MNRAS 513, 1581): a campaign of its own, one question for everyone.
 RINGS = _tree("rings", "", [("ring", "yes no", ())])
 
 SCHEMAS = {schema.name: schema for schema in (GZ_DECALS_DR5, GZ2, RINGS)}

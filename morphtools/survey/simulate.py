@@ -1,7 +1,7 @@
-"""A mock sky with known truth: galaxies, their images and their volunteers' votes, in memory or as a survey on disk.
+"""A mock sky with known truth: galaxies, images and volunteers' votes, in memory or as a survey on disk.
 
-Galaxy *i* of a survey with some seed is always the same galaxy, alone or among a million, in whatever order: all its
-random numbers come from streams keyed by (seed, i).
+Galaxy *i* of a survey with some seed is always the same galaxy, alone or among a million, in whatever order:
+all its random numbers come from streams keyed by (seed, i).
 """
 
 import json
@@ -95,19 +95,19 @@ def simulate_galaxies(
         seed: seed of the survey.
         start: number of the first galaxy: 0..99 and then 100..199 are the galaxies 0..199.
         schema: the volunteers' question tree, gz_decals_dr5 or gz2; the ring campaign always comes with it.
-        fractions: shares of some classes, e.g. ``{"ring": 0.5}``: half the galaxies have a ring and the others
-            have none. Classes: smooth, spiral, bar, ring, edge_on, merger, irregular.
+        fractions: shares of some classes, e.g. ``{"ring": 0.5}``: half the galaxies have a ring and the
+            others have none. Classes: smooth, spiral, bar, ring, edge_on, merger, irregular.
         magnitude_limit: faintest r magnitude.
         pixel_scale: arcsec per pixel; None is the camera's own.
-        field_radii: instead of a pixel scale, the side of each image in the galaxy's half-light radii (Galaxy Zoo
-            showed about 17).
+        field_radii: instead of a pixel scale, the side of each image in the galaxy's half-light radii (Galaxy
+            Zoo showed about 17).
         artifact_rate: share of the images with an artefact.
         crowding: density of stars and faint galaxies relative to a field at high latitude.
         depth: divides the noise.
 
     Returns:
-        The catalogue (one row per galaxy: position, redshift, E(B-V), pixel scale, vote counts, and the truth in
-        ``true_*`` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
+        The catalogue (one row per galaxy: position, redshift, E(B-V), pixel scale, vote counts, and the truth
+        in ``true_*`` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
 
     Raises:
         ValueError: a setting that cannot be.
@@ -153,8 +153,8 @@ def simulate_survey(
 ):
     """Write a mock survey: FITS images and ``catalog.csv``.
 
-    Safe to stop and run again: files are written whole or not at all, and those already there are kept. A folder
-    that holds another survey is refused.
+    Safe to stop and run again: files are written whole or not at all, and those already there are kept. A
+    folder that holds another survey is refused.
 
     Args:
         out: folder to write into; made if missing.
@@ -164,12 +164,13 @@ def simulate_survey(
         seed: seed of the survey.
         schema: the volunteers' question tree.
         products: "fits", one cutout (C, H, W) per galaxy, or "mosaic", one image (C, F, F) per field of
-            ``field_side`` x ``field_side`` galaxies, each in the middle of its own tile. The tiles are separate
-            pointings: their backgrounds and seeing do not join smoothly.
+            ``field_side`` x ``field_side`` galaxies, each in the middle of its own tile. The tiles are
+            separate pointings: their backgrounds and seeing do not join smoothly.
         fractions: shares of some classes.
         magnitude_limit: faintest r magnitude.
         pixel_scale: arcsec per pixel; None is the camera's own.
-        field_radii: side of each image in half-light radii; for cutouts only, since a mosaic has one pixel scale.
+        field_radii: side of each image in half-light radii; for cutouts only, since a mosaic has one pixel
+            scale.
         artifact_rate: share of the images with an artefact.
         crowding: density of stars and faint galaxies.
         depth: divides the noise.
@@ -217,7 +218,8 @@ def pictures(catalog, images, *, bands="grz", name=None):
         catalog: with ``pixel_scale`` in arcsec.
         images: (N, H, W, C) in nanomaggies per pixel.
         bands: names of the C bands.
-        name: a key of ``stretch.STRETCHES``; by default dr2_rgb for *grz* and sdss_rgb where i is among the bands.
+        name: a key of ``stretch.STRETCHES``; by default dr2_rgb for *grz* and sdss_rgb where i is among the
+            bands.
     """
     native = camera_for(bands).pixel_scale
     scale = np.asarray(catalog["pixel_scale"], np.float32)[:, None, None, None]

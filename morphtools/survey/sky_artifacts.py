@@ -61,7 +61,7 @@ def _saturated_star(image, rng, noise, fwhm):
 
 
 def _distance(image, rng, nearest, farthest):
-    """Signed distance in pixels of every pixel from a random line this far (in image sides) from the middle."""
+    """Signed distance (pixels) of every pixel from a random line this far (image sides) from the middle."""
     size = image.shape[-1]
     steps = np.arange(size, dtype=np.float32) - (size - 1) / 2
     angle = 2 * np.pi * rng.random()

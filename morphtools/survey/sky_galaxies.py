@@ -19,7 +19,7 @@ def stream(seed, galaxy, purpose):
     """The random generator of one galaxy for one purpose, the same whoever asks and in whatever order.
 
     Philox is counter-based: keyed by (seed, galaxy), with the purpose in the counter's highest word, streams
-    never overlap. Reference: Salmon et al. 2011 (SC'11), section 4.
+    never overlap. Reference: Salmon et al. 2011 (SC'11).
     """
     return np.random.Generator(np.random.Philox(key=[seed, galaxy], counter=[0, 0, 0, purpose]))
 
@@ -56,8 +56,8 @@ def check_fractions(fractions):
 def draw_galaxies(seed, galaxies, *, fractions=None, magnitude_limit=17.0):
     """Latent parameters of the galaxies with these numbers.
 
-    A class named in ``fractions`` occurs in that share of the galaxies and in no other; classes not named keep
-    their natural frequency.
+    A class named in ``fractions`` occurs in that share of the galaxies and in no other; classes not named
+    keep their natural frequency.
 
     Args:
         seed: seed of the survey.
@@ -69,8 +69,8 @@ def draw_galaxies(seed, galaxies, *, fractions=None, magnitude_limit=17.0):
         dict of arrays (N,): booleans for ``CLASSES``; lengths in arcsec, angles in radians, magnitudes in AB.
 
     Reference:
-        Luminosities: Schechter function of Blanton et al. 2003 (ApJ 592, 819). Sizes: Shen et al. 2003 (MNRAS 343,
-        978), eqs. 14-16. Flux-limited counts of a Euclidean volume: N(<m) ~ 10^(0.6 m).
+        Luminosities: Schechter function of Blanton et al. 2003 (ApJ 592, 819). Sizes: Shen et al. 2003 (MNRAS
+        343, 978), eqs. 14-16. Flux-limited counts of a Euclidean volume: N(<m) ~ 10^(0.6 m).
     """
     fractions = check_fractions(fractions)
     columns = iter(uniforms(seed, galaxies, LATENTS, _N_DRAWS).T)
@@ -172,7 +172,7 @@ def _draw_disk(g, u, forced, fractions):
 def _draw_structure(g, u):
     """Arms, bars, rings, clumps and dust."""
     h, bulge = g["scale_length"], g["bulge_fraction"]
-    # Pitch grows from early to late types: Kennicutt 1981 (AJ 86, 1847), figure 7.
+    # Pitch grows from early to late types: Kennicutt 1981 (AJ 86, 1847).
     g["pitch"] = np.clip(_normal(u(), 0.38 - 0.45 * bulge, 0.10), 0.12, 0.75)
     number = np.searchsorted([0.06, 0.62, 0.78, 0.90], u()) + 1
     g["arms"] = np.where(g["spiral"] & ~g["irregular"], number, 0)

@@ -1,8 +1,8 @@
-"""The light of mock galaxies before the telescope: surface brightness on a pixel grid, one plane per component.
+"""The light of mock galaxies before the telescope: one plane of surface brightness per component.
 
-Everything is vectorised over the N galaxies of a chunk; each plane holds a component's flux per pixel for a total
-flux of one, normalised in closed form over the whole plane of the sky, so that light falling outside an image is
-lost as it is in life. A component absent from some galaxies is only computed for the others.
+Everything is vectorised over the N galaxies of a chunk; each plane holds a component's flux per pixel for a
+total flux of one, normalised in closed form over the whole plane of the sky, so that light falling outside an
+image is lost as it is in life. A component absent from some galaxies is only computed for the others.
 """
 
 from functools import lru_cache
@@ -39,7 +39,7 @@ def sersic_b(n):
 
 
 def _sersic(radius2, n, effective):
-    """Sersic profile of unit flux in the plane where it is round, for squared radii; all (N, 1, 1) or planes."""
+    """Sersic profile of unit flux where it is round, for squared radii; all (N, 1, 1) or planes."""
     n = np.asarray(n, float)
     b = sersic_b(n)
     # Graham & Driver 2005 (PASA 22, 118), eq. 2 solved for the total of one.
@@ -55,7 +55,7 @@ def column(values):
 
 
 def grid(size, scale):
-    """Coordinates of pixel centres in arcsec from the middle of the image: x (N, 1, size) and y (N, size, 1)."""
+    """Pixel centres in arcsec from the middle of the image: x (N, 1, size) and y (N, size, 1)."""
     steps = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.asarray(scale, np.float32)[:, None]
     return steps[:, None, :], steps[:, :, None]
 
@@ -93,8 +93,8 @@ def planes(g, size, scale):
         scale: (N,) arcsec per pixel.
 
     Returns:
-        float32 (N, 6, size, size), the components' flux per pixel, and (N, size, size), the optical depth of dust
-        in r.
+        float32 (N, 6, size, size), the components' flux per pixel, and (N, size, size), the optical depth of
+        dust in r.
     """
     x, y = grid(size, scale)
     x, y = x - column(g["offset_x"]), y - column(g["offset_y"])
@@ -151,7 +151,7 @@ def _bulge(g, x, y):
 
 
 def _bar(g, x, y):
-    """Flat bar in the plane of the disk: exp(-(r/a)^3), r the generalised radius of an ellipse of axis ratio q."""
+    """Flat bar in the plane of the disk: exp(-(r/a)^3), r being constant on ellipses of axis ratio q."""
     x, y = _turned(x, y, g["position_angle"], g["axis_ratio"])
     x, y = _turned(x, y, g["bar_angle"], g["bar_axis_ratio"])
     a = column(g["bar_length"] / 1.2)
@@ -164,8 +164,8 @@ def _bar(g, x, y):
 def _edge_on_disk(g, x, y):
     """Edge-on disk, sech^2 in height, slightly warped.
 
-    An exponential disk seen edge-on is (x/h) K1(x/h) (van der Kruit & Searle 1981, eq. 5); it is sqrt(1 + pi x / 2h)
-    exp(-x/h) within 2%.
+    Edge-on, an exponential disk is (x/h) K1(x/h) (van der Kruit & Searle 1981, A&A 95, 105), which
+    sqrt(1 + pi x / 2h) exp(-x/h) approximates within 2%.
     """
     x, y = _turned(x, y, g["position_angle"], np.ones(len(x)))
     h = column(g["scale_length"])
@@ -213,7 +213,7 @@ def spiral_angle(g, log_radius):
 
 
 def _inclined_disk(g, x, y):
-    """Old disk, young arms, rings and dust of an inclined disk, all per square arcsec; dust as optical depth."""
+    """Old disk and young arms and rings of an inclined disk per square arcsec; its dust's optical depth."""
     h = column(g["scale_length"])
     major, minor = _turned(x, y, g["position_angle"], g["axis_ratio"])
     major = major + column(g["lopsidedness"]) * np.sqrt(major**2 + minor**2)
@@ -263,7 +263,7 @@ def _arm_pattern(g, r, angle, winding):
 
 
 def _rings(g, radius, angle):
-    """Gaussian annulus of unit flux, stretched along the bar; a third of them with a fainter one at twice its size."""
+    """Gaussian annulus of unit flux, stretched along the bar; some with a fainter one at twice its size."""
     stretch = 1 + 0.12 * column(g["bar"]) * np.cos(2 * (angle - column(g["bar_angle"])))
     radius = radius / stretch
     q = column(g["axis_ratio"])
@@ -287,7 +287,7 @@ def _companion(g, x, y):
 
 
 def _tail(g, x, y):
-    """Tidal tails: one open arm from each side, the second fainter, fading outward, with a diffuse envelope."""
+    """Tidal tails: an open arm from each side, one of them fainter, and a diffuse envelope."""
     x, y = _turned(x, y, g["position_angle"], np.sqrt(np.clip(g["axis_ratio"], 0.3, 1)))
     r = np.sqrt(x**2 + y**2) / column(g["radius"])
     phase = np.arctan2(y, x) - column(g["handedness"] / np.tan(g["tail_pitch"])) * np.log(r + 0.1)

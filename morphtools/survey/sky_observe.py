@@ -28,8 +28,8 @@ def moffat_transfer(size, fwhm):
         float32 (..., size, size // 2 + 1), 1 at frequency zero.
 
     Reference:
-        Moffat 1969 (A&A 3, 455); the transform (k a)^(beta-1) K_(beta-1)(k a), elementary for half-integer orders:
-        (1 + x + x^2 / 3) exp(-x) with x = k a.
+        Moffat 1969 (A&A 3, 455); the transform (k a)^(beta-1) K_(beta-1)(k a), elementary for half-integer
+        orders: (1 + x + x^2 / 3) exp(-x) with x = k a.
     """
     cycles = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]).astype(np.float32)
     alpha = np.maximum(fwhm, NARROWEST) / (2 * np.sqrt(2 ** (1 / 3.5) - 1))
@@ -45,8 +45,8 @@ class Conditions:
     Attributes:
         fwhm: seeing in arcsec.
         noise: standard deviation of the empty sky in nanomaggies per pixel.
-        background: (N, C, 3) what is left of the sky after its subtraction, nanomaggies per pixel: its value in the
-            middle of the image, and its rise from there to the right and the upper edge.
+        background: (N, C, 3) what is left of the sky after its subtraction, nanomaggies per pixel: its value
+            in the middle of the image, and its rise from there to the right and the upper edge.
     """
 
     fwhm: np.ndarray
@@ -108,7 +108,7 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
     light, dust = planes(g, padded, scale)
     images = np.einsum("nck,nkyx->ncyx", flux[:, :, :-1].astype(np.float32), light)
     dusty = np.flatnonzero(g["dust"] > 0)
-    # Charlot & Fall 2000 (ApJ 539, 718): optical depth ~ wavelength^-0.7. A seventh of the stars lie in front.
+    # Charlot & Fall 2000 (ApJ 539, 718): optical depth ~ wavelength^-0.7; a seventh of the stars in front.
     law = ((wavelengths / red) ** -0.7).astype(np.float32)
     images[dusty] *= 0.15 + 0.85 * np.exp(-dust[dusty, None] * law[:, None, None])
     transfer = fft.rfft2(images)
@@ -131,8 +131,8 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
 def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
     """Sky and photon noise and the background, in place.
 
-    Counts are high enough for Poisson noise to be Gaussian: an empty sky of variance s^2 and surface brightness B
-    has gain B / s^2, so that a source of brightness f adds the variance s^2 f / B.
+    Counts are high enough for Poisson noise to be Gaussian: an empty sky of variance s^2 and surface
+    brightness B has gain B / s^2, so that a source of brightness f adds the variance s^2 f / B.
 
     Args:
         images: (N, C, size, size) noiseless, nanomaggies.
@@ -160,7 +160,7 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
 
 
 def _correlate(white, a):
-    """White noise (..., H + 2, W + 2) smoothed by the separable kernel (a, 1, a), its variance kept; (..., H, W)."""
+    """White noise (..., H + 2, W + 2) smoothed by (a, 1, a) both ways, its variance kept; (..., H, W)."""
     if a == 0:
         return white[..., 1:-1, 1:-1]
     rows = white[..., 1:-1, :] + a * (white[..., :-2, :] + white[..., 2:, :])

@@ -1,7 +1,7 @@
 """Small sources of the mock sky, star-forming clumps, faint galaxies and stars, as round Gaussian blobs.
 
-They are added in Fourier space, where a blob anywhere on the sky costs two short vectors and stays exact however
-far below a pixel its size or its position lies.
+They are added in Fourier space, where a blob anywhere on the sky costs two short vectors and stays exact
+however far below a pixel its size or its position lies.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from .sky_galaxies import CLUMPS, NEIGHBOURS, stream, uniforms
-from .sky_light import column, spiral_angle
+from .sky_light import spiral_angle
 from .sky_spectra import spectrum
 
 _N_CLUMPS = 48
-# Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high Galactic
-# latitude, about as deep SDSS and Legacy Surveys fields show.
+# Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high
+# Galactic latitude, about as deep SDSS and Legacy Surveys fields show.
 _FAINT, _GALAXIES, _GALAXY_SLOPE, _STARS, _STAR_SLOPE = 23.5, 15.0, 0.42, 3.0, 0.2
 _BRIGHTEST_GALAXY, _BRIGHTEST_STAR = 17.5, 13.0
 
@@ -40,9 +40,9 @@ class Blobs:
         cols = self._waves(self.x, np.fft.rfftfreq(size), size, scale)
         weighted = np.swapaxes(cols, 1, 2)[:, None] * self.flux[..., None].astype(np.float32)
         out = np.empty((*self.flux.shape[:2], size, weighted.shape[-1]), np.complex64)
-        # Trap: BLAS splits products beyond 2^18 multiplications over threads, which then wait for one another
-        # (ten times slower on a busy machine). Blocks of rows stay below.
-        step = max(1, 2**18 // (weighted.shape[-1] * weighted.shape[-2]))
+        # Trap: a BLAS shares products beyond some 2^16 multiplications among threads, which then wait for one
+        # another (ten times slower on a busy machine). Blocks of rows stay well below.
+        step = max(1, 2**15 // (weighted.shape[-1] * weighted.shape[-2]))
         for top in range(0, size, step):
             np.matmul(rows[:, None, top : top + step], weighted, out=out[:, :, top : top + step])
         return out
@@ -61,7 +61,7 @@ class Blobs:
 
 
 def clumps(g, seed, galaxies):
-    """Star-forming regions along the arms of disks and all over irregulars, with a total flux of one each galaxy."""
+    """Star-forming regions along the arms of disks and all over irregulars; unit total flux each galaxy."""
     a, b, c, d = np.moveaxis(uniforms(seed, galaxies, CLUMPS, (4, _N_CLUMPS)), 1, 0)
     h = np.asarray(g["scale_length"])[:, None]
     # Radii from x exp(-x) by the sum of two exponentials; too far out there is no gas.
@@ -107,7 +107,7 @@ def neighbours(seed, galaxies, *, field, camera, bands, crowding=1.0):
 
 
 def _field(rng, area):
-    """Sources of one field: rows of magnitude, is-a-star, x, y (fractions of the field), and four uniforms."""
+    """Sources of one field: magnitude, is it a star, x and y (fractions of the field), four uniforms."""
     n_galaxies, n_stars = rng.poisson(_GALAXIES * area), rng.poisson(_STARS * area)
     rows = rng.random((n_galaxies + n_stars, 8))
     slope = np.where(np.arange(len(rows)) < n_galaxies, _GALAXY_SLOPE, _STAR_SLOPE)

@@ -4,9 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
-# AB magnitudes relative to 6166 A of four stellar populations, at rest wavelengths in Angstrom. The first three
-# follow the redshift-zero colours of E, Sbc and Im galaxies (Fukugita, Shimasaku & Ichikawa 1995, table 3; Coleman,
-# Wu & Weedman 1980); the last is a star-forming region a few million years old, H-alpha smoothed into r.
+# AB magnitudes relative to 6166 A of four stellar populations, at rest wavelengths in Angstrom. The first
+# three follow the redshift-zero colours of E, Sbc and Im galaxies (Fukugita, Shimasaku & Ichikawa 1995, table
+# 3; Coleman, Wu & Weedman 1980); the last is a star-forming region a few million years old, H-alpha smoothed
+# into r.
 _NODES = np.array([2000.0, 2500, 3000, 3551, 3900, 4150, 4686, 5400, 6166, 7480, 8932, 11000])
 _MAGNITUDES = np.array(
     [
@@ -44,7 +45,7 @@ def k_correction(age, redshift, wavelength):
     """K(z) in magnitudes in one band: m = M + DM + K.
 
     Reference:
-        Hogg et al. 2002 (astro-ph/0210394), eq. 8, for a flux density per unit frequency.
+        Hogg et al. 2002 (astro-ph/0210394), for a flux density per unit frequency.
     """
     redshift = np.asarray(redshift, float)
     emitted = spectrum(age, (wavelength / (1 + redshift))[..., None])[..., 0]

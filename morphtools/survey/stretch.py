@@ -53,7 +53,7 @@ def gz_decals(images, *, bands="grz"):
     """The colours the volunteers of Galaxy Zoo DECaLS saw: asinh per band, then weakly coloured noise greyed.
 
     Reference:
-        Walmsley et al. 2022 (MNRAS 509, 3966), section 2.2; the mapping runs from asinh(-0.5) to asinh(300).
+        Walmsley et al. 2022 (MNRAS 509, 3966); the mapping runs from asinh(-0.5) to asinh(300).
     """
     rgb, _ = _planes(images, bands, ("zrg",))
     low, high = np.arcsinh(-0.5), np.arcsinh(300.0)

@@ -1,11 +1,13 @@
 """Volunteers of the mock sky: what they can see of a galaxy, and how they then vote.
 
 A feature is noticed with a probability that grows with its strength and with how clearly the galaxy is seen:
-``clarity`` falls for galaxies that are small beside the seeing or faint beside the noise, and features of a disk fade
-as it turns edge-on. Everyone is equally attentive and answers independently, so counts are multinomial.
+``clarity`` falls for galaxies that are small beside the seeing or faint beside the noise, and features of a
+disk fade as it turns edge-on. Everyone is equally attentive and answers independently, so counts are
+multinomial.
 
 Reference:
-    That votes follow resolution and brightness, not morphology alone: Willett et al. 2013 (MNRAS 435, 2835), section 3.
+    That votes follow resolution and brightness, not morphology alone: Willett et al. 2013 (MNRAS 435, 2835),
+    section 3.
 """
 
 import numpy as np
@@ -13,8 +15,8 @@ import numpy as np
 from .schemas import SCHEMAS
 from .sky_galaxies import RING_VOTES, VOTES, stream
 
-# Volunteers per galaxy: median, scatter in ln, and the share of galaxies shown to only about five people (as most of
-# the late DECaLS sample was: Walmsley et al. 2022, MNRAS 509, 3966, section 3.2).
+# Volunteers per galaxy: median, scatter in ln, and the share of galaxies shown to only about five people (as
+# most of the late DECaLS sample was: Walmsley et al. 2022, MNRAS 509, 3966).
 _TURNOUT = {"gz_decals_dr5": (38, 0.15, 0.25), "gz2": (44, 0.2, 0.0), "rings": (38, 0.15, 0.25)}
 
 
@@ -49,7 +51,7 @@ def clarity(g, fwhm, noise):
 
 
 def perceive(g, fwhm, noise):
-    """Chances that a volunteer notices each feature; a dict of (N,) probabilities, and the shape of the outline."""
+    """Chances (N,) that a volunteer notices each feature, and the axis ratio of the outline."""
     see = clarity(g, fwhm, noise)
     face_on = np.sqrt(g["cos_inclination"])
     outline = np.where(g["smooth"], g["bulge_axis_ratio"], g["axis_ratio"])
@@ -177,7 +179,8 @@ def draw_votes(schema, probabilities, seed, galaxies):
         galaxies: (N,) the galaxies' numbers.
 
     Returns:
-        int (N, A): a question is asked of those whose last answer leads to it; an unasked question has no votes.
+        int (N, A): a question is asked of those whose last answer leads to it; an unasked question has no
+        votes.
     """
     tree, turnout = SCHEMAS[schema], _TURNOUT[schema]
     column = {name: k for k, name in enumerate(tree.label_cols)}
