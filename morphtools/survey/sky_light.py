@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import erfc, exp, pi, sqrt
 
 import numpy as np
-from scipy.special import gamma, gammaincinv, ive
+from scipy.special import erfcx, gamma, gammaincinv, ive
 
 # The components, in the order of the planes and of the fluxes.
 COMPONENTS = ("bulge", "bar", "disk", "young", "companion", "tail")
@@ -229,20 +229,27 @@ def _inclined_disk(g, x, y):
     contrast = column(g["arm_contrast"])
     falling = np.exp(-r)
     disk = falling * (1 + 0.35 * contrast * (arms - 1)) / norm
-    # Young stars reach farther out than old ones (scale length 1.2 h) and avoid the bar and the bulge.
-    hole = 1 - np.exp(-((r / column(np.maximum(0.35, 0.8 * g["bar_length"] / g["scale_length"]))) ** 2))
-    hole = np.where(column(g["irregular"]) > 0, np.float32(1), hole)
-    young = np.exp(-r / 1.2) * (1 + contrast * (arms - 1)) * clumpy * hole / (norm * 1.44)
+    hole, missing = _hole(g, r)
+    young = np.exp(-r / 1.2) * (1 + contrast * (arms - 1)) * clumpy * hole / (norm * column(1.44 - missing))
     share = column(g["ring_fraction"] / (0.15 + 0.45 * g["arm_contrast"] + g["ring_fraction"] + 1e-9))
     young = (1 - share) * young + share * _rings(g, r * h, angle) * (0.6 + 0.4 * clumpy)
     # Dust lies on the inner edge of the arms, in the same clouds.
-    depth = (
-        column(g["dust"])
-        * np.exp(-r / 1.5)
-        * hole
-        * np.clip(0.25 + lag * contrast + 0.5 * rough * clouds, 0, 3)
-    )
-    return disk, young, depth
+    patches = np.clip(0.25 + lag * contrast + 0.5 * rough * clouds, 0, 3)
+    # Lopsided radii r sqrt(1 + 2 e cos + e^2) enlarge every area by 1 / (1 - e^2).
+    lopsided = 1 - column(g["lopsidedness"]) ** 2
+    return disk * lopsided, young * lopsided, column(g["dust"]) * np.exp(-r / 1.5) * hole * patches
+
+
+def _hole(g, r):
+    """Where young stars are missing, around bar and bulge: a factor 0..1, and how much light that takes.
+
+    They have a scale length of 1.2 h, farther out than the old stars. The light missing, in units of 2 pi
+    h^2, is the integral of r exp(-r / 1.2 - r^2 / a^2).
+    """
+    a = np.maximum(0.35, 0.8 * g["bar_length"] / g["scale_length"])
+    a = np.where(g["irregular"], 1e-3, a)
+    t = a / 2.4
+    return 1 - np.exp(-((r / column(a)) ** 2)), a**2 / 2 * (1 - sqrt(pi) * t * erfcx(t))
 
 
 def _arm_pattern(g, r, angle, winding):

@@ -46,7 +46,7 @@ def clarity(g, fwhm, noise):
     resolved = g["radius"] / (0.5 * np.asarray(fwhm))
     brightness = 0.5 * 10 ** (-0.4 * (g["magnitude"] - 22.5)) / (np.pi * g["radius"] ** 2)
     return _logistic(2.2 * np.log(resolved / 2.2)) * _logistic(
-        1.5 * np.log(brightness / np.asarray(noise) / 1.5)
+        1.5 * np.log(brightness / np.asarray(noise) / 12)
     )
 
 
