@@ -19,6 +19,7 @@ class Camera:
         sky: surface brightness of the sky in AB mag per square arcsec; it sets the shot noise of sources.
         correlation: how far noise leaks into each neighbouring pixel, from resampling; 0 is white.
         background: what sky subtraction leaves over, as a fraction of the noise.
+        limit: r magnitude of the faintest sources that show at all.
     """
 
     survey: str
@@ -30,6 +31,7 @@ class Camera:
     sky: tuple[float, ...]
     correlation: float
     background: float
+    limit: float
 
     def indices(self, bands):
         """Positions of ``bands`` in this camera, as an integer array."""
@@ -51,6 +53,7 @@ SDSS = Camera(
     sky=(22.1, 21.8, 20.9, 20.3, 19.1),
     correlation=0.0,
     background=0.12,
+    limit=22.6,
 )
 
 # DECam as coadded by the Legacy Surveys: depths and seeing of Dey et al. 2019 (AJ 157, 168); the
@@ -65,6 +68,7 @@ DECAM = Camera(
     sky=(22.0, 21.2, 19.0),
     correlation=0.2,
     background=0.04,
+    limit=23.7,
 )
 
 CAMERAS = {"sdss": SDSS, "decals": DECAM}

@@ -51,6 +51,8 @@ class _Sky:
             raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}")
         if self.pixel_scale and self.field_radii:
             raise ValueError("give pixel_scale (arcsec) or field_radii (half-light radii a side), not both")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
         for name in ("depth", "magnitude_limit"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .sky_galaxies import ARTIFACTS, stream
+from .sky_galaxies import ARTIFACTS, streams, uniforms
 
 
 def _missing_band(image, rng, noise, fwhm):
@@ -84,7 +84,7 @@ def draw_artifacts(seed, galaxies, rate):
     if not 0 <= rate <= 1:
         raise ValueError(f"artifact_rate must lie in 0..1, got {rate}")
     kinds = list(ARTIFACT_KINDS)
-    draws = np.array([stream(seed, i, ARTIFACTS).random(2) for i in galaxies])
+    draws = uniforms(seed, galaxies, ARTIFACTS, 2)
     chosen = np.array(kinds)[(draws[:, 1] * len(kinds)).astype(int)]
     return np.where(draws[:, 0] < rate, chosen, "")
 
@@ -100,9 +100,8 @@ def add_artifacts(images, seed, galaxies, kinds, *, noise, fwhm):
         noise: (N, C) noise per pixel.
         fwhm: (N, C) seeing in pixels.
     """
-    for k, (galaxy, kind) in enumerate(zip(galaxies, kinds, strict=True)):
-        if kind:
-            rng = stream(seed, galaxy, ARTIFACTS)
-            rng.random(2)  # spent on whether and which
-            ARTIFACT_KINDS[kind](images[k], rng, noise[k], fwhm[k])
+    spoilt = np.flatnonzero(kinds != "")
+    for k, rng in zip(spoilt, streams(seed, np.asarray(galaxies)[spoilt], ARTIFACTS), strict=True):
+        rng.random(2)  # spent on whether and which
+        ARTIFACT_KINDS[str(kinds[k])](images[k], rng, noise[k], fwhm[k])
     return images

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 
 from .extinction import transmission
-from .sky_galaxies import CONDITIONS, NOISE, stream
+from .sky_galaxies import CONDITIONS, NOISE, streams
 from .sky_light import component_shares, planes
 from .sky_sources import clumps, neighbours
 from .sky_spectra import component_fluxes
@@ -71,9 +71,8 @@ def draw_conditions(seed, galaxies, *, camera, bands, scale, depth=1.0):
         scale: (N,) arcsec per pixel.
         depth: divides the noise: 2 is a survey 0.75 mag deeper.
     """
-    draws = np.array(
-        [stream(seed, i, CONDITIONS).standard_normal((5, 1 + len(camera.bands))) for i in galaxies]
-    )
+    shape = (5, 1 + len(camera.bands))
+    draws = np.array([rng.standard_normal(shape) for rng in streams(seed, galaxies, CONDITIONS)])
     common, single = draws[:, :, :1], draws[:, :, 1:][:, :, bands]
     fwhm = np.array(camera.fwhm)[bands] * np.exp(0.09 * common[:, 0] + 0.03 * single[:, 0])
     # The noise of a sum of pixels grows with its side: sky counts grow with the area.
@@ -145,24 +144,26 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
     """
     sky = 10 ** (-0.4 * (np.array(camera.sky)[bands] - 22.5)) * np.asarray(scale)[:, None] ** 2
     size = images.shape[-1]
+    drawn = size + (2 if camera.correlation else 0)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
-    for k, galaxy in enumerate(galaxies):
-        # Each band has its own stream position, so that g looks the same alone and among u, r, i and z.
-        draws = stream(seed, galaxy, NOISE).standard_normal(
-            (len(camera.bands), size + 2, size + 2), np.float32
-        )[bands]
+    for k, rng in enumerate(streams(seed, galaxies, NOISE)):
+        # All the camera's bands are drawn, so that g looks the same alone and among u, r, i and z.
+        draws = rng.standard_normal((len(camera.bands), drawn, drawn), np.float32)[bands]
         sigma, bright = (np.asarray(a[k], np.float32)[:, None, None] for a in (conditions.noise, sky))
         level, right, up = np.moveaxis(conditions.background[k].astype(np.float32), -1, 0)[..., None, None]
-        white = _correlate(draws, camera.correlation)
-        images[k] += white * sigma * np.sqrt(1 + np.maximum(images[k], 0) / bright)
+        noise = np.maximum(images[k], 0)
+        noise *= 1 / bright
+        noise += 1
+        np.sqrt(noise, out=noise)
+        noise *= sigma
+        noise *= _correlate(draws, camera.correlation) if camera.correlation else draws
+        images[k] += noise
         images[k] += level + right * ramp + up * ramp[:, None]
     return images
 
 
 def _correlate(white, a):
     """White noise (..., H + 2, W + 2) smoothed by (a, 1, a) both ways, its variance kept; (..., H, W)."""
-    if a == 0:
-        return white[..., 1:-1, 1:-1]
     rows = white[..., 1:-1, :] + a * (white[..., :-2, :] + white[..., 2:, :])
     both = rows[..., 1:-1] + a * (rows[..., :-2] + rows[..., 2:])
     return both / np.float32(1 + 2 * a * a)

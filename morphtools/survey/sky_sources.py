@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from .sky_galaxies import CLUMPS, NEIGHBOURS, stream, uniforms
+from .sky_galaxies import CLUMPS, NEIGHBOURS, streams, uniforms
 from .sky_light import spiral_angle
 from .sky_spectra import spectrum
 
 _N_CLUMPS = 48
 # Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high
-# Galactic latitude, about as deep SDSS and Legacy Surveys fields show.
+# Galactic latitude, about as SDSS and Legacy Surveys fields show.
 _FAINT, _GALAXIES, _GALAXY_SLOPE, _STARS, _STAR_SLOPE = 23.5, 15.0, 0.42, 3.0, 0.2
 _BRIGHTEST_GALAXY, _BRIGHTEST_STAR = 17.5, 13.0
 
@@ -96,7 +96,8 @@ def neighbours(seed, galaxies, *, field, camera, bands, crowding=1.0):
     """
     field = np.asarray(field, float)
     area = crowding * (field / 60) ** 2
-    found = [_field(stream(seed, i, NEIGHBOURS), a) for i, a in zip(galaxies, area, strict=True)]
+    generators = streams(seed, galaxies, NEIGHBOURS)
+    found = [_field(rng, a, camera.limit) for rng, a in zip(generators, area, strict=True)]
     wavelengths = np.array(camera.wavelengths)[bands]
     longest = max([1, *(len(f) for f in found)])
     table = np.zeros((len(found), longest, 8))
@@ -106,13 +107,14 @@ def neighbours(seed, galaxies, *, field, camera, bands, crowding=1.0):
     return _blobs(table, field, wavelengths)
 
 
-def _field(rng, area):
+def _field(rng, area, limit):
     """Sources of one field: magnitude, is it a star, x and y (fractions of the field), four uniforms."""
-    n_galaxies, n_stars = rng.poisson(_GALAXIES * area), rng.poisson(_STARS * area)
+    n_galaxies = rng.poisson(_GALAXIES * 10 ** (_GALAXY_SLOPE * (limit - _FAINT)) * area)
+    n_stars = rng.poisson(_STARS * 10 ** (_STAR_SLOPE * (limit - _FAINT)) * area)
     rows = rng.random((n_galaxies + n_stars, 8))
     slope = np.where(np.arange(len(rows)) < n_galaxies, _GALAXY_SLOPE, _STAR_SLOPE)
     brightest = np.where(slope == _GALAXY_SLOPE, _BRIGHTEST_GALAXY, _BRIGHTEST_STAR)
-    rows[:, 0] = np.maximum(_FAINT + np.log10(rows[:, 0]) / slope, brightest)
+    rows[:, 0] = np.maximum(limit + np.log10(rows[:, 0]) / slope, brightest)
     rows[:, 1] = np.arange(len(rows)) >= n_galaxies
     return rows
 

@@ -13,7 +13,7 @@ Reference:
 import numpy as np
 
 from .schemas import SCHEMAS
-from .sky_galaxies import RING_VOTES, VOTES, stream
+from .sky_galaxies import RING_VOTES, VOTES, streams
 
 # Volunteers per galaxy: median, scatter in ln, and the share of galaxies shown to only about five people (as
 # most of the late DECaLS sample was: Walmsley et al. 2022, MNRAS 509, 3966).
@@ -184,16 +184,21 @@ def draw_votes(schema, probabilities, seed, galaxies):
     """
     tree, turnout = SCHEMAS[schema], _TURNOUT[schema]
     column = {name: k for k, name in enumerate(tree.label_cols)}
+    walk = [
+        (
+            slice(column[q.label_cols[0]], column[q.label_cols[-1]] + 1),
+            [column[name] for name in q.asked_after],
+        )
+        for q in tree.questions
+    ]
     votes = np.zeros(probabilities.shape, int)
     purpose = RING_VOTES if schema == "rings" else VOTES
-    for row, p, galaxy in zip(votes, probabilities, galaxies, strict=True):
-        rng = stream(seed, galaxy, purpose)
+    for row, p, rng in zip(votes, probabilities, streams(seed, galaxies, purpose), strict=True):
         total = _turnout(rng, *turnout)
-        for question in tree.questions:
-            parents = [column[name] for name in question.asked_after]
-            where = slice(column[question.label_cols[0]], column[question.label_cols[-1]] + 1)
-            chance = p[where] / p[where].sum()
-            row[where] = rng.multinomial(row[parents].sum() if parents else total, chance)
+        for answers, parents in walk:
+            asked = sum(row[k] for k in parents) if parents else total
+            if asked:
+                row[answers] = rng.multinomial(asked, p[answers] / p[answers].sum())
     return votes
 
 

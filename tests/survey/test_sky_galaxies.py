@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphtools.survey.sky_galaxies import CLASSES, CLUMPS, LATENTS, draw_galaxies, stream, uniforms
+from morphtools.survey.sky_galaxies import CLASSES, CLUMPS, LATENTS, draw_galaxies, streams, uniforms
 
 
 def test_a_galaxy_is_the_same_alone_and_among_others():
@@ -11,8 +11,15 @@ def test_a_galaxy_is_the_same_alone_and_among_others():
 
 
 def test_seeds_galaxies_and_purposes_have_streams_of_their_own():
-    draws = [stream(s, i, p).random(4) for s in (0, 1) for i in (0, 1) for p in (LATENTS, CLUMPS)]
+    draws = [r.random(4) for s in (0, 1) for p in (LATENTS, CLUMPS) for r in streams(s, (0, 1), p)]
     assert len({tuple(d) for d in draws}) == 8
+
+
+def test_a_stream_is_numpys_philox_keyed_by_seed_and_galaxy_whatever_was_drawn_before():
+    for galaxy, rng in zip((9, 2, 5), streams(4, (9, 2, 5), CLUMPS), strict=True):
+        judge = np.random.Generator(np.random.Philox(key=[4, galaxy], counter=[0, 0, 0, CLUMPS]))
+        np.testing.assert_array_equal(rng.random(7), judge.random(7))
+        rng.integers(10, size=3, dtype=np.int32)  # leaves half a word behind
 
 
 def test_uniforms_are_uniform_over_galaxies():
