@@ -130,7 +130,7 @@ def _draw_distance(g, u, luminosity, magnitude_limit):
     """Magnitude, redshift and half-light radius."""
     # Irregulars are dwarfs: three magnitudes down, and nearer for the same brightness.
     absolute = -21.2 - 2.5 * np.log10(np.maximum(luminosity, 0.02)) + np.where(g["irregular"], 2.5, 0)
-    brightest = 10 ** (0.6 * (13.0 - magnitude_limit))
+    brightest = 10 ** (-0.6 * 4)  # galaxies span four magnitudes
     apparent = magnitude_limit + np.log10(_between(u(), brightest, 1)) / 0.6
     redshift = redshift_at(apparent - absolute)
     for _ in range(4):
@@ -188,8 +188,8 @@ def _draw_structure(g, u):
     g["handedness"] = np.where(u() < 0.5, -1.0, 1.0)
     g["arm_phase"] = 2 * np.pi * u()
     # Grand designs have two strong arms; with more arms the pattern breaks into patches.
-    g["flocculence"] = np.clip(_normal(u(), np.where(number <= 2, 0.6, 0.9), 0.2), 0.2, 1.3)
-    g["arm_contrast"] = np.where(g["spiral"], np.clip(_normal(u(), 0.62, 0.22), 0.12, 0.97), 0.0)
+    g["flocculence"] = np.clip(_normal(u(), np.where(number <= 2, 0.65, 0.95), 0.22), 0.25, 1.4)
+    g["arm_contrast"] = np.where(g["spiral"], np.clip(_normal(u(), 0.56, 0.22), 0.12, 0.95), 0.0)
     g["arm_sharpness"] = _between(u(), 0.8, 4.0)
     g["bar_length"] = np.where(g["bar"], h * _between(u(), 0.45, 1.5), 0.0)
     g["bar_fraction"] = np.where(g["bar"], _between(u(), 0.04, 0.26) * (1 - 0.6 * bulge), 0.0)
@@ -202,11 +202,11 @@ def _draw_structure(g, u):
     g["ring_fraction"] = np.where(g["ring"], _between(u(), 0.10, 0.34), 0.0)
     g["outer_ring"] = g["ring"] & (u() < 0.3)
     g["clump_fraction"] = np.where(
-        g["irregular"], _between(u(), 0.05, 0.3), np.where(g["spiral"], 0.08 * u() ** 2 * (1 - bulge), 0.0)
+        g["irregular"], _between(u(), 0.05, 0.3), np.where(g["spiral"], 0.16 * u() ** 2 * (1 - bulge), 0.0)
     )
     dusty = _between(u(), 0.0, 1.0)
     lane = np.where(u() < 0.6, 0.8 + 3.0 * dusty, 0.15)
-    dust = np.where(g["edge_on"], lane, 0.5 * dusty) * np.where(g["spiral"], 1.0, 0.5)
+    dust = np.where(g["edge_on"], lane, 0.9 * dusty) * np.where(g["spiral"], 1.0, 0.5)
     g["dust"] = np.where(g["disk"], dust, 0.0)
 
 

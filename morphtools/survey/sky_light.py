@@ -24,11 +24,11 @@ _EDGE_ON_NORM = 1 + sqrt(pi * pi / 2) / 2 * exp(2 / pi) * erfc(sqrt(2 / pi))
 def _textures():
     """Eight Gaussian random fields (8, 256, 256), periodic, of zero mean and unit variance.
 
-    A power spectrum k^-2.4 between cloud-sized and tile-sized scales, like HI maps of spirals have.
+    A power spectrum k^-2.2 between cloud-sized and tile-sized scales, much as HI maps of spirals have.
     """
     rng = np.random.default_rng(20130415)  # any constant: the clouds are a stencil, not a draw of the survey
     k = np.hypot(np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)[None, :]) * _TILE
-    amplitude = np.where(k < 2, 0, np.maximum(k, 1) ** -1.2) * np.exp(-((k / 60) ** 2))
+    amplitude = np.where(k < 2, 0, np.maximum(k, 1) ** -1.1) * np.exp(-((k / 80) ** 2))
     fields = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((8, _TILE, _TILE))) * amplitude)
     return (fields / fields.std(axis=(1, 2), keepdims=True)).astype(np.float32)
 
@@ -228,7 +228,7 @@ def _inclined_disk(g, x, y):
     norm = 2 * pi * h**2 * column(g["axis_ratio"])
     contrast = column(g["arm_contrast"])
     falling = np.exp(-r)
-    disk = falling * (1 + 0.35 * contrast * (arms - 1)) / norm
+    disk = falling * (1 + 0.35 * contrast * (arms - 1)) * (0.75 + 0.25 * clumpy) / norm
     hole, missing = _hole(g, r)
     young = np.exp(-r / 1.2) * (1 + contrast * (arms - 1)) * clumpy * hole / (norm * column(1.44 - missing))
     share = column(g["ring_fraction"] / (0.15 + 0.45 * g["arm_contrast"] + g["ring_fraction"] + 1e-9))

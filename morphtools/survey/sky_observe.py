@@ -11,7 +11,7 @@ from .sky_light import component_shares, planes
 from .sky_sources import clumps, neighbours
 from .sky_spectra import component_fluxes
 
-NARROWEST = 2.5  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
+NARROWEST = 2.1  # pixels; coarser images are resampled from finer ones, which cannot hold a sharper star
 MARGIN = (
     8  # pixels rendered around an image and cut off, so that light does not wrap around in the convolution
 )

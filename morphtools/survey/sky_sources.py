@@ -16,7 +16,7 @@ from .sky_spectra import spectrum
 _N_CLUMPS = 48
 # Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high
 # Galactic latitude, about as SDSS and Legacy Surveys fields show.
-_FAINT, _GALAXIES, _GALAXY_SLOPE, _STARS, _STAR_SLOPE = 23.5, 15.0, 0.42, 3.0, 0.2
+_FAINT, _GALAXIES, _GALAXY_SLOPE, _STARS, _STAR_SLOPE = 23.5, 15.0, 0.36, 3.2, 0.18
 _BRIGHTEST_GALAXY, _BRIGHTEST_STAR = 17.5, 13.0
 
 

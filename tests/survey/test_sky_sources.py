@@ -48,8 +48,8 @@ def test_neighbours_are_as_many_as_their_density_and_grow_with_the_area():
         sources = neighbours(2, range(400), field=np.full(400, field), camera=SDSS, bands=np.array([2]))
         return (sources.flux[:, 0] > 1e-20).sum(axis=1).mean()
 
-    # Per square arcmin 15 galaxies and 3 stars to r = 23.5, fewer to the camera's limit; four blobs each.
-    expected = 4 * (15 * 10 ** (0.42 * (SDSS.limit - 23.5)) + 3 * 10 ** (0.2 * (SDSS.limit - 23.5)))
+    # Per square arcmin 15 galaxies and 3.2 stars to r = 23.5, fewer to the camera's limit; four blobs each.
+    expected = 4 * (15 * 10 ** (0.36 * (SDSS.limit - 23.5)) + 3.2 * 10 ** (0.18 * (SDSS.limit - 23.5)))
     assert mean_number(60.0) == pytest.approx(expected, rel=0.06)
     assert mean_number(30.0) == pytest.approx(expected / 4, rel=0.1)
 
