@@ -5,7 +5,7 @@ all its random numbers come from streams keyed by (seed, i).
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,63 +13,10 @@ import pandas as pd
 
 from . import stretch
 from .instruments import camera_for
-from .schemas import SCHEMAS
-from .sky_artifacts import add_artifacts, draw_artifacts
-from .sky_galaxies import PLACES, check_fractions, draw_galaxies, uniforms
-from .sky_light import component_shares
-from .sky_observe import add_noise, draw_conditions, expose
+from .sky_frames import Sky, chunks, describe, draw, render
 from .sky_products import fits_bytes, tangent_header, write_atomically
-from .sky_spectra import component_fluxes
-from .volunteers import answer_probabilities, draw_votes
 
-_CHUNK_PIXELS = 2**17  # pixels rendered together: planes of a chunk then stay in the processor's cache
 PRODUCTS = ("fits", "mosaic")
-
-
-@dataclass(frozen=True)
-class _Sky:
-    """The settings of a mock survey, checked."""
-
-    bands: str
-    image_size: int
-    seed: int
-    schema: str
-    fractions: dict = field(default_factory=dict)
-    magnitude_limit: float = 17.0
-    pixel_scale: float | None = None
-    field_radii: float | None = None
-    artifact_rate: float = 0.0
-    crowding: float = 1.0
-    depth: float = 1.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "fractions", check_fractions(self.fractions))
-        camera_for(self.bands)
-        if self.schema not in ("gz_decals_dr5", "gz2"):
-            raise ValueError(f"unknown schema {self.schema!r} for a mock survey; known: gz_decals_dr5, gz2")
-        if self.image_size < 16:
-            raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}")
-        if self.pixel_scale and self.field_radii:
-            raise ValueError("give pixel_scale (arcsec) or field_radii (half-light radii a side), not both")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
-        for name in ("depth", "magnitude_limit"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-
-    @property
-    def camera(self):
-        return camera_for(self.bands)
-
-    @property
-    def chunk(self):
-        return max(1, _CHUNK_PIXELS // self.image_size**2)
-
-    def scales(self, g):
-        """(N,) arcsec per pixel."""
-        if self.field_radii:
-            return np.maximum(self.field_radii * g["radius"] / self.image_size, 0.1)
-        return np.full(len(g["radius"]), self.pixel_scale or self.camera.pixel_scale)
 
 
 def simulate_galaxies(
@@ -114,7 +61,7 @@ def simulate_galaxies(
     Raises:
         ValueError: a setting that cannot be.
     """
-    sky = _Sky(
+    sky = Sky(
         bands=bands,
         image_size=image_size,
         seed=seed,
@@ -127,11 +74,12 @@ def simulate_galaxies(
         crowding=crowding,
         depth=depth,
     )
+    parts = chunks(sky, start, galaxies)
     tables, images = [], np.empty((galaxies, image_size, image_size, len(bands)), np.float32)
-    for ids in _chunks(sky, start, galaxies):
-        truth = _draw(sky, ids)
-        images[ids - start] = np.moveaxis(_render(sky, ids, *truth), 1, -1)
-        tables.append(_catalog(sky, ids, *truth))
+    for ids in parts:
+        truth = draw(sky, ids)
+        images[ids - start] = np.moveaxis(render(sky, ids, *truth), 1, -1)
+        tables.append(describe(sky, ids, *truth))
     return pd.concat(tables, ignore_index=True), images
 
 
@@ -188,7 +136,7 @@ def simulate_survey(
         raise ValueError(f"unknown products {products!r}; known: {', '.join(PRODUCTS)}")
     if products == "mosaic" and field_radii:
         raise ValueError("a mosaic has one pixel scale: field_radii is for products='fits'")
-    sky = _Sky(
+    sky = Sky(
         bands=bands,
         image_size=image_size,
         seed=seed,
@@ -229,78 +177,6 @@ def pictures(catalog, images, *, bands="grz", name=None):
     return stretch.STRETCHES[name](images * (native / scale) ** 2, bands=bands)
 
 
-def _chunks(sky, start, galaxies):
-    for first in range(start, start + galaxies, sky.chunk):
-        yield np.arange(first, min(first + sky.chunk, start + galaxies))
-
-
-def _draw(sky, ids):
-    """Truth of some galaxies: latents, pixel scales, observing conditions and artefacts."""
-    g = draw_galaxies(sky.seed, ids, fractions=sky.fractions, magnitude_limit=sky.magnitude_limit)
-    scale = sky.scales(g)
-    bands = sky.camera.indices(sky.bands)
-    conditions = draw_conditions(sky.seed, ids, camera=sky.camera, bands=bands, scale=scale, depth=sky.depth)
-    return g, scale, conditions, draw_artifacts(sky.seed, ids, sky.artifact_rate)
-
-
-def _render(sky, ids, g, scale, conditions, artifacts):
-    """(N, C, size, size) images in nanomaggies per pixel."""
-    camera, bands = sky.camera, sky.camera.indices(sky.bands)
-    where = {"camera": camera, "bands": bands, "scale": scale}
-    images = expose(
-        g, sky.seed, ids, size=sky.image_size, fwhm=conditions.fwhm, crowding=sky.crowding, **where
-    )
-    add_noise(images, sky.seed, ids, conditions=conditions, **where)
-    return add_artifacts(
-        images, sky.seed, ids, artifacts, noise=conditions.noise, fwhm=conditions.fwhm / scale[:, None]
-    )
-
-
-def _catalog(sky, ids, g, scale, conditions, artifacts):
-    """One row per galaxy."""
-    place = uniforms(sky.seed, ids, PLACES, 2)
-    # The northern sky away from the Milky Way, evenly: uniform in sin(dec).
-    table = {
-        "id_str": [f"mock{sky.seed}_{i:08d}" for i in ids],
-        "ra": 120 + 120 * place[:, 0],
-        "dec": np.degrees(np.arcsin(0.85 * place[:, 1])),
-        "redshift": g["redshift"],
-        "ebv": g["ebv"],
-        "pixel_scale": scale,
-    }
-    seeing, noise = _in_r(sky, ids, scale)
-    truth = {f"true_{name}": values for name, values in g.items() if name not in table}
-    truth["true_artifact"] = artifacts
-    for k, band in enumerate(sky.bands):
-        truth[f"true_fwhm_{band}"] = conditions.fwhm[:, k]
-        truth[f"true_noise_{band}"] = conditions.noise[:, k]
-    truth |= {f"true_flux_{b}": flux for b, flux in zip(sky.bands, _total_fluxes(sky, g).T, strict=True)}
-    for schema in (sky.schema, "rings"):
-        p = answer_probabilities(schema, g, seeing, noise, artifact=artifacts != "")
-        columns = SCHEMAS[schema].label_cols
-        table |= dict(zip(columns, draw_votes(schema, p, sky.seed, ids).T, strict=True))
-        truth |= {f"true_{name}": values for name, values in zip(columns, p.T, strict=True)}
-    return pd.DataFrame(table | truth)
-
-
-def _in_r(sky, ids, scale):
-    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, whatever bands are asked for."""
-    band = sky.camera.indices("r")
-    c = draw_conditions(sky.seed, ids, camera=sky.camera, bands=band, scale=scale, depth=sky.depth)
-    # The noise per square arcsec is that of 1 / scale^2 pixels, as a standard deviation.
-    return c.fwhm[:, 0], c.noise[:, 0] / scale
-
-
-def _total_fluxes(sky, g):
-    """(N, C) total flux in nanomaggies before the galaxy's own dust and the Milky Way's."""
-    shares, ages = component_shares(g)
-    camera = sky.camera
-    wavelengths = np.array(camera.wavelengths)
-    red = wavelengths[camera.bands.index("r")]
-    bands = camera.indices(sky.bands)
-    return component_fluxes(ages, shares, g["redshift"], wavelengths[bands], red, g["magnitude"]).sum(axis=2)
-
-
 def _claim(path, settings):
     """Note the survey's settings in its folder, or refuse a folder made with others."""
     if not path.exists():
@@ -315,12 +191,12 @@ def _claim(path, settings):
 
 def _write_cutouts(sky, out, galaxies, _):
     """Yield the catalogue chunk by chunk, after writing its cutouts."""
-    for ids in _chunks(sky, 0, galaxies):
-        truth = _draw(sky, ids)
-        catalog = _catalog(sky, ids, *truth)
+    for ids in chunks(sky, 0, galaxies):
+        truth = draw(sky, ids)
+        catalog = describe(sky, ids, *truth)
         catalog.insert(1, "file_loc", [f"images/{name}.fits" for name in catalog["id_str"]])
         missing = np.array([not (out / f).exists() for f in catalog["file_loc"]])
-        images = _render(sky, ids, *truth) if missing.any() else ()
+        images = render(sky, ids, *truth) if missing.any() else ()
         for row, image in zip(catalog.itertuples(), images, strict=False):
             if missing[row.Index]:
                 header = tangent_header(
@@ -332,26 +208,28 @@ def _write_cutouts(sky, out, galaxies, _):
 
 
 def _write_mosaics(sky, out, galaxies, side):
-    """Yield the catalogue field by field, after writing its mosaic."""
+    """Yield the catalogue field by field, after writing its mosaic.
+
+    A field is always full, whatever the number of galaxies asked for: a survey that grows keeps its files.
+    """
     from astropy.wcs import WCS
 
+    row, column = np.divmod(np.arange(side * side), side)
+    x, y = ((k + 0.5) * sky.image_size - 0.5 for k in (column, row))
     for number, first in enumerate(range(0, galaxies, side * side)):
-        ids = np.arange(first, min(first + side * side, galaxies))
-        truth = _draw(sky, ids)
-        catalog = _catalog(sky, ids, *truth)
-        name, scale = f"images/field{number:05d}.fits", float(truth[1][0])
-        centre = catalog["ra"][0], catalog["dec"][0]
+        parts = chunks(sky, first, side * side)
+        truths = [draw(sky, ids) for ids in parts]
+        described = [describe(sky, ids, *truth) for ids, truth in zip(parts, truths, strict=True)]
+        catalog = pd.concat(described, ignore_index=True)
+        centre, scale = (catalog["ra"][0], catalog["dec"][0]), catalog["pixel_scale"][0]
         header = tangent_header(*centre, scale, side * sky.image_size, sky.bands, sky.camera)
-        row, column = np.divmod(np.arange(len(ids)), side)
-        x, y = ((k + 0.5) * sky.image_size - 0.5 for k in (column, row))
-        catalog["ra"], catalog["dec"] = WCS(header, naxis=2).all_pix2world(x, y, 0)
-        catalog.insert(1, "file_loc", name)
-        catalog.insert(2, "x", x)
-        catalog.insert(3, "y", y)
+        name = f"images/field{number:05d}.fits"
         if not (out / name).exists():
-            tiles = np.zeros((side * side, len(sky.bands), sky.image_size, sky.image_size), np.float32)
-            tiles[: len(ids)] = _render(sky, ids, *truth)
+            tiles = np.concatenate([render(sky, i, *truth) for i, truth in zip(parts, truths, strict=True)])
             wall = tiles.reshape(side, side, *tiles.shape[1:]).transpose(2, 0, 3, 1, 4)
             mosaic = wall.reshape(len(sky.bands), side * sky.image_size, side * sky.image_size)
             write_atomically(out / name, fits_bytes(mosaic, header | {"OBJECT": f"field {number}"}))
-        yield catalog
+        catalog["ra"], catalog["dec"] = WCS(header, naxis=2).all_pix2world(x, y, 0)
+        for place, (key, values) in enumerate((("file_loc", name), ("x", x), ("y", y)), start=1):
+            catalog.insert(place, key, values)
+        yield catalog[: galaxies - first]

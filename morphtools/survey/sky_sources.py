@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from .sky_disks import spiral_angle
 from .sky_galaxies import CLUMPS, NEIGHBOURS, streams, uniforms
-from .sky_light import spiral_angle
 from .sky_spectra import spectrum
 
 _N_CLUMPS = 48

@@ -82,6 +82,8 @@ def test_field_radii_make_every_galaxy_fill_its_image_alike():
         ({"fractions": {"rings": 1}}, "unknown class 'rings'"),
         ({"pixel_scale": 0.4, "field_radii": 9.0}, "not both"),
         ({"depth": 0.0}, "depth must be positive"),
+        ({"seed": -1}, "seed must not be negative"),
+        ({"start": -3}, "start at least 0, got 2 and -3"),
     ],
 )
 def test_settings_that_cannot_be_are_named(wrong, message):
@@ -103,7 +105,7 @@ def test_cutouts_on_disk_are_the_images_in_memory_with_a_sky_position(tmp_path):
         above, left = (WCS(header, naxis=2).pixel_to_world(*p) for p in ((15.5, 16.5), (14.5, 15.5)))
         assert above.dec > middle.dec and left.ra > middle.ra
         assert middle.separation(above).arcsec == pytest.approx(0.262, rel=1e-4)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "catalog.csv", keep_default_na=False), catalog)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "catalog.csv"), catalog)
 
 
 def test_a_survey_resumes_where_it_was_stopped_and_keeps_what_is_there(tmp_path):
@@ -137,6 +139,16 @@ def test_cutting_a_galaxy_out_of_its_mosaic_gives_its_image(tmp_path):
             left, low = round(float(x) - 15.5), round(float(y) - 15.5)
             cut = file[0].section[:, low : low + 32, left : left + 32]
         np.testing.assert_allclose(cut, np.moveaxis(image, -1, 0), atol=1e-5 * np.abs(image).max())
+
+
+def test_a_survey_of_mosaics_grows_without_touching_its_files(tmp_path):
+    how = {"image_size": 32, "products": "mosaic", "field_side": 2}
+    simulate_survey(tmp_path, galaxies=5, **how)
+    files = {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()}
+    grown = simulate_survey(tmp_path, galaxies=8, **how)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()} == files
+    with fits.open(tmp_path / grown["file_loc"][7]) as file:
+        assert file[0].data[:, 32:, 32:].std() > 0
 
 
 def test_unknown_products_are_named(tmp_path):
