@@ -192,7 +192,7 @@ def _draw_structure(g, u):
     g["arm_contrast"] = np.where(g["spiral"], np.clip(_normal(u(), 0.56, 0.22), 0.12, 0.95), 0.0)
     g["arm_sharpness"] = _between(u(), 0.8, 4.0)
     g["bar_length"] = np.where(g["bar"], h * _between(u(), 0.45, 1.5), 0.0)
-    g["bar_fraction"] = np.where(g["bar"], _between(u(), 0.04, 0.26) * (1 - 0.6 * bulge), 0.0)
+    g["bar_fraction"] = np.where(g["bar"], _between(u(), 0.08, 0.28) * (1 - 0.6 * bulge), 0.0)
     g["bar_axis_ratio"] = _between(u(), 0.18, 0.45)
     g["bar_angle"] = np.pi * u()
     g["ring_radius"] = np.where(

@@ -56,7 +56,7 @@ def perceive(g, fwhm, noise):
     face_on = np.sqrt(g["cos_inclination"])
     outline = np.where(g["smooth"], g["bulge_axis_ratio"], g["axis_ratio"])
     # Bars and rings need resolving by themselves, bars also a line of sight that does not foreshorten them.
-    bar = g["bar_fraction"] / 0.10 * see * face_on * _logistic(2 * (g["bar_length"] / np.asarray(fwhm) - 1.2))
+    bar = g["bar_fraction"] / 0.06 * see * face_on * _logistic(2 * (g["bar_length"] / np.asarray(fwhm) - 1.2))
     ring = g["ring_fraction"] * see * face_on * _logistic(2 * (g["ring_radius"] / np.asarray(fwhm) - 1.5))
     arms = g["arm_contrast"] * see * face_on * (1 - 0.5 * g["bulge_fraction"]) * (g["arms"] > 0)
     thin = _logistic((0.27 - outline) / 0.03) * ~g["smooth"] * ~g["irregular"]
@@ -70,7 +70,7 @@ def perceive(g, fwhm, noise):
         "edge_on": 0.02 + 0.96 * thin,
         "spiral": 0.04 + 0.94 * _logistic(12 * arms - 3.2),
         "bar": 0.04 + 0.93 * _logistic(3.5 * bar - 2.8),
-        "strong": _logistic(3 * (bar - 1.2)),
+        "strong": _logistic(2 * (bar - 1.9)),
         "ring": 0.012 + 0.95 * _logistic(60 * ring - 5.5),
         "disturbed": 0.9 * g["merger"] * (0.25 + 0.75 * see),
         "ragged": np.clip(0.5 * g["irregular"] + g["lopsidedness"], 0, 0.85) * see,
