@@ -198,8 +198,8 @@ def _draw_structure(g, u):
     g["ring_radius"] = np.where(
         g["bar"], g["bar_length"] * _between(u(), 1.0, 1.25), h * _between(u(), 0.9, 2.3)
     )
-    g["ring_width"] = g["ring_radius"] * _between(u(), 0.09, 0.2)
-    g["ring_fraction"] = np.where(g["ring"], _between(u(), 0.10, 0.34), 0.0)
+    g["ring_width"] = g["ring_radius"] * _between(u(), 0.08, 0.17)
+    g["ring_fraction"] = np.where(g["ring"], _between(u(), 0.14, 0.42), 0.0)
     g["outer_ring"] = g["ring"] & (u() < 0.3)
     g["clump_fraction"] = np.where(
         g["irregular"], _between(u(), 0.05, 0.3), np.where(g["spiral"], 0.16 * u() ** 2 * (1 - bulge), 0.0)
