@@ -59,10 +59,10 @@ def inclined_disk(g, x, y):
     r = np.sqrt(major**2 + minor**2) / h
     angle = np.arctan2(minor, major)
     log_r = np.log(r + np.float32(0.08))
-    winding = spiral_angle(g, log_r)
-    arms, lag = _arm_pattern(g, r, angle, winding)
+    unwound = angle - spiral_angle(g, log_r)
+    arms, lag = _arm_pattern(g, r, angle, unwound)
     rough = column(g["flocculence"] + 0.4 * g["irregular"])
-    clouds = texture(g, angle - winding, log_r + 4, 0)
+    clouds = texture(g, unwound, log_r + 4, 0)
     clumpy = np.exp(rough * clouds - rough**2 / 2)
     norm = 2 * pi * h**2 * column(g["axis_ratio"])
     contrast = column(g["arm_contrast"])
@@ -91,21 +91,19 @@ def _hole(g, r):
     return 1 - np.exp(-((r / column(a)) ** 2)), a**2 / 2 * (1 - sqrt(pi) * t * erfcx(t))
 
 
-def _arm_pattern(g, r, angle, winding):
+def _arm_pattern(g, r, angle, unwound):
     """Azimuthal pattern of the arms, mean 1, and the same pattern lagging behind, for the dust."""
     m, kappa = column(g["arms"]), column(g["arm_sharpness"])
-    phase = m * (angle - winding)
+    phase = m * unwound
     start = column(np.maximum(0.25, 0.8 * g["bar_length"] / g["scale_length"]))
-    reached = np.clip(r / start, 0, 1) ** 2 / (1 + (r / 4) ** 4)
+    reached = (m > 0) * np.minimum(r / start, 1) ** 2 / (1 + (r * r / 16) ** 2)
     unit = column(1 / ive(0, g["arm_sharpness"]))
     # One arm is brighter than the others, and each comes and goes along its length.
-    uneven = 1 + 0.35 * np.cos(angle - winding) * (m > 1)
-    patchy = 0.75 + 0.35 * texture(g, angle, np.log1p(r) * 2, 5)
-    arms = np.exp(kappa * (np.cos(phase) - 1)) * unit * uneven * np.clip(patchy, 0.1, 1.8) / 0.77
-    lag = np.exp(2 * (np.cos(phase + 0.7 * column(g["handedness"])) - 1))
-    return np.where(m > 0, 1 + reached * (arms - 1), np.float32(1)), np.where(
-        m > 0, lag * reached, np.float32(0)
-    )
+    uneven = 1 + column(0.35 * (g["arms"] > 1)) * np.cos(unwound)
+    patchy = np.clip(0.75 + 0.35 * texture(g, angle, np.log1p(r) * 2, 5), 0.1, 1.8) / np.float32(0.77)
+    arms = np.exp(kappa * (np.cos(phase) - 1)) * unit * uneven * patchy
+    lag = (0.5 + 0.5 * np.cos(phase + 0.7 * column(g["handedness"]))) ** 2
+    return 1 + reached * (arms - 1), lag * reached
 
 
 def _rings(g, radius, angle):

@@ -69,18 +69,17 @@ def planes(g, size, scale):
         scale: (N,) arcsec per pixel.
 
     Returns:
-        float32 (N, 6, size, size), the components' flux per pixel, and (N, size, size), the optical depth of
-        dust in r.
+        float32 (N, 4, size, size), the flux per pixel of the components every galaxy may have;
+        (N, size, size), the optical depth of dust in r; and (M, 2, size, size), the companions and tails of
+        the M mergers.
     """
     x, y = grid(size, scale)
     x, y = x - column(g["offset_x"]), y - column(g["offset_y"])
     area = column(scale) ** 2
-    out = np.zeros((len(scale), len(COMPONENTS), size, size), np.float32)
+    out = np.zeros((len(scale), 4, size, size), np.float32)
     dust = np.zeros((len(scale), size, size), np.float32)
     _add(out[:, 0], g, g["bulge_fraction"] > 0, x, y, area, _bulge)
     _add(out[:, 1], g, g["bar_fraction"] > 0, x, y, area, _bar)
-    _add(out[:, 4], g, g["merger"], x, y, area, _companion)
-    _add(out[:, 5], g, g["merger"], x, y, area, _tail)
     _add(out[:, 2], g, g["edge_on"], x, y, area, _edge_on_disk)
     inclined = np.flatnonzero(~g["smooth"] & ~g["edge_on"])
     if len(inclined):
@@ -89,7 +88,9 @@ def planes(g, size, scale):
         out[inclined, 2], out[inclined, 3] = disk * area[inclined], young * area[inclined]
         dust[inclined] = depth
     _add(dust, g, g["edge_on"], x, y, np.ones_like(area), _dust_lane)
-    return out, dust
+    merging = np.flatnonzero(g["merger"])
+    sub, x, y, area = _rows(g, merging), x[merging], y[merging], area[merging]
+    return out, dust, np.stack([_companion(sub, x, y) * area, _tail(sub, x, y) * area], axis=1)
 
 
 def _rows(g, index):

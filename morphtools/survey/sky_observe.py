@@ -104,8 +104,10 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
     shares, ages = component_shares(g)
     red = camera.wavelengths[camera.bands.index("r")]
     flux = component_fluxes(ages, shares, g["redshift"], wavelengths, red, g["magnitude"])
-    light, dust = planes(g, padded, scale)
-    images = np.einsum("nck,nkyx->ncyx", flux[:, :, :-1].astype(np.float32), light)
+    flux = flux.astype(np.float32)
+    light, dust, merging = planes(g, padded, scale)
+    images = np.einsum("nck,nkyx->ncyx", flux[:, :, :4], light)
+    images[g["merger"]] += np.einsum("nck,nkyx->ncyx", flux[g["merger"], :, 4:6], merging)
     dusty = np.flatnonzero(g["dust"] > 0)
     # Charlot & Fall 2000 (ApJ 539, 718): optical depth ~ wavelength^-0.7; a seventh of the stars in front.
     law = ((wavelengths / red) ** -0.7).astype(np.float32)
@@ -115,7 +117,7 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
     if len(clumpy):
         some = {name: values[clumpy] for name, values in g.items()}
         spots = clumps(some, seed, np.asarray(galaxies)[clumpy]).spectrum(padded, scale[clumpy])
-        transfer[clumpy] += spots * flux[clumpy, :, -1, None, None].astype(np.float32)
+        transfer[clumpy] += spots * flux[clumpy, :, -1, None, None]
     if crowding > 0:
         others = neighbours(
             seed, galaxies, field=padded * scale, camera=camera, bands=bands, crowding=crowding
@@ -152,10 +154,9 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
         sigma, bright = (np.asarray(a[k], np.float32)[:, None, None] for a in (conditions.noise, sky))
         level, right, up = np.moveaxis(conditions.background[k].astype(np.float32), -1, 0)[..., None, None]
         noise = np.maximum(images[k], 0)
-        noise *= 1 / bright
-        noise += 1
+        noise *= sigma**2 / bright
+        noise += sigma**2
         np.sqrt(noise, out=noise)
-        noise *= sigma
         noise *= _correlate(draws, camera.correlation) if camera.correlation else draws
         images[k] += noise
         images[k] += level + right * ramp + up * ramp[:, None]
