@@ -53,16 +53,35 @@ def labelled_galaxies(
         galaxies, split_seed = check_catalog(read_catalog(catalog)), seed
         source = open_images(images or Path(catalog).parent)
     else:
-        number = max(1000, math.ceil(1.6 * labels))
-        log.warning("no catalog or records given: using %d galaxies of a simulated sky", number)
-        galaxies, pixels = simulate_galaxies(number, image_size=image_size or 64, seed=seed)
-        source, split_seed = (lambda file_loc: from_pixels(pixels[int(file_loc)])), seed
+        log.warning("no catalog or records given: using galaxies of a simulated sky, half of them with what is asked")
+        galaxies, source = _simulated(task, max(800, math.ceil(1.6 * labels)), image_size or 64, seed)
+        split_seed = seed
     galaxies["label"], rule = task_labels(task, galaxies, column)
     log.info("labels by %s", rule)
     drawn = draw_labels(
         galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed, split_seed=split_seed
     )
     return drawn, source
+
+
+def _simulated(task: Task, labels: int, image_size: int, seed: int) -> tuple[pd.DataFrame, Source]:
+    """Renders galaxies until `labels` of them have votes that decide the task."""
+    catalogs, images, chunk = [], [], 256
+    while not catalogs or sum(task_labels(task, table)[0].notna().sum() for table in catalogs) < labels:
+        catalog, rendered = simulate_galaxies(
+            chunk,
+            image_size=image_size,
+            seed=seed,
+            start=chunk * len(catalogs),
+            fractions={task.simulated: 0.5},
+            magnitude_limit=16.0,
+            field_radii=8.0,
+        )
+        catalogs.append(catalog)
+        images.append(rendered)
+    catalog = pd.concat(catalogs, ignore_index=True)
+    catalog["file_loc"] = catalog.index.astype(str)
+    return catalog, lambda file_loc: from_pixels(images[int(file_loc) // chunk][int(file_loc) % chunk])
 
 
 def draw_labels(
