@@ -83,6 +83,4 @@ def camera_for(bands):
     for camera in (DECAM, SDSS):
         if bands and set(bands) <= set(camera.bands) and len(set(bands)) == len(bands):
             return camera
-    raise ValueError(
-        f"no camera takes bands {bands!r}; known: {', '.join(c.bands for c in CAMERAS.values())}"
-    )
+    raise ValueError(f"no camera takes bands {bands!r}; known: {', '.join(c.bands for c in CAMERAS.values())}")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import stretch
-from .instruments import camera_for
-from .sky_frames import Sky, chunks, describe, draw, render
-from .sky_products import fits_bytes, tangent_header, write_atomically
+from morphtools.survey import stretch
+from morphtools.survey.instruments import camera_for
+from morphtools.survey.sky_frames import Sky, chunks, describe, draw, render
+from morphtools.survey.sky_products import fits_bytes, tangent_header, write_atomically
 
 PRODUCTS = ("fits", "mosaic")
 
@@ -199,9 +199,7 @@ def _write_cutouts(sky, out, galaxies, _):
         images = render(sky, ids, *truth) if missing.any() else ()
         for row, image in zip(catalog.itertuples(), images, strict=False):
             if missing[row.Index]:
-                header = tangent_header(
-                    row.ra, row.dec, row.pixel_scale, sky.image_size, sky.bands, sky.camera
-                )
+                header = tangent_header(row.ra, row.dec, row.pixel_scale, sky.image_size, sky.bands, sky.camera)
                 header |= {"OBJECT": row.id_str, "EBV": row.ebv, "REDSHIFT": row.redshift}
                 write_atomically(out / row.file_loc, fits_bytes(image, header))
         yield catalog

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .sky_galaxies import ARTIFACTS, streams, uniforms
+from morphtools.survey.sky_galaxies import ARTIFACTS, streams, uniforms
 
 
 def _missing_band(image, rng, noise, fwhm):
@@ -25,9 +25,7 @@ def _cosmic_rays(image, rng, noise, fwhm):
     band, size = rng.integers(len(image)), image.shape[-1]
     for _ in range(rng.integers(1, 6)):
         length, angle = rng.integers(2, max(4, size // 6)), 2 * np.pi * rng.random()
-        steps = rng.random(2)[:, None] * size + np.arange(length) * np.array(
-            [[np.sin(angle)], [np.cos(angle)]]
-        )
+        steps = rng.random(2)[:, None] * size + np.arange(length) * np.array([[np.sin(angle)], [np.cos(angle)]])
         row, col = np.clip(steps.astype(int), 0, size - 1)
         image[band, row, col] += noise[band] * rng.uniform(30, 300)
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from .instruments import camera_for
-from .schemas import SCHEMAS
-from .sky_artifacts import add_artifacts, draw_artifacts
-from .sky_galaxies import PLACES, check_fractions, draw_galaxies, uniforms
-from .sky_light import component_shares
-from .sky_observe import add_noise, draw_conditions, expose
-from .sky_spectra import component_fluxes
-from .volunteers import answer_probabilities, draw_votes
+from morphtools.survey.instruments import camera_for
+from morphtools.survey.schemas import SCHEMAS
+from morphtools.survey.sky_artifacts import add_artifacts, draw_artifacts
+from morphtools.survey.sky_galaxies import PLACES, check_fractions, draw_galaxies, uniforms
+from morphtools.survey.sky_light import component_shares
+from morphtools.survey.sky_observe import add_noise, draw_conditions, expose
+from morphtools.survey.sky_spectra import component_fluxes
+from morphtools.survey.volunteers import answer_probabilities, draw_votes
 
 _CHUNK_PIXELS = 2**17  # pixels rendered together: planes of a chunk then stay in the processor's cache
 
@@ -86,9 +86,7 @@ def render(sky, ids, g, scale, conditions, artifacts):
     """(N, C, size, size) images in nanomaggies per pixel."""
     camera, bands = sky.camera, sky.camera.indices(sky.bands)
     where = {"camera": camera, "bands": bands, "scale": scale}
-    images = expose(
-        g, sky.seed, ids, size=sky.image_size, fwhm=conditions.fwhm, crowding=sky.crowding, **where
-    )
+    images = expose(g, sky.seed, ids, size=sky.image_size, fwhm=conditions.fwhm, crowding=sky.crowding, **where)
     add_noise(images, sky.seed, ids, conditions=conditions, **where)
     return add_artifacts(
         images, sky.seed, ids, artifacts, noise=conditions.noise, fwhm=conditions.fwhm / scale[:, None]

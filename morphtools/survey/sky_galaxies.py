@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import gammaincinv, ndtri
 
-from .sky_spectra import k_correction, kpc_per_arcsec, redshift_at
+from morphtools.survey.sky_spectra import k_correction, kpc_per_arcsec, redshift_at
 
 # What a caller may ask to be more common: each name is also a boolean column of the truth.
 CLASSES = ("smooth", "spiral", "bar", "ring", "edge_on", "merger", "irregular")
@@ -134,9 +134,7 @@ def _draw_distance(g, u, luminosity, magnitude_limit):
     apparent = magnitude_limit + np.log10(_between(u(), brightest, 1)) / 0.6
     redshift = redshift_at(apparent - absolute)
     for _ in range(4):
-        redshift = redshift_at(
-            apparent - absolute - k_correction(np.where(g["smooth"], 0.1, 1.0), redshift, _R_BAND)
-        )
+        redshift = redshift_at(apparent - absolute - k_correction(np.where(g["smooth"], 0.1, 1.0), redshift, _R_BAND))
     early = 10 ** (-0.4 * 0.60 * absolute - 4.63)
     late = 10 ** (-0.4 * 0.21 * absolute + 0.32 * np.log10(1 + 10 ** (-0.4 * (absolute + 20.52))) - 1.31)
     scatter = 0.25 + 0.23 / (1 + 10 ** (-0.8 * (absolute + 20.52)))
@@ -162,9 +160,7 @@ def _draw_disk(g, u, forced, fractions):
     fat = gammaincinv(1.6, u())  # bulges of spirals: mostly small, with a tail of large ones
     bulge = np.where(g["spiral"], np.minimum(0.09 * fat, 0.6), np.minimum(0.25 + 0.15 * fat, 0.8))
     g["bulge_fraction"] = np.where(g["smooth"], 1.0, np.where(g["irregular"], 0.0, bulge))
-    sersic = np.where(
-        g["smooth"], np.clip(_normal(u(), 4.0, 1.0), 2, 6.5), _between(u(), 1.0, 2.2) + 2.5 * bulge
-    )
+    sersic = np.where(g["smooth"], np.clip(_normal(u(), 4.0, 1.0), 2, 6.5), _between(u(), 1.0, 2.2) + 2.5 * bulge)
     g["bulge_sersic"] = np.clip(sersic, 0.8, 6.5)
     # E0-E6: few are round, most near 0.8; bulges in disks flatten with the inclination.
     rounded = np.clip(_normal(u(), 0.76, 0.16), 0.32, 1.0)
@@ -195,9 +191,7 @@ def _draw_structure(g, u):
     g["bar_fraction"] = np.where(g["bar"], _between(u(), 0.08, 0.28) * (1 - 0.6 * bulge), 0.0)
     g["bar_axis_ratio"] = _between(u(), 0.18, 0.45)
     g["bar_angle"] = np.pi * u()
-    g["ring_radius"] = np.where(
-        g["bar"], g["bar_length"] * _between(u(), 1.0, 1.25), h * _between(u(), 0.9, 2.3)
-    )
+    g["ring_radius"] = np.where(g["bar"], g["bar_length"] * _between(u(), 1.0, 1.25), h * _between(u(), 0.9, 2.3))
     g["ring_width"] = g["ring_radius"] * _between(u(), 0.08, 0.17)
     g["ring_fraction"] = np.where(g["ring"], _between(u(), 0.14, 0.42), 0.0)
     g["outer_ring"] = g["ring"] & (u() < 0.3)
@@ -219,9 +213,7 @@ def _draw_merger(g, u):
     g["companion_sersic"] = _between(u(), 1.0, 3.0)
     g["companion_axis_ratio"] = _between(u(), 0.35, 0.95)
     g["companion_position_angle"] = np.pi * u()
-    g["companion_radius"] = (
-        g["radius"] * np.sqrt(np.maximum(g["companion_ratio"], 0.05)) * _between(u(), 0.5, 0.9)
-    )
+    g["companion_radius"] = g["radius"] * np.sqrt(np.maximum(g["companion_ratio"], 0.05)) * _between(u(), 0.5, 0.9)
     g["tail_fraction"] = np.where(merging, _between(u(), 0.04, 0.25), 0.0)
     g["tail_phase"] = 2 * np.pi * u()
     g["tail_pitch"] = _between(u(), 0.35, 0.9)

@@ -10,7 +10,7 @@ from math import erfc, exp, pi, sqrt
 import numpy as np
 from scipy.special import gamma, gammaincinv, ive
 
-from .sky_disks import column, inclined_disk, texture, turned
+from morphtools.survey.sky_disks import column, inclined_disk, texture, turned
 
 # The components, in the order of the planes and of the fluxes.
 COMPONENTS = ("bulge", "bar", "disk", "young", "companion", "tail")
@@ -152,12 +152,7 @@ def _edge_on_disk(g, x, y):
     z0 = h * column(np.hypot(g["thickness"], 0.8 * g["cos_inclination"]))
     e = np.exp(-2 * np.minimum(np.abs(y) / z0, 15))
     sech2 = 4 * e / (1 + e) ** 2
-    return (
-        np.sqrt(1 + np.float32(pi / 2) * r)
-        * np.exp(-r)
-        * sech2
-        / (2 * h * np.float32(_EDGE_ON_NORM) * 2 * z0)
-    )
+    return np.sqrt(1 + np.float32(pi / 2) * r) * np.exp(-r) * sech2 / (2 * h * np.float32(_EDGE_ON_NORM) * 2 * z0)
 
 
 def _dust_lane(g, x, y):

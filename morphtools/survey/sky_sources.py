@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from .sky_disks import spiral_angle
-from .sky_galaxies import CLUMPS, NEIGHBOURS, streams, uniforms
-from .sky_spectra import spectrum
+from morphtools.survey.sky_disks import spiral_angle
+from morphtools.survey.sky_galaxies import CLUMPS, NEIGHBOURS, streams, uniforms
+from morphtools.survey.sky_spectra import spectrum
 
 _N_CLUMPS = 48
 # Numbers per square arcmin brighter than r = 23.5 and slopes of log N(<r): galaxies, and stars at high
@@ -123,9 +123,7 @@ def _blobs(table, field, wavelengths):
     """Stars as black bodies and galaxies as four Gaussians along their major axis."""
     magnitude, star, x, y, u1, u2, u3, u4 = np.moveaxis(table, -1, 0)
     x, y = (x - 0.5) * field[:, None], (y - 0.5) * field[:, None]
-    colour = np.where(
-        star[..., None] > 0, _star_colour(u1, wavelengths), _galaxy_colour(u1, magnitude, wavelengths)
-    )
+    colour = np.where(star[..., None] > 0, _star_colour(u1, wavelengths), _galaxy_colour(u1, magnitude, wavelengths))
     flux = np.moveaxis(10 ** (-0.4 * (magnitude[..., None] + colour - 22.5)), -1, 1)
     # Median half-light radii of field galaxies shrink with magnitude; scatter of a factor 1.5.
     radius = 0.75 * 10 ** (-0.13 * (magnitude - 21)) * np.exp(0.4 * ndtri(np.clip(u2, 1e-6, 1 - 1e-6)))

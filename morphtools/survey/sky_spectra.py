@@ -68,9 +68,7 @@ def component_fluxes(ages, shares, redshift, wavelengths, reference, magnitude):
         (N, B, K) in nanomaggies (AB zero point 22.5).
     """
     stretch = (1 + np.asarray(redshift, float))[:, None, None]
-    colour = spectrum(ages, np.asarray(wavelengths) / stretch) - spectrum(
-        ages, np.array([reference]) / stretch
-    )
+    colour = spectrum(ages, np.asarray(wavelengths) / stretch) - spectrum(ages, np.array([reference]) / stretch)
     total = 10 ** (-0.4 * (np.asarray(magnitude) - 22.5))
     return np.swapaxes(total[:, None, None] * shares[..., None] * 10 ** (-0.4 * colour), 1, 2)
 

@@ -87,9 +87,7 @@ def lupton(images, *, bands="grz", stretch=0.5, q=8.0):
     rgb, _ = _planes(images, bands)
     # astropy draws one picture at a time but works pixel by pixel: a stack is drawn as one tall picture.
     tall = rgb.reshape(-1, rgb.shape[-2], 3)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # astropy divides by the intensity where there is none
+    with np.errstate(invalid="ignore", divide="ignore"):  # astropy divides by the intensity where there is none
         drawn = make_lupton_rgb(tall[..., 0], tall[..., 1], tall[..., 2], stretch=stretch, Q=q)
     return (drawn.reshape(rgb.shape) / np.float32(255)).astype(np.float32)
 

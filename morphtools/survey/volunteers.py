@@ -12,8 +12,8 @@ Reference:
 
 import numpy as np
 
-from .schemas import SCHEMAS
-from .sky_galaxies import RING_VOTES, VOTES, streams
+from morphtools.survey.schemas import SCHEMAS
+from morphtools.survey.sky_galaxies import RING_VOTES, VOTES, streams
 
 # Volunteers per galaxy: median, scatter in ln, and the share of galaxies shown to only about five people (as
 # most of the late DECaLS sample was: Walmsley et al. 2022, MNRAS 509, 3966).
@@ -45,9 +45,7 @@ def clarity(g, fwhm, noise):
     """
     resolved = g["radius"] / (0.5 * np.asarray(fwhm))
     brightness = 0.5 * 10 ** (-0.4 * (g["magnitude"] - 22.5)) / (np.pi * g["radius"] ** 2)
-    return _logistic(2.2 * np.log(resolved / 2.2)) * _logistic(
-        1.5 * np.log(brightness / np.asarray(noise) / 12)
-    )
+    return _logistic(2.2 * np.log(resolved / 2.2)) * _logistic(1.5 * np.log(brightness / np.asarray(noise) / 12))
 
 
 def perceive(g, fwhm, noise):
@@ -60,9 +58,7 @@ def perceive(g, fwhm, noise):
     ring = g["ring_fraction"] * see * face_on * _logistic(2 * (g["ring_radius"] / np.asarray(fwhm) - 1.5))
     arms = g["arm_contrast"] * see * face_on * (1 - 0.5 * g["bulge_fraction"]) * (g["arms"] > 0)
     thin = _logistic((0.27 - outline) / 0.03) * ~g["smooth"] * ~g["irregular"]
-    noticed = (
-        6.5 * arms + 1.8 * bar + 8 * ring + see * (3.0 * g["irregular"] + 2.4 * g["merger"]) + 3.2 * thin
-    )
+    noticed = 6.5 * arms + 1.8 * bar + 8 * ring + see * (3.0 * g["irregular"] + 2.4 * g["merger"]) + 3.2 * thin
     disk = ~g["smooth"] * (0.3 + 1.2 * see)
     return {
         "clarity": see,
@@ -92,9 +88,7 @@ def _shared_answers(g, sight, bad):
     boxy = 0.12 * np.ones(len(see))
     no_bulge = _logistic((0.10 - bulge) / 0.05) * 0.9
     return {
-        "smooth-or-featured": np.column_stack(
-            [good * (1 - sight["featured"]), good * sight["featured"], 1 - good]
-        ),
+        "smooth-or-featured": np.column_stack([good * (1 - sight["featured"]), good * sight["featured"], 1 - good]),
         "disk-edge-on": _yes_no(sight["edge_on"]),
         "has-spiral-arms": _yes_no(sight["spiral"]),
         "how-rounded": _ordinal(-sight["outline"], [-0.80, -0.42], 0.06),

@@ -32,16 +32,10 @@ def test_the_size_of_the_image_does_not_change_the_galaxy():
 def test_a_catalogue_holds_positions_votes_and_truth(schema, bands):
     table, images = simulate_galaxies(20, image_size=32, bands=bands, schema=schema)
     assert images.shape == (20, 32, 32, len(bands)) and images.dtype == np.float32
-    assert (
-        table["id_str"].is_unique
-        and table["ra"].between(0, 360).all()
-        and table["dec"].between(-90, 90).all()
-    )
+    assert table["id_str"].is_unique and table["ra"].between(0, 360).all() and table["dec"].between(-90, 90).all()
     labels = [*SCHEMAS[schema].label_cols, "ring_yes", "ring_no"]
     assert (table[labels] >= 0).all(axis=None) and (table[["ring_yes", "ring_no"]].sum(axis=1) > 0).all()
-    assert {f"true_{c}" for c in [*labels, "ring", "pitch", *(f"flux_{b}" for b in bands)]} <= set(
-        table.columns
-    )
+    assert {f"true_{c}" for c in [*labels, "ring", "pitch", *(f"flux_{b}" for b in bands)]} <= set(table.columns)
     assert not table.isna().any(axis=None)
 
 
@@ -127,9 +121,7 @@ def test_a_folder_with_another_survey_is_refused(tmp_path):
 
 
 def test_cutting_a_galaxy_out_of_its_mosaic_gives_its_image(tmp_path):
-    catalog = simulate_survey(
-        tmp_path, galaxies=11, image_size=32, products="mosaic", field_side=3, artifact_rate=0.0
-    )
+    catalog = simulate_survey(tmp_path, galaxies=11, image_size=32, products="mosaic", field_side=3, artifact_rate=0.0)
     _, images = simulate_galaxies(11, image_size=32)
     assert sorted(p.name for p in (tmp_path / "images").iterdir()) == ["field00000.fits", "field00001.fits"]
     for row, image in zip(catalog.itertuples(), images, strict=True):

@@ -7,9 +7,7 @@ from morphtools.survey.sky_artifacts import ARTIFACT_KINDS, add_artifacts, draw_
 def spoil(kind, n=30, seed=0):
     images = np.full((n, 3, 64, 64), 0.5, np.float32)
     kinds = np.full(n, kind)
-    return add_artifacts(
-        images, seed, range(n), kinds, noise=np.full((n, 3), 0.02), fwhm=np.full((n, 3), 4.0)
-    )
+    return add_artifacts(images, seed, range(n), kinds, noise=np.full((n, 3), 0.02), fwhm=np.full((n, 3), 4.0))
 
 
 def test_artifacts_come_at_the_asked_rate_and_of_every_kind():

@@ -45,9 +45,7 @@ def test_the_growth_curve_of_a_bulge_is_the_incomplete_gamma_function():
     for within in (6.0, 12.0, 36.0, 100.0):
         inside = light[:, BULGE, radius < within].sum(axis=1)
         # Graham & Driver 2005, eq. 2: L(<R) / L = P(2n, b (R / Re)^(1/n)).
-        np.testing.assert_allclose(
-            inside, gammainc(2 * n, sersic_b(n) * (within / 12) ** (1 / n)), atol=0.012
-        )
+        np.testing.assert_allclose(inside, gammainc(2 * n, sersic_b(n) * (within / 12) ** (1 / n)), atol=0.012)
 
 
 def test_half_of_an_ellipticals_light_lies_in_the_effective_ellipse_whatever_its_shape():
@@ -96,9 +94,7 @@ def test_an_edge_on_disk_falls_off_as_the_bessel_function_of_an_exponential_disk
     along = light[0, DISK, 64, 65:124] / light[0, DISK, 64, 64]
     np.testing.assert_allclose(along, x * kv(1, x), rtol=0.06)  # van der Kruit & Searle 1981
     z = np.arange(-5, 6)
-    np.testing.assert_allclose(
-        light[0, DISK, 59:70, 64] / light[0, DISK, 64, 64], np.cosh(z / 2) ** -2, rtol=1e-4
-    )
+    np.testing.assert_allclose(light[0, DISK, 59:70, 64] / light[0, DISK, 64, 64], np.cosh(z / 2) ** -2, rtol=1e-4)
 
 
 def test_the_shares_of_the_components_sum_to_one_and_none_is_negative():

@@ -52,9 +52,7 @@ def test_a_star_has_the_width_and_the_place_and_the_flux_it_was_given(fwhm):
     image = np.fft.irfft2(star.spectrum(64, np.ones(1)) * moffat_transfer(64, fwhm), s=(64, 64))[0, 0]
     assert image.sum() == pytest.approx(50, rel=1e-4)
     x, y = np.meshgrid(*[np.arange(64) - 31.5] * 2)
-    fit = LevMarLSQFitter()(
-        Moffat2D(image.max(), 0, 0, fwhm * GAMMA, 3.5, fixed={"alpha": True}), x, y, image
-    )
+    fit = LevMarLSQFitter()(Moffat2D(image.max(), 0, 0, fwhm * GAMMA, 3.5, fixed={"alpha": True}), x, y, image)
     assert (fit.x_0.value, fit.y_0.value) == pytest.approx((0.33, -0.21), abs=0.01)
     assert fit.fwhm == pytest.approx(fwhm, rel=0.03)
 
@@ -64,9 +62,7 @@ def test_exposing_conserves_flux():
     g |= {"bulge_radius": np.full(4, 1.2), "bulge_sersic": np.ones(4), "ebv": np.zeros(4)}
     images = shoot(g, range(4), size=128)
     # The r magnitude is the galaxy's total (zero point 22.5); 128 pixels hold 20 effective radii.
-    np.testing.assert_allclose(
-        images[:, 2].sum(axis=(1, 2)), 10 ** (-0.4 * (g["magnitude"] - 22.5)), rtol=0.01
-    )
+    np.testing.assert_allclose(images[:, 2].sum(axis=(1, 2)), 10 ** (-0.4 * (g["magnitude"] - 22.5)), rtol=0.01)
 
 
 def test_galactic_dust_dims_each_band_by_its_published_share():
@@ -143,3 +139,14 @@ def test_the_camera_follows_from_the_bands():
     for wrong in ("", "gy", "grr"):
         with pytest.raises(ValueError, match="no camera takes bands"):
             camera_for(wrong)
+
+
+def test_a_bright_star_in_coarse_pixels_does_not_ring():
+    """A star of 13 mag in pixels as wide as the seeing: far from it, nothing that a sky's noise (0.01) would show."""
+    star = Blobs(np.full((1, 1), 7.37), np.full((1, 1), -11.21), np.zeros((1, 1)), np.full((1, 1, 1), 6300.0))
+    transfer = star.spectrum(80, np.ones(1)) * moffat_transfer(80, np.full((1, 1), 1.4))
+    image = np.fft.irfft2(transfer, s=(80, 80))[0, 0]
+    y, x = np.mgrid[:80, :80] - 39.5
+    far = np.hypot(x - 7.37, y + 11.21)[1:-1, 1:-1] > 15
+    for bend in (image[1:-1, 2:] - 2 * image[1:-1, 1:-1] + image[1:-1, :-2], np.diff(image, 2, axis=0)[:, 1:-1]):
+        assert np.abs(bend[far]).max() < 0.01

@@ -23,9 +23,7 @@ def shared_asinh(pixel, scales, m, q=20.0):
 def decals_colours(pixel):
     """One pixel of the Galaxy Zoo DECaLS stretch in plain Python."""
     low, high = asinh(-0.5), asinh(300)
-    rgb = [
-        (asinh(v / s) - low) / (high - low) for v, s in zip(pixel[::-1], (0.019, 0.014, 0.008), strict=True)
-    ]
+    rgb = [(asinh(v / s) - low) / (high - low) for v, s in zip(pixel[::-1], (0.019, 0.014, 0.008), strict=True)]
     grey = sum(rgb) / 3
     w = sin((1 - min(max(c / grey for c in rgb) / 2.5, 1)) * 3.141592653589793 / 2)
     return [min(1.0, max(0.0, c * w + grey * (1 - w) + grey * (1 - w) ** 2 * c)) for c in rgb]

@@ -100,9 +100,7 @@ def test_ring_votes_split_at_the_fractions_used_to_label_rings():
 
 
 def test_the_shape_of_an_elliptical_decides_how_rounded_it_is_called():
-    g = draw_galaxies(1, range(3), fractions={"smooth": 1.0}) | {
-        "bulge_axis_ratio": np.array([0.95, 0.6, 0.3])
-    }
+    g = draw_galaxies(1, range(3), fractions={"smooth": 1.0}) | {"bulge_axis_ratio": np.array([0.95, 0.6, 0.3])}
     columns = [c for c in SCHEMAS["gz_decals_dr5"].label_cols if c.startswith("how-rounded")]
     said = np.stack([answer("gz_decals_dr5", g, c) for c in columns], axis=1)
     assert said.argmax(axis=1).tolist() == [0, 1, 2]
