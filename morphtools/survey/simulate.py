@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from morphtools.survey import stretch
 from morphtools.survey.instruments import camera_for
 from morphtools.survey.sky_frames import Sky, chunks, describe, draw, render
-from morphtools.survey.sky_products import fits_bytes, tangent_header, write_atomically
+from morphtools.survey.sky_products import fits_bytes, tangent_header
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
 
 PRODUCTS = ("fits", "mosaic")
 
@@ -133,7 +136,7 @@ def simulate_survey(
         ValueError: a setting that cannot be, or a folder that holds a survey with other settings.
     """
     if products not in PRODUCTS:
-        raise ValueError(f"unknown products {products!r}; known: {', '.join(PRODUCTS)}")
+        raise ValueError(unknown("product", products, PRODUCTS))
     if products == "mosaic" and field_radii:
         raise ValueError("a mosaic has one pixel scale: field_radii is for products='fits'")
     sky = Sky(
@@ -154,8 +157,13 @@ def simulate_survey(
     layout = {"products": products} | ({"field_side": field_side} if products == "mosaic" else {})
     _claim(out / "survey.json", asdict(sky) | layout)
     write = _write_cutouts if products == "fits" else _write_mosaics
-    catalog = pd.concat(list(write(sky, out, galaxies, field_side)), ignore_index=True)
-    write_atomically(out / "catalog.csv", catalog.to_csv(index=False).encode())
+    tables = []
+    with tqdm(total=galaxies, desc="simulating", unit="galaxy", disable=None) as progress:
+        for table in write(sky, out, galaxies, field_side):
+            tables.append(table)
+            progress.update(len(table))
+    catalog = pd.concat(tables, ignore_index=True)
+    write_whole(out / "catalog.csv", catalog.to_csv(index=False).encode())
     return catalog
 
 
@@ -180,7 +188,7 @@ def pictures(catalog, images, *, bands="grz", name=None):
 def _claim(path, settings):
     """Note the survey's settings in its folder, or refuse a folder made with others."""
     if not path.exists():
-        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(settings, indent=1) + "\n").encode())
         return
     there = json.loads(path.read_text())
     changed = sorted(k for k in settings if there.get(k) != settings[k])
@@ -201,7 +209,7 @@ def _write_cutouts(sky, out, galaxies, _):
             if missing[row.Index]:
                 header = tangent_header(row.ra, row.dec, row.pixel_scale, sky.image_size, sky.bands, sky.camera)
                 header |= {"OBJECT": row.id_str, "EBV": row.ebv, "REDSHIFT": row.redshift}
-                write_atomically(out / row.file_loc, fits_bytes(image, header))
+                write_whole(out / row.file_loc, fits_bytes(image, header))
         yield catalog
 
 
@@ -226,7 +234,7 @@ def _write_mosaics(sky, out, galaxies, side):
             tiles = np.concatenate([render(sky, i, *truth) for i, truth in zip(parts, truths, strict=True)])
             wall = tiles.reshape(side, side, *tiles.shape[1:]).transpose(2, 0, 3, 1, 4)
             mosaic = wall.reshape(len(sky.bands), side * sky.image_size, side * sky.image_size)
-            write_atomically(out / name, fits_bytes(mosaic, header | {"OBJECT": f"field {number}"}))
+            write_whole(out / name, fits_bytes(mosaic, header | {"OBJECT": f"field {number}"}))
         catalog["ra"], catalog["dec"] = WCS(header, naxis=2).all_pix2world(x, y, 0)
         for place, (key, values) in enumerate((("file_loc", name), ("x", x), ("y", y)), start=1):
             catalog.insert(place, key, values)

@@ -13,6 +13,7 @@ from morphtools.survey.sky_light import component_shares
 from morphtools.survey.sky_observe import add_noise, draw_conditions, expose
 from morphtools.survey.sky_spectra import component_fluxes
 from morphtools.survey.volunteers import answer_probabilities, draw_votes
+from tfrecords_builder.naming import unknown
 
 _CHUNK_PIXELS = 2**17  # pixels rendered together: planes of a chunk then stay in the processor's cache
 
@@ -37,7 +38,7 @@ class Sky:
         object.__setattr__(self, "fractions", check_fractions(self.fractions))
         camera_for(self.bands)
         if self.schema not in ("gz_decals_dr5", "gz2"):
-            raise ValueError(f"unknown schema {self.schema!r} for a mock survey; known: gz_decals_dr5, gz2")
+            raise ValueError(unknown("schema", self.schema, ("gz_decals_dr5", "gz2")))
         if self.image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}")
         if self.pixel_scale and self.field_radii:

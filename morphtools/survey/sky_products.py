@@ -1,7 +1,6 @@
-"""Files of a mock survey: FITS images with a world coordinate system, written whole or not at all."""
+"""Files of a mock survey: FITS images with a world coordinate system."""
 
 import io
-import os
 
 
 def tangent_header(ra, dec, scale, size, bands, camera):
@@ -50,10 +49,3 @@ def fits_bytes(image, header):
     file = io.BytesIO()
     fits.PrimaryHDU(image.astype(">f4"), cards).writeto(file)
     return file.getvalue()
-
-
-def write_atomically(path, content):
-    """Write bytes under a temporary name beside ``path`` and rename: readers never see half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)

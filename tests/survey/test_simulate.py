@@ -71,7 +71,7 @@ def test_field_radii_make_every_galaxy_fill_its_image_alike():
     ("wrong", "message"),
     [
         ({"bands": "xyz"}, "no camera takes bands 'xyz'"),
-        ({"schema": "gz3"}, r"unknown schema 'gz3'.*known: gz_decals_dr5, gz2"),
+        ({"schema": "gz3"}, r"unknown schema 'gz3'; known schemas: gz2, gz_decals_dr5"),
         ({"image_size": 4}, "at least 16 pixels, got 4"),
         ({"fractions": {"rings": 1}}, "unknown class 'rings'"),
         ({"pixel_scale": 0.4, "field_radii": 9.0}, "not both"),
@@ -144,5 +144,5 @@ def test_a_survey_of_mosaics_grows_without_touching_its_files(tmp_path):
 
 
 def test_unknown_products_are_named(tmp_path):
-    with pytest.raises(ValueError, match="unknown products 'png'; known: fits, mosaic"):
+    with pytest.raises(ValueError, match="unknown product 'png'; known products: fits, mosaic"):
         simulate_survey(tmp_path, products="png")
