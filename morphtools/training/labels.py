@@ -74,8 +74,8 @@ def _simulated(task: Task, labels: int, image_size: int, seed: int) -> tuple[pd.
             seed=seed,
             start=chunk * len(catalogs),
             fractions={task.simulated: 0.5},
-            magnitude_limit=16.0,
-            field_radii=8.0,
+            magnitude_limit=15.5,
+            field_radii=6.0,
         )
         catalogs.append(catalog)
         images.append(rendered)
