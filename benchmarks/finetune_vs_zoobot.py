@@ -46,7 +46,7 @@ def zoobot(options, run: Path, folder: Path) -> dict:
 
     catalog, task = read_catalog(options.catalog), get_task("rings")
     catalog["label"] = task_labels(task, catalog, options.column)[0]
-    drawn = draw_labels(catalog, options.labels, test_labels=2000, classes=task.classes, seed=0, split_seed=0)
+    drawn = draw_labels(catalog, options.labels, test_labels=2000, classes=task.classes, seed=0)
     drawn["file_loc"] = [str(Path(options.images) / name) for name in drawn["file_loc"]]
     for split in ("train", "val"):
         drawn[drawn["split"] == split][["id_str", "file_loc", "label"]].to_csv(folder / f"{split}.csv", index=False)
