@@ -20,7 +20,7 @@ from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
-from morphtools.training.representing import represent_split, shuffled
+from morphtools.training.representing import galaxies_per_batch, represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
@@ -110,7 +110,7 @@ def finetune(
             history = pd.concat([history, _train_encoder(run, model, chosen, arguments)])
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
-        predictions = _predict(run, model, chosen, asked, arguments)
+        predictions = _predict(run, model, chosen, asked)
         _draw_figures(run, predictions, chosen, history)
         _finish(run, predictions, chosen, history, arguments)
     return run
@@ -228,9 +228,11 @@ def _in_order(chosen: Records, split: str) -> pd.DataFrame:
     return index[index["split"] == split].sort_values(["shard", "offset"])
 
 
-def _predict(run: Run, model: keras.Model, chosen: Records, task: Task, arguments: dict) -> Predictions:
+def _predict(run: Run, model: keras.Model, chosen: Records, task: Task) -> Predictions:
     """Predictions for the test split, which nothing before has touched."""
-    dataset = load_dataset(chosen, "test", batch_size=arguments["batch_size"]).map(lambda batch: batch["image"])
+    dataset = load_dataset(chosen, "test", batch_size=galaxies_per_batch(chosen.shape)).map(
+        lambda batch: batch["image"]
+    )
     index = _in_order(chosen, "test")
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
     predictions = Predictions(

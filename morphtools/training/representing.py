@@ -27,12 +27,12 @@ def represent_split(
         records: Where the galaxies are.
         split: Which of them.
         path: `.npy` file for the result, with its progress beside it.
-        batch_size: Galaxies at a time.
+        batch_size: Galaxies at a time; by default `galaxies_per_batch`.
 
     Returns:
         (N, D) float32, memory-mapped, in the order of the split's shards.
     """
-    galaxies = records.splits[split]
+    galaxies, batch_size = records.splits[split], batch_size or galaxies_per_batch(records.shape)
     progress_file = path.with_suffix(".progress.json")
     done = json.loads(progress_file.read_text())["batches"] if progress_file.exists() else 0
     shape = (galaxies, model.output_shape[-1])
