@@ -201,19 +201,19 @@ def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) 
 def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
     """Stage 2: the head and the top of the encoder, on images."""
     unfreeze(model.layers[1], arguments["depth"])
-    seed, batch_size = arguments["seed"], arguments["batch_size"]
+    seed = arguments["seed"]
     viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), *model.layers])
     viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
 
-    def batches(split, **options):
+    def batches(split, batch_size, **options):
         dataset = load_dataset(chosen, split, batch_size=batch_size, **options)
         return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
 
     epochs, patience = patience_of_walmsley(chosen.splits["train"])
     return fit(
         viewed,
-        lambda epoch: batches("train", shuffle=True, seed=1000 * seed + epoch),
-        lambda: batches("val"),
+        lambda epoch: batches("train", arguments["batch_size"], shuffle=True, seed=1000 * seed + epoch),
+        lambda: batches("val", galaxies_per_batch(chosen.shape)),
         epochs=arguments["epochs"] or epochs,
         patience=patience,
         state=run.out / "state" / "encoder.npz",

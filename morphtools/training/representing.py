@@ -5,6 +5,7 @@ epoch.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,17 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
 
 
+def galaxies_per_batch(shape: tuple[int, int, int]) -> int:
+    """How many galaxies of (H, W, C) to show to the encoder at a time, each in eight orientations.
+
+    About half a million pixels: on two busy cores, EfficientNetB0 at 224 px represented 36 images a second in batches
+    of one galaxy and 20 in batches of sixteen, whose activations no longer fit into the caches.
+    """
+    return max(1, 2**19 // (8 * shape[0] * shape[1]))
+
+
 def represent_split(
-    model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int = 16
+    model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int | None = None
 ) -> np.ndarray:
     """Represents every galaxy of a split; a killed call goes on where it was.
 
@@ -39,6 +49,7 @@ def represent_split(
     store = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
     dataset = load_dataset(records, split, batch_size=batch_size).skip(done)
     bar = tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", unit="galaxy", disable=None)
+    total, noted = -(-galaxies // batch_size), time.monotonic()
     with bar, path.open("r+b") as file:
         file.seek(store.offset + done * batch_size * store.strides[0])
         for batch in dataset.as_numpy_iterator():
@@ -46,8 +57,10 @@ def represent_split(
             file.write(np.asarray(model.predict_on_batch(batch["image"]), np.float32).tobytes())
             file.flush()
             done += 1
-            write_whole(progress_file, json.dumps({"batches": done}))
             bar.update(len(batch["image"]))
+            if time.monotonic() - noted > 1 or done == total:
+                write_whole(progress_file, json.dumps({"batches": done}))
+                noted = time.monotonic()
     return store
 
 
