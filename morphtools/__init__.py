@@ -13,6 +13,8 @@ _HOMES = {
     "finetune": "morphtools.training.finetune",
     "load_dataset": "morphtools.data.dataset",
     "regression_head": "morphtools.models.heads",
+    "simulate_galaxies": "morphtools.survey.simulate",
+    "simulate_survey": "morphtools.survey.simulate",
 }
 __all__ = sorted(_HOMES)
 

@@ -107,6 +107,39 @@ def finetune(config, **options):
 
 
 @main.command()
+@click.argument("out", type=click.Path())
+@click.option("--galaxies", type=int, help="How many (1000).")
+@click.option("--bands", help="grz (default) or ugriz, or some of either.")
+@click.option("--image-size", type=int, help="Side in pixels (128).")
+@click.option("--seed", type=int, help="Seed of the survey (0).")
+@click.option("--schema", help="Question tree: gz_decals_dr5 (default) or gz2.")
+@click.option("--products", help="fits (default), a file per galaxy, or mosaic, a file per field.")
+@click.option("--fractions", help="Shares of classes, as ring=0.5,merger=0.1 (as nature has them).")
+@click.option("--magnitude-limit", type=float, help="Faintest r magnitude (17).")
+@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the camera's own).")
+@click.option("--field-radii", type=float, help="Instead, side of an image in half-light radii.")
+@click.option("--artifact-rate", type=float, help="Share of images with an artefact (0.02).")
+@click.option("--crowding", type=float, help="Density of other sources (1).")
+@click.option("--depth", type=float, help="Divides the noise (1).")
+@click.option("--field-side", type=int, help="Galaxies on a side of a mosaic (8).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def simulate_survey(out, config, **options):
+    """Write a mock survey with known truth: FITS images and catalog.csv.
+
+    morphtools simulate-survey mock-sky --galaxies 2000 --bands ugriz --fractions ring=0.3
+    """
+    given = {name: value for name, value in options.items() if value is not None} | {"out": out}
+    if "fractions" in given:
+        try:
+            pairs = (item.split("=") for item in given["fractions"].split(","))
+            given["fractions"] = {name.strip(): float(share) for name, share in pairs}
+        except ValueError:
+            raise ValueError(f"fractions must be like ring=0.5,merger=0.1, got {given['fractions']!r}") from None
+    catalog = _call(morphtools.simulate_survey, config, given)
+    click.echo(f"{len(catalog)} galaxies in {out}: catalog.csv, images/")
+
+
+@main.command()
 def doctor():
     """Show versions, devices and weights, and how to mend what is wrong.
 

@@ -11,6 +11,9 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
     Args:
         path: Where the file shall appear; an existing one is replaced.
         content: Text, bytes, or a function that writes to the path it is given.
+
+    Raises:
+        OSError: The disk is full, or the folder may not be written to; names `path`.
     """
     path = Path(path)
     partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # keeps the ending: savers go by it
@@ -24,5 +27,7 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:  # a full disk: say which file could not be written
+        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

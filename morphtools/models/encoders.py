@@ -113,6 +113,10 @@ class OrientationMean(layers.Layer):
         width = representations.shape[-1]
         return ops.mean(ops.reshape(representations, (self.count, -1, width)), axis=0)
 
+    def compute_output_shape(self, input_shape):
+        """The shape of the input: only the batch shrinks."""
+        return (None, *input_shape[1:])
+
     def get_config(self):
         """The arguments of the constructor."""
         return {**super().get_config(), "count": self.count}

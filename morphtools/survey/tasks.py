@@ -22,6 +22,7 @@ class Task:
         above: A fraction above this is a yes.
         below: A fraction below this is a no; galaxies in between are left out.
         min_votes: Fewest volunteers who must have answered.
+        simulated: Class of the simulated sky that has it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Task:
     classes: tuple[str, str]
     columns: tuple[str, ...]
     votes: dict[str, tuple[str, ...]]
+    simulated: str
     above: float = 0.8
     below: float = 0.2
     min_votes: int = 5
@@ -45,6 +47,7 @@ TASKS = {
             ("no ring", "ring"),
             ("ring", "ring_fraction"),
             {"ring": ("yes",), "rings": ("yes",), "odd-feature": ("ring",)},
+            "ring",
             above=0.25,
             below=0.05,
         ),
@@ -54,6 +57,7 @@ TASKS = {
             ("no bar", "bar"),
             ("bar", "bar_fraction"),
             {"bar": ("yes", "strong", "weak")},
+            "bar",
         ),
         Task(
             "spirals",
@@ -61,6 +65,7 @@ TASKS = {
             ("no arms", "spiral"),
             ("spiral", "has-spiral-arms_yes_fraction", "gz1_spiral"),
             {"has-spiral-arms": ("yes",)},
+            "spiral",
         ),
         Task(
             "edge-on",
@@ -68,6 +73,7 @@ TASKS = {
             ("not edge-on", "edge-on"),
             ("edge_on", "disk-edge-on_yes_fraction"),
             {"disk-edge-on": ("yes",)},
+            "edge_on",
         ),
         Task(
             "mergers",
@@ -75,6 +81,7 @@ TASKS = {
             ("not merging", "merger"),
             ("merger", "merging_fraction"),
             {"merging": ("merger", "both")},
+            "merger",
             above=0.4,
             below=0.1,
             min_votes=10,
@@ -85,6 +92,7 @@ TASKS = {
             ("featured", "smooth"),
             ("smooth", "smooth-or-featured_smooth_fraction"),
             {"smooth-or-featured": ("smooth",)},
+            "smooth",
         ),
     )
 }

@@ -15,15 +15,16 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference import figures
 from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
-from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm, unfreeze
+from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder, settle_batch_norm, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
-from morphtools.training.representing import represent_split, shuffled
+from morphtools.training.representing import galaxies_per_batch, represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, read_pixels
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def finetune(
         with LogFile(run):
             if run.finished:
                 log.info("%s is finished already", run.out)
+                shutil.rmtree(run.out / "state")
                 return run
             chosen = _choose(run, asked, arguments)
     except (ValueError, OSError):
@@ -108,7 +110,7 @@ def finetune(
             history = pd.concat([history, _train_encoder(run, model, chosen, arguments)])
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
-        predictions = _predict(run, model, chosen, asked, arguments)
+        predictions = _predict(run, model, chosen, asked)
         _draw_figures(run, predictions, chosen, history)
         _finish(run, predictions, chosen, history, arguments)
     return run
@@ -126,6 +128,8 @@ def _checked(arguments: dict) -> dict:
     for name in ("labels", "batch_size", "test_labels", "epochs", "image_size"):
         if arguments[name] is not None and arguments[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
+    if not 0 <= arguments["seed"] < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
     if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
         raise ValueError(
             f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
@@ -133,8 +137,10 @@ def _checked(arguments: dict) -> dict:
         )
     if str(arguments["depth"]).isdigit():
         arguments["depth"] = int(arguments["depth"])
-    build = build_encoder(arguments["encoder"], (None, None, 3))
-    unfreeze(build, arguments["depth"])
+    if arguments["encoder"] not in ENCODERS:
+        raise ValueError(unknown("encoder", arguments["encoder"], ENCODERS))
+    if arguments["depth"] != "head":
+        unfreeze(build_encoder(arguments["encoder"], (64, 64, 3)), arguments["depth"])
     return arguments
 
 
@@ -147,6 +153,9 @@ def _choose(run: Run, task: Task, arguments: dict) -> Records:
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
+    left = chosen.index().groupby("split")["label"].nunique()
+    if (left < 2).any():
+        raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
     log.info("%s for training, validation and test", ", ".join(f"{n} galaxies" for n in chosen.splits.values()))
     return chosen
 
@@ -192,19 +201,19 @@ def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) 
 def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
     """Stage 2: the head and the top of the encoder, on images."""
     unfreeze(model.layers[1], arguments["depth"])
-    seed, batch_size = arguments["seed"], arguments["batch_size"]
+    seed = arguments["seed"]
     viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), *model.layers])
     viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
 
-    def batches(split, **options):
+    def batches(split, batch_size, **options):
         dataset = load_dataset(chosen, split, batch_size=batch_size, **options)
-        return dataset.map(lambda batch: (batch["image"], batch["label"]))
+        return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
 
     epochs, patience = patience_of_walmsley(chosen.splits["train"])
     return fit(
         viewed,
-        lambda epoch: batches("train", shuffle=True, seed=1000 * seed + epoch),
-        lambda: batches("val"),
+        lambda epoch: batches("train", arguments["batch_size"], shuffle=True, seed=1000 * seed + epoch),
+        lambda: batches("val", galaxies_per_batch(chosen.shape)),
         epochs=arguments["epochs"] or epochs,
         patience=patience,
         state=run.out / "state" / "encoder.npz",
@@ -219,9 +228,11 @@ def _in_order(chosen: Records, split: str) -> pd.DataFrame:
     return index[index["split"] == split].sort_values(["shard", "offset"])
 
 
-def _predict(run: Run, model: keras.Model, chosen: Records, task: Task, arguments: dict) -> Predictions:
+def _predict(run: Run, model: keras.Model, chosen: Records, task: Task) -> Predictions:
     """Predictions for the test split, which nothing before has touched."""
-    dataset = load_dataset(chosen, "test", batch_size=arguments["batch_size"]).map(lambda batch: batch["image"])
+    dataset = load_dataset(chosen, "test", batch_size=galaxies_per_batch(chosen.shape)).map(
+        lambda batch: batch["image"]
+    )
     index = _in_order(chosen, "test")
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
     predictions = Predictions(

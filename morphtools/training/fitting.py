@@ -116,7 +116,7 @@ def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
     """Sets every random generator in the model to a state of its own that only `seed` and `epoch` decide."""
     generators = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
     for i, state in enumerate(generators):
-        state.assign(np.array([1000 * seed + i, epoch << 16], "uint32"))  # 65,536 draws per epoch are its own
+        state.assign(np.array([(1000 * seed + i) % 2**32, epoch << 16], "uint32"))  # 65,536 draws per epoch are its own
 
 
 def _variables(model: keras.Model) -> list:

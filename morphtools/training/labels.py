@@ -40,34 +40,47 @@ def labelled_galaxies(
         labels: Galaxies to draw for training and validation.
         test_labels: Most galaxies to draw for the test.
         image_size: Side in pixels of simulated galaxies; 64 by default.
-        seed: Seed of the draw; also of the splits, but for records, which have theirs.
+        seed: Seed of the draw and of the splits; records have theirs.
 
     Returns:
         The drawn galaxies (see `draw_labels`), and the source of their images.
     """
     if records is not None:
         opened = Records.open(records)
-        galaxies, source, split_seed = opened.index(), opened.source(), opened.seed
+        galaxies, source = opened.index(), opened.source()
         galaxies["file_loc"] = galaxies["id_str"]
     elif catalog is not None:
-        galaxies, split_seed = check_catalog(read_catalog(catalog)), seed
+        galaxies = check_catalog(read_catalog(catalog))
         source = open_images(images or Path(catalog).parent)
     else:
-        number = max(1000, math.ceil(1.6 * labels))
-        log.warning("no catalog or records given: using %d galaxies of a simulated sky", number)
-        galaxies, pixels = simulate_galaxies(number, image_size=image_size or 64, seed=seed)
-        source, split_seed = (lambda file_loc: from_pixels(pixels[int(file_loc)])), seed
+        log.warning("no catalog or records given: using galaxies of a simulated sky, half of them with what is asked")
+        galaxies, source = _simulated(task, max(800, math.ceil(1.6 * labels)), image_size or 64, seed)
     galaxies["label"], rule = task_labels(task, galaxies, column)
     log.info("labels by %s", rule)
-    drawn = draw_labels(
-        galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed, split_seed=split_seed
-    )
-    return drawn, source
+    return draw_labels(galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed), source
 
 
-def draw_labels(
-    catalog: pd.DataFrame, labels: int, *, test_labels: int, classes, seed: int, split_seed: int
-) -> pd.DataFrame:
+def _simulated(task: Task, labels: int, image_size: int, seed: int) -> tuple[pd.DataFrame, Source]:
+    """Renders galaxies until `labels` of them have votes that decide the task."""
+    catalogs, images, chunk = [], [], 256
+    while not catalogs or sum(task_labels(task, table)[0].notna().sum() for table in catalogs) < labels:
+        catalog, rendered = simulate_galaxies(
+            chunk,
+            image_size=image_size,
+            seed=seed,
+            start=chunk * len(catalogs),
+            fractions={task.simulated: 0.5},
+            magnitude_limit=15.5,
+            field_radii=6.0,
+        )
+        catalogs.append(catalog)
+        images.append(rendered)
+    catalog = pd.concat(catalogs, ignore_index=True)
+    catalog["file_loc"] = catalog.index.astype(str)
+    return catalog, lambda file_loc: from_pixels(images[int(file_loc) // chunk][int(file_loc) % chunk])
+
+
+def draw_labels(catalog: pd.DataFrame, labels: int, *, test_labels: int, classes, seed: int) -> pd.DataFrame:
     """Draws labelled galaxies for training, validation and test, keeping the proportions of the classes.
 
     `labels` counts training *and* validation: both have to be labelled by somebody. The test split and the order of
@@ -75,12 +88,11 @@ def draw_labels(
     trained on.
 
     Args:
-        catalog: `id_str`, `label` (1, 0 or NaN) and whatever else.
+        catalog: `id_str`, `label` (1, 0 or NaN) and, where it is decided already, `split`.
         labels: Galaxies for training and validation together.
         test_labels: Most galaxies for the test.
         classes: Names of the negative and the positive class.
-        seed: Seed of the draw.
-        split_seed: Seed of the splits.
+        seed: Seed of the draw and of the splits.
 
     Returns:
         The drawn rows with `label` as integer and `split`.
@@ -94,7 +106,8 @@ def draw_labels(
     if counts.min() == 0:
         have = ", ".join(f"{counts[i]} {classes[i]}" for i in (0, 1))
         raise ValueError(f"a classifier needs both classes, the catalogue has {have}")
-    known["split"] = [split_of(i, split_seed) for i in known["id_str"]]
+    if "split" not in known.columns:
+        known["split"] = [split_of(i, seed) for i in known["id_str"]]
     known = known.iloc[np.argsort([hash_uniform(i, seed, salt="draw") for i in known["id_str"]], kind="stable")]
     test = _stratified(known[known["split"] == "test"], test_labels)
     fitted = _stratified(known[known["split"] != "test"], labels)

@@ -5,6 +5,7 @@ epoch.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,17 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
 
 
+def galaxies_per_batch(shape: tuple[int, int, int]) -> int:
+    """How many galaxies of (H, W, C) to show to the encoder at a time, each in eight orientations.
+
+    About half a million pixels: on two busy cores, EfficientNetB0 at 224 px represented 36 images a second in batches
+    of one galaxy and 20 in batches of sixteen, whose activations no longer fit into the caches.
+    """
+    return max(1, 2**19 // (8 * shape[0] * shape[1]))
+
+
 def represent_split(
-    model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int = 16
+    model: keras.Model, records: Records, split: str, path: Path, *, batch_size: int | None = None
 ) -> np.ndarray:
     """Represents every galaxy of a split; a killed call goes on where it was.
 
@@ -27,26 +37,30 @@ def represent_split(
         records: Where the galaxies are.
         split: Which of them.
         path: `.npy` file for the result, with its progress beside it.
-        batch_size: Galaxies at a time.
+        batch_size: Galaxies at a time; by default `galaxies_per_batch`.
 
     Returns:
         (N, D) float32, memory-mapped, in the order of the split's shards.
     """
-    galaxies = records.splits[split]
+    galaxies, batch_size = records.splits[split], batch_size or galaxies_per_batch(records.shape)
     progress_file = path.with_suffix(".progress.json")
     done = json.loads(progress_file.read_text())["batches"] if progress_file.exists() else 0
     shape = (galaxies, model.output_shape[-1])
     store = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
     dataset = load_dataset(records, split, batch_size=batch_size).skip(done)
-    with tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", disable=None) as progress:
-        for batch in dataset:
-            images = batch["image"].numpy()
-            start = done * batch_size
-            store[start : start + len(images)] = model.predict_on_batch(images)
-            store.flush()
+    bar = tqdm(initial=done * batch_size, total=galaxies, desc=f"representing {split}", unit="galaxy", disable=None)
+    total, noted = -(-galaxies // batch_size), time.monotonic()
+    with bar, path.open("r+b") as file:
+        file.seek(store.offset + done * batch_size * store.strides[0])
+        for batch in dataset.as_numpy_iterator():
+            # written as a file, not through the map, where a full disk would be a signal instead of an error
+            file.write(np.asarray(model.predict_on_batch(batch["image"]), np.float32).tobytes())
+            file.flush()
             done += 1
-            write_whole(progress_file, json.dumps({"batches": done}))
-            progress.update(len(images))
+            bar.update(len(batch["image"]))
+            if time.monotonic() - noted > 1 or done == total:
+                write_whole(progress_file, json.dumps({"batches": done}))
+                noted = time.monotonic()
     return store
 
 

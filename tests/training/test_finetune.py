@@ -89,6 +89,7 @@ def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(head_run, sk
     before = {p: p.stat().st_mtime_ns for p in head_run.out.rglob("*.parquet")}
     assert finetune("rings", **options(sky), out=head_run.out).metrics == head_run.metrics
     assert {p: p.stat().st_mtime_ns for p in head_run.out.rglob("*.parquet")} == before
+    assert not (head_run.out / "state").exists()
     with pytest.raises(FileExistsError, match=r"other settings \(labels: 90 → 80\)"):
         finetune("rings", **options(sky, labels=80), out=head_run.out)
 
@@ -178,10 +179,26 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
     assert not [p for p in out.rglob("*") if "partial" in p.name]
 
 
+@pytest.mark.slow
+def test_it_runs_on_jax_too(sky, tmp_path):
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, catalog=sys.argv[1], "
+    code += "epochs=20, test_labels=30, out=sys.argv[2])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(tmp_path / "run")]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    saved = Predictions.open(tmp_path / "run" / "predictions.parquet")
+    assert np.mean(saved.probability[saved.label == 1]) > np.mean(saved.probability[saved.label == 0])
+    # the model trained on JAX gives the same on TensorFlow
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    images = np.stack([np.asarray(Image.open(sky / f"{i[1:]}.png"), np.float32) / 255 for i in saved.id_str])[..., None]
+    np.testing.assert_allclose(model.predict(images, verbose=0)[:, 1], saved.probability, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"labels": 0}, "labels must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be from 0"),
         ({"depth": "deep"}, "depth is 'head', 'all' or a number of blocks from 1 to 5, got 'deep'"),
         ({"depth": "7"}, "from 1 to 5, got 7"),
         ({"encoder": "resnet81"}, "unknown encoder 'resnet81'"),

@@ -18,7 +18,7 @@ def catalog(n=2000, share=0.3, seed=0):
 
 
 def draw(table, labels, test_labels=100, seed=0):
-    return draw_labels(table, labels, test_labels=test_labels, classes=CLASSES, seed=seed, split_seed=0)
+    return draw_labels(table, labels, test_labels=test_labels, classes=CLASSES, seed=seed)
 
 
 @pytest.mark.parametrize("labels", [20, 77, 500])
@@ -39,6 +39,12 @@ def test_the_test_split_is_that_of_the_hash_and_unknown_labels_stay_out():
     drawn = draw(catalog(), 300)
     assert [split_of(i) == "test" for i in drawn["id_str"]] == list(drawn["split"] == "test")
     assert drawn["label"].isin((0, 1)).all() and drawn["id_str"].is_unique
+
+
+def test_a_split_that_is_decided_already_is_kept():
+    table = catalog().assign(split=np.where(np.arange(2000) % 4 == 0, "test", "train"))
+    drawn = draw(table, 300).set_index("id_str")["split"]
+    assert [int(i[1:]) % 4 == 0 for i in drawn.index] == list(drawn == "test")
 
 
 def test_fewer_labels_are_among_more_and_a_growing_catalogue_keeps_the_splits():
