@@ -11,10 +11,13 @@ _HOMES = {
     "classification_head": "morphtools.models.heads",
     "doctor": "morphtools.diagnosis",
     "finetune": "morphtools.training.finetune",
+    "inspect_records": "tfrecords_builder.look",
     "load_dataset": "morphtools.data.dataset",
+    "preview_records": "tfrecords_builder.look",
     "regression_head": "morphtools.models.heads",
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
+    "verify_records": "tfrecords_builder.verify",
 }
 __all__ = sorted(_HOMES)
 

@@ -43,6 +43,31 @@ def test_the_command_takes_the_arguments_of_the_function(name):
             assert parameter.default in options[name].help, name
 
 
+def test_records_are_previewed_built_and_inspected(galaxies, tmp_path):
+    catalog, folder = galaxies
+    catalog.to_csv(tmp_path / "c.csv", index=False)
+    arguments = (tmp_path / "c.csv", tmp_path / "records", "--images", folder, "--image-size", 16)
+    result = invoke("build-records", *arguments, "--preview", tmp_path / "look.png")
+    assert result.exit_code == 0 and (tmp_path / "look.png").stat().st_size > 1000, result.output
+    assert not (tmp_path / "records").exists()
+    for part in ("1/2", "2/2"):
+        assert invoke("build-records", *arguments, "--part", part).exit_code == 0
+    result = invoke("build-records", *arguments)
+    assert result.exit_code == 0 and "0 unusable" in result.output, result.output
+    result = invoke("inspect-records", tmp_path / "records", "--picture", tmp_path / "look2.png", "--verify")
+    assert result.exit_code == 0 and "verified" in result.output, result.output
+    shard = next((tmp_path / "records").glob("train-*"))
+    shard.write_bytes(shard.read_bytes()[:-100] + bytes(100))
+    result = invoke("inspect-records", tmp_path / "records", "--galaxies", 1, "--verify")
+    assert result.exit_code == 1 and shard.name in result.output
+
+
+def test_the_builders_command_takes_the_arguments_of_the_function():
+    options = {option.name for option in cli.build_records.params}
+    parameters = set(inspect.signature(morphtools.build_records).parameters)
+    assert options - {"preview", "scheduler"} == parameters - {"executor"}
+
+
 def test_a_mock_survey_is_written(tmp_path):
     arguments = ("--galaxies", 4, "--image-size", 32, "--fractions", "ring=1", "--bands", "gr")
     result = invoke("simulate-survey", tmp_path / "sky", *arguments)

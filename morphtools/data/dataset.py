@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from morphtools.survey.stretch import stretches_for
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, parse
 
 
@@ -12,6 +14,7 @@ def load_dataset(
     *,
     batch_size: int = 128,
     image_size: int | tuple[int, int] | None = None,
+    stretch: str | None = None,
     shuffle: bool = False,
     augment: Callable | None = None,
     drop_remainder: bool = False,
@@ -27,6 +30,8 @@ def load_dataset(
         split: `train`, `val` or `test`.
         batch_size: Galaxies per batch.
         image_size: Side, or (H, W), in pixels; by default that of the records.
+        stretch: Name of a stretch of `morphtools.survey.stretch` that turns pixels in nanomaggies into colour pictures
+            (B, H, W, 3) in 0–1; by default pixels stay what they are.
         shuffle: Whether to draw a new order, for every epoch, from `seed`.
         augment: A Keras layer, or any function of (B, H, W, C) images, applied to every batch.
         drop_remainder: Whether to leave out a last batch that is not full.
@@ -42,6 +47,8 @@ def load_dataset(
     shards = [str(path) for path in records.shards(split)]
     if not shards:
         raise ValueError(f"the split {split!r} of {records.folder} is empty")
+    if stretch is not None and records.encoding == "encoded":
+        raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
     dataset = tf.data.Dataset.from_tensor_slices(shards)
     if shuffle:
         dataset = dataset.shuffle(len(shards), seed=seed)
@@ -62,7 +69,24 @@ def load_dataset(
         dataset = dataset.batch(batch_size, drop_remainder).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     else:
         dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
+    if stretch is not None:
+        dataset = dataset.map(_stretched(records, stretch), num_parallel_calls=tf.data.AUTOTUNE)
     if augment is not None:
         dataset = dataset.map(lambda batch: {**batch, "image": augment(batch["image"])})
     cardinality = records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
+
+
+def _stretched(records: Records, name: str) -> Callable[[dict], dict]:
+    """A function that stretches the images of a batch."""
+    import tensorflow as tf
+
+    usable = stretches_for(records.bands)
+    if name not in usable:
+        raise ValueError(f"bands {', '.join(records.bands)}: {unknown('stretch', name, usable)}")
+
+    def stretch(batch: dict) -> dict:
+        picture = tf.numpy_function(usable[name], [batch["image"]], tf.float32)
+        return {**batch, "image": tf.ensure_shape(picture, (*batch["image"].shape[:-1], 3))}
+
+    return stretch

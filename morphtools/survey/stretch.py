@@ -4,6 +4,8 @@ Every function takes ``images`` of shape (..., H, W, C) in nanomaggies and the n
 returns float32 (..., H, W, 3) between 0 and 1. NaN pixels (no data) come out black.
 """
 
+from functools import partial
+
 import numpy as np
 
 # Which band shows as red, green, blue: the longest wavelengths a survey's own pictures use.
@@ -99,3 +101,23 @@ STRETCHES = {
     "lupton": lupton,
     "sdss_rgb": sdss_rgb,
 }
+
+
+def stretches_for(bands):
+    """The stretches that can show these bands.
+
+    Args:
+        bands: names of the C bands.
+
+    Returns:
+        Function from nanomaggies (..., H, W, C) to a picture (..., H, W, 3), by name; none where the names are not
+        those of a survey.
+    """
+    usable = {}
+    for name, function in STRETCHES.items():
+        try:
+            function(np.zeros((2, 2, len(bands)), np.float32), bands=tuple(bands))
+        except ValueError:
+            continue
+        usable[name] = partial(function, bands=tuple(bands))
+    return usable

@@ -77,3 +77,21 @@ def test_augmentation_is_applied_to_images_only(records):
 def test_unknown_and_empty_splits_are_refused(records):
     with pytest.raises(ValueError, match=r"unknown split 'tset'.*did you mean 'test'"):
         load_dataset(records, "tset")
+
+
+def test_one_set_of_records_serves_every_stretch(tmp_path, records):
+    from morphtools.survey.stretch import dr2_rgb, gz_decals
+
+    rng = np.random.default_rng(3)
+    pixels = {str(i): rng.normal(0.1, 0.1, (8, 8, 3)).astype("float32") for i in range(20)}
+    catalog = pd.DataFrame({"id_str": list(pixels), "file_loc": list(pixels)})
+    read = lambda name: from_pixels(pixels[name])  # noqa: E731
+    flux = build_records(catalog, tmp_path / "out", images=read, bands=("g", "r", "z"))
+    for name, function in (("dr2_rgb", dr2_rgb), ("gz_decals", gz_decals)):
+        for batch in load_dataset(flux, "train", batch_size=4, stretch=name):
+            expected = function(np.stack([pixels[i.decode()] for i in batch["id_str"].numpy()]), bands="grz")
+            np.testing.assert_array_equal(batch["image"], expected)
+    with pytest.raises(ValueError, match=r"unknown stretch 'dr3_rgb'; known stretches: .*dr2_rgb"):
+        load_dataset(flux, "train", stretch="dr3_rgb")
+    with pytest.raises(ValueError, match="are pictures already"):
+        load_dataset(records, "train", stretch="dr2_rgb")

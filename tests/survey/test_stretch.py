@@ -79,3 +79,11 @@ def test_red_is_the_longest_wavelength_in_any_order_of_bands(grz):
 def test_bands_that_cannot_be_shown_are_named():
     with pytest.raises(ValueError, match="from bands 'ug'; needed: irg or zrg"):
         stretch.asinh(np.zeros((4, 4, 2)), bands="ug")
+
+
+def test_bands_get_the_stretches_that_can_show_them(grz):
+    from morphtools.survey.stretch import dr2_rgb, stretches_for
+
+    assert set(stretches_for("grz")) >= {"dr2_rgb", "gz_decals"} and "dr2_rgb" not in stretches_for("gri")
+    assert stretches_for(("band0", "band1")) == {}
+    np.testing.assert_array_equal(stretches_for("grz")["dr2_rgb"](grz), dr2_rgb(grz))
