@@ -168,7 +168,7 @@ def _assemble(run: Run, chosen: Records, arguments: dict) -> keras.Model:
     if weights.exists():
         encoder.load_weights(weights)
     else:
-        batch = next(iter(load_dataset(chosen, "train", batch_size=128)))
+        batch = next(iter(load_dataset(chosen, "train", batch_size=64)))
         settle_batch_norm(encoder, batch["image"].numpy())
         write_whole(weights, encoder.save_weights)
     unfreeze(encoder, "head")
