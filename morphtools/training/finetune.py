@@ -6,15 +6,14 @@ import shutil
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 import morphtools
 from morphtools.data.augment import RandomView
 from morphtools.data.dataset import load_dataset
-from morphtools.inference import figures
 from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
+from morphtools.inference.report import draw_figures
 from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder, settle_batch_norm, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
@@ -25,7 +24,7 @@ from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.records import Records, read_pixels
+from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ def finetune(
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         predictions = _predict(run, model, chosen, asked)
-        _draw_figures(run, predictions, chosen, history)
+        draw_figures(run.out / "figures", predictions, chosen, history)
         _finish(run, predictions, chosen, history, arguments)
     return run
 
@@ -244,31 +243,6 @@ def _predict(run: Run, model: keras.Model, chosen: Records, task: Task) -> Predi
     )
     predictions.save(run.out / "predictions.parquet")
     return predictions
-
-
-def _draw_figures(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame) -> None:
-    """Curves, and the galaxies behind them."""
-    p, label, classes = predictions.probability, predictions.label, predictions.classes
-
-    def gallery(rows, title):
-        pixels = read_pixels(chosen, predictions.id_str[rows])
-        pictures = [figures.as_picture(each, chosen.noise) for each in pixels]
-        captions = [f"{p[i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}" for i in rows]
-        return figures.gallery(pictures, captions, f"{title}: P({classes[1]}), and what it is")
-
-    order = np.argsort(p)
-    wrong = np.flatnonzero((p >= 0.5) != label)
-    drawn = {
-        "training_curve": figures.training_curve(history),
-        "roc": figures.roc(label, p),
-        "confusion": figures.confusion(label, p, classes),
-        "calibration": figures.calibration(label, p),
-        "confident": gallery([*order[::-1][:8], *order[:8]], "Most confident"),
-        "uncertain": gallery(np.argsort(np.abs(p - 0.5))[:16], "Most uncertain"),
-        "mistakes": gallery(wrong[np.argsort(-np.abs(p - label)[wrong])][:16], "Worst mistakes"),
-    }
-    for name, figure in drawn.items():
-        write_whole(run.out / "figures" / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
 
 
 def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame, arguments: dict) -> None:
