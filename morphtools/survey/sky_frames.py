@@ -15,7 +15,7 @@ from morphtools.survey.sky_spectra import component_fluxes
 from morphtools.survey.volunteers import answer_probabilities, draw_votes
 from tfrecords_builder.naming import unknown
 
-_CHUNK_PIXELS = 2**17  # pixels rendered together: planes of a chunk then stay in the processor's cache
+_CHUNK_PIXELS = 2**18  # pixels rendered together: planes of a chunk then stay in the processor's cache
 
 
 @dataclass(frozen=True)
