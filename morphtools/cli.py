@@ -161,7 +161,7 @@ def build_records(catalog, out, scheduler, preview, **options):
 
 @main.command()
 @click.argument("folder", type=click.Path())
-@click.option("--galaxies", type=int, default=24, help="How many to look at (24).")
+@click.option("--galaxies", type=int, help="How many to look at (24).")
 @click.option("--picture", type=click.Path(), help="Draw them into this PNG.")
 @click.option("--verify", is_flag=True, help="Read everything again and check it against its checksums.")
 def inspect_records(folder, galaxies, picture, verify):
@@ -172,7 +172,8 @@ def inspect_records(folder, galaxies, picture, verify):
     from morphtools.survey.stretch import stretches_for
 
     records = morphtools.Records.open(folder)
-    _show(morphtools.inspect_records(records, galaxies=galaxies, stretches=stretches_for(records.bands)), picture)
+    given = {} if galaxies is None else {"galaxies": galaxies}
+    _show(morphtools.inspect_records(records, stretches=stretches_for(records.bands), **given), picture)
     if verify:
         problems = morphtools.verify_records(records)
         click.echo("\n".join(problems) or "verified: every record is what was written")

@@ -22,10 +22,10 @@ def training_curve(history) -> Figure:
     """
     figure, axes = _axes(xlabel="epoch", ylabel="cross-entropy")
     epoch = np.arange(1, len(history) + 1)
-    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training (with dropout and views)")
+    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training (with dropout)")
     axes.plot(epoch, history["val_loss"], color=_ORANGE, lw=1.5, label="validation")
-    for i in np.flatnonzero(history["kept"]):
-        axes.plot(epoch[i], history["val_loss"].iloc[i], "o", color=_ORANGE, label="kept" if i else None)
+    kept = history["kept"].to_numpy()
+    axes.plot(epoch[kept], history["val_loss"][kept], "o", color=_ORANGE, label="kept")
     for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
         axes.axvline(i + 1.5, color=_GREY, ls=":", label="encoder unfrozen")
     axes.legend(frameon=False, fontsize=8)

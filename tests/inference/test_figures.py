@@ -35,8 +35,8 @@ def test_the_training_curve_marks_what_was_kept():
         }
     )
     lines = figures.training_curve(history).axes[0].lines
-    marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in lines if line.get_marker() == "o"]
-    assert marks == [(2, 2.0), (4, 1.5)]
+    (marks,) = (line for line in lines if line.get_marker() == "o")
+    assert list(marks.get_xdata()) == [2, 4] and list(marks.get_ydata()) == [2.0, 1.5]
     assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == ":"] == [3.5]
 
 
