@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Predictions": "morphtools.inference.predictions",
+    "Representations": "morphtools.inference.representations",
     "RandomView": "morphtools.data.augment",
     "Records": "tfrecords_builder.records",
     "build_encoder": "morphtools.models.encoders",

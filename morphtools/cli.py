@@ -1,15 +1,13 @@
 """The command `morphtools`: one command per verb, no science."""
 
-import inspect
 import logging
-import os
 import sys
-import tempfile
-from pathlib import Path
 
 import click
 
 import morphtools
+from morphtools.commands import records, training
+from morphtools.commands.calling import import_quietly
 
 
 class _Commands(click.Group):
@@ -41,193 +39,22 @@ def main():
         logger.propagate = False
 
 
-def _import_quietly():
-    """Imports TensorFlow without what it prints about the machine, which no setting of its own silences.
-
-    Standard error is kept aside at the level of the file descriptor, and shown if the import fails.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-        except BaseException:
-            aside.seek(0)
-            os.write(shown, aside.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
-
-
-def _call(verb, config: Path | None, given: dict):
-    """Calls a verb with its defaults < the config file < the flags that were given."""
-    arguments = {}
-    if config is not None:
-        from morphtools.config import read_config
-
-        arguments = read_config(config, inspect.signature(verb).parameters)
-    return verb(**arguments | given)
-
-
-@main.command()
-@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers or smooth.")
-@click.option("--labels", type=int, help="Labelled galaxies to use, for training and validation (500).")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
-@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
-@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--column", help="Column with 0/1 labels or vote fractions, if the name is your own.")
-@click.option("--encoder", help="resnet18 (default), resnet50 or efficientnet_b0.")
-@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
-@click.option("--depth", help="Train the head only (default), a number of blocks too, or all.")
-@click.option("--epochs", type=int, help="Most epochs per stage.")
-@click.option("--batch-size", type=int, help="Galaxies per step (32).")
-@click.option("--learning-rate", type=float, help="Of the head (1e-3).")
-@click.option("--encoder-learning-rate", type=float, help="Of the encoder, if it is trained (1e-5).")
-@click.option("--test-labels", type=int, help="Most galaxies to test on (2000).")
-@click.option("--seed", type=int, help="Decides splits, draw, weights and views (0).")
-@click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
-def finetune(config, **options):
-    """Train a classifier from a few hundred labels, and test it.
-
-    Without galaxies of your own it uses a small simulated sky:
-
-        morphtools finetune --task rings --labels 500
-
-        morphtools finetune --task rings --labels 500 --catalog galaxies.csv --images jpegs/
-    """
-    _import_quietly()
-    given = {name: value for name, value in options.items() if value is not None}
-    click.echo(_call(morphtools.finetune, config, given).summary)
-
-
-@main.command()
-@click.argument("catalog", type=click.Path())
-@click.argument("out", type=click.Path())
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images (the catalogue's folder).")
-@click.option("--image-size", type=int, help="Side in pixels (that of most images).")
-@click.option("--bands", help="Names of the bands in order, as g,r,z.")
-@click.option("--template", help="Path of a galaxy's file, as {field}/{id_str}_{band}.fits.")
-@click.option("--hdu", help="Extension of the FITS files, or one per band, as 1 or SCI or 1,2,3.")
-@click.option("--mask", help="Extension that is not zero where a pixel is bad.")
-@click.option("--cutout", help="Size of cutouts from mosaics: 128, '30 arcsec', '4*petro_radius arcsec'.")
-@click.option("--dtype", help="float32 (default) or float16.")
-@click.option("--pixel-scale", type=float, help="Arcsec per pixel.")
-@click.option("--max-failures", type=float, help="Largest share of unusable images (0.1).")
-@click.option("--append", is_flag=True, default=None, help="Add the galaxies that are not in OUT yet.")
-@click.option("--workers", type=int, help="Number of processes (1).")
-@click.option("--scheduler", help="Address of a dask scheduler to run on, as tcp://host:8786.")
-@click.option("--part", help="Only this part of the shards, as 2/5; the same command without it merges the parts.")
-@click.option("--seed", type=int, help="Seed of splits and shards (0).")
-@click.option(
-    "--preview", type=click.Path(), help="Build nothing: draw some galaxies into this PNG, and say what is odd."
-)
-def build_records(catalog, out, scheduler, preview, **options):
-    """Turn a catalogue and its images into TFRecord shards; the same command goes on after a kill.
-
-    morphtools build-records galaxies.csv records --images cutouts --bands g,r,z --image-size 128 --workers 2
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    given.setdefault("images", Path(catalog).parent)
-    for name in ("bands", "hdu"):
-        if name in given:
-            parts = tuple(int(part) if name == "hdu" and part.isdigit() else part for part in given[name].split(","))
-            given[name] = parts[0] if name == "hdu" and len(parts) == 1 else parts
-    if str(given.get("mask", "")).isdigit():
-        given["mask"] = int(given["mask"])
-    if preview is not None:
-        from morphtools.survey.stretch import stretches_for
-
-        asked = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
-        look = morphtools.preview_records(catalog, **asked, stretches=stretches_for(given.get("bands", ())))
-        _show(look, preview)
-        return
-    if scheduler is not None:
-        from distributed import Client
-
-        given["executor"] = Client(scheduler).get_executor()
-    records = morphtools.build_records(catalog, out, **given)
-    if records is None:
-        click.echo(f"part {given['part']} of {out} is done; the same command without --part merges the parts")
-    else:
-        counts = ", ".join(f"{number} {split}" for split, number in records.splits.items())
-        click.echo(f"{counts} in {out}; {records.failed} unusable{', see failures.parquet' if records.failed else ''}")
-
-
-@main.command()
-@click.argument("folder", type=click.Path())
-@click.option("--galaxies", type=int, help="How many to look at (24).")
-@click.option("--picture", type=click.Path(), help="Draw them into this PNG.")
-@click.option("--verify", is_flag=True, help="Read everything again and check it against its checksums.")
-def inspect_records(folder, galaxies, picture, verify):
-    """Look at records: counts, votes, the range of every band, what is odd.
-
-    morphtools inspect-records records --picture look.png --verify
-    """
-    from morphtools.survey.stretch import stretches_for
-
-    records = morphtools.Records.open(folder)
-    given = {} if galaxies is None else {"galaxies": galaxies}
-    _show(morphtools.inspect_records(records, stretches=stretches_for(records.bands), **given), picture)
-    if verify:
-        problems = morphtools.verify_records(records)
-        click.echo("\n".join(problems) or "verified: every record is what was written")
-        sys.exit(1 if problems else 0)
-
-
-def _show(look, picture) -> None:
-    """Prints what a look at galaxies found, and writes its picture."""
-    click.echo("\n".join([*look.facts, look.ranges.to_string(), *(f"odd: {finding}" for finding in look.findings)]))
-    if picture is not None:
-        look.figure.savefig(picture, dpi=100)
-        click.echo(f"see {picture}")
-
-
-@main.command()
-@click.argument("out", type=click.Path())
-@click.option("--galaxies", type=int, help="How many (1000).")
-@click.option("--bands", help="grz (default) or ugriz, or some of either.")
-@click.option("--image-size", type=int, help="Side in pixels (128).")
-@click.option("--seed", type=int, help="Seed of the survey (0).")
-@click.option("--schema", help="Question tree: gz_decals_dr5 (default) or gz2.")
-@click.option("--products", help="fits (default), a file per galaxy, or mosaic, a file per field.")
-@click.option("--fractions", help="Shares of classes, as ring=0.5,merger=0.1 (as nature has them).")
-@click.option("--magnitude-limit", type=float, help="Faintest r magnitude (17).")
-@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the camera's own).")
-@click.option("--field-radii", type=float, help="Instead, side of an image in half-light radii.")
-@click.option("--artifact-rate", type=float, help="Share of images with an artefact (0.02).")
-@click.option("--crowding", type=float, help="Density of other sources (1).")
-@click.option("--depth", type=float, help="Divides the noise (1).")
-@click.option("--field-side", type=int, help="Galaxies on a side of a mosaic (8).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
-def simulate_survey(out, config, **options):
-    """Write a mock survey with known truth: FITS images and catalog.csv.
-
-    morphtools simulate-survey mock-sky --galaxies 2000 --bands ugriz --fractions ring=0.3
-    """
-    given = {name: value for name, value in options.items() if value is not None} | {"out": out}
-    if "fractions" in given:
-        try:
-            pairs = (item.split("=") for item in given["fractions"].split(","))
-            given["fractions"] = {name.strip(): float(share) for name, share in pairs}
-        except ValueError:
-            raise ValueError(f"fractions must be like ring=0.5,merger=0.1, got {given['fractions']!r}") from None
-    catalog = _call(morphtools.simulate_survey, config, given)
-    click.echo(f"{len(catalog)} galaxies in {out}: catalog.csv, images/")
-
-
 @main.command()
 def doctor():
     """Show versions, devices and weights, and how to mend what is wrong.
 
     morphtools doctor
     """
-    _import_quietly()
+    import_quietly()
     report, healthy = morphtools.doctor()
     click.echo(report)
     sys.exit(0 if healthy else 1)
+
+
+for _command in (
+    training.finetune,
+    records.build_records,
+    records.inspect_records,
+    records.simulate_survey,
+):
+    main.add_command(_command)

@@ -25,6 +25,7 @@ ABOVE = {  # what a room may import besides itself; the counterpart of the table
         "morphtools.models",
         "morphtools.inference",
     },
+    "morphtools.analysis": {"tfrecords_builder", "morphtools.survey", "morphtools.inference"},
 }
 FILES = sorted(p for room in ("tfrecords_builder", "morphtools") for p in (ROOT / room).rglob("*.py"))
 

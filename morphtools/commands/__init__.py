@@ -1,0 +1,1 @@
+"""The commands, by topic: each calls the function of its name, and does no science."""

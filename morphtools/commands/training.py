@@ -1,0 +1,39 @@
+"""Commands that fit."""
+
+from pathlib import Path
+
+import click
+
+import morphtools
+from morphtools.commands.calling import call, import_quietly, typed
+
+
+@click.command()
+@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers or smooth.")
+@click.option("--labels", type=int, help="Labelled galaxies to use, for training and validation (500).")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
+@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
+@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@click.option("--column", help="Column with 0/1 labels or vote fractions, if the name is your own.")
+@click.option("--encoder", help="resnet18 (default), resnet50 or efficientnet_b0.")
+@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--depth", help="Train the head only (default), a number of blocks too, or all.")
+@click.option("--epochs", type=int, help="Most epochs per stage.")
+@click.option("--batch-size", type=int, help="Galaxies per step (32).")
+@click.option("--learning-rate", type=float, help="Of the head (1e-3).")
+@click.option("--encoder-learning-rate", type=float, help="Of the encoder, if it is trained (1e-5).")
+@click.option("--test-labels", type=int, help="Most galaxies to test on (2000).")
+@click.option("--seed", type=int, help="Decides splits, draw, weights and views (0).")
+@click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def finetune(config, **options):
+    """Train a classifier from a few hundred labels, and test it.
+
+    Without galaxies of your own it uses a small simulated sky:
+
+        morphtools finetune --task rings --labels 500
+
+        morphtools finetune --task rings --labels 500 --catalog galaxies.csv --images jpegs/
+    """
+    import_quietly()
+    click.echo(call(morphtools.finetune, config, typed(options)).summary)

@@ -1,0 +1,128 @@
+"""Representations of a catalogue's galaxies: a folder of parquet parts that only grows."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import some
+
+_ABOUT = "representations.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Representations:
+    """Representations of N galaxies in D dimensions, on disk and read when asked for.
+
+    The folder holds `representations.json` and `part-….parquet` files with the columns `id_str` and
+    `representation` (D float32). Parts are written whole and never changed; `append` refuses what was made otherwise.
+
+    Attributes:
+        folder: Where they lie.
+        dimension: D.
+        provenance: Where they came from: names and hashes of the weights and of the records, version.
+    """
+
+    folder: Path
+    dimension: int
+    provenance: dict[str, str]
+
+    @classmethod
+    def open(cls, folder: "str | Path | Representations") -> "Representations":
+        """Opens what `create` made (Representations are passed through).
+
+        Raises:
+            FileNotFoundError: There are none.
+            ValueError: `representations.json` is damaged.
+        """
+        if isinstance(folder, Representations):
+            return folder
+        try:
+            about = json.loads((Path(folder) / _ABOUT).read_text())
+            return cls(Path(folder), about["dimension"], about["provenance"])
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(f"there are no representations at {folder} (no {_ABOUT})") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{Path(folder) / _ABOUT} is damaged: {error}") from None
+
+    @classmethod
+    def create(cls, folder: str | Path, dimension: int, provenance: dict[str, str]) -> "Representations":
+        """Begins an empty store, or opens the one that is there if it was made in the same way.
+
+        Raises:
+            ValueError: There is one with another dimension or provenance: two spaces must not be mixed.
+        """
+        folder = Path(folder)
+        if (folder / _ABOUT).exists():
+            there = cls.open(folder)
+            asked = {"dimension": dimension, **provenance}
+            has = {"dimension": there.dimension, **there.provenance}
+            other = sorted(name for name in asked.keys() | has.keys() if asked.get(name) != has.get(name))
+            if other:
+                raise ValueError(
+                    f"{folder} holds representations of another {some(other)}: "
+                    f"{has.get(other[0])} there, {asked.get(other[0])} now; choose another folder"
+                )
+            return there
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / _ABOUT, json.dumps({"dimension": dimension, "provenance": provenance}, indent=1))
+        return cls(folder, dimension, dict(provenance))
+
+    def append(self, id_str: Iterable[str], values: np.ndarray) -> None:
+        """Adds galaxies as one more part, wholly or not at all.
+
+        Args:
+            id_str: (n,) names.
+            values: (n, D).
+
+        Raises:
+            ValueError: Another D, or values that are not finite.
+        """
+        values = np.asarray(values, np.float32)
+        names = [str(name) for name in id_str]
+        if values.shape != (len(names), self.dimension):
+            raise ValueError(f"{len(names)} galaxies in {self.dimension} dimensions expected, got {values.shape}")
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            bad = [name for name, good in zip(names, finite, strict=True) if not good]
+            raise ValueError(f"representations that are not finite: {some(bad)}")
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), self.dimension)
+        table = pa.table({"id_str": pa.array(names, pa.string()), "representation": flat})
+        path = self.folder / f"part-{len(self.parts):06d}.parquet"
+        write_whole(path, lambda new: pq.write_table(table, new, compression="none"))
+
+    @property
+    def parts(self) -> list[Path]:
+        """The parquet files, in order."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def __len__(self) -> int:
+        return sum(pq.read_metadata(path).num_rows for path in self.parts)
+
+    @property
+    def id_str(self) -> np.ndarray:
+        """(N,) names, in the order of the rows."""
+        parts = [pq.read_table(path, columns=["id_str"])["id_str"].to_numpy() for path in self.parts]
+        return np.concatenate([np.array([], object), *parts])
+
+    def batches(self, rows: int = 65536) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Names (n,) and values (n, D) float32, at most `rows` at a time, in order."""
+        for path in self.parts:
+            with pq.ParquetFile(path) as part:
+                for batch in part.iter_batches(rows):
+                    values = batch["representation"].flatten().to_numpy(zero_copy_only=True)
+                    yield batch["id_str"].to_numpy(zero_copy_only=False), values.reshape(-1, self.dimension)
+
+    def values(self) -> np.ndarray:
+        """All of them as one array (N, D) float32, for as many as memory holds."""
+        out = np.empty((len(self), self.dimension), np.float32)
+        start = 0
+        for _, values in self.batches():
+            out[start : start + len(values)] = values
+            start += len(values)
+        return out
