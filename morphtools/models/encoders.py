@@ -87,17 +87,30 @@ class Orientations(layers.Layer):
 
     `OrientationMean` after the encoder takes their mean. A galaxy has no up: averaged like this, its representation
     does not depend on how the camera was held. Both layers do nothing in training, where views are random.
+
+    Args:
+        count: 8, 4 (both flips, for images that are not square), 2 (one flip) or 1 (as it is).
     """
 
+    def __init__(self, count: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        if count not in (1, 2, 4, 8):
+            raise ValueError(f"an image is shown in 8, 4, 2 or 1 orientations, not {count}")
+        self.count = count
+
     def call(self, images, training=False):
-        """(B, H, W, C) → (8B, H, W, C), orientation by orientation; (4B, …) where H ≠ W."""
+        """(B, H, W, C) → (count·B, H, W, C), orientation by orientation."""
         if training:
             return images
-        if images.shape[1] == images.shape[2]:
+        if self.count == 8:
             images = ops.concatenate([images, ops.transpose(images, (0, 2, 1, 3))], axis=0)
-        for axis in (1, 2):
+        for axis in {8: (1, 2), 4: (1, 2), 2: (2,), 1: ()}[self.count]:
             images = ops.concatenate([images, ops.flip(images, axis=axis)], axis=0)
         return images
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "count": self.count}
 
     def compute_output_shape(self, input_shape):
         """The shape of the input: only the batch grows."""
@@ -128,10 +141,16 @@ class OrientationMean(layers.Layer):
         return {**super().get_config(), "count": self.count}
 
 
-def any_way_up(encoder: keras.Model) -> list[layers.Layer]:
-    """The layers that represent an image as the mean over its orientations, for a `keras.Sequential`."""
+def any_way_up(encoder: keras.Model, count: int = 8) -> list[layers.Layer]:
+    """The layers that represent an image as the mean over its orientations, for a `keras.Sequential`.
+
+    Args:
+        encoder: (B, H, W, C) → (B, D).
+        count: Number of orientations: 8, 4, 2 or 1; at most 4 where H ≠ W.
+    """
     height, width = encoder.input_shape[1:3]
-    return [Orientations(), encoder, OrientationMean(8 if height == width else 4)]
+    count = count if height == width else min(count, 4)
+    return [Orientations(count), encoder, OrientationMean(count)]
 
 
 def settle_batch_norm(encoder: keras.Model, images) -> None:
