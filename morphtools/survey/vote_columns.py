@@ -147,7 +147,8 @@ def _match(schema, columns):
         elif partial:
             missing += sorted(set(partial) - columns)
     used = {name for names in found.values() for name in names}
-    free = columns - used - {name for known in SCHEMAS.values() for name in known.label_cols}
+    ours = {name for known in SCHEMAS.values() for name in known.label_cols}
+    free = columns - used - ours - {c for q in schema.questions for names in _variants(q, schema) for c in names}
     hints = _near(missing or [c for q in schema.questions if q.text not in found for c in q.label_cols], free)
     if missing:
         raise ValueError(f"schema {schema.name!r} also needs the columns {some(missing, 8)}{hints}")

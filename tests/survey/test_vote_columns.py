@@ -133,5 +133,5 @@ def test_an_unknown_total_comes_with_the_known_columns():
 
 
 def test_votes_of_another_campaign_are_recognised(votes):
-    with pytest.raises(ValueError, match="no votes for schema 'gz_decals_dr8'.*there are votes of gz2$"):
+    with pytest.raises(ValueError, match=r"no votes for schema 'gz_decals_dr8'.*there are votes of gz2$"):
         read_votes(votes, "gz_decals_dr8")
