@@ -3,11 +3,11 @@
 Batches are (B, H, W, C) images without labels. A model draws the views, adds its loss, and moves its second network
 by `assign`, so that it trains with Keras' own `fit`, on any backend and on several replicas.
 
-Batch normalisation. The second network (of the keys, or targets) always runs in inference mode, and its moving averages
-follow the first network's like all other weights (Cai et al. 2021, arXiv:2101.08482). In training mode, as in the papers,
-the statistics of a batch would tell a query which key came with it, which the papers prevent by shuffling galaxies over
-several GPUs; on one device that cannot work. Begin with settled averages (`settle_batch_norm`). On several replicas call
-`synchronize_batch_norm`: then two replicas learn exactly what one would from the whole batch.
+Batch normalisation. The second network (of the keys, or targets) always runs in inference mode, and its moving
+averages follow the first network's like all other weights (Cai et al. 2021, arXiv:2101.08482). In training mode, as in
+the papers, the statistics of a batch would tell a query which key came with it; the papers prevent that by shuffling
+galaxies over several GPUs, which cannot work on one. Begin with settled averages (`settle_batch_norm`). On several
+replicas call `synchronize_batch_norm`: then two learn exactly what one would from the whole batch.
 """
 
 import math
