@@ -22,6 +22,7 @@ _HOMES = {
     "regression_head": "morphtools.models.heads",
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
+    "train": "morphtools.training.train",
     "verify_records": "tfrecords_builder.verify",
 }
 __all__ = sorted(_HOMES)

@@ -53,6 +53,7 @@ def doctor():
 
 for _command in (
     training.finetune,
+    training.train,
     records.build_records,
     records.inspect_records,
     records.simulate_survey,
