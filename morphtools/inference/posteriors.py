@@ -35,7 +35,7 @@ def credible_intervals(concentrations, schema, level=0.9):
         level: probability inside.
 
     Returns:
-        (N, A, 2) lower and upper ends, to 1e-6: quantiles of the mixture, not means of the views' quantiles, which
+        (N, A, 2) lower and upper ends, to 1e-5: quantiles of the mixture, not means of the views' quantiles, which
         would be too narrow where views disagree.
 
     Raises:
@@ -74,7 +74,7 @@ def _beta_mixture_quantile():
             # No quantile of any distribution lies outside (Cantelli's inequality).
             low=tf.maximum(middle - spread * tf.sqrt((1 - q) / q), 0.0),
             high=tf.minimum(middle + spread * tf.sqrt(q / (1 - q)), 1.0),
-            position_tolerance=1e-7,
+            position_tolerance=1e-5,
         )
         return found.estimated_root
 
@@ -102,7 +102,7 @@ def predictive(votes, concentrations, schema):
         Two arrays (N, A), from the mixture of the views' beta-binomials. A question nobody answered has (0, 1).
     """
     alpha, total = _totals(concentrations, schema)
-    k, n = np.asarray(votes, float), _per_answer(np.asarray(votes, float), schema)
+    k, n = np.asarray(votes, float), per_answer(np.asarray(votes, float), schema)
     fewer, same = np.zeros(k.shape), np.zeros(k.shape)
     for a, b in zip(alpha, total - alpha, strict=True):
         chance = np.exp(betaln(a, b + n) - betaln(a, b))  # of no vote at all
@@ -163,7 +163,7 @@ def _table(values, columns, ending):
     return pd.DataFrame(values.astype("float32"), columns=[name + ending for name in columns])
 
 
-def _per_answer(values, schema):
+def per_answer(values, schema):
     """Sums (..., A) over the question that each answer belongs to."""
     member = schema.membership.astype(float)
     return values @ member.T @ member
@@ -181,4 +181,4 @@ def _totals(concentrations, schema):
         )
     if not (alpha > 0).all():
         raise ValueError("concentrations must be positive numbers")
-    return alpha, _per_answer(alpha, schema)
+    return alpha, per_answer(alpha, schema)

@@ -8,7 +8,7 @@ from keras import layers, ops
 from morphtools.models.resnet import build_resnet
 from tfrecords_builder.naming import unknown
 
-ENCODERS = ("efficientnet_b0", "resnet18", "resnet50")
+ENCODERS = ("efficientnet_b0", "mobilenet_v3_small", "resnet18", "resnet50")
 
 
 def build_encoder(
@@ -21,7 +21,7 @@ def build_encoder(
     """Builds an encoder with random weights.
 
     Args:
-        name: `efficientnet_b0` (1280-d), `resnet18` (512-d) or `resnet50` (2048-d).
+        name: `efficientnet_b0` (1280-d), `mobilenet_v3_small` (576-d), `resnet18` (512-d) or `resnet50` (2048-d).
         input_shape: (H, W, C): any number of bands; H and W may be None.
         small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
         noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
@@ -42,6 +42,12 @@ def build_encoder(
     if name == "efficientnet_b0":
         x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
         network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
+        return keras.Model(inputs, network.output, name=name)
+    if name == "mobilenet_v3_small":
+        x = layers.Rescaling(2.0, -1.0, name="range")(x)
+        network = keras.applications.MobileNetV3Small(
+            include_top=False, weights=None, input_tensor=x, pooling="avg", include_preprocessing=False
+        )
         return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
 
@@ -172,7 +178,7 @@ def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
     """The encoder's layers in blocks, from the top (next to the head) down to the stem.
 
     Args:
-        encoder: A model whose blocks are named `block1…`, `block2…`, as those of `build_encoder`.
+        encoder: A model of `build_encoder`: its blocks are named `block1…` or `expanded_conv…`, `expanded_conv_1…`.
 
     Returns:
         Lists of layers: what comes after the last numbered block ("top", if it has weights), the blocks from the
@@ -181,10 +187,10 @@ def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
     groups: dict[int, list] = {}
     block = 0
     for layer in encoder.layers:
-        match = re.match(r"block(\d+)", layer.name)
+        match = re.match(r"block(\d+)|expanded_conv(?:_(\d+))?(?=_[a-z])", layer.name)
         if match:
-            block = int(match.group(1))
-        elif block and layer.name.startswith("top"):
+            block = int(match[1] or int(match[2] or 0) + 1)
+        elif block and layer.name.startswith(("top", "conv_1")):
             block = 10**6
         groups.setdefault(block, []).append(layer)
     return [groups[key] for key in sorted(groups, reverse=True)]
