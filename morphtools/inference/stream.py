@@ -196,6 +196,7 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
         raise ValueError("give either records, or a catalog with images")
     if images is not None and catalog is None:
         raise ValueError("images need a catalog that says what is on them")
+    share_of({}, part)
     if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
     begun = out.exists()
