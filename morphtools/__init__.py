@@ -12,6 +12,7 @@ _HOMES = {
     "build_records": "tfrecords_builder.build",
     "classification_head": "morphtools.models.heads",
     "doctor": "morphtools.diagnosis",
+    "evaluate_votes": "morphtools.inference.calibration",
     "finetune": "morphtools.training.finetune",
     "get_schema": "morphtools.survey.schemas",
     "inspect_records": "tfrecords_builder.look",
@@ -22,6 +23,7 @@ _HOMES = {
     "regression_head": "morphtools.models.heads",
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
+    "vote_tables": "morphtools.inference.posteriors",
     "verify_records": "tfrecords_builder.verify",
 }
 __all__ = sorted(_HOMES)

@@ -168,7 +168,7 @@ def compare_fractions(votes, concentrations, schema, by, bins=10):
                     "galaxies": of.sum(),
                     "predicted": f[of] @ weight,
                     "observed": k[of].sum() / n[of].sum(),
-                    "error": np.sqrt(weight**2 @ (gap - gap @ weight) ** 2),
+                    "error": np.sqrt(weight**2 @ (gap - gap @ weight) ** 2) if of.sum() > 1 else np.nan,
                 }
             )
     return pd.DataFrame(rows)
