@@ -19,17 +19,18 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
     """
     names = [c.removeprefix("knn ") for c in history if c.startswith("knn ") and not c.endswith((" low", " high"))]
     panels = 2 + len(names)
-    rows = -(-panels // 3)
-    figure = Figure(figsize=(11.4, 3.1 * rows + 0.4), layout="constrained")
+    columns = panels if panels <= 4 else 3
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(3.7 * columns, 3.1 * rows + 0.4), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(rows, 3, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[panels:]:
         axes.set_axis_off()
     epoch = history["epoch"].to_numpy()
     _loss(grid[0], epoch, history["loss"].to_numpy(), guess)
-    for axes, name, colour in zip(grid[1:], names, _COLOURS * 9, strict=False):
+    _rank(grid[1], epoch, history, baselines)
+    for axes, name, colour in zip(grid[2:], names, _COLOURS * 9, strict=False):
         _label(axes, epoch, history, name, baselines, colour)
-    _rank(grid[panels - 1], epoch, history, baselines)
     for axes in grid[:panels]:
         axes.set_xlabel("epoch", fontsize=8)
         axes.tick_params(labelsize=8)
@@ -56,7 +57,10 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
     for baseline, found in baselines.items():
         if f"knn {name}" in found:
             axes.axhline(found[f"knn {name}"], color=_GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
-    axes.set_title(name, fontsize=9)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.25), min(high, 1.02))  # a determination far below zero says no more than zero does
+    axes.set_title(f"what is known of {name}", fontsize=9)
+    axes.set_ylabel("accuracy" if low > 0 else "accuracy, or R² of numbers", fontsize=8)
     axes.legend(frameon=False, fontsize=6.5)
 
 

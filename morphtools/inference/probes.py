@@ -44,14 +44,14 @@ def linear_scores(representations: np.ndarray, labels, *, splits: int = 5, seed:
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.1.
     """
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     def classifier():
         return LogisticRegression(C=0.1, max_iter=1000)
 
-    labels, kind = _prepared(labels, classifier, lambda: Ridge(10.0))
+    labels, kind = _prepared(labels, classifier, lambda: RidgeCV(np.logspace(0, 5, 6)))
     scores = []
     for train, test in _splits(len(labels), splits, seed):
         if kind is classifier and len(np.unique(labels[train])) < 2:

@@ -101,7 +101,7 @@ def build_learner(setting: Setting, arguments: dict) -> keras.Model:
     if kind is MoCo:
         options.setdefault("queue", longest_queue(setting.records, arguments))
     steps = arguments["epochs"] * (setting.records.splits["train"] // arguments["batch_size"])
-    if kind is BYOL:
+    if kind is BYOL and arguments["schedule"] == "cosine":
         options["steps"] = steps
     scope, replicas = all_devices()
     if arguments["batch_size"] % replicas:

@@ -84,7 +84,7 @@ def pretrain(
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
         learning_rate: At its highest.
         weight_decay: Of `sgd` as the papers have it (added to the gradient), of `adamw` decoupled.
-        schedule: `cosine` (to zero at the end) or `constant`.
+        schedule: `cosine` (to zero at the end, and the momentum of BYOL to one) or `constant`.
         warmup_epochs: Epochs in which the learning rate rises from zero.
         dimension: Of the projection; by default that of the method.
         hidden: Width of BYOL's hidden layers; by default 4096.
