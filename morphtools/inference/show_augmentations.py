@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from morphtools.data.presets import build_augmentations
+from morphtools.data.presets import build_augmentations, read_augmentations
 from morphtools.inference.figures import as_picture
 from morphtools.survey.instruments import camera_for
 from morphtools.survey.simulate import simulate_galaxies
@@ -35,24 +35,19 @@ def show_augmentations(
         records: Folder of records.
         galaxies: How many.
         views: Views of each.
-        view_size: Side in pixels of the views, by default that of the images; 64 for `hayat2021` without records.
+        view_size: Side in pixels of the views, by default that of the images.
         seed: Seed of the views.
 
     Returns:
         The figure.
     """
     images, bands, noise = _simulated(galaxies) if records is None else _stored(Records.open(records), galaxies)
-    if view_size is None and records is None and str(augmentations) in ("hayat2021", "stein2022"):
-        view_size = {"hayat2021": 64, "stein2022": 72}[str(augmentations)]
-    try:
-        make = build_augmentations(augmentations, bands=bands, noise=noise, size=view_size, seed=seed)
-    except ValueError:
-        if noise is None:
-            raise
-        raise
-    if noise is not None and any(type(layer).__name__ == "RandomDisplay" for layer in make.layers):
-        images, noise = np.stack([as_picture(each, noise) for each in images]), None
-        make = build_augmentations(augmentations, size=view_size, seed=seed)
+    if records is None:  # the presets for flux cut their views out of larger images
+        view_size = view_size or {"hayat2021": 64, "stein2022": 72}.get(str(augmentations))
+    names = [name for name, _ in read_augmentations(augmentations)]
+    if records is None and not {"RandomExtinction", "RandomNoise"} & set(names):  # made for pictures
+        images, bands, noise = np.stack([as_picture(each, noise) for each in images]), (), None
+    make = build_augmentations(augmentations, bands=bands, noise=noise, size=view_size, seed=seed)
     drawn = [keras.ops.convert_to_numpy(make(images, training=True)) for _ in range(views)]
     figure = Figure(figsize=(1.3 * (views + 1), 1.3 * len(images) + 0.3), layout="constrained")
     grid = figure.subplots(len(images), views + 1, squeeze=False)

@@ -71,6 +71,8 @@ def prepare_setting(records: Records, arguments: dict) -> Setting:
     height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
     height, width = height or records.shape[0], width or records.shape[1]
     view = arguments["view_size"]
+    if view is not None and view > min(height, width):
+        raise ValueError(f"views of {view} pixels cannot be cut from images of {height} × {width}")
     shape = (view or height, view or width, bands)
     if arguments["weights"] is None:
         keras.utils.set_random_seed(arguments["seed"])

@@ -118,9 +118,10 @@ def pretrain(
                 log.info("%s is finished already", run.out)
                 shutil.rmtree(run.out / "state", ignore_errors=True)
                 return run
-            setting = prepare_setting(_galaxies(run, arguments), arguments)
+            found = _galaxies(run, arguments)
+            labels = find_labels(found.index(), label)
+            setting = prepare_setting(found, arguments)
             learner = build_learner(setting, arguments)
-            labels = find_labels(setting.records.index(), label)
     except (ValueError, OSError):
         if not begun:  # nothing to go on with: leave no folder that stands in the way of the mended command
             shutil.rmtree(run.out)
