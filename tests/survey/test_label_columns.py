@@ -10,7 +10,7 @@ CATALOG = pd.DataFrame(
         "id_str": [f"g{i}" for i in range(N)],
         "file_loc": [f"g{i}.jpg" for i in range(N)],
         "split": ["train", "val"] * (N // 2),
-        "kind": (["spiral", "round"] * (N // 2))[:-1] + [None],
+        "kind": [*(["spiral", "round"] * (N // 2))[:-1], None],
         "survey": "sdss",
         "ring": [0, 1] * (N // 2),
         "bar_yes": [9, 1, 5] * (N // 3),
@@ -37,7 +37,7 @@ def test_a_rare_second_class_is_no_label():
 
 def test_named_columns_are_taken_and_nonsense_is_refused():
     assert set(find_labels(CATALOG, "ra, ring")) == {"ra", "ring"}
-    with pytest.raises(ValueError, match="unknown column 'knd'.*did you mean 'kind'"):
+    with pytest.raises(ValueError, match=r"unknown column 'knd'.*did you mean 'kind'"):
         find_labels(CATALOG, "knd")
     with pytest.raises(ValueError, match="'survey' has one value only, sdss"):
         find_labels(CATALOG, "survey")
