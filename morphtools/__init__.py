@@ -23,6 +23,7 @@ _HOMES = {
     "classification_head": "morphtools.models.heads",
     "doctor": "morphtools.diagnosis",
     "evaluate_votes": "morphtools.inference.calibration",
+    "evaluate_representations": "morphtools.training.evaluate_representations",
     "finetune": "morphtools.training.finetune",
     "get_schema": "morphtools.survey.schemas",
     "inspect_records": "tfrecords_builder.look",

@@ -56,6 +56,7 @@ for _command in (
     training.train,
     pretraining.pretrain,
     pretraining.show_augmentations,
+    pretraining.evaluate_representations,
     inference.predict,
     inference.represent,
     inference.list_pretrained,

@@ -67,3 +67,23 @@ def show_augmentations(**options):
     given = typed(options)
     morphtools.show_augmentations(**given)
     click.echo(f"see {given.get('out', 'augmentations.png')}")
+
+
+@click.command()
+@click.argument("weights", required=False)
+@click.argument("records", type=click.Path(), required=False)
+@click.option("--label", help="Columns to learn, as class,redshift (those that look like labels).")
+@click.option("--labels", help="Numbers of labels (25,50,100,200,500,1000).")
+@click.option("--repeats", type=int, help="Draws of each number (5).")
+@click.option("--galaxies", type=int, help="Most galaxies to draw labels from, and most to test on (4000).")
+@click.option("--orientations", type=int, help="Of an image, to average over (8).")
+@click.option("--seed", type=int, help="Seed of the draws (0).")
+@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/representations).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def evaluate_representations(config, **options):
+    """Compare representations: what they know from how many labels, and what leaves them where they are.
+
+    morphtools evaluate-representations resnet18_byol,my-run records --label class
+    """
+    import_quietly()
+    click.echo(call(morphtools.evaluate_representations, config, typed(options)).summary)
