@@ -30,7 +30,8 @@ def label_efficiency(
 
     Returns:
         One row per probe (`linear` or `knn`), number of `labels` and `repeat`: `score` is the accuracy, or of numbers
-        the coefficient of determination; for two classes also `precision`, `recall`, `auc` and `outliers` (η in percent).
+        the coefficient of determination; for two classes also `precision`, `recall`, `auc` and `outliers` (η, in
+        percent).
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.1–3.2 (logistic regression with L-BFGS; η on certain labels).
