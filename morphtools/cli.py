@@ -57,6 +57,7 @@ for _command in (
     pretraining.pretrain,
     pretraining.show_augmentations,
     pretraining.evaluate_representations,
+    pretraining.ablate_augmentations,
     inference.predict,
     inference.represent,
     inference.list_pretrained,
