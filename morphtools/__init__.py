@@ -32,8 +32,8 @@ _HOMES = {
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
     "train": "morphtools.training.train",
-    "vote_tables": "morphtools.inference.posteriors",
     "verify_records": "tfrecords_builder.verify",
+    "vote_tables": "morphtools.inference.posteriors",
 }
 __all__ = sorted(_HOMES)
 
