@@ -51,9 +51,8 @@ def sky(tmp_path_factory):
         Image.fromarray(rng.integers(0, 255, (24, 24, 3)).astype("uint8")).save(folder / f"{i}.png")
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": [f"{i}.png" for i in range(40)]})
     catalog.to_csv(folder / "catalog.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfrecords_builder.build.np.clip", lambda value, low, high: 6)
-        build_records(catalog, folder / "records", images=folder)
+    for n in (14, 28, 40):
+        build_records(catalog[:n], folder / "records", images=folder, append=n > 14)
     return folder
 
 
