@@ -14,6 +14,7 @@ _HOMES = {
     "cite": "morphtools.models.cards",
     "classification_head": "morphtools.models.heads",
     "doctor": "morphtools.diagnosis",
+    "evaluate_votes": "morphtools.inference.calibration",
     "finetune": "morphtools.training.finetune",
     "get_schema": "morphtools.survey.schemas",
     "inspect_records": "tfrecords_builder.look",
@@ -28,6 +29,8 @@ _HOMES = {
     "represent": "morphtools.inference.represent",
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
+    "train": "morphtools.training.train",
+    "vote_tables": "morphtools.inference.posteriors",
     "verify_records": "tfrecords_builder.verify",
 }
 __all__ = sorted(_HOMES)

@@ -53,6 +53,7 @@ def doctor():
 
 for _command in (
     training.finetune,
+    training.train,
     inference.predict,
     inference.represent,
     inference.list_pretrained,
