@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from morphtools.analysis.tables import space_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
@@ -70,8 +72,23 @@ class Projection:
         return hashlib.sha256(self.mean.tobytes() + self.components.tobytes()).hexdigest()[:12]
 
 
+def batches_of(
+    store: Representations, keep: np.ndarray | None = None, rows: int = 65536
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Names (n,) and values (n, D) of the galaxies where `keep` (N,) is true, in order, batch by batch."""
+    seen = 0
+    for names, values in store.batches(rows):
+        here = slice(None) if keep is None else keep[seen : seen + len(names)]
+        seen += len(names)
+        yield names[here], values[here]
+
+
 def fit_pca(
-    representations: str | Path | Representations, *, components: int | None = None, variance: float | None = None
+    representations: str | Path | Representations,
+    *,
+    components: int | None = None,
+    variance: float | None = None,
+    keep: np.ndarray | None = None,
 ) -> Projection:
     """Fits principal components in two passes over the parts; memory holds a D × D matrix and a batch.
 
@@ -82,6 +99,7 @@ def fit_pca(
         representations: The store or its folder.
         components: How many to keep.
         variance: Or as many as explain this share of the variance, above 0 and at most 1.
+        keep: (N,) bool: fit to these galaxies only.
 
     Returns:
         The projection.
@@ -92,7 +110,7 @@ def fit_pca(
     store = Representations.open(representations)
     if (components is None) == (variance is None):
         raise ValueError("give either components, a number, or variance, a share")
-    number = len(store)
+    number = len(store) if keep is None else int(np.count_nonzero(keep))
     most = min(store.dimension, number - 1)
     if components is not None and not 1 <= components <= most:
         raise ValueError(
@@ -103,9 +121,9 @@ def fit_pca(
         raise ValueError(f"variance must be a share above 0 and at most 1, got {variance}")
     if number < 2:
         raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
-    mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in store.batches(_ROWS)) / number
+    mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
     scatter = np.zeros((store.dimension, store.dimension))
-    for _, values in tqdm(store.batches(_ROWS), "principal components", -(-number // _ROWS), disable=None):
+    for _, values in tqdm(batches_of(store, keep, _ROWS), "principal components", unit="batch", disable=None):
         away = values - mean
         scatter += away.T @ away
     share, axes = np.linalg.eigh(scatter)
@@ -184,10 +202,10 @@ def reduce_representations(
 
 def check_same_space(there: Representations, new: Representations) -> None:
     """Raises ValueError where representations were made by other means: only the records may differ."""
-    ours = {k: v for k, v in there.provenance.items() if k != "pca" and not k.startswith("records")}
-    other = sorted(k for k, v in ours.items() if new.provenance.get(k) != v)
+    ours, theirs = ({k: v for k, v in space_of(store).items() if k != "pca"} for store in (there, new))
+    other = sorted(k for k in ours | theirs if ours.get(k) != theirs.get(k))
     if other:
         raise ValueError(
             f"{new.folder} is another space than {there.folder}: another {some(other)} "
-            f"({new.provenance.get(other[0])} now, {ours[other[0]]} there)"
+            f"({theirs.get(other[0])} now, {ours.get(other[0])} there)"
         )

@@ -147,8 +147,11 @@ def _draw(out: Path, table: pd.DataFrame, like: list[str], unlike: list[str], pi
     captions = [f"{caption}\n{_short(name)}" for caption, name in zip(captions, given, strict=True)]
     captions += [f"{row.rank}: {row.distance:.3f}\n{_short(row.id_str)}" for row in table.itertuples()]
     title = f"The {len(table)} most similar, {what} galaxies"
-    write_figure(out / "similar.png", figures.gallery(shown, captions, title))
     write_page(out / "similar.html", title, [*given, *table["id_str"]], shown, captions, table)
+    gap = -len(given) % 8  # what was found begins a row
+    shown[len(given) : len(given)] = [np.full_like(shown[0], 255)] * gap
+    captions[len(given) : len(given)] = [""] * gap
+    write_figure(out / "similar.png", figures.gallery(shown, captions, title, columns=8))
 
 
 def _framed(picture: np.ndarray, colour) -> np.ndarray:
@@ -160,4 +163,4 @@ def _framed(picture: np.ndarray, colour) -> np.ndarray:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}"
+    return name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"

@@ -1,11 +1,14 @@
 """Tables that go with representations: what a catalogue knows of them, lists of galaxies to leave out."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
@@ -47,6 +50,32 @@ def left_out(ids: np.ndarray, exclude: str | Path | pd.DataFrame | None) -> np.n
         return np.zeros(len(ids), bool)
     table = read_catalog(exclude) if isinstance(exclude, str | Path) else exclude
     return np.isin(ids.astype(str), check_catalog(table, ("id_str",))["id_str"].to_numpy(str))
+
+
+def made_with(path: Path, settings: dict) -> bool:
+    """Whether `path` says that the same settings were used before.
+
+    Raises:
+        FileExistsError: Other ones were.
+    """
+    if not path.exists():
+        return False
+    before = json.loads(path.read_text())
+    changed = sorted(name for name in settings | before if settings.get(name) != before.get(name))
+    if changed:
+        listed = ", ".join(f"{name}: {before.get(name)} → {settings.get(name)}" for name in changed)
+        raise FileExistsError(f"{path.parent} was made with other settings ({listed}); choose another out")
+    return True
+
+
+def space_of(store: Representations) -> dict[str, str]:
+    """What the provenance says of the space, but for the records: where these are equal, so are the spaces."""
+    return {name: value for name, value in sorted(store.provenance.items()) if not name.startswith("records")}
+
+
+def digest_of(ids: np.ndarray) -> str | None:
+    """Short name of a set of galaxies; None of the empty one."""
+    return hashlib.sha256("\n".join(sorted(map(str, ids))).encode()).hexdigest()[:12] if len(ids) else None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
