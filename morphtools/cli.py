@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import records, training
+from morphtools.commands import records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -56,5 +56,6 @@ for _command in (
     records.build_records,
     records.inspect_records,
     records.simulate_survey,
+    schemas.list_schemas,
 ):
     main.add_command(_command)
