@@ -28,7 +28,9 @@ from tfrecords_builder.files import write_whole
 
 log = logging.getLogger(__name__)
 
-_PLACING = 5  # neighbours whose mean is a galaxy's place
+# A galaxy's place is the median of so many neighbours'. Of 2500 galaxies on a map of 6000, neighbours on the map were
+# of the same class in 43.6% (those of UMAP's own transform in 43.4%, with means instead in 41.6%: between the islands).
+_PLACING = 5
 _BATCH = 8192
 
 
@@ -52,9 +54,9 @@ def make_map(
 ) -> pd.DataFrame:
     """Draws a map of galaxies on which those that look alike lie close together.
 
-    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed at the mean of
-    its five nearest in the sample, weighted by one over the squared distance: its place depends on nothing but
-    itself and the sample, while UMAP's own `transform` gives other places in another company. Writes `map.parquet`,
+    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed at the
+    median of its five nearest in the sample: its place depends on nothing but itself and the sample, while UMAP's own
+    `transform` gives other places in another company, and no better ones. Writes `map.parquet`,
     `panels.png` (coloured by columns of the catalogue) and, where there are images, `galaxies.png`, the map as a
     grid of galaxies. The same call again uses what is there.
 
@@ -97,6 +99,8 @@ def make_map(
         if not made_with(out / "map.json", settings):
             _fit(store, keep, settings, out)
         onto = out
+    elif not (Path(onto) / "map.json").exists():
+        raise FileNotFoundError(f"there is no map at {onto} (no map.json)")
     elif json.loads((Path(onto) / "map.json").read_text())["space"] != space_of(store):
         raise ValueError(f"the map in {onto} was made of other weights than {store.folder}")
     fitted = _Map(Path(onto))
@@ -118,8 +122,6 @@ def make_map(
 
 def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) -> None:
     """Fits UMAP to a sample, and keeps names, components and places of its galaxies and, last, the settings."""
-    from umap import UMAP  # imports TensorFlow where it is installed
-
     (rows,) = np.nonzero(keep)
     if len(rows) <= settings["neighbours"]:
         raise ValueError(f"a map with {settings['neighbours']} neighbours needs more than {len(rows)} galaxies")
@@ -129,6 +131,8 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     rng = np.random.default_rng(settings["seed"])
     drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
     values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
+    from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
+
     log.info("fitting UMAP to %d galaxies in %d dimensions", *values.shape)
     mapper = UMAP(
         n_neighbors=settings["neighbours"],
@@ -173,10 +177,8 @@ class _Map:
         return pd.concat(parts, ignore_index=True)
 
     def _between(self, values: np.ndarray) -> np.ndarray:
-        rows, distances = exact(self.values, values, min(_PLACING, len(self.values)), "euclidean")
-        weight = 1 / np.maximum(distances, 1e-6 * (1 + distances.max())) ** 2
-        weight /= weight.sum(axis=1, keepdims=True)
-        return (self.places[rows] * weight[..., np.newaxis]).sum(axis=1)
+        rows, _ = exact(self.values, values, min(_PLACING, len(self.values)), "euclidean")
+        return np.median(self.places[rows], axis=1)
 
 
 def _stationarity(fitted: _Map, table: pd.DataFrame, views: Representations, seed: int):

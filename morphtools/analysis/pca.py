@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from morphtools.analysis.tables import space_of
@@ -185,19 +186,27 @@ def reduce_representations(
     projection.save(out)
     provenance = store.provenance | {"pca": projection.digest}
     reduced = Representations.create(out, len(projection.components), provenance)
-    done = len(reduced)
-    if not np.array_equal(reduced.id_str, store.id_str[:done]):
-        raise ValueError(f"{out} holds other galaxies; choose another folder")
-    bar = tqdm(initial=done, total=len(store), desc="reducing", unit="galaxy", disable=None)
-    seen = 0
-    with bar:
-        for names, values in store.batches():
-            new = slice(max(0, done - seen), None)
-            seen += len(names)
-            if len(names[new]):
-                reduced.append(names[new], projection(values[new]))
-                bar.update(len(names[new]))
+    done = {path.name: pq.read_metadata(path).num_rows for path in reduced.parts}
+    for path in tqdm(store.parts, "reducing", unit="part", disable=None):
+        if path.name not in done:  # part by part: a store may grow in its middle
+            names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
+            reduced.append(np.concatenate(names), np.concatenate(values), part=path.stem.removeprefix("part-"))
+        elif done[path.name] != pq.read_metadata(path).num_rows:
+            raise ValueError(f"{out} holds other galaxies in {path.name}; choose another folder")
     return reduced
+
+
+def into_space(folder: str | Path | Representations, new: Representations) -> np.ndarray:
+    """(n, D) values of new galaxies in the space of a store, reduced as it was.
+
+    Raises:
+        ValueError: They were represented by other means.
+    """
+    store = Representations.open(folder)
+    check_same_space(store, new)
+    if "pca" in store.provenance and "pca" not in new.provenance:
+        return Projection.open(store.folder)(new.values())
+    return new.values()
 
 
 def check_same_space(there: Representations, new: Representations) -> None:

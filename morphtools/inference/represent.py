@@ -63,7 +63,12 @@ def represent(
         found = open_galaxies(out, catalog, images, records, part)
         prepared = prepare(card, found, stretch=stretch, image_size=image_size, adapt_bands=adapt_bands)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
-        provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations, **prepared.reading}
+        provenance = {
+            "weights": card.sha256,
+            "records": origin(found),
+            "orientations": orientations,
+            **prepared.reading,
+        }
         options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
         splits = [split] if split else list(found.splits)
         store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from morphtools.analysis import pca
-from morphtools.analysis.pca import Projection, fit_pca, reduce_representations
+from morphtools.analysis.pca import Projection, fit_pca, into_space, reduce_representations
 from morphtools.inference.representations import Representations
 
 
@@ -51,10 +51,10 @@ def test_a_killed_reduction_goes_on_to_the_same_result(store, tmp_path, monkeypa
     whole = reduce_representations(store, tmp_path / "whole", components=2)
     append = Representations.append
 
-    def killed(self, names, values):
+    def killed(self, names, values, **part):
         if len(self):
             raise KeyboardInterrupt
-        append(self, names, values)
+        append(self, names, values, **part)
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
         context.setattr(Representations, "append", killed)
@@ -68,6 +68,25 @@ def test_a_killed_reduction_goes_on_to_the_same_result(store, tmp_path, monkeypa
     with pytest.raises(ValueError, match="another projection"):
         reduce_representations(store, tmp_path / "halves", variance=0.99)
     assert (tmp_path / "halves/projection.npz").read_bytes() == before
+
+
+def test_a_store_that_grows_in_its_middle_is_reduced_in_its_order(store, tmp_path):
+    reduce_representations(store, tmp_path / "2", components=2)
+    store.append(["middle"], store.values()[3:4], part="0000005")
+    again = reduce_representations(store, tmp_path / "2", components=2)
+    assert list(again.id_str) == list(store.id_str) and again.id_str[70] == "middle"
+    np.testing.assert_array_equal(again.values()[70], again.values()[3])
+
+
+def test_a_query_from_elsewhere_is_reduced_as_the_store_was(store, tmp_path):
+    reduced = reduce_representations(store, tmp_path / "2", components=2)
+    new = Representations.create(tmp_path / "new", 6, {"weights": "w", "records": "b"})
+    new.append(["h"], store.values()[5:6])
+    np.testing.assert_array_equal(into_space(reduced, new)[0], reduced.values()[5])
+    np.testing.assert_array_equal(into_space(store, new)[0], store.values()[5])
+    other = Representations.create(tmp_path / "other", 6, {"weights": "v"})
+    with pytest.raises(ValueError, match=r"another weights \(v now, w there\)"):
+        into_space(reduced, other)
 
 
 def test_galaxies_of_another_store_are_not_taken_for_its_own(store, tmp_path):
