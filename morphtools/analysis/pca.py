@@ -108,6 +108,8 @@ def fit_pca(
     Raises:
         ValueError: There are fewer than two galaxies, or nothing varies, or the number is not to be had.
     """
+    from scipy.linalg import eigh
+
     store = Representations.open(representations)
     if (components is None) == (variance is None):
         raise ValueError("give either components, a number, or variance, a share")
@@ -127,11 +129,12 @@ def fit_pca(
     for _, values in tqdm(batches_of(store, keep, _ROWS), "principal components", unit="batch", disable=None):
         away = values - mean
         scatter += away.T @ away
-    share, axes = np.linalg.eigh(scatter)
-    share, axes = np.maximum(share[::-1], 0), axes.T[::-1]
-    if share[0] <= 0:
+    total = np.trace(scatter)
+    if total <= 0:
         raise ValueError(f"the representations in {store.folder} are all the same")
-    share /= share.sum()
+    first = 0 if components is None else store.dimension - components
+    share, axes = eigh(scatter, overwrite_a=True, subset_by_index=(first, store.dimension - 1))
+    share, axes = np.maximum(share[::-1], 0) / total, axes.T[::-1]
     if variance is not None:
         components = min(most, _enough(share, variance))
     kept = axes[:components]

@@ -196,9 +196,9 @@ def find_artifacts(regions, config, **options):
     click.echo(f"{len(table)} listed in {Path(given.get('out', 'morphtools-runs/artifacts')) / 'artifacts.csv'}")
 
 
-def _polygon(region: str) -> list[tuple[float, ...]]:
+def _polygon(region: str) -> list[tuple[float, float]]:
     try:
-        return [tuple(float(x) for x in corner.split(",")) for corner in region.split()]
+        return [(float(x), float(y)) for x, y in (corner.split(",") for corner in region.split())]
     except ValueError:
         raise ValueError(f"a region is a polygon like '0,0 1,0 1,1', got {region!r}") from None
 
