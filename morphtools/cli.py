@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, records, schemas, training
+from morphtools.commands import analysis, inference, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -53,6 +53,11 @@ def doctor():
 
 for _command in (
     training.finetune,
+    training.train,
+    inference.predict,
+    inference.represent,
+    inference.list_pretrained,
+    inference.cite,
     records.build_records,
     records.inspect_records,
     records.simulate_survey,

@@ -19,5 +19,16 @@ def list_schemas(**options):
         morphtools list-schemas gz2
 
         morphtools list-schemas my-tree.yaml
-    """
+
+    A tree of your own is a YAML file like this, with votes in columns question_answer (bar_yes):
+
+    \b
+        name: my-survey
+        questions:
+          - question: smooth-or-featured
+            answers: [smooth, featured, artifact]
+          - question: bar
+            answers: [yes, no]
+            asked_after: [smooth-or-featured_featured]
+    """  # noqa: D301 (click does not fill the paragraph after \b)
     click.echo(morphtools.list_schemas(**typed(options)))

@@ -4,6 +4,7 @@ All functions take votes (N, A) of galaxies the model has not seen, and concentr
 or (N, A). A galaxy whose votes for a question are all 0 was not asked it and is left out there.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
 
     scores = {
         "galaxies": asked.sum(axis=0),
-        "votes": votes.sum(axis=0).astype(int) @ schema.membership.T.astype(int),
+        "votes": np.rint(votes.sum(axis=0) @ member).astype(int),
         "loss": mean(loss, asked),
         "baseline_loss": mean(constant_loss, asked),
         "gain": mean(gain, asked),
@@ -76,10 +77,9 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
     ranks = {"coverage": vote_ranks(votes, concentrations, schema, seed=seed)}
     if truth is not None:
         ranks["truth"] = np.where(total > 0, posterior_cdf(truth, concentrations, schema), np.nan)
-    for name, rank in ranks.items():
-        for level in (50, 90):
-            inside = (abs(rank - 0.5) <= level / 200) @ member
-            scores[f"{name}_{level}"] = _divide(inside.sum(axis=0), (~np.isnan(rank)).sum(axis=0) @ member)
+    for name, level in itertools.product(ranks, (50, 90)):
+        inside = abs(ranks[name] - 0.5) <= level / 200
+        scores[f"{name}_{level}"] = _divide(inside.sum(axis=0) @ member, (~np.isnan(ranks[name])).sum(axis=0) @ member)
     return pd.DataFrame({"question": [q.text for q in schema.questions]} | scores)
 
 
@@ -93,7 +93,8 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
         seed: counts are discrete: their rank is drawn from the range that belongs to them.
 
     Returns:
-        (N, A): uniform between 0 and 1 if the model is calibrated; NaN where nobody was asked.
+        (N, A): uniform between 0 and 1 if the model is calibrated; NaN where nobody was asked, or where votes are no
+        whole numbers (made from probabilities, say): only counts have ranks.
 
     Reference:
         Czado, Gneiting & Held 2009 (Biometrics 65, 1254), section 2.1: the randomised transform.
@@ -101,7 +102,7 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
     votes = _checked(votes, concentrations, schema)
     fewer, same = predictive(votes, concentrations, schema)
     rank = fewer + np.random.default_rng(seed).random(votes.shape) * same
-    return np.where(per_answer(votes, schema) > 0, rank, np.nan)
+    return np.where((per_answer(votes, schema) > 0) & (votes % 1 == 0), rank, np.nan)
 
 
 def mean_concentrations(votes, schema):
@@ -168,7 +169,7 @@ def compare_fractions(votes, concentrations, schema, by, bins=10):
                     "galaxies": of.sum(),
                     "predicted": f[of] @ weight,
                     "observed": k[of].sum() / n[of].sum(),
-                    "error": np.sqrt(weight**2 @ (gap - gap @ weight) ** 2),
+                    "error": np.sqrt(weight**2 @ (gap - gap @ weight) ** 2) if of.sum() > 1 else np.nan,
                 }
             )
     return pd.DataFrame(rows)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import keras
@@ -57,25 +56,14 @@ def represent(
         ValueError: Weights and records do not fit, or the store holds something else; the message says what to do.
         FileNotFoundError: A path is not there.
     """
-    out, begun = Path(out), Path(out).exists()
+    out = Path(out)
     card = Card.open(find_card(weights))
-    try:
-        found = open_galaxies(out, catalog, images, records, part)
+    with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
         prepared = prepare(card, found, stretch=stretch, image_size=image_size, adapt_bands=adapt_bands)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
-        provenance = {
-            "weights": card.sha256,
-            "records": origin(found),
-            "orientations": orientations,
-            **prepared.reading,
-        }
-        options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
-        splits = [split] if split else list(found.splits)
-        store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
-    except (ValueError, OSError):
-        if not begun and out.exists():  # nothing to go on with: leave nothing that stands in the way
-            shutil.rmtree(out)
-        raise
+    provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations, **prepared.reading}
+    options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
+    store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
     if part is None:
         close_galaxies(out, found, out, splits)
     return store

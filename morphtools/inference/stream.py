@@ -4,6 +4,7 @@ What a model says is kept in files `part-SHARD-CHECKSUM-FROM-TO.parquet`, each w
 written whole. Their names alone tell what is done: any process can go on, with other parts than those before.
 """
 
+import contextlib
 import logging
 import re
 import shutil
@@ -182,22 +183,37 @@ def _reason(records: Records, id_str: str) -> str:
     return "the model's output is not finite"
 
 
-def open_galaxies(out: Path, catalog, images, records, part: str | None) -> Records:
-    """The records to go through: those given, or some for the time of the work, in `out/state`.
+@contextlib.contextmanager
+def open_galaxies(out: Path, catalog, images, records, split: str | None, part: str | None):
+    """The records to go through and their splits: those given, or some for the time of the work, in `out/state`.
+
+    If what stands under `with` finds that they cannot be used, no new folder is left behind.
 
     Raises:
-        ValueError: Neither or both are given, or parts of a catalogue.
+        ValueError: Neither or both are given, parts of a catalogue, or no galaxies.
     """
     if (records is None) == (catalog is None):
         raise ValueError("give either records, or a catalog with images")
-    if records is not None:
-        if images is not None:
-            raise ValueError("images need a catalog that says what is on them")
-        return Records.open(records)
-    if part is not None:
+    if images is not None and catalog is None:
+        raise ValueError("images need a catalog that says what is on them")
+    share_of({}, part)
+    if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
-    source = images or Path(catalog).expanduser().parent
-    return build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)
+    begun = out.exists()
+    try:
+        if catalog is None:
+            found = Records.open(records)
+        else:
+            source = images or Path(catalog).expanduser().parent
+            found = build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)
+        splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
+        if not galaxies_per_shard(found, splits):
+            raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")
+        yield found, splits
+    except (ValueError, OSError):
+        if catalog is not None and not begun:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def close_galaxies(out: Path, records: Records, folder: Path, splits: list[str]) -> int:

@@ -47,6 +47,8 @@ def coverage(table) -> Figure:
 def ranks(values, schema, bins: int = 20) -> Figure:
     """Histograms of the ranks of votes: flat where calibrated, a hump if too cautious, a bowl if too certain.
 
+    The band holds two standard deviations of the chance that so many galaxies leave.
+
     Args:
         values: (N, A) as ``vote_ranks`` returns them.
         schema: ``Schema`` with A answers.
@@ -55,23 +57,24 @@ def ranks(values, schema, bins: int = 20) -> Figure:
     panels = {}
     for row, question in zip(schema.membership, schema.questions, strict=True):
         each = values[:, row > 0]
-        panels[question.text] = each[~np.isnan(each)]
-    figure, grid = _panels([name for name, each in panels.items() if len(each)])
+        if np.isfinite(each).any():
+            panels[question.text] = each[np.isfinite(each).any(axis=1)]
+    figure, grid = _panels(panels)
     for name, axes in grid.items():
-        each = panels[name]
-        # The answers of a question share votes: galaxies, not answers, are what is independent.
-        galaxies = len(each) / (schema.membership[[q.text for q in schema.questions].index(name)].sum())
-        axes.hist(each, bins, range=(0, 1), density=True, color=_BLUE, alpha=0.75)
-        axes.axhline(1, color="black", lw=0.8, ls=":")
-        spread = 2 * np.sqrt(bins / max(galaxies, 1))
-        axes.axhspan(1 - spread, 1 + spread, color=_GREY, alpha=0.25, lw=0)
-        axes.set(xlim=(0, 1), yticks=[0, 1])
+        # Answers of a question share its votes: what is independent are galaxies.
+        spread = 2 * np.sqrt(bins / len(panels[name]))
+        axes.axhspan(max(1 - spread, 0), 1 + spread, color="0.9", lw=0)
+        axes.axhline(1, color=_GREY, lw=1, ls=":")
+        _, _, bars = axes.hist(
+            panels[name].ravel(), bins, range=(0, 1), density=True, histtype="step", color=_BLUE, lw=1.5
+        )
+        axes.set(xlim=(0, 1), ylim=(0, max(1.6, 1.1 * bars[0].xy[:, 1].max())), xticks=[0, 0.5, 1], yticks=[0, 1])
     figure.supxlabel("rank of the votes in their predicted distribution", fontsize=9)
     return figure
 
 
 def reliability(table) -> Figure:
-    """Observed against predicted vote fractions, a line per answer.
+    """Observed against predicted vote fractions, a line per answer; bins of fewer than ten galaxies are left out.
 
     Args:
         table: as ``compare_fractions(by="fraction")`` returns it.
@@ -89,6 +92,8 @@ def reliability(table) -> Figure:
 def bias(table) -> Figure:
     """Observed minus predicted vote fractions against how many people answered, a line per answer.
 
+    Bins of fewer than ten galaxies are left out.
+
     Args:
         table: as ``compare_fractions(by="votes")`` returns it.
     """
@@ -96,8 +101,9 @@ def bias(table) -> Figure:
     for name, axes in grid.items():
         axes.axhline(0, ls=":", color=_GREY)
         _lines(axes, table[table["question"] == name], "at", lambda rows: rows["observed"] - rows["predicted"])
-        reach = max(0.05, 1.1 * max(np.abs(axes.get_ylim())))
+        reach = max(0.1, 1.3 * max(np.abs(axes.get_ylim())))
         axes.set(ylim=(-reach, reach), xlim=(0, None))
+        axes.locator_params(axis="y", nbins=5)
     figure.supxlabel("number of people who answered", fontsize=9)
     figure.supylabel("observed − predicted fraction", fontsize=9)
     return figure
@@ -105,6 +111,7 @@ def bias(table) -> Figure:
 
 def _lines(axes, table, x, y):
     for colour, (answer, rows) in zip(_COLOURS, table.groupby("answer", sort=False), strict=False):
+        rows = rows[rows["galaxies"] >= 10]
         axes.errorbar(rows[x], y(rows), rows["error"], fmt=".-", ms=4, lw=1, color=colour, label=answer)
     axes.legend(frameon=False, fontsize=6, handlelength=1, labelspacing=0.2, borderaxespad=0.2)
 

@@ -8,6 +8,8 @@ from keras import layers, ops
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.encoders import any_way_up, build_encoder
 from morphtools.models.heads import classification_head
+from morphtools.models.votes import DirichletHead
+from morphtools.survey.schemas import Schema
 
 
 def load_pretrained(
@@ -114,6 +116,8 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
 
 
 def _head(card: Card) -> layers.Layer:
+    if card.kind == "votes":
+        return DirichletHead(len(Schema.from_dict(card.schema).label_cols))
     return classification_head(len(card.classes))
 
 

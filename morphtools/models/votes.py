@@ -6,7 +6,7 @@ from keras import layers, ops
 
 
 def log_gamma(x):
-    """ln Γ(x) elementwise, differentiable, on any backend (`keras.ops` has none)."""
+    """The logarithm of Γ(x), elementwise and differentiable, on any backend (`keras.ops` has none)."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

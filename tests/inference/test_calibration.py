@@ -150,6 +150,12 @@ def test_questions_without_votes_have_no_scores_and_spoil_none():
     assert table.loc[1, "loss":].isna().all() and table.loc[0, "loss":].notna().all()
 
 
+def test_votes_made_from_probabilities_have_errors_but_no_ranks():
+    alpha, truth, votes = draw(TWO, 200)
+    table = vote_metrics(np.column_stack([votes[:, :3], 10 * truth[:, 3:]]), alpha, TWO)
+    assert table["rmse"].notna().all() and table["coverage_90"].notna().tolist() == [True, False]
+
+
 def test_reliability_lies_on_the_diagonal_for_a_calibrated_model_in_every_answer(calibrated):
     alpha, _, votes = calibrated
     table = compare_fractions(votes, alpha, DECALS, "fraction")
