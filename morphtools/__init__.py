@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Card": "morphtools.models.cards",
+    "Neighbours": "morphtools.analysis.neighbours",
     "Predictions": "morphtools.inference.predictions",
     "RandomView": "morphtools.data.augment",
     "Records": "tfrecords_builder.records",
@@ -13,8 +14,13 @@ _HOMES = {
     "build_records": "tfrecords_builder.build",
     "cite": "morphtools.models.cards",
     "classification_head": "morphtools.models.heads",
+    "cluster": "morphtools.analysis.clusters",
+    "crop_box": "tfrecords_builder.crop",
     "doctor": "morphtools.diagnosis",
+    "evaluate_retrieval": "morphtools.analysis.retrieval",
     "evaluate_votes": "morphtools.inference.calibration",
+    "find_artifacts": "morphtools.analysis.artifacts",
+    "find_similar": "morphtools.analysis.similarity",
     "finetune": "morphtools.training.finetune",
     "fit_recalibration": "morphtools.inference.recalibration",
     "get_schema": "morphtools.survey.schemas",
@@ -23,17 +29,20 @@ _HOMES = {
     "list_schemas": "morphtools.survey.schemas",
     "load_dataset": "morphtools.data.dataset",
     "load_pretrained": "morphtools.models.pretrained",
+    "make_map": "morphtools.analysis.maps",
     "predict": "morphtools.inference.predict",
     "preview_records": "tfrecords_builder.look",
     "read_votes": "morphtools.survey.vote_columns",
     "recalibrate": "morphtools.inference.recalibration",
+    "reduce_representations": "morphtools.analysis.pca",
     "regression_head": "morphtools.models.heads",
     "represent": "morphtools.inference.represent",
+    "represent_pixels": "morphtools.analysis.pictures",
     "simulate_galaxies": "morphtools.survey.simulate",
     "simulate_survey": "morphtools.survey.simulate",
     "train": "morphtools.training.train",
-    "vote_tables": "morphtools.inference.posteriors",
     "verify_records": "tfrecords_builder.verify",
+    "vote_tables": "morphtools.inference.posteriors",
 }
 __all__ = sorted(_HOMES)
 
