@@ -172,7 +172,8 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
 @pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path):
     out = tmp_path / "killed"
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, weights='random', catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=40, test_labels=30, out=sys.argv[2])"
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -199,7 +200,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
 
 @pytest.mark.slow
 def test_it_runs_on_jax_too(sky, tmp_path):
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, weights='random', catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=20, test_labels=30, out=sys.argv[2])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(tmp_path / "run")]
