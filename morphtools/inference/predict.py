@@ -1,6 +1,7 @@
 """Answers for a catalogue's galaxies by trained models."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from keras import ops
 
 from morphtools.inference.posteriors import vote_tables
-from morphtools.inference.stream import close_galaxies, galaxies_per_batch, open_galaxies, stream
+from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card, sha256_of
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -78,6 +79,7 @@ def predict(
     asked = {"weights": [card.sha256 for card in cards], "split": split, "level": level, "orientations": orientations}
     asked |= options | _source(catalog, images, records)
     if _finished(out, asked):
+        shutil.rmtree(out / "state", ignore_errors=True)
         return out
     with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
         prepared = [prepare(card, found, **options) for card in cards]
@@ -101,10 +103,12 @@ def predict(
         reading=prepared[0].reading,
     )
     if part is None:
+        failures = list_failures(out, found, chunks, splits)
         galaxies = _merge(sorted(chunks.glob("read-*.parquet")), out / "predictions")
         _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full")
-        counts = {"galaxies": galaxies, "failures": close_galaxies(out, found, chunks, splits)}
+        counts = {"galaxies": galaxies, "failures": failures}
         write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
+        shutil.rmtree(out / "state")
     return out
 
 
@@ -185,6 +189,8 @@ def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> No
 
 def _merge(parts: list[Path], to: Path) -> int:
     """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows."""
+    if not parts:
+        raise ValueError(f"no galaxy could be used, see {to.with_name('failures.csv')}")
     schema = pq.read_schema(parts[0]).remove_metadata()
     for ending, writer in ((".parquet", pq.ParquetWriter), (".csv", pc.CSVWriter)):
 
