@@ -134,7 +134,7 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
         id_str: (N,) names.
         concentrations: (S, N, A) or (N, A).
         schema: ``Schema`` with A answers.
-        level: of the credible intervals.
+        level: of the credible intervals; None leaves them out, which are most of the work.
 
     Returns:
         Two tables by ``id_str``. To read: ``ANSWER_fraction``, missing where less than half of the volunteers would be
@@ -142,17 +142,15 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
         ``QUESTION_asked``, and ``ANSWER_concentration`` (``ANSWER_concentration_0``, ... of several views).
     """
     alpha, _ = _totals(concentrations, schema)
-    fractions, ends = expected_fractions(alpha, schema), credible_intervals(alpha, schema, level)
+    fractions = expected_fractions(alpha, schema)
     asked = schema.asked(fractions)
+    full = [_table(fractions, schema.label_cols, "_fraction")]
+    if level is not None:
+        low, high = np.moveaxis(credible_intervals(alpha, schema, level), -1, 0)
+        full += [_table(low, schema.label_cols, "_low"), _table(high, schema.label_cols, "_high")]
+    full.append(_table(asked, [q.text for q in schema.questions], "_asked"))
     numbers = [f"_{s}" for s in range(len(alpha))] if len(alpha) > 1 else [""]
-    blocks = {
-        "_fraction": fractions,
-        "_low": ends[..., 0],
-        "_high": ends[..., 1],
-        **{f"_concentration{number}": each for number, each in zip(numbers, alpha, strict=True)},
-    }
-    full = [_table(block, schema.label_cols, ending) for ending, block in blocks.items()]
-    full.insert(3, _table(asked, [q.text for q in schema.questions], "_asked"))
+    full += [_table(a, schema.label_cols, f"_concentration{n}") for n, a in zip(numbers, alpha, strict=True)]
     relevant = asked @ schema.membership >= _ASKED
     friendly = _table(np.where(relevant, fractions, np.nan), schema.label_cols, "_fraction")
     names = pd.DataFrame({"id_str": np.asarray(id_str, dtype=str)})

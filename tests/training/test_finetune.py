@@ -39,7 +39,8 @@ def sky(tmp_path_factory):
 
 
 def options(sky, **changes):
-    return {"labels": 90, "catalog": sky / "catalog.csv", "epochs": 40, "test_labels": 30} | changes
+    defaults = {"labels": 90, "catalog": sky / "catalog.csv", "weights": "random", "epochs": 40, "test_labels": 30}
+    return defaults | changes
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,9 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
         fits.writeto(tmp_path / f"{i}.fits", cube.astype("float32"))
         rows.append({"id_str": f"g{i}", "file_loc": f"{i}.fits", "mine": i % 2})
     pd.DataFrame(rows).to_csv(tmp_path / "catalog.csv", index=False)
-    run = finetune("smooth", 60, catalog=tmp_path / "catalog.csv", column="mine", epochs=40, out=tmp_path / "run")
+    run = finetune(
+        "smooth", 60, weights="random", catalog=tmp_path / "catalog.csv", column="mine", epochs=40, out=tmp_path / "run"
+    )
     assert run.metrics["test"]["auc"]["value"] > 0.9
     model = keras.saving.load_model(run.out / "model.keras")
     assert model.input_shape == (None, 24, 24, 5)
@@ -169,7 +172,8 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
 @pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path):
     out = tmp_path / "killed"
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=40, test_labels=30, out=sys.argv[2])"
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -196,7 +200,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
 
 @pytest.mark.slow
 def test_it_runs_on_jax_too(sky, tmp_path):
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=20, test_labels=30, out=sys.argv[2])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(tmp_path / "run")]
