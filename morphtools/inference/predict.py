@@ -104,8 +104,9 @@ def predict(
     )
     if part is None:
         failures = list_failures(out, found, chunks, splits)
-        galaxies = _merge(sorted(chunks.glob("read-*.parquet")), out / "predictions")
-        _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full")
+        parts = sorted(chunks.glob("part-*.parquet"))
+        galaxies = _merge(parts, out / "predictions-full")
+        _merge([path.with_name(f"read-{path.name}") for path in parts], out / "predictions")
         counts = {"galaxies": galaxies, "failures": failures}
         write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
         shutil.rmtree(out / "state")
@@ -161,10 +162,10 @@ def _together(models: list[keras.Sequential], kind: str) -> keras.Model:
         if kind == "votes":
             turn, encoder, _, head = model.layers
             answer = head(encoder(turn(images)))  # (orientations · B, A)
-            answer = ops.reshape(answer, (turn.count, -1, answer.shape[-1]))
-            answers.append(ops.transpose(answer, (1, 0, 2)))
+            answer = ops.transpose(ops.reshape(answer, (turn.count, -1, answer.shape[-1])), (1, 0, 2))
         else:
-            answers.append(ops.expand_dims(model(images), 1))
+            answer = ops.expand_dims(model(images), 1)
+        answers.append(keras.Model(images, answer)(images))  # in a model of its own, for encoders are called the same
     return keras.Model(images, ops.concatenate(answers, axis=1))
 
 
@@ -183,8 +184,8 @@ def _tables(names: list[str], outputs: np.ndarray, card: Card, level: float) -> 
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
     """Writes the tables of a chunk; that of `part-…` last: it says that the chunk is done."""
-    for kind, table in (("read", read), ("part", full)):
-        write_whole(chunks / f"{kind}-{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
+    for file, table in ((f"read-part-{name}.parquet", read), (f"part-{name}.parquet", full)):
+        write_whole(chunks / file, lambda path, table=table: table.to_parquet(path, index=False))
 
 
 def _merge(parts: list[Path], to: Path) -> int:

@@ -136,6 +136,12 @@ def test_a_vote_model_is_asked_once_per_orientation(sky, runs, tmp_path):
     np.testing.assert_allclose(full["bar_asked"], full["featured_yes_fraction"], rtol=1e-5)
     assert (full["bar_no_low"] < full["bar_no_high"]).all()
     relevant = full["bar_asked"] >= 0.5
+    twice = predict([runs[0] / "votes"] * 2, tmp_path / "twice", records=sky / "records", orientations=1)
+    each = tables(twice)[1][["bar_no_concentration_0", "bar_no_concentration_1", "bar_no_fraction"]]
+    np.testing.assert_allclose(each.iloc[:, 0], each.iloc[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        each.loc[views[0].index, "bar_no_fraction"], views[0][4] / views[0][[2, 3, 4]].sum(axis=1), rtol=1e-4
+    )
     assert (read["bar_no_fraction"].notna() == relevant).all() and read["featured_no_fraction"].notna().all()
 
 

@@ -187,7 +187,7 @@ def test_what_is_not_finite_is_left_out_and_listed(tmp_path):
 
 
 def test_a_split_is_represented_with_its_rows_of_the_index(records, tmp_path):
-    values, rows = represent_split(model(), records, "train", tmp_path / "train", batch_size=4)
+    values, rows = represent_split(model(), records, "train", tmp_path / "train", {})
     names, means = expected(records, ["train"])
     assert list(rows["id_str"]) == names
     np.testing.assert_allclose(values, means, rtol=1e-5)
