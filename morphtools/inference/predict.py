@@ -86,7 +86,7 @@ def predict(
         if any(each.reading != prepared[0].reading for each in prepared):
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]
-        model = _together(
+        model = ask_every_way(
             [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)], cards[0].kind
         )
     chunks = out / "state" / "chunks"
@@ -154,8 +154,13 @@ def _finished(out: Path, asked: dict) -> bool:
     return "galaxies" in before
 
 
-def _together(models: list[keras.Sequential], kind: str) -> keras.Model:
-    """One model (B, H, W, C) → (B, S, A) that answers S times: for every model, and for votes every orientation."""
+def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
+    """Puts models together to one (B, H, W, C) → (B, S, A) that answers S times.
+
+    Args:
+        models: As `load_pretrained(…, include_top=True)` gives them.
+        kind: `votes`: an answer for every model and every orientation of an image; `classes`: one for every model.
+    """
     images = keras.Input(models[0].input_shape[1:])
     answers = []
     for model in models:

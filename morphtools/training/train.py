@@ -14,6 +14,8 @@ from morphtools.data.presets import build_augmentations
 from morphtools.inference import figures
 from morphtools.inference.calibration import evaluate_votes, mean_concentrations
 from morphtools.inference.posteriors import vote_tables
+from morphtools.inference.predict import ask_every_way
+from morphtools.inference.recalibration import fit_recalibration
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import any_way_up
@@ -61,9 +63,10 @@ def train(
     """Trains an encoder with a Dirichlet-multinomial head on the votes for all questions of a tree.
 
     Galaxies may have votes for some of the questions only. Training stops when the validation loss has not fallen for
-    `patience` epochs and keeps the best weights; the test split, which it never touches, gives a report question by
-    question. On several GPUs every batch is dealt to all of them. The same call continues a run that was killed from
-    its last epoch, to the same result. Without galaxies of your own it shows itself on a small simulated sky.
+    `patience` epochs and keeps the best weights; the validation also decides how certain the answers are. The test
+    split, which nothing has touched, gives a report question by question. On several GPUs every batch is dealt to all
+    of them. The same call continues a run that was killed from its last epoch, to the same result. Without galaxies of
+    your own it shows itself on a small simulated sky.
 
     Args:
         schema: A campaign, several joined by commas, or a YAML file (see `get_schema`).
@@ -121,6 +124,7 @@ def train(
     with LogFile(run):
         encoder, head = model.layers[-2:]
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
+        _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)
         data = f"{chosen.splits['train']} galaxies with votes of {tree.name}" + (f"; {card.data}" if card.data else "")
         described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
@@ -253,21 +257,34 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
     )
 
 
+def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):
+    """Names (N,), votes (N, A) and concentrations (8, N, A) of a split, an answer for every orientation."""
+    every = ask_every_way([model], "votes")
+    flat = keras.Model(every.input, keras.layers.Flatten()(every.output))
+    store = represent_galaxies(flat, chosen, run.out / "state" / split, [split], provenance={}, reading=reading)
+    votes = chosen.index(["id_str", *tree.label_cols]).set_index("id_str").loc[store.id_str].fillna(0.0)
+    concentrations = store.values().reshape(len(store), -1, len(tree.label_cols))
+    return store.id_str, votes.to_numpy(), concentrations.transpose(1, 0, 2)
+
+
+def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) -> None:
+    """Makes the model as certain of its answers as the validation says it should be."""
+    _, votes, concentrations = _answers(run, model, tree, chosen, "val", reading)
+    found = fit_recalibration(votes, concentrations, tree)
+    model.layers[-1].recalibrate(*(found.T @ tree.membership))
+
+
 def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, epochs: int) -> None:
     """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
     provenance = {"weights": card.sha256, "records": chosen.digest}
-    store = represent_galaxies(
-        model, chosen, run.out / "state" / "test", ["test"], provenance=provenance, reading=reading
-    )
-    index = chosen.index(["id_str", "split", *tree.label_cols]).set_index("id_str")
-    votes = index[list(tree.label_cols)].fillna(0.0)
-    ids, concentrations = store.id_str, store.values()
-    trained = votes[index["split"] == "train"].to_numpy()
-    table = evaluate_votes(
-        votes.loc[ids].to_numpy(), concentrations, tree, out=run.out, baseline=mean_concentrations(trained, tree)
-    )
-    full = vote_tables(ids, concentrations, tree)[1]
-    write_whole(run.out / "predictions.parquet", full.to_parquet)
+    ids, votes, concentrations = _answers(run, model, tree, chosen, "test", reading)
+    index = chosen.index(["split", *tree.label_cols])
+    trained = index[index["split"] == "train"].drop(columns="split").fillna(0.0).to_numpy()
+    baseline = mean_concentrations(trained, tree)
+    table = evaluate_votes(votes, concentrations, tree, out=run.out, baseline=baseline)
+    predictions = vote_tables(ids, concentrations, tree)[1]
+    predictions = predictions[[name for name in predictions if "_concentration" not in name]]
+    write_whole(run.out / "predictions.parquet", predictions.to_parquet)
     seen = table[table["galaxies"] > 0]
     galaxies = len(ids)
     per_galaxy = {name: (seen[name] * seen["galaxies"]).sum() / galaxies for name in ("loss", "baseline_loss")}
