@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import inference, pretraining, records, schemas, training
+from morphtools.commands import analysis, inference, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -66,5 +66,12 @@ for _command in (
     records.inspect_records,
     records.simulate_survey,
     schemas.list_schemas,
+    analysis.reduce_representations,
+    analysis.represent_pixels,
+    analysis.find_similar,
+    analysis.make_map,
+    analysis.cluster,
+    analysis.find_artifacts,
+    analysis.evaluate_retrieval,
 ):
     main.add_command(_command)

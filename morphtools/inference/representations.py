@@ -111,9 +111,11 @@ class Representations:
         parts = [pq.read_table(path, columns=["id_str"])["id_str"].to_numpy() for path in self.parts]
         return np.concatenate([np.array([], object), *parts])
 
-    def batches(self, rows: int = 65536) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Names (n,) and values (n, D) float32, at most `rows` at a time, in order."""
-        for path in self.parts:
+    def batches(
+        self, rows: int = 65536, parts: Iterable[Path] | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Names (n,) and values (n, D) float32 of all or some parts, at most `rows` at a time, in order."""
+        for path in self.parts if parts is None else parts:
             with pq.ParquetFile(path) as part:
                 for batch in part.iter_batches(rows):
                     values = batch["representation"].flatten().to_numpy(zero_copy_only=True)

@@ -1,0 +1,1 @@
+"""Representations in, tables and pictures out; free of TensorFlow."""

@@ -1,0 +1,231 @@
+"""Pictures of what representations know. Each function returns a matplotlib `Figure` and touches no global state."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+_GREY, _BLUE, _ORANGE = "0.6", "#2b6cb0", "#dd6b20"
+# Okabe & Ito 2008: colours that the colour-blind tell apart too
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
+_MOST_DOTS = 100_000
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], title: str) -> Figure:
+    """Rows of pictures with a caption before each.
+
+    Args:
+        rows: (side, side, 3) uint8 pictures; rows may have different lengths.
+        captions: One per row.
+        title: Above all of them.
+    """
+    side, columns = rows[0][0].shape[0], max(len(row) for row in rows)
+    sheet = np.full((len(rows) * side, columns * side, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            sheet[i * side + 1 : (i + 1) * side - 1, j * side + 1 : (j + 1) * side - 1] = picture[1:-1, 1:-1]
+    figure = Figure(figsize=(2.2 + 0.7 * columns, 0.5 + 0.7 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_yticks(side * (np.arange(len(rows)) + 0.5), captions, fontsize=8)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=11)
+    return figure
+
+
+def violins(cluster: np.ndarray, known: pd.DataFrame) -> Figure:
+    """The distribution of every column in every cluster.
+
+    Args:
+        cluster: (N,) numbers from 0.
+        known: (N rows) a numeric column per panel; NaN where unknown.
+    """
+    numbers = np.arange(cluster.max() + 1)
+    shape = (max(5.0, 0.45 * len(numbers) + 2), 1.5 * len(known.columns) + 0.6)
+    figure = Figure(figsize=shape, layout="constrained")
+    panels = figure.subplots(len(known.columns), sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(panels, known.columns, strict=True):
+        values = known[name].to_numpy(float)
+        groups = [values[(cluster == number) & np.isfinite(values)] for number in numbers]
+        drawn = [i for i, group in enumerate(groups) if len(group) > 1 and np.ptp(group) > 0]
+        if drawn:
+            parts = axes.violinplot([groups[i] for i in drawn], numbers[drawn], widths=0.85, showextrema=False)
+            for body in parts["bodies"]:
+                body.set(facecolor=_BLUE, alpha=0.45)
+        there = [i for i, group in enumerate(groups) if len(group)]
+        axes.plot(numbers[there], [np.median(groups[i]) for i in there], "_", color=_ORANGE, ms=9, mew=2)
+        axes.set_ylabel(_wrapped(name), fontsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_title("Distribution in every cluster; the bar is the median", fontsize=10)
+    panels[-1].set(xlabel="cluster", xticks=numbers)
+    return figure
+
+
+def map_gallery(x: np.ndarray, y: np.ndarray, cells: int) -> np.ndarray:
+    """Which galaxy stands for each cell of a grid over a map: the one nearest to its middle.
+
+    Args:
+        x: (N,) positions.
+        y: (N,) positions.
+        cells: On each side.
+
+    Returns:
+        (cells, cells) rows of galaxies, the highest y first; −1 where a cell is empty.
+    """
+    place = np.stack([_unit(x), _unit(y)], axis=1) * cells
+    cell = np.minimum(place.astype(int), cells - 1)
+    away = np.hypot(*(place - cell - 0.5).T)
+    grid = np.full((cells, cells), -1)
+    for row in np.argsort(-away, kind="stable"):  # the nearest last: it stays
+        grid[cells - 1 - cell[row, 1], cell[row, 0]] = row
+    return grid
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+
+
+def map_of_pictures(grid: np.ndarray, pictures: dict[int, np.ndarray], title: str) -> Figure:
+    """The map as a grid of galaxies (Walmsley et al. 2022, figure 4).
+
+    Args:
+        grid: As `map_gallery` gives it.
+        pictures: (side, side, 3) uint8 of every galaxy in it.
+        title: Above.
+    """
+    side, cells = len(next(iter(pictures.values()))), len(grid)
+    sheet = np.full((cells * side, cells * side, 3), 255, np.uint8)
+    for (i, j), row in np.ndenumerate(grid):
+        if row >= 0:
+            sheet[i * side : (i + 1) * side, j * side : (j + 1) * side] = pictures[row]
+    figure = Figure(figsize=(cells * side / 150, cells * side / 150 + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=11)
+    return figure
+
+
+def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0) -> Figure:
+    """The map once for every column, coloured by it; galaxies of which it is not known are grey.
+
+    Numbers are drawn in viridis between their 1st and 99th percentile, words in a colour each, at most eight.
+    Of more than 100,000 galaxies a random part is drawn.
+
+    Args:
+        x: (N,) positions.
+        y: (N,) positions.
+        known: (N rows) one column per panel.
+        seed: Of the draw and of who is drawn on top.
+    """
+    order = np.random.default_rng(seed).permutation(len(x))[:_MOST_DOTS]
+    x, y, known = x[order], y[order], known.iloc[order]
+    columns = min(3, max(1, len(known.columns)))
+    lines = max(1, -(-len(known.columns) // columns))
+    figure = Figure(figsize=(4.6 * columns, 3.9 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    dots = {"s": float(np.clip(3e4 / len(x), 0.5, 14)), "linewidths": 0, "rasterized": True}
+    for axes in panels:
+        axes.set(xticks=[], yticks=[], aspect="equal")
+        axes.spines[:].set_visible(False)
+        axes.set_visible(False)
+    for axes, name in zip(panels, known.columns, strict=False):
+        axes.set_visible(True)
+        there = known[name].notna().to_numpy()
+        axes.scatter(x[~there], y[~there], color="0.88", **dots | {"s": dots["s"] / 2})
+        dots_there = dots | {"s": float(np.clip(3e4 / max(1, there.sum()), dots["s"], 14))}
+        draw = _numbers if pd.api.types.is_numeric_dtype(known[name]) and known[name].nunique() > 2 else _words
+        draw(figure, axes, x[there], y[there], known[name][there], dots_there)
+        axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
+    if not len(known.columns):
+        panels[0].set_visible(True)
+        panels[0].scatter(x, y, color=_BLUE, **dots)
+    return figure
+
+
+def _numbers(figure, axes, x, y, values: pd.Series, dots) -> None:
+    low, high = np.percentile(values, [1, 99])
+    drawn = axes.scatter(x, y, c=values, cmap="viridis", vmin=low, vmax=high, **dots)
+    figure.colorbar(drawn, ax=axes, shrink=0.75, pad=0.01).ax.tick_params(labelsize=7)
+
+
+def _words(figure, axes, x, y, values: pd.Series, dots) -> None:
+    names = values.value_counts().index
+    for i, name in enumerate(names[: len(_COLOURS)]):
+        at = (values == name).to_numpy()
+        axes.scatter(x[at], y[at], color=_COLOURS[i], label=str(name), **dots)
+    if len(names) > len(_COLOURS):
+        axes.scatter([], [], color="0.88", label=f"{len(names) - len(_COLOURS)} others, not drawn")
+    legend = axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.1)
+    for handle in legend.legend_handles:
+        handle.set_sizes([18])
+
+
+def stationarity(
+    x: np.ndarray, y: np.ndarray, moved: list[tuple[np.ndarray, np.ndarray]], spread: np.ndarray
+) -> Figure:
+    """How far galaxies move on the map when they are augmented.
+
+    Args:
+        x: (N,) positions of all galaxies.
+        y: (N,) positions.
+        moved: For some galaxies, their own position (2,) and those of their views (V, 2).
+        spread: For each of them, the median distance of its views from it over that of two galaxies drawn at random.
+    """
+    figure = Figure(figsize=(9.4, 4.4), layout="constrained")
+    axes, beside = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    axes.scatter(x, y, s=1, color="0.88", linewidths=0, rasterized=True)
+    for i, (own, views) in enumerate(moved[:40]):
+        colour = _COLOURS[i % 6]
+        for view in views:
+            axes.plot([own[0], view[0]], [own[1], view[1]], lw=0.5, color=colour)
+        axes.plot(*own, ".", color=colour, ms=5)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.set_title(f"{min(40, len(moved))} galaxies and their augmented views", fontsize=9)
+    beside.hist(spread, np.linspace(0, max(1.0, float(np.max(spread))), 31), color=_BLUE)
+    beside.axvline(np.median(spread), color=_ORANGE, label=f"median {np.median(spread):.2f}")
+    beside.set(xlabel="distance moved / distance of two random galaxies", ylabel="galaxies")
+    beside.legend(frameon=False, fontsize=8)
+    beside.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def precision_bars(table: pd.DataFrame, k: int) -> Figure:
+    """Precision@k of every class, by representation, with its interval, and what chance would give.
+
+    Args:
+        table: Columns `representations`, `column`, `value`, `precision`, `low`, `high`, `chance`.
+        k: Number of neighbours.
+    """
+    classes = list(dict.fromkeys(zip(table["column"], table["value"], strict=True)))
+    stores = list(dict.fromkeys(table["representations"]))
+    figure = Figure(figsize=(6.6, 0.9 + 0.22 * len(classes) * (len(stores) + 1)), layout="constrained")
+    axes = figure.subplots()
+    table = table.set_index(["representations", "column", "value"]).sort_index()
+    for i, (column, value) in enumerate(classes):
+        for j, store in enumerate(stores):
+            if (store, column, value) not in table.index:
+                continue
+            row, at = table.loc[(store, column, value)], i * (len(stores) + 1) + j
+            errors = [[row["precision"] - row["low"]], [row["high"] - row["precision"]]]
+            label = store if i == 0 else None
+            axes.barh(at, row["precision"], 0.9, color=_COLOURS[j % len(_COLOURS)], label=label, alpha=0.85)
+            axes.errorbar(row["precision"], at, xerr=np.maximum(errors, 0), color="0.2", lw=1)
+            axes.plot([row["chance"]] * 2, [at - 0.5, at + 0.5], ":", color="0.2", lw=1)
+    ticks = [i * (len(stores) + 1) + (len(stores) - 1) / 2 for i in range(len(classes))]
+    axes.set_yticks(ticks, [f"{value}\n({column})" for column, value in classes], fontsize=7)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel=f"precision@{k} (dotted: chance)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(fontsize=7, frameon=False, loc="outside upper center", ncols=min(3, len(stores)))
+    return figure
+
+
+def _wrapped(name: str) -> str:
+    return "\n".join(textwrap.wrap(name.replace("_", " "), 20))
