@@ -12,4 +12,5 @@ def test_galaxies_are_drawn_beside_views_of_the_size_they_have(preset, panels, t
     figure = module.show_augmentations(preset, tmp_path / "views.png", galaxies=2, views=3)
     shown = [axes.get_images()[0].get_array().shape for axes in figure.axes]
     assert shown == [(107, 107, 3), *[(*panels, 3)] * 3] * 2
-    assert Image.open(tmp_path / "views.png").size[0] > 400
+    with Image.open(tmp_path / "views.png") as picture:
+        assert picture.size[0] > 400
