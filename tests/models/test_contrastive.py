@@ -220,7 +220,7 @@ def test_two_replicas_learn_what_one_learns_from_the_whole_batch(backend, tmp_pa
     one, two = found
     assert len(one) == len(two) > 40 and any("queue" in name for name in one)
     for (name, a), (other, b) in zip(one.items(), two.items(), strict=True):
-        # TensorFlow's synchronised variance, E[x²] − E[x]², has lost some digits; a gradient counted twice, or a share of
-        # the statistics, would change the losses by tenths.
+        # TensorFlow's synchronised variance, E[x²] − E[x]², has lost some digits; a gradient counted twice, or the
+        # statistics of a share, would change the losses by tenths.
         tolerance = {"rtol": 1e-4} if "loss" in name else {"rtol": 1e-3, "atol": 1e-3}
         np.testing.assert_allclose(a, b, **tolerance, err_msg=f"{name} / {other}")
