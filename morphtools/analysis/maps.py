@@ -19,6 +19,7 @@ from morphtools.analysis.tables import (
     known_of,
     left_out,
     made_with,
+    open_catalog,
     space_of,
     write_figure,
     write_table,
@@ -88,7 +89,7 @@ def make_map(
     Reference:
         McInnes, Healy & Melville 2018, arXiv:1802.03426. Walmsley et al. 2022, arXiv:2110.12735, section 2.
     """
-    store, out = Representations.open(representations), Path(out)
+    store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
     ids = store.id_str
     keep = ~left_out(ids, exclude)
     known = known_of(ids[keep], catalog)
@@ -167,7 +168,8 @@ class _Map:
                     continue
                 values = self.projection(representations)
                 row = self._row.get_indexer(names)
-                fitted = (row >= 0) & (values == self.values[row]).all(axis=1)  # not another galaxy of that name
+                same = np.isclose(values, self.values[row], rtol=1e-4, atol=1e-6).all(axis=1)
+                fitted = (row >= 0) & same  # not another galaxy of that name
                 places = np.empty((len(names), 2), np.float32)
                 places[fitted] = self.places[row[fitted]]
                 if not fitted.all():

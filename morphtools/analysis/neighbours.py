@@ -37,6 +37,8 @@ class Neighbours:
         self.id_str, self.values = store.id_str, store.values()
         if keep is not None:
             self.id_str, self.values = self.id_str[keep], self.values[keep]
+        if not len(self.id_str):
+            raise ValueError(f"there are no galaxies to search in {store.folder}")
         if metric == "cosine":
             unit_length(self.values)
         self._cells = _partition(self.values, metric, seed) if approximate else None
