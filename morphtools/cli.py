@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, inference, records, schemas, training
+from morphtools.commands import analysis, inference, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -54,6 +54,8 @@ def doctor():
 for _command in (
     training.finetune,
     training.train,
+    pretraining.pretrain,
+    pretraining.show_augmentations,
     inference.predict,
     inference.represent,
     inference.list_pretrained,

@@ -15,8 +15,13 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
 @click.option("--column", help="Column with 0/1 labels or vote fractions, if the name is your own.")
-@click.option("--encoder", help="resnet18 (default), resnet50 or efficientnet_b0.")
-@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--weights", help="Pretrained: mobilenet_v3_small_gz2 (default), another name, a run; or random.")
+@click.option(
+    "--encoder", help="For random weights: resnet18 (default), resnet50, efficientnet_b0, mobilenet_v3_small."
+)
+@click.option("--image-size", type=int, help="Side in pixels (that of the weights).")
+@click.option("--stretch", help="What turns flux into pictures (that of the weights).")
+@click.option("--orientations", type=int, help="Orientations of an image to average over (8).")
 @click.option("--depth", help="Train the head only (default), a number of blocks too, or all.")
 @click.option("--epochs", type=int, help="Most epochs per stage.")
 @click.option("--batch-size", type=int, help="Galaxies per step (32).")
@@ -44,10 +49,13 @@ def finetune(config, **options):
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and votes.")
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--encoder", help="efficientnet_b0 (default), mobilenet_v3_small, resnet18 or resnet50.")
-@click.option("--weights", help="Pretrained weights to start from.")
+@click.option("--weights", help="Pretrained weights to start from, or random (default).")
+@click.option(
+    "--encoder", help="For random weights: efficientnet_b0 (default), mobilenet_v3_small, resnet18, resnet50."
+)
 @click.option("--augmentations", help="Preset or YAML file (any rotation, flips, zoom, shift; contrast and grey).")
 @click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--stretch", help="What turns flux into pictures (that of the weights).")
 @click.option("--epochs", type=int, help="Passes over the galaxies (30).")
 @click.option("--patience", type=int, help="Epochs without progress before it stops (8).")
 @click.option("--batch-size", type=int, help="Galaxies per step, over all devices (64).")

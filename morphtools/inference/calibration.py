@@ -34,7 +34,8 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
 
         - ``galaxies`` with votes, and all their ``votes``;
         - ``loss``: minus the log probability of a galaxy's votes, in nats; ``baseline_loss``; ``gain``, their
-          difference, and its standard error ``gain_error``;
+          difference, and its standard error ``gain_error``. The baseline is free to be as vague as is best: a model
+          with smaller errors and no gain is too certain (see ``fit_recalibration``);
         - over galaxies with two votes or more, the root mean square error ``rmse`` of vote fractions,
           ``baseline_rmse``, and ``noise``, which so few votes leave to a model that knows the truth;
         - ``explained``: how much of what can be explained is, (baseline² - rmse²) / (baseline² - noise²);

@@ -1,6 +1,7 @@
 """Answers for a catalogue's galaxies by trained models."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from keras import ops
 
 from morphtools.inference.posteriors import vote_tables
-from morphtools.inference.stream import close_galaxies, galaxies_per_batch, open_galaxies, stream
+from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card, sha256_of
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -78,13 +79,14 @@ def predict(
     asked = {"weights": [card.sha256 for card in cards], "split": split, "level": level, "orientations": orientations}
     asked |= options | _source(catalog, images, records)
     if _finished(out, asked):
+        shutil.rmtree(out / "state", ignore_errors=True)
         return out
     with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
         prepared = [prepare(card, found, **options) for card in cards]
         if any(each.reading != prepared[0].reading for each in prepared):
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]
-        model = _together(
+        model = ask_every_way(
             [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)], cards[0].kind
         )
     chunks = out / "state" / "chunks"
@@ -101,10 +103,13 @@ def predict(
         reading=prepared[0].reading,
     )
     if part is None:
-        galaxies = _merge(sorted(chunks.glob("read-*.parquet")), out / "predictions")
-        _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full")
-        counts = {"galaxies": galaxies, "failures": close_galaxies(out, found, chunks, splits)}
+        failures = list_failures(out, found, chunks, splits)
+        parts = sorted(chunks.glob("part-*.parquet"))
+        galaxies = _merge(parts, out / "predictions-full")
+        _merge([path.with_name(f"read-{path.name}") for path in parts], out / "predictions")
+        counts = {"galaxies": galaxies, "failures": failures}
         write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
+        shutil.rmtree(out / "state")
     return out
 
 
@@ -149,18 +154,23 @@ def _finished(out: Path, asked: dict) -> bool:
     return "galaxies" in before
 
 
-def _together(models: list[keras.Sequential], kind: str) -> keras.Model:
-    """One model (B, H, W, C) → (B, S, A) that answers S times: for every model, and for votes every orientation."""
+def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
+    """Puts models together to one (B, H, W, C) → (B, S, A) that answers S times.
+
+    Args:
+        models: As `load_pretrained(…, include_top=True)` gives them.
+        kind: `votes`: an answer for every model and every orientation of an image; `classes`: one for every model.
+    """
     images = keras.Input(models[0].input_shape[1:])
     answers = []
     for model in models:
         if kind == "votes":
             turn, encoder, _, head = model.layers
             answer = head(encoder(turn(images)))  # (orientations · B, A)
-            answer = ops.reshape(answer, (turn.count, -1, answer.shape[-1]))
-            answers.append(ops.transpose(answer, (1, 0, 2)))
+            answer = ops.transpose(ops.reshape(answer, (turn.count, -1, answer.shape[-1])), (1, 0, 2))
         else:
-            answers.append(ops.expand_dims(model(images), 1))
+            answer = ops.expand_dims(model(images), 1)
+        answers.append(keras.Model(images, answer)(images))  # in a model of its own, for encoders are called the same
     return keras.Model(images, ops.concatenate(answers, axis=1))
 
 
@@ -179,12 +189,14 @@ def _tables(names: list[str], outputs: np.ndarray, card: Card, level: float) -> 
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
     """Writes the tables of a chunk; that of `part-…` last: it says that the chunk is done."""
-    for kind, table in (("read", read), ("part", full)):
-        write_whole(chunks / f"{kind}-{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
+    for file, table in ((f"read-part-{name}.parquet", read), (f"part-{name}.parquet", full)):
+        write_whole(chunks / file, lambda path, table=table: table.to_parquet(path, index=False))
 
 
 def _merge(parts: list[Path], to: Path) -> int:
     """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows."""
+    if not parts:
+        raise ValueError(f"no galaxy could be used, see {to.with_name('failures.csv')}")
     schema = pq.read_schema(parts[0]).remove_metadata()
     for ending, writer in ((".parquet", pq.ParquetWriter), (".csv", pc.CSVWriter)):
 

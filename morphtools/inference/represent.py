@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import keras
 
 from morphtools.inference.representations import Representations
-from morphtools.inference.stream import close_galaxies, galaxies_per_batch, open_galaxies, stream
+from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -65,7 +66,8 @@ def represent(
     options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
     store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
     if part is None:
-        close_galaxies(out, found, out, splits)
+        list_failures(out, found, out, splits)
+        shutil.rmtree(out / "state", ignore_errors=True)
     return store
 
 

@@ -78,12 +78,11 @@ def stream(
     bar = tqdm(total=sum(sizes.values()), initial=sum(done.values()), desc=label, unit="galaxy", disable=None)
     with bar, ThreadPoolExecutor(1) as writer:
         writing = None
-        for shard, stop, names, values in _runs(_outputs(_step(model, batch_size), batches), list(places)):
+        for shard, stop, names, values in _runs(_outputs(_step(model, batch_size), batches, bar), list(places)):
             if writing is not None:
                 writing.result()  # so that no more than one part waits to be written; raises what went wrong with it
             name = f"{_key(records, shard)}-{places[shard]:08d}-{stop:08d}"
             writing = writer.submit(_keep_finite, keep, names, values, name)
-            bar.update(stop - places[shard])
             places[shard] = stop
         if writing is not None:
             writing.result()
@@ -110,16 +109,18 @@ def _step(model: keras.Model, batch_size: int) -> Callable:
     return step
 
 
-def _outputs(step: Callable, batches) -> Iterator[tuple[dict, np.ndarray]]:
+def _outputs(step: Callable, batches, bar: tqdm) -> Iterator[tuple[dict, np.ndarray]]:
     """Batches and what the model says about them, handed over when the next one is on its way."""
-    waiting = None
+    waiting = []
     for batch in batches:
-        now = batch, step(batch.pop("image"))
-        if waiting is not None:
-            yield waiting[0], np.asarray(waiting[1])
-        waiting = now
-    if waiting is not None:
-        yield waiting[0], np.asarray(waiting[1])
+        waiting.append((batch, step(batch.pop("image"))))
+        if len(waiting) == 2:
+            before, said = waiting.pop(0)
+            yield before, np.asarray(said)
+            bar.update(len(said))
+    for before, said in waiting:
+        yield before, np.asarray(said)
+        bar.update(len(said))
 
 
 def _runs(outputs, shards: list[str]) -> Iterator[tuple]:
@@ -162,16 +163,17 @@ def _done(folder: Path, key: str) -> int:
 
 
 def missing_galaxies(records: Records, folder: Path, splits: list[str]) -> list[dict]:
-    """Galaxies of the records that no part has, and why: `id_str`, `file_loc`, `reason`."""
+    """Galaxies that no part has, of these splits and of any shard with parts: `id_str`, `file_loc`, `reason`."""
     failures = []
-    for shard in galaxies_per_shard(records, splits):
+    for shard in galaxies_per_shard(records, list(records.splits)):
+        parts = _parts(folder, _key(records, shard))
+        if not parts and shard.split("-")[0] not in splits:
+            continue
+        have = {name for path in parts for name in pq.read_table(path, columns=["id_str"])["id_str"].to_pylist()}
         index = pd.read_parquet(records.folder / "index.parquet", filters=[("shard", "==", shard)])
-        have = [pq.read_table(path, columns=["id_str"]) for path in _parts(folder, _key(records, shard))]
-        have = {name for table in have for name in table["id_str"].to_pylist()}
         for row in index[~index["id_str"].isin(have)].to_dict("records"):
-            failures.append(
-                {"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": _reason(records, row["id_str"])}
-            )
+            reason = _reason(records, row["id_str"])
+            failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": reason})
     return failures
 
 
@@ -216,15 +218,14 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
         raise
 
 
-def close_galaxies(out: Path, records: Records, folder: Path, splits: list[str]) -> int:
-    """Lists in `failures.csv` who is missing and why, and removes the state; returns their number."""
+def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) -> int:
+    """Lists in `failures.csv` which galaxies are left out and why; returns their number."""
     failures = missing_galaxies(records, folder, splits)
     unusable = records.folder / "failures.parquet"
     if records.folder.parent == out / "state" and unusable.exists():
         failures = pd.read_parquet(unusable).to_dict("records") + failures
+    (out / "failures.csv").unlink(missing_ok=True)  # of an earlier call
     if failures:
         write_whole(out / "failures.csv", lambda path: pd.DataFrame(failures).to_csv(path, index=False))
         log.warning("%d galaxies are left out, see failures.csv", len(failures))
-    if (out / "state").exists():
-        shutil.rmtree(out / "state")
     return len(failures)

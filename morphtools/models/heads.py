@@ -79,3 +79,29 @@ def classification_head(classes: int, **kwargs) -> DenseHead:
 def regression_head(outputs: int = 1, **kwargs) -> DenseHead:
     """A head with real-valued outputs, (B, D) → (B, outputs); arguments as for `DenseHead`."""
     return DenseHead(outputs, "linear", name="regression", **kwargs)
+
+
+def projection_head(width: int, outputs: int, *, hidden: int, batch_norm: bool = False, seed: int | None = None):
+    """Two dense layers that bring a representation to where a contrastive loss compares it.
+
+    Args:
+        width: D, of the representation.
+        outputs: Of the projection.
+        hidden: Width of the hidden layer.
+        batch_norm: Whether it is normalised, as in BYOL and SimCLR but not in MoCo.
+        seed: Seed of the first weights.
+
+    Returns:
+        A `keras.Sequential` (B, width) → (B, outputs).
+    """
+    first, second = (keras.initializers.HeNormal(None if seed is None else seed + i) for i in (1, 2))
+    normalize = [layers.BatchNormalization(momentum=0.9, epsilon=1e-5)] if batch_norm else []
+    return keras.Sequential(
+        [
+            keras.Input((width,)),
+            layers.Dense(hidden, use_bias=not batch_norm, kernel_initializer=first),
+            *normalize,
+            layers.ReLU(),
+            layers.Dense(outputs, kernel_initializer=second),
+        ]
+    )

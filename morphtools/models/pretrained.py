@@ -13,7 +13,7 @@ from morphtools.survey.schemas import Schema
 
 
 def load_pretrained(
-    weights: str | Path | None = "efficientnet_b0_gz2",
+    weights: str | Path | None = "mobilenet_v3_small_gz2",
     *,
     include_top: bool = False,
     input_shape: tuple[int | None, int | None, int] | None = None,

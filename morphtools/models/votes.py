@@ -1,7 +1,6 @@
 """Votes: what volunteers say about a galaxy follows a Dirichlet-multinomial distribution, question by question."""
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 
@@ -58,7 +57,7 @@ class DirichletMultinomialLoss(keras.losses.Loss):
 
     def __init__(self, membership, name="dirichlet_multinomial", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.membership = np.asarray(membership, np.float32)
+        self.membership = [[float(x) for x in row] for row in membership]
 
     def call(self, y_true, y_pred):
         """(B, A) votes and (B, A) concentrations → (B,)."""
@@ -66,12 +65,15 @@ class DirichletMultinomialLoss(keras.losses.Loss):
 
     def get_config(self):
         """The arguments of the constructor."""
-        return {**super().get_config(), "membership": self.membership.tolist()}
+        return {**super().get_config(), "membership": self.membership}
 
 
 @keras.saving.register_keras_serializable("morphtools")
 class DirichletHead(layers.Layer):
     """A concentration for every answer, α = 1 + 100·sigmoid(x), so in (1, 101).
+
+    That can say neither "one or the other for certain, but I cannot tell which" (concentrations below 1) nor anything
+    more certain than a hundred votes. `recalibrate` mends both after training: α = scale·(100·sigmoid(x) + floor).
 
     Args:
         answers: Number of answers of all questions together.
@@ -96,11 +98,22 @@ class DirichletHead(layers.Layer):
         """Builds the layers for representations of shape (B, D)."""
         self.drop.build(input_shape)
         self.dense.build(input_shape)
+        for name in ("scale", "floor"):
+            weight = self.add_weight(
+                shape=(self.answers,), initializer="ones", trainable=False, dtype="float32", name=name
+            )
+            setattr(self, name, weight)
         self.built = True
+
+    def recalibrate(self, scale, floor) -> None:
+        """Makes the answers as certain as they should be; (A,) each, see `inference.recalibration`."""
+        self.scale.assign(scale)
+        self.floor.assign(floor)
 
     def call(self, representation, training=False):
         """(B, D) → (B, A) concentrations."""
-        return 1.0 + 100.0 * ops.sigmoid(self.dense(self.drop(representation, training=training)))
+        x = self.dense(self.drop(representation, training=training))
+        return self.scale * (100.0 * ops.sigmoid(x) + self.floor)
 
     def compute_output_shape(self, input_shape):
         """(B, D) → (B, A)."""

@@ -1,5 +1,6 @@
 """Fine-tuning: a classifier from a few hundred labels."""
 
+import dataclasses
 import hashlib
 import logging
 import shutil
@@ -17,16 +18,16 @@ from morphtools.inference.predictions import Predictions
 from morphtools.inference.report import draw_figures
 from morphtools.inference.stream import galaxies_per_batch
 from morphtools.models.cards import Card, write_card
-from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder, settle_batch_norm, unfreeze
+from morphtools.models.encoders import any_way_up, build_encoder, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_split, shuffled
-from morphtools.training.runs import LogFile, Run, start_run
+from morphtools.training.runs import LogFile, Run, plain_arguments, start_run
+from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,11 @@ def finetune(
     images: str | Path | None = None,
     records: str | Path | None = None,
     column: str | None = None,
+    weights: str | Path = "mobilenet_v3_small_gz2",
     encoder: str = "resnet18",
     image_size: int | None = None,
+    stretch: str | None = None,
+    orientations: int = 8,
     depth: int | str = "head",
     epochs: int | None = None,
     batch_size: int = 32,
@@ -53,12 +57,11 @@ def finetune(
 ) -> Run:
     """Trains a classifier from a few hundred labelled galaxies and tests it on galaxies it never saw.
 
-    First the head is trained with the encoder frozen, on representations averaged over the eight orientations of an
-    image and computed once; then, if `depth` says so, the top of the encoder is trained with it on random views,
-    batch normalisation always frozen. Both stages stop when the validation loss has not fallen for some epochs and
-    keep the best weights. Galaxies come from `catalog`
-    and `images`, or from `records`, or, with neither, from a small simulated sky. The same call continues a run
-    that was killed, to the same result; a finished run is returned as it is.
+    First the head is trained with the encoder frozen, on representations averaged over orientations of an image and
+    computed once; then, if `depth` says so, the top of the encoder is trained with it on random views, batch
+    normalisation always frozen. Both stages stop when the validation loss has not fallen for some epochs and keep the
+    best weights. Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a small simulated
+    sky. The same call continues a run that was killed, to the same result; a finished run is returned as it is.
 
     Args:
         task: What to ask: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`.
@@ -67,8 +70,12 @@ def finetune(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         column: Column with the labels (0/1) or vote fractions, where its name is one's own.
-        encoder: `efficientnet_b0`, `resnet18` or `resnet50`.
-        image_size: Side in pixels; by default that of the images.
+        weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
+        encoder: Architecture where `weights` are `random` (see `build_encoder`).
+        image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
+        stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
+            random encoder takes flux as it is, unless there is one.
+        orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Time is proportional to it.
         depth: How much of the encoder to train: `head` (nothing), a number of blocks from the top, or `all`.
         epochs: Most epochs per stage; by default 5·10⁶ / galaxies.
         batch_size: Galaxies per step.
@@ -106,32 +113,25 @@ def finetune(
             shutil.rmtree(run.out)
         raise
     with LogFile(run):
-        model = _assemble(run, chosen, arguments)
-        history = _train_head(run, model, chosen, arguments)
+        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
+        model = _assemble(encoder, arguments)
+        history = _train_head(run, model, chosen, reading, arguments)
         if arguments["depth"] != "head":
-            history = pd.concat([history, _train_encoder(run, model, chosen, arguments)])
+            history = pd.concat([history, _train_encoder(run, model, chosen, reading, arguments)])
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
-        predictions = _predict(run, model, chosen, asked)
+        predictions = _predict(run, model, chosen, asked, reading)
         draw_figures(run.out / "figures", predictions, chosen, history)
-        _finish(run, predictions, chosen, history, arguments)
+        _finish(run, predictions, chosen, history, card, arguments)
     return run
 
 
 def _checked(arguments: dict) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
-    for name in ("catalog", "images", "records"):
-        if arguments[name] is not None:
-            arguments[name] = str(Path(arguments[name]).expanduser().absolute())
-    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
-        raise ValueError("give either records, or a catalog with images, not both")
-    if arguments["images"] and not arguments["catalog"]:
-        raise ValueError("images need a catalog that says what is on them")
-    for name in ("labels", "batch_size", "test_labels", "epochs", "image_size"):
-        if arguments[name] is not None and arguments[name] < 1:
-            raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
-    if not 0 <= arguments["seed"] < 2**32:
-        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
+    plain_arguments(arguments)
+    simulated = arguments["catalog"] is None and arguments["records"] is None
+    if simulated and arguments["weights"] != "random" and arguments["stretch"] is None:
+        arguments["stretch"] = "dr2_rgb"  # the simulated sky is flux, shipped weights take pictures
     if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
         raise ValueError(
             f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
@@ -139,10 +139,9 @@ def _checked(arguments: dict) -> dict:
         )
     if str(arguments["depth"]).isdigit():
         arguments["depth"] = int(arguments["depth"])
-    if arguments["encoder"] not in ENCODERS:
-        raise ValueError(unknown("encoder", arguments["encoder"], ENCODERS))
+    architecture = checked_start(arguments)
     if arguments["depth"] != "head":
-        unfreeze(build_encoder(arguments["encoder"], (64, 64, 3)), arguments["depth"])
+        unfreeze(build_encoder(architecture, (64, 64, 3)), arguments["depth"])
     return arguments
 
 
@@ -162,28 +161,20 @@ def _choose(run: Run, task: Task, arguments: dict) -> Records:
     return chosen
 
 
-def _assemble(run: Run, chosen: Records, arguments: dict) -> keras.Model:
+def _assemble(encoder: keras.Model, arguments: dict) -> keras.Model:
     """Encoder and head, one after the other; a model from image to class probabilities."""
-    keras.utils.set_random_seed(arguments["seed"])
-    encoder = build_encoder(arguments["encoder"], chosen.shape, noise=chosen.noise)
-    weights = run.out / "state" / "encoder.weights.h5"
-    if weights.exists():
-        encoder.load_weights(weights)
-    else:
-        batch = next(iter(load_dataset(chosen, "train", batch_size=64)))
-        settle_batch_norm(encoder, batch["image"].numpy())
-        write_whole(weights, encoder.save_weights)
     unfreeze(encoder, "head")
     head = classification_head(2, seed=arguments["seed"])
-    return keras.Sequential([keras.Input(chosen.shape), *any_way_up(encoder), head])
+    whole = any_way_up(encoder, arguments["orientations"])
+    return keras.Sequential([keras.Input(encoder.input_shape[1:]), *whole, head])
 
 
-def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
+def _train_head(run: Run, model: keras.Model, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
     """Stage 1: the head, on representations computed once."""
     state, seed, head = run.out / "state", arguments["seed"], model.layers[-1]
-    represent = keras.Sequential([keras.Input(chosen.shape), *model.layers[:-1]])
-    train, train_rows = represent_split(represent, chosen, "train", state / "train")
-    val, val_rows = represent_split(represent, chosen, "val", state / "val")
+    represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
+    train, train_rows = represent_split(represent, chosen, "train", state / "train", reading)
+    val, val_rows = represent_split(represent, chosen, "val", state / "val", reading)
     train_labels, val_labels = (rows["label"].to_numpy() for rows in (train_rows, val_rows))
     head.standardize.adapt(train[:10_000])
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
@@ -201,22 +192,22 @@ def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) 
     )
 
 
-def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dict) -> pd.DataFrame:
+def _train_encoder(run: Run, model: keras.Model, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
     """Stage 2: the head and the top of the encoder, on images."""
     unfreeze(model.layers[1], arguments["depth"])
     seed = arguments["seed"]
-    viewed = keras.Sequential([keras.Input(chosen.shape), RandomView(seed=seed), *model.layers])
+    viewed = keras.Sequential([keras.Input(model.input_shape[1:]), RandomView(seed=seed), *model.layers])
     viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
 
     def batches(split, batch_size, **options):
-        dataset = load_dataset(chosen, split, batch_size=batch_size, **options)
+        dataset = load_dataset(chosen, split, batch_size=batch_size, **reading, **options)
         return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
 
     epochs, patience = patience_of_walmsley(chosen.splits["train"])
     return fit(
         viewed,
         lambda epoch: batches("train", arguments["batch_size"], shuffle=True, seed=1000 * seed + epoch),
-        lambda: batches("val", galaxies_per_batch(chosen.shape)),
+        lambda: batches("val", galaxies_per_batch(model.input_shape[1:], arguments["orientations"])),
         epochs=arguments["epochs"] or epochs,
         patience=patience,
         state=run.out / "state" / "encoder.npz",
@@ -225,23 +216,14 @@ def _train_encoder(run: Run, model: keras.Model, chosen: Records, arguments: dic
     )
 
 
-def _in_order(chosen: Records, split: str) -> pd.DataFrame:
-    """The index of a split in the order in which `load_dataset` reads it."""
-    index = chosen.index()
-    return index[index["split"] == split].sort_values(["shard", "offset"])
-
-
-def _predict(run: Run, model: keras.Model, chosen: Records, task: Task) -> Predictions:
+def _predict(run: Run, model: keras.Model, chosen: Records, task: Task, reading: dict) -> Predictions:
     """Predictions for the test split, which nothing before has touched."""
-    dataset = load_dataset(chosen, "test", batch_size=galaxies_per_batch(chosen.shape)).map(
-        lambda batch: batch["image"]
-    )
-    index = _in_order(chosen, "test")
+    probability, rows = represent_split(model, chosen, "test", run.out / "state" / "test", reading)
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
     predictions = Predictions(
-        id_str=index["id_str"].to_numpy(),
-        probability=model.predict(dataset, verbose=0)[:, 1],
-        label=index["label"].to_numpy(),
+        id_str=rows["id_str"].to_numpy(),
+        probability=probability[:, 1],
+        label=rows["label"].to_numpy(),
         classes=task.classes,
         provenance={"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__},
     )
@@ -249,17 +231,27 @@ def _predict(run: Run, model: keras.Model, chosen: Records, task: Task) -> Predi
     return predictions
 
 
-def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame, arguments: dict) -> None:
+def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame, start: Card, arguments) -> None:
     """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
     used = chosen.splits["train"] + chosen.splits["val"]
     sky = "" if arguments["catalog"] or arguments["records"] else " of the simulated sky"
     trained = {"head": "frozen", "all": "trained"}.get(arguments["depth"], f"top {arguments['depth']} blocks trained")
     title = (
-        f"{arguments['task']} from {used} labels{sky}: {arguments['encoder']} (random weights, {trained}), "
+        f"{arguments['task']} from {used} labels{sky}: {start.encoder['name']} ({start.name} weights, {trained}), "
         f"tested on {chosen.splits['test']} galaxies"
     )
     scores = classification_metrics(predictions.label, predictions.probability, seed=arguments["seed"])
-    _write_card(run, predictions, chosen, arguments, title, scores)
+    card = dataclasses.replace(
+        start,
+        name=run.out.name,
+        kind="classes",
+        classes=predictions.classes,
+        schema=None,
+        data=f"{title}; {start.data}" if start.data else title,
+        scores={name: score["value"] for name, score in scores.items() if np.isfinite(score["value"])},
+        url=None,
+    )
+    write_card(card, run.out / "model.keras")
     failures = run.out / "failures.csv"
     run.write_metrics(
         {
@@ -272,20 +264,3 @@ def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.Dat
         }
     )
     shutil.rmtree(run.out / "state")
-
-
-def _write_card(run: Run, predictions: Predictions, chosen: Records, arguments: dict, title: str, scores: dict) -> None:
-    """Says what the model is, so that `predict` and `load_pretrained` can use it."""
-    card = Card(
-        name=run.out.name,
-        kind="classes",
-        encoder={"name": arguments["encoder"], "noise": chosen.noise},
-        bands=chosen.bands,
-        range="picture" if chosen.encoding == "encoded" else "flux",
-        image_size=chosen.shape[:2],
-        classes=predictions.classes,
-        pixel_scale=chosen.pixel_scale,
-        data=title,
-        scores={name: score["value"] for name, score in scores.items() if np.isfinite(score["value"])},
-    )
-    write_card(card, run.out / "model.keras")

@@ -62,13 +62,13 @@ def fit(
         History: one row per epoch with `stage`, `epoch`, `loss`, `val_loss` and `kept` (the best epoch).
     """
     model.optimizer.build(model.trainable_variables)
-    history, best = _resume(model, state) if state.exists() else ([], None)
+    history, best = load_state(model, state) if state.exists() else ([], None)
     saved = time.monotonic()
     progress = tqdm(initial=len(history), total=epochs, desc=stage, unit="epoch", disable=None)
     with progress:
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)
-            _reseed(model, seed, epoch)
+            reseed(model, seed, epoch)
             row = {"stage": stage, "epoch": epoch}
             row["loss"], raw = _train(model, batches(epoch))
             row["val_loss"] = _test(model, validation())
@@ -85,9 +85,9 @@ def fit(
                 after_epoch(history)
             progress.set_postfix(val_loss=f"{row['val_loss']:.4f}", best=f"{_losses(history).min():.4f}")
             if time.monotonic() - saved > checkpoint_seconds:
-                _save(model, state, history, best)
+                save_state(model, state, history, best)
                 saved = time.monotonic()
-    _save(model, state, history, best)
+    save_state(model, state, history, best)
     model.set_weights(best)
     kept = int(_losses(history).argmin())
     log.info(
@@ -150,7 +150,7 @@ def _waited(history: list[dict]) -> int:
     return len(history) - 1 - int(_losses(history).argmin()) if history else 0
 
 
-def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+def reseed(model: keras.Model, seed: int, epoch: int) -> None:
     """Sets every random generator in the model to a state of its own that only `seed` and `epoch` decide."""
     generators = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
     for i, state in enumerate(generators):
@@ -161,15 +161,17 @@ def _variables(model: keras.Model) -> list:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _save(model: keras.Model, state: Path, history: list[dict], best: list[np.ndarray]) -> None:
+def save_state(model: keras.Model, state: Path, history: list[dict], best: list[np.ndarray] = ()) -> None:
+    """Writes all variables of a model and of its optimizer, the history and the best weights into one file."""
     arrays = {f"now{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     arrays |= {f"best{i}": value for i, value in enumerate(best)}
     write_whole(state, lambda path: np.savez(path, history=np.array(json.dumps(history)), **arrays))
 
 
-def _resume(model: keras.Model, state: Path) -> tuple[list[dict], list[np.ndarray]]:
+def load_state(model: keras.Model, state: Path) -> tuple[list[dict], list[np.ndarray]]:
+    """Sets a model and its optimizer to what `save_state` wrote; gives back the history and the best weights."""
     with np.load(state, allow_pickle=False) as saved:
         for i, variable in enumerate(_variables(model)):
             variable.assign(saved[f"now{i}"])
-        best = [saved[f"best{i}"] for i in range(len(model.get_weights()))]
+        best = [saved[f"best{i}"] for i in range(sum(name.startswith("best") for name in saved))]
         return json.loads(str(saved["history"])), best

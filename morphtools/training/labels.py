@@ -60,6 +60,26 @@ def labelled_galaxies(
     return draw_labels(galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed), source
 
 
+def unlabelled_galaxies(
+    *, catalog: str | None, images: str | None, image_size: int | None, seed: int
+) -> tuple[pd.DataFrame, Source]:
+    """All galaxies of a catalogue, or a thousand of the simulated sky, and the source of their images.
+
+    Args:
+        catalog: Path of a catalogue.
+        images: Path of its images; by default the catalogue's folder.
+        image_size: Side in pixels of simulated galaxies; 64 by default.
+        seed: Seed of the simulated sky.
+    """
+    if catalog is not None:
+        return check_catalog(read_catalog(catalog)), open_images(images or Path(catalog).parent)
+    log.warning("no catalog or records given: using a thousand galaxies of a simulated sky")
+    options = {"image_size": image_size or 64, "magnitude_limit": 15.5, "field_radii": 6.0}
+    table, rendered = simulate_galaxies(1000, seed=seed, **options)
+    table["file_loc"] = table.index.astype(str)
+    return table, lambda file_loc: from_pixels(rendered[int(file_loc)])
+
+
 def _simulated(task: Task, labels: int, image_size: int, seed: int) -> tuple[pd.DataFrame, Source]:
     """Renders galaxies until `labels` of them have votes that decide the task."""
     catalogs, images, chunk = [], [], 256

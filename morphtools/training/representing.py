@@ -16,7 +16,7 @@ from tfrecords_builder.records import Records
 
 
 def represent_split(
-    model: keras.Model, records: Records, split: str, folder: Path, *, batch_size: int | None = None
+    model: keras.Model, records: Records, split: str, folder: Path, reading: dict
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Represents every galaxy of a split; a killed call goes on where it was.
 
@@ -25,13 +25,13 @@ def represent_split(
         records: Where the galaxies are.
         split: Which of them.
         folder: Where the representations are kept.
-        batch_size: Galaxies at a time; by default `galaxies_per_batch`.
+        reading: How to read the records for the model (see `prepare`).
 
     Returns:
         (N, D) float32 in the order of the split's shards, and the rows of the index that belong to them, without
         galaxies that cannot be decoded.
     """
-    store = represent_galaxies(model, records, folder, [split], provenance={}, batch_size=batch_size)
+    store = represent_galaxies(model, records, folder, [split], provenance={}, reading=reading)
     return store.values(), records.index().set_index("id_str").loc[store.id_str].reset_index()
 
 

@@ -53,6 +53,27 @@ def _number(x: float | None) -> str:
     return "  –  " if x is None else f"{x:.3f}"
 
 
+def plain_arguments(arguments: dict) -> None:
+    """Makes the arguments that all verbs have in common plain numbers and text, with absolute paths, in place.
+
+    Raises:
+        ValueError: They do not make sense together, or a number is too small.
+    """
+    paths, names_or_paths = ("catalog", "images", "records"), ("weights", "schema", "augmentations")
+    for name, value in arguments.items():
+        if name in (*paths, *names_or_paths) and value is not None:
+            path = Path(value).expanduser()
+            arguments[name] = str(path.absolute() if name in paths or path.exists() else value)
+        elif type(value) is int and value < 1 and name != "seed":
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
+        raise ValueError("give either records, or a catalog with images, not both")
+    if arguments["images"] and not arguments["catalog"]:
+        raise ValueError("images need a catalog that says what is on them")
+    if not 0 <= arguments["seed"] < 2**32:
+        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
+
+
 def start_run(out: str | Path, verb: str, arguments: dict) -> Run:
     """Makes a run folder, or comes back to one that was begun with the same arguments.
 

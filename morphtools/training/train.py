@@ -1,5 +1,6 @@
 """Training on votes: one encoder for every question of a question tree."""
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -13,21 +14,23 @@ from morphtools.data.presets import build_augmentations
 from morphtools.inference import figures
 from morphtools.inference.calibration import evaluate_votes, mean_concentrations
 from morphtools.inference.posteriors import vote_tables
+from morphtools.inference.predict import ask_every_way
+from morphtools.inference.recalibration import fit_recalibration
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
-from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder
-from morphtools.models.pretrained import load_pretrained
+from morphtools.models.encoders import any_way_up
 from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.fitting import fit
-from morphtools.training.runs import LogFile, Run, start_run
+from morphtools.training.runs import LogFile, Run, plain_arguments, start_run
+from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import from_pixels
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,11 @@ def train(
     catalog: str | Path | None = None,
     images: str | Path | None = None,
     records: str | Path | None = None,
+    weights: str | Path = "random",
     encoder: str = "efficientnet_b0",
-    weights: str | Path | None = None,
     augmentations: str | Path | None = None,
     image_size: int | None = None,
+    stretch: str | None = None,
     epochs: int = 30,
     patience: int = 8,
     batch_size: int = 64,
@@ -59,20 +63,23 @@ def train(
     """Trains an encoder with a Dirichlet-multinomial head on the votes for all questions of a tree.
 
     Galaxies may have votes for some of the questions only. Training stops when the validation loss has not fallen for
-    `patience` epochs and keeps the best weights; the test split, which it never touches, gives a report question by
-    question. On several GPUs every batch is dealt to all of them. The same call continues a run that was killed from
-    its last epoch, to the same result. Without galaxies of your own it shows itself on a small simulated sky.
+    `patience` epochs and keeps the best weights; the validation also decides how certain the answers are. The test
+    split, which nothing has touched, gives a report question by question. On several GPUs every batch is dealt to all
+    of them. The same call continues a run that was killed from its last epoch, to the same result. Without galaxies of
+    your own it shows itself on a small simulated sky.
 
     Args:
         schema: A campaign, several joined by commas, or a YAML file (see `get_schema`).
         catalog: Table with `id_str`, `file_loc` and votes (see `read_votes`).
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records with the schema's columns, instead of `catalog` and `images`; better for a survey.
-        encoder: As for `build_encoder`; with `weights`, theirs.
-        weights: Pretrained weights to start from (see `load_pretrained`).
+        weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
+        encoder: Architecture where `weights` are `random` (see `build_encoder`).
         augmentations: A preset or YAML file (see `build_augmentations`); by default any rotation, flips, zoom and
             shift, and for pictures other contrasts and colours.
-        image_size: Side in pixels; by default that of the images.
+        image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
+        stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
+            random encoder takes flux as it is, unless there is one.
         epochs: Passes over the galaxies; the learning rate falls to 0 over them, as a cosine.
         patience: In epochs.
         batch_size: Galaxies per step, over all devices.
@@ -112,37 +119,27 @@ def train(
         raise
     strategy = _strategy()
     with LogFile(run), strategy.scope():
-        model = _assemble(tree, chosen, arguments)
-        history = _fit(run, model, tree, chosen, arguments)
+        model, card, reading = _assemble(run, tree, chosen, arguments)
+        history = _fit(run, model, tree, chosen, reading, arguments)
     with LogFile(run):
         encoder, head = model.layers[-2:]
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
+        _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)
-        card = _card(run, tree, chosen, encoder, arguments)
-        _evaluate(run, whole, tree, chosen, card, len(history))
+        data = f"{chosen.splits['train']} galaxies with votes of {tree.name}" + (f"; {card.data}" if card.data else "")
+        described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
+        card = dataclasses.replace(card, **described, data=data, scores={})
+        card = write_card(card, run.out / "model.keras")
+        _evaluate(run, whole, tree, chosen, card, reading, len(history))
     return run
 
 
 def _checked(arguments: dict) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
-    for name in ("catalog", "images", "records"):
-        if arguments[name] is not None:
-            arguments[name] = str(Path(arguments[name]).expanduser().absolute())
-    for name in ("schema", "weights", "augmentations"):
-        value = arguments[name]
-        if value is not None:
-            arguments[name] = str(Path(value).absolute()) if Path(value).exists() else str(value)
-    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
-        raise ValueError("give either records, or a catalog with images, not both")
-    if arguments["images"] and not arguments["catalog"]:
-        raise ValueError("images need a catalog that says what is on them")
-    for name in ("epochs", "patience", "batch_size", "image_size"):
-        if arguments[name] is not None and arguments[name] < 1:
-            raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
+    plain_arguments(arguments)
+    checked_start(arguments)
     if arguments["learning_rate"] <= 0 or not 0 <= arguments["average"] < 1:
         raise ValueError("learning_rate must be positive, and average at least 0 and below 1")
-    if arguments["encoder"] not in ENCODERS:
-        raise ValueError(unknown("encoder", arguments["encoder"], ENCODERS))
     return arguments
 
 
@@ -200,28 +197,21 @@ def _strategy():
     return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
 
 
-def _assemble(tree: Schema, chosen: Records, arguments: dict) -> keras.Model:
-    """Views, encoder and head, one after the other; a model from images to concentrations."""
-    seed = arguments["seed"]
-    keras.utils.set_random_seed(seed)
-    side = arguments["image_size"]
-    shape = (side, side, chosen.shape[2]) if side else chosen.shape
+def _assemble(run: Run, tree: Schema, chosen: Records, arguments: dict) -> tuple[keras.Model, Card, dict]:
+    """Views, encoder and head, a model from images to concentrations; the encoder's card; how to read for it."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if arguments["mixed_precision"] else "float32")
     try:
-        if arguments["weights"]:
-            encoder = load_pretrained(arguments["weights"], input_shape=shape, noise=chosen.noise)
-        else:
-            encoder = build_encoder(arguments["encoder"], shape, noise=chosen.noise)
-        head = DirichletHead(len(tree.label_cols), seed=seed)
+        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
+        head = DirichletHead(len(tree.label_cols), seed=arguments["seed"])
     finally:
         keras.config.set_dtype_policy(policy)
-    views = arguments["augmentations"] or ([_VIEW, _DISPLAY] if chosen.encoding == "encoded" else [_VIEW])
-    views = build_augmentations(views, bands=chosen.bands, noise=chosen.noise, size=None, seed=seed)
-    return keras.Sequential([keras.Input(shape), views, encoder, head])
+    views = arguments["augmentations"] or ([_VIEW, _DISPLAY] if card.range == "picture" else [_VIEW])
+    views = build_augmentations(views, bands=card.bands, noise=card.encoder.get("noise"), seed=arguments["seed"])
+    return keras.Sequential([keras.Input(encoder.input_shape[1:]), views, encoder, head]), card, reading
 
 
-def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, arguments: dict) -> pd.DataFrame:
+def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
     """Fits on the training split, with the history and its curve on disk after every epoch."""
     import tensorflow as tf
 
@@ -238,7 +228,7 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, arguments:
     model.compile(optimizer, DirichletMultinomialLoss(tree.membership))
 
     def batches(split, **options):
-        dataset = load_dataset(chosen, split, batch_size=size, image_size=arguments["image_size"], **options)
+        dataset = load_dataset(chosen, split, batch_size=size, **reading, **options)
 
         def votes_of(batch):
             votes = tf.stack([batch[column] for column in tree.label_cols], axis=1)
@@ -267,39 +257,34 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, arguments:
     )
 
 
-def _card(run: Run, tree: Schema, chosen: Records, encoder: keras.Model, arguments: dict) -> Card:
-    """Describes the weights, and lays the card beside them."""
-    architecture = {"name": arguments["encoder"], "noise": chosen.noise}
-    card = Card(
-        name=run.out.name,
-        kind="votes",
-        encoder=architecture,
-        bands=chosen.bands,
-        range="picture" if chosen.encoding == "encoded" else "flux",
-        image_size=encoder.input_shape[1:3],
-        schema=tree.to_dict(),
-        pixel_scale=chosen.pixel_scale,
-        data=f"{chosen.splits['train']} galaxies with votes of {tree.name}",
-    )
-    return write_card(card, run.out / "model.keras")
+def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):
+    """Names (N,), votes (N, A) and concentrations (8, N, A) of a split, an answer for every orientation."""
+    every = ask_every_way([model], "votes")
+    flat = keras.Model(every.input, keras.layers.Flatten()(every.output))
+    store = represent_galaxies(flat, chosen, run.out / "state" / split, [split], provenance={}, reading=reading)
+    votes = chosen.index(["id_str", *tree.label_cols]).set_index("id_str").loc[store.id_str].fillna(0.0)
+    concentrations = store.values().reshape(len(store), -1, len(tree.label_cols))
+    return store.id_str, votes.to_numpy(), concentrations.transpose(1, 0, 2)
 
 
-def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, epochs: int) -> None:
+def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) -> None:
+    """Makes the model as certain of its answers as the validation says it should be."""
+    _, votes, concentrations = _answers(run, model, tree, chosen, "val", reading)
+    found = fit_recalibration(votes, concentrations, tree)
+    model.layers[-1].recalibrate(*(found.T @ tree.membership))
+
+
+def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, epochs: int) -> None:
     """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
-    reading = {"image_size": card.image_size}
     provenance = {"weights": card.sha256, "records": chosen.digest}
-    store = represent_galaxies(
-        model, chosen, run.out / "state" / "test", ["test"], provenance=provenance, reading=reading
-    )
-    index = chosen.index(["id_str", "split", *tree.label_cols]).set_index("id_str")
-    votes = index[list(tree.label_cols)].fillna(0.0)
-    ids, concentrations = store.id_str, store.values()
-    trained = votes[index["split"] == "train"].to_numpy()
-    table = evaluate_votes(
-        votes.loc[ids].to_numpy(), concentrations, tree, out=run.out, baseline=mean_concentrations(trained, tree)
-    )
-    full = vote_tables(ids, concentrations, tree)[1]
-    write_whole(run.out / "predictions.parquet", full.to_parquet)
+    ids, votes, concentrations = _answers(run, model, tree, chosen, "test", reading)
+    index = chosen.index(["split", *tree.label_cols])
+    trained = index[index["split"] == "train"].drop(columns="split").fillna(0.0).to_numpy()
+    baseline = mean_concentrations(trained, tree)
+    table = evaluate_votes(votes, concentrations, tree, out=run.out, baseline=baseline)
+    predictions = vote_tables(ids, concentrations, tree)[1]
+    predictions = predictions[[name for name in predictions if "_concentration" not in name]]
+    write_whole(run.out / "predictions.parquet", predictions.to_parquet)
     seen = table[table["galaxies"] > 0]
     galaxies = len(ids)
     per_galaxy = {name: (seen[name] * seen["galaxies"]).sum() / galaxies for name in ("loss", "baseline_loss")}

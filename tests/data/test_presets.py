@@ -40,7 +40,7 @@ def test_geometry_of_a_preset_is_one_resampling():
 
 @pytest.mark.parametrize("preset", NEEDS_FLUX)
 def test_a_preset_for_flux_asks_for_what_pictures_do_not_have(preset):
-    with pytest.raises(ValueError, match="the augmentation Random(Extinction|Noise) cannot be made: .* are? needed"):
+    with pytest.raises(ValueError, match=r"the augmentation Random(Extinction|Noise) cannot be made: .* are? needed"):
         build_augmentations(preset)
 
 

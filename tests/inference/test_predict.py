@@ -51,9 +51,8 @@ def sky(tmp_path_factory):
         Image.fromarray(rng.integers(0, 255, (24, 24, 3)).astype("uint8")).save(folder / f"{i}.png")
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": [f"{i}.png" for i in range(40)]})
     catalog.to_csv(folder / "catalog.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfrecords_builder.build.np.clip", lambda value, low, high: 6)
-        build_records(catalog, folder / "records", images=folder)
+    for n in (14, 28, 40):
+        build_records(catalog[:n], folder / "records", images=folder, append=n > 14)
     return folder
 
 
@@ -137,6 +136,12 @@ def test_a_vote_model_is_asked_once_per_orientation(sky, runs, tmp_path):
     np.testing.assert_allclose(full["bar_asked"], full["featured_yes_fraction"], rtol=1e-5)
     assert (full["bar_no_low"] < full["bar_no_high"]).all()
     relevant = full["bar_asked"] >= 0.5
+    twice = predict([runs[0] / "votes"] * 2, tmp_path / "twice", records=sky / "records", orientations=1)
+    each = tables(twice)[1][["bar_no_concentration_0", "bar_no_concentration_1", "bar_no_fraction"]]
+    np.testing.assert_allclose(each.iloc[:, 0], each.iloc[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        each.loc[views[0].index, "bar_no_fraction"], views[0][4] / views[0][[2, 3, 4]].sum(axis=1), rtol=1e-4
+    )
     assert (read["bar_no_fraction"].notna() == relevant).all() and read["featured_no_fraction"].notna().all()
 
 
@@ -190,6 +195,28 @@ def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, 
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     predict(runs[0] / "a", out, **options)  # finished: nothing is done again
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["a", "votes"])
+def test_galaxies_without_a_finite_answer_are_listed_even_if_it_is_a_whole_part(sky, runs, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(stream, "_SECONDS", 0.0)
+    batches, really = [], stream._step
+
+    def once_nothing(model, batch_size):
+        step = really(model, batch_size)
+
+        def forward(images):
+            batches.append(len(images))
+            return step(images) * (np.nan if len(batches) == 1 else 1.0)
+
+        return forward
+
+    monkeypatch.setattr(stream, "_step", once_nothing)
+    out = predict(runs[0] / name, tmp_path / "out", records=sky / "records", orientations=1, batch_size=4)
+    listed = pd.read_csv(out / "failures.csv")
+    assert len(listed) == batches[0] and (listed["reason"] == "the model's output is not finite").all()
+    assert set(tables(out)[0].index) | set(listed["id_str"]) == {f"g{i}" for i in range(40)}
+    assert len(tables(out)[1]) == 40 - batches[0]
 
 
 def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):

@@ -110,6 +110,17 @@ def test_the_head_gives_concentrations_from_1_to_101_and_survives_saving(tmp_pat
     np.testing.assert_allclose(keras.models.load_model(tmp_path / "m.keras").predict_on_batch(x), alpha, rtol=1e-6)
 
 
+def test_a_recalibrated_head_is_scaled_and_floored_and_saved_like_that(tmp_path):
+    model = keras.Sequential([keras.Input((16,)), DirichletHead(3, seed=3)])
+    x = np.random.default_rng(0).normal(size=(8, 16)).astype("float32")
+    before = model.predict_on_batch(x)
+    scale, floor = np.array([0.5, 2.0, 1.0], "float32"), np.array([0.2, 1.0, 3.0], "float32")
+    model.layers[-1].recalibrate(scale, floor)
+    model.save(tmp_path / "m.keras")
+    for each in (model, keras.models.load_model(tmp_path / "m.keras")):
+        np.testing.assert_allclose(each.predict_on_batch(x), scale * (before - 1 + floor), rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_training_recovers_the_concentrations_of_simulated_volunteers():
     """Votes drawn from known Dirichlet-multinomials: the fitted expected fractions come back."""

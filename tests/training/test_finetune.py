@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from morphtools.inference.predict import predict
 from morphtools.inference.predictions import Predictions
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
@@ -38,7 +39,8 @@ def sky(tmp_path_factory):
 
 
 def options(sky, **changes):
-    return {"labels": 90, "catalog": sky / "catalog.csv", "epochs": 40, "test_labels": 30} | changes
+    defaults = {"labels": 90, "catalog": sky / "catalog.csv", "weights": "random", "epochs": 40, "test_labels": 30}
+    return defaults | changes
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def predictions(run):
 def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     figures = ("training_curve", "roc", "confusion", "calibration", "confident", "uncertain", "mistakes")
     expected = {"config.yaml", "metrics.json", "history.csv", "model.keras", "predictions.parquet", "log.txt"}
-    assert {p.name for p in head_run.out.iterdir()} == expected | {"figures"}
+    assert {p.name for p in head_run.out.iterdir()} == expected | {"card.json", "figures"}
     assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
     assert head_run.summary.startswith("rings from 90 labels: resnet18 (random weights, frozen), tested on")
     assert "accuracy" in head_run.summary and str(head_run.out) in head_run.summary
@@ -73,6 +75,14 @@ def test_the_saved_model_gives_the_saved_predictions(head_run, sky):
     np.testing.assert_allclose(model.predict(images, verbose=0)[:, 1], saved.probability, atol=1e-5)
     turned = model.predict(np.rot90(images, axes=(1, 2)), verbose=0)[:, 1]
     np.testing.assert_allclose(turned, saved.probability, atol=1e-4)  # a galaxy has no up
+
+
+def test_the_run_predicts_other_catalogues_as_it_did_its_test(head_run, sky, tmp_path):
+    out = predict(head_run.out, tmp_path / "out", catalog=sky / "catalog.csv")
+    saved = predictions(head_run)
+    again = pd.read_parquet(out / "predictions.parquet").set_index("id_str")
+    assert len(again) == 120
+    np.testing.assert_allclose(again.loc[saved.id_str, "ring"], saved.probability, atol=1e-5)
 
 
 def test_metrics_are_those_of_the_predictions(head_run):
@@ -151,7 +161,9 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
         fits.writeto(tmp_path / f"{i}.fits", cube.astype("float32"))
         rows.append({"id_str": f"g{i}", "file_loc": f"{i}.fits", "mine": i % 2})
     pd.DataFrame(rows).to_csv(tmp_path / "catalog.csv", index=False)
-    run = finetune("smooth", 60, catalog=tmp_path / "catalog.csv", column="mine", epochs=40, out=tmp_path / "run")
+    run = finetune(
+        "smooth", 60, weights="random", catalog=tmp_path / "catalog.csv", column="mine", epochs=40, out=tmp_path / "run"
+    )
     assert run.metrics["test"]["auc"]["value"] > 0.9
     model = keras.saving.load_model(run.out / "model.keras")
     assert model.input_shape == (None, 24, 24, 5)
@@ -160,11 +172,18 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
 @pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path):
     out = tmp_path / "killed"
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=40, test_labels=30, out=sys.argv[2])"
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    stages = ["config.yaml", "state/records/records.json", "state/train.progress.json", "state/head.npz", "model.keras"]
+    stages = [
+        "config.yaml",
+        "state/records/records.json",
+        "state/train/representations.json",
+        "state/head.npz",
+        "model.keras",
+    ]
     for stage in stages:  # killed as soon as the stage has left its first file
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         while process.poll() is None and not (out / stage).exists():
@@ -181,7 +200,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
 
 @pytest.mark.slow
 def test_it_runs_on_jax_too(sky, tmp_path):
-    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, catalog=sys.argv[1], "
+    code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, "
+    code += "weights='random', catalog=sys.argv[1], "
     code += "epochs=20, test_labels=30, out=sys.argv[2])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(tmp_path / "run")]

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
+from morphtools.training.finetune import finetune
 from morphtools.training.train import train
 from tfrecords_builder.build import build_records
 
@@ -94,6 +96,17 @@ def test_a_run_can_be_repeated_from_its_config_and_a_finished_one_is_returned(ru
     assert train(**config, out=again.out).metrics == again.metrics
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 2 → 3\)"):
         train(**config | {"epochs": 3}, out=run.out)
+
+
+def test_finetune_starts_from_it_with_the_encoder_unchanged(run, survey, tmp_path):
+    tuned = finetune(
+        "rings", 80, catalog=survey / "catalog.csv", weights=run.out, epochs=3, orientations=2, out=tmp_path / "tuned"
+    )
+    assert "mobilenet_v3_small (votes weights, frozen)" in tuned.summary
+    before, after = load_pretrained(run.out), load_pretrained(tuned.out)
+    for a, b in zip(before.weights, after.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert Card.open(tuned.out / "card.json").classes == ("no ring", "ring")
 
 
 @pytest.mark.slow

@@ -1,0 +1,69 @@
+"""Commands that learn without labels."""
+
+from pathlib import Path
+
+import click
+
+import morphtools
+from morphtools.commands.calling import call, import_quietly, typed
+
+
+@click.command()
+@click.option("--method", help="byol (default), moco or simclr.")
+@click.option("--records", type=click.Path(), help="Folder of records.")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc, and labels to watch if there are any.")
+@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
+@click.option("--encoder", help="resnet18 (if nothing is said), resnet50, efficientnet_b0, …")
+@click.option("--weights", help="Pretrained weights to start from: a name, a run folder or a path.")
+@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--view-size", type=int, help="Side of views cut out of larger images, as 64 from 107.")
+@click.option("--small-images/--no-small-images", default=None, help="Stem for some 64 pixels (no).")
+@click.option("--augmentations", help="hayat2021, mohale2023, rgb, stein2022, zoobot, or a YAML file.")
+@click.option("--epochs", type=int, help="How many (20).")
+@click.option("--batch-size", type=int, help="Galaxies per step, on all devices together (128).")
+@click.option("--optimizer", help="adam (default), adamw or sgd.")
+@click.option("--learning-rate", type=float, help="At its highest (1e-3).")
+@click.option("--weight-decay", type=float, help="Of adamw or sgd (0).")
+@click.option("--schedule", help="cosine (default) or constant.")
+@click.option("--warmup-epochs", type=float, help="Epochs until the learning rate is at its highest (0).")
+@click.option("--dimension", type=int, help="Of the projection.")
+@click.option("--hidden", type=int, help="Width of BYOL's hidden layers.")
+@click.option("--queue", type=int, help="Keys that MoCo remembers, a multiple of the batch.")
+@click.option("--momentum", type=float, help="Of the second network of MoCo and BYOL.")
+@click.option("--temperature", type=float, help="Of MoCo and SimCLR.")
+@click.option("--mixed-precision/--no-mixed-precision", default=None, help="Compute in bfloat16 (no).")
+@click.option("--label", help="Columns to watch, as class,redshift (those that look like labels).")
+@click.option("--watched", type=int, help="Galaxies to watch it on (2000).")
+@click.option("--seed", type=int, help="Decides first weights, order and views (0).")
+@click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/METHOD).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def pretrain(config, **options):
+    """Train an encoder without labels, and watch whether it learns.
+
+    Without galaxies of your own it uses a small simulated sky:
+
+        morphtools pretrain --epochs 5
+
+        morphtools pretrain --config configs/pretrain/laptop.yaml --records records --out mine
+    """
+    import_quietly()
+    click.echo(call(morphtools.pretrain, config, typed(options)).summary)
+
+
+@click.command()
+@click.argument("augmentations", required=False)
+@click.argument("out", type=click.Path(), required=False)
+@click.option("--records", type=click.Path(), help="Folder of records (galaxies of the simulated sky).")
+@click.option("--galaxies", type=int, help="How many (5).")
+@click.option("--views", type=int, help="Views of each (7).")
+@click.option("--view-size", type=int, help="Side of the views in pixels (that of the images).")
+@click.option("--seed", type=int, help="Seed of the views (0).")
+def show_augmentations(**options):
+    """Draw galaxies beside random views of them, by a preset (hayat2021) or a YAML file, into augmentations.png.
+
+    morphtools show-augmentations mohale2023 views.png
+    """
+    import_quietly()
+    given = typed(options)
+    morphtools.show_augmentations(**given)
+    click.echo(f"see {given.get('out', 'augmentations.png')}")

@@ -1,0 +1,67 @@
+"""Which columns of a catalogue say something about a galaxy that a representation might know."""
+
+import numpy as np
+import pandas as pd
+
+from morphtools.survey.tasks import TASKS, task_labels
+from tfrecords_builder.naming import some, unknown
+
+_OURS = ("id_str", "file_loc", "split", "shard", "offset", "pixel_flag", "missing_pixels")
+_CLASSES, _LEAST = 20, 10
+
+
+def is_class(values) -> bool:
+    """Whether known values name classes (text, or a few numbers) and are no measurement."""
+    values = pd.Series(values).dropna()
+    return not pd.api.types.is_numeric_dtype(values) or values.nunique() <= _CLASSES
+
+
+def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, pd.Series]:
+    """Finds labels in a catalogue: classes, answers to the known tasks, and redshifts.
+
+    Args:
+        catalog: One row per galaxy.
+        columns: Names of the columns to take instead, separated by commas.
+
+    Returns:
+        By name, one value per row: text for a class, a number for a measurement, missing where unknown. Empty if the
+        catalogue says nothing, or has fewer than ten galaxies of a second class.
+
+    Raises:
+        ValueError: There is no such column, or it has one value only.
+    """
+    if columns is not None:
+        names = [name.strip() for name in columns.split(",")]
+        for name in names:
+            if name not in catalog.columns:
+                raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+            if catalog[name].nunique() < 2:
+                raise ValueError(f"column {name!r} has one value only, {some(catalog[name].dropna().unique())}")
+        return {name: _as_label(catalog[name]) for name in names}
+    found = {}
+    for name in catalog.columns:
+        text = not pd.api.types.is_numeric_dtype(catalog[name])
+        if text and name not in _OURS and not name.startswith("true_"):
+            found[name] = catalog[name]
+    for name, task in TASKS.items():
+        try:
+            answers = task_labels(task, catalog)[0]
+        except ValueError:
+            continue
+        found[name] = answers.map({0.0: task.classes[0], 1.0: task.classes[1]})
+    found = {name: _as_label(values) for name, values in found.items() if _tells_something(values)}
+    for name in ("redshift", "spec_z"):
+        if name in catalog.columns and catalog[name].nunique() > _CLASSES:
+            found[name] = _as_label(catalog[name])
+    return found
+
+
+def _as_label(values: pd.Series) -> pd.Series:
+    known = values.notna() & (values.astype(str) != "")
+    kept = values.where(known)
+    return kept.map(str, na_action="ignore").astype(object) if is_class(kept) else kept.astype(float)
+
+
+def _tells_something(values: pd.Series) -> bool:
+    counts = values[values.notna() & (values.astype(str) != "")].value_counts().to_numpy()
+    return 2 <= len(counts) <= _CLASSES and np.sort(counts)[-2] >= _LEAST

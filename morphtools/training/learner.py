@@ -1,0 +1,143 @@
+"""What `pretrain` works with: galaxies, encoder, views, the learner and its optimizer, from the verb's arguments."""
+
+import logging
+from typing import NamedTuple
+
+import keras
+
+from morphtools.data.dataset import load_dataset
+from morphtools.data.presets import build_augmentations
+from morphtools.models.cards import Card, find_card
+from morphtools.models.contrastive import BYOL, MoCo, SimCLR
+from morphtools.models.encoders import build_encoder, settle_batch_norm
+from morphtools.models.preparation import prepare
+from morphtools.models.pretrained import load_pretrained
+from morphtools.models.replicas import synchronize_batch_norm
+from morphtools.training.devices import all_devices, precision
+from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
+
+METHODS = {  # what each takes of the arguments of `pretrain`
+    "moco": (MoCo, ("dimension", "queue", "momentum", "temperature")),
+    "byol": (BYOL, ("dimension", "hidden", "momentum")),
+    "simclr": (SimCLR, ("dimension", "temperature")),
+}
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("cosine", "constant")
+
+
+class Setting(NamedTuple):
+    """What a pretraining works with.
+
+    Attributes:
+        records: The galaxies.
+        reading: Keyword arguments of `load_dataset` for them.
+        shape: (H, W, C) of the views.
+        noise: Sky noise per band of flux images; None for pictures.
+        encoder: Keyword arguments of `build_encoder`, but for `input_shape`.
+        start: The encoder it starts from.
+    """
+
+    records: Records
+    reading: dict
+    shape: tuple[int, int, int]
+    noise: tuple[float, ...] | None
+    encoder: dict
+    start: keras.Model
+
+
+def prepare_setting(records: Records, arguments: dict) -> Setting:
+    """What `pretrain` works with, from its arguments.
+
+    Raises:
+        ValueError: Weights and records do not fit, or there are too few galaxies.
+    """
+    if records.splits.get("train", 0) < arguments["batch_size"]:
+        have = records.splits.get("train", 0)
+        raise ValueError(f"{have} galaxies to train on do not fill a batch of {arguments['batch_size']}")
+    size = arguments["image_size"]
+    reading = {"image_size": size, "stretch": None}
+    built = {"name": arguments["encoder"] or "resnet18", "small_images": arguments["small_images"]}
+    noise = records.noise
+    if arguments["weights"] is not None:
+        card = Card.open(find_card(arguments["weights"]))
+        found = prepare(card, records, image_size=size, adapt_bands=True)
+        reading, built = found.reading, dict(card.encoder)
+        noise = records.noise if card.range == "flux" else None
+    elif noise is not None:
+        built["noise"] = noise
+    bands = 3 if reading["stretch"] else records.shape[2]
+    height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
+    height, width = height or records.shape[0], width or records.shape[1]
+    view = arguments["view_size"]
+    if view is not None and view > min(height, width):
+        raise ValueError(f"views of {view} pixels cannot be cut from images of {height} × {width}")
+    shape = (view or height, view or width, bands)
+    if arguments["weights"] is None:
+        keras.utils.set_random_seed(arguments["seed"])
+        start = build_encoder(input_shape=shape, **built)
+    else:
+        start = load_pretrained(arguments["weights"], **found.loading | {"input_shape": shape})
+        if found.loading["noise"] is not None:
+            built["noise"] = found.loading["noise"]
+    setting = Setting(records, reading, shape, noise, built, start)
+    if arguments["weights"] is None:
+        batch = next(iter(load_dataset(records, "train", batch_size=64, **reading)))["image"].numpy()
+        settle_batch_norm(start, build_views(setting, arguments)(batch, training=True))
+    return setting
+
+
+def build_views(setting: Setting, arguments: dict) -> keras.Model:
+    """The augmentations, built for the images as they are read."""
+    bands = () if setting.noise is None else setting.records.bands
+    size, seed = arguments["view_size"], arguments["seed"]
+    name = arguments["augmentations"] or ("rgb" if setting.noise is None else "hayat2021")
+    return build_augmentations(name, bands=bands, noise=setting.noise, size=size, seed=seed)
+
+
+def build_learner(setting: Setting, arguments: dict) -> keras.Model:
+    """The learner, compiled, on all devices."""
+    kind, takes = METHODS[arguments["method"]]
+    options = {name: arguments[name] for name in takes if arguments[name] is not None}
+    if kind is MoCo:
+        options.setdefault("queue", longest_queue(setting.records, arguments))
+    steps = arguments["epochs"] * (setting.records.splits["train"] // arguments["batch_size"])
+    if kind is BYOL and arguments["schedule"] == "cosine":
+        options["steps"] = steps
+    scope, replicas = all_devices()
+    if arguments["batch_size"] % replicas:
+        raise ValueError(f"batch_size must be a multiple of the {replicas} devices, got {arguments['batch_size']}")
+    with scope:
+        with precision(arguments["mixed_precision"]):
+            encoder = build_encoder(input_shape=setting.shape, **setting.encoder)
+            encoder.set_weights(setting.start.get_weights())
+            learner = kind(encoder, build_views(setting, arguments), seed=arguments["seed"], **options)
+        if replicas > 1:
+            synchronize_batch_norm(learner)
+        learner.compile(build_optimizer(arguments, steps))
+    log.info("%s of %s on %d device%s", arguments["method"], encoder.name, replicas, "s" if replicas > 1 else "")
+    return learner
+
+
+def longest_queue(records: Records, arguments: dict) -> int:
+    """The longest queue, a multiple of the batch, of keys of other galaxies than those being looked at."""
+    batch = arguments["batch_size"]
+    return max(1, min(65536, records.splits["train"] // 2) // batch) * batch
+
+
+def build_optimizer(arguments: dict, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer and its schedule over so many steps."""
+    rate, epochs = arguments["learning_rate"], arguments["epochs"]
+    warmup = int(steps * arguments["warmup_epochs"] / epochs)
+    rising = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+    if arguments["schedule"] == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, max(1, steps - warmup), **rising)
+    elif warmup:  # a cosine that has hardly begun
+        rate = keras.optimizers.schedules.CosineDecay(0.0, 10**12, **rising)
+    decay = arguments["weight_decay"] or None
+    if arguments["optimizer"] == "sgd":
+        # Added to the gradient, a decay is amplified by 1/(1 − momentum) in the long run; Keras decouples it.
+        return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=decay and 10 * decay)
+    kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[arguments["optimizer"]]
+    return kind(rate, weight_decay=decay or 0.0) if kind is keras.optimizers.AdamW else kind(rate)

@@ -1,0 +1,116 @@
+"""Is it learning? Scores of an encoder in the middle of a training without labels, beside its baselines."""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+
+from morphtools.data.dataset import load_dataset
+from morphtools.inference.probes import effective_rank, knn_scores, linear_scores, principal_components, spread
+from tfrecords_builder.records import Records
+
+
+class Watched(NamedTuple):
+    """The galaxies on which a training is watched; their labels are never trained on.
+
+    Attributes:
+        images: (N, H, W, C) float32, as the encoder is shown them.
+        labels: By name, (N,) classes or numbers, missing where unknown.
+    """
+
+    images: np.ndarray
+    labels: dict[str, np.ndarray]
+
+
+def watched_galaxies(
+    records: Records, labels: dict[str, pd.Series], views: keras.Model, *, most: int, reading: dict
+) -> Watched:
+    """Takes labelled galaxies of the val split, and of the train split if there are too few; never of the test.
+
+    Args:
+        records: Where they are.
+        labels: By name, one value per row of `records.index()`.
+        views: The augmentations, which show the middle of an image when not training.
+        most: How many galaxies.
+        reading: Keyword arguments of `load_dataset`.
+    """
+    index = records.index(["id_str", "split"])
+    table = pd.DataFrame({name: each.to_numpy() for name, each in labels.items()}, index=index["id_str"].to_numpy())
+    known = table.notna().any(axis=1) & (index["split"] != "test").to_numpy()
+    if known.any():  # without labels, spread and rank of any galaxies
+        table = table[known]
+    images, names = [], []
+    for split in ("val", "train"):
+        if not records.splits.get(split) or len(names) >= most:
+            continue
+        for batch in load_dataset(records, split, batch_size=256, **reading).as_numpy_iterator():
+            ids = np.char.decode(batch["id_str"].astype(bytes))
+            rows = np.flatnonzero(pd.Index(ids).isin(table.index))[: most - len(names)]
+            if len(rows):
+                images.append(keras.ops.convert_to_numpy(views(batch["image"][rows], training=False)))
+                names += list(ids[rows])
+            if len(names) >= most:
+                break
+    table = table.loc[names]
+    return Watched(np.concatenate(images), {name: table[name].to_numpy() for name in labels})
+
+
+def scores(representations: np.ndarray, labels: dict[str, np.ndarray], *, splits: int = 50, seed: int = 0) -> dict:
+    """What representations (N, D) of the watched galaxies know.
+
+    Returns:
+        `spread`, `effective_rank`, and for every label of at least 20 galaxies `knn NAME` with its 95% range over the
+        splits (`low`, `high`) and `linear NAME`.
+    """
+    found = {"spread": spread(representations), "effective_rank": effective_rank(representations)}
+    for name, values in labels.items():
+        known = pd.notna(values)
+        if known.sum() < 20:
+            continue
+        knn = knn_scores(representations[known], values[known], splits=splits, seed=seed)
+        low, high = np.percentile(knn, (2.5, 97.5))
+        found |= {f"knn {name}": knn.mean(), f"knn {name} low": low, f"knn {name} high": high}
+        found[f"linear {name}"] = linear_scores(representations[known], values[known], seed=seed).mean()
+    return {name: float(value) for name, value in found.items()}
+
+
+def baselines(watched: Watched, encoders: dict[str, keras.Model], noise, seed: int = 0) -> dict[str, dict]:
+    """Scores of what the training has to beat: encoders by name, and the principal components of the pixels."""
+    found = {
+        name: scores(represented(encoder, watched), watched.labels, seed=seed) for name, encoder in encoders.items()
+    }
+    pixels = watched.images if noise is None else np.arcsinh(watched.images / np.asarray(noise, np.float32))
+    return found | {"pixels + PCA": scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)}
+
+
+def represented(encoder: keras.Model, watched: Watched) -> np.ndarray:
+    """(N, D) representations of the watched galaxies, as their images are."""
+    return encoder.predict(watched.images, batch_size=64, verbose=0)
+
+
+def chance(method: str, *, queue: int | None, batch_size: int) -> float:
+    """The loss of a guess: of MoCo ln(1 + queue), of SimCLR ln(2B − 1), of BYOL (any two directions, twice) 4."""
+    return {"moco": math.log1p(queue or 0), "simclr": math.log(2 * batch_size - 1), "byol": 4.0}[method]
+
+
+def alarms(row: dict, guess: float) -> list[str]:
+    """What is going wrong, in words.
+
+    Args:
+        row: `loss`, `spread` and `effective_rank` of an epoch.
+        guess: The loss of a guess (`chance`).
+    """
+    said = []
+    if row["loss"] > 0.98 * guess:
+        said.append(
+            f"the loss {row['loss']:.3f} sits at that of a guess, {guess:.3f}: views of a galaxy are not recognised; "
+            "try a larger learning rate or weaker augmentations"
+        )
+    if row["spread"] < 0.05 or row["effective_rank"] < 2:
+        said.append(
+            f"representations collapse: spread {row['spread']:.3f}, effective rank {row['effective_rank']:.1f}: "
+            "all galaxies look alike to the encoder; try a smaller learning rate, a larger batch or a slower momentum"
+        )
+    return said

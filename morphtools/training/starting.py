@@ -1,0 +1,78 @@
+"""The encoder that a training starts from: pretrained, or random."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+
+from morphtools.data.dataset import load_dataset
+from morphtools.models.cards import Card, find_card
+from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
+from morphtools.models.preparation import prepare
+from morphtools.models.pretrained import load_pretrained
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
+from tfrecords_builder.records import Records
+
+
+def checked_start(arguments: dict) -> str:
+    """The architecture of `weights`, or `encoder` where these are `random`.
+
+    Raises:
+        ValueError: There are no such weights, or no such architecture.
+        FileNotFoundError: There is no card.
+    """
+    if arguments["weights"] != "random":
+        return Card.open(find_card(arguments["weights"])).encoder["name"]
+    if arguments["encoder"] not in ENCODERS:
+        raise ValueError(unknown("encoder", arguments["encoder"], ENCODERS))
+    return arguments["encoder"]
+
+
+def starting_encoder(chosen: Records, arguments: dict, state: Path) -> tuple[keras.Model, Card, dict]:
+    """Makes the encoder that `weights`, `encoder`, `image_size`, `stretch` and `seed` say.
+
+    Args:
+        chosen: The galaxies to train on.
+        arguments: Of the verb.
+        state: Folder for what must be the same when a killed run goes on.
+
+    Returns:
+        The encoder; its card, with `image_size` and `stretch` as they are used; how to read the records for it.
+    """
+    keras.utils.set_random_seed(arguments["seed"])
+    options = {name: arguments[name] for name in ("stretch", "image_size")}
+    card = (
+        Card.open(find_card(arguments["weights"])) if arguments["weights"] != "random" else _random(chosen, arguments)
+    )
+    reading, loading = prepare(card, chosen, **options | ({"stretch": None} if card.range == "flux" else {}))
+    if arguments["weights"] != "random":
+        encoder = load_pretrained(arguments["weights"], **loading)
+    else:
+        encoder = build_encoder(input_shape=loading["input_shape"], **card.encoder)
+        _settle(encoder, chosen, reading, state / "encoder.weights.h5")
+    return encoder, dataclasses.replace(card, image_size=reading["image_size"], stretch=reading["stretch"]), reading
+
+
+def _random(chosen: Records, arguments: dict) -> Card:
+    """What an encoder without training takes: pictures, or flux as it is where there is no stretch."""
+    flux = chosen.encoding != "encoded" and arguments["stretch"] is None
+    return Card(
+        name="random",
+        kind="encoder",
+        encoder={"name": arguments["encoder"], "noise": chosen.noise if flux else None},
+        bands=chosen.bands if flux or chosen.encoding == "encoded" else ("r", "g", "b"),
+        range="flux" if flux else "picture",
+        image_size=chosen.shape[:2],
+        stretch=arguments["stretch"],
+        pixel_scale=chosen.pixel_scale,
+    )
+
+
+def _settle(encoder: keras.Model, chosen: Records, reading: dict, weights: Path) -> None:
+    if weights.exists():
+        encoder.load_weights(weights)
+    else:
+        batch = next(iter(load_dataset(chosen, "train", batch_size=64, **reading)))
+        settle_batch_norm(encoder, batch["image"].numpy())
+        write_whole(weights, encoder.save_weights)
