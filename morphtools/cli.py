@@ -56,6 +56,8 @@ for _command in (
     training.train,
     pretraining.pretrain,
     pretraining.show_augmentations,
+    pretraining.evaluate_representations,
+    pretraining.ablate_augmentations,
     inference.predict,
     inference.represent,
     inference.list_pretrained,

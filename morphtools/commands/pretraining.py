@@ -1,5 +1,6 @@
 """Commands that learn without labels."""
 
+import inspect
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--view-size", type=int, help="Side of views cut out of larger images, as 64 from 107.")
 @click.option("--small-images/--no-small-images", default=None, help="Stem for some 64 pixels (no).")
 @click.option("--augmentations", help="hayat2021, mohale2023, rgb, stein2022, zoobot, or a YAML file.")
+@click.option("--without", help="Part of them to leave out, as RandomNoise or RandomView.rotation.")
 @click.option("--epochs", type=int, help="How many (20).")
 @click.option("--batch-size", type=int, help="Galaxies per step, on all devices together (128).")
 @click.option("--optimizer", help="adam (default), adamw or sgd.")
@@ -67,3 +69,41 @@ def show_augmentations(**options):
     given = typed(options)
     morphtools.show_augmentations(**given)
     click.echo(f"see {given.get('out', 'augmentations.png')}")
+
+
+@click.command()
+@click.argument("weights", required=False)
+@click.argument("records", type=click.Path(), required=False)
+@click.option("--label", help="Columns to learn, as class,redshift (those that look like labels).")
+@click.option("--labels", help="Numbers of labels (25,50,100,200,500,1000).")
+@click.option("--repeats", type=int, help="Draws of each number (5).")
+@click.option("--galaxies", type=int, help="Most galaxies to draw labels from, and most to test on (4000).")
+@click.option("--orientations", type=int, help="Of an image, to average over (8).")
+@click.option("--seed", type=int, help="Seed of the draws (0).")
+@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/representations).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def evaluate_representations(config, **options):
+    """Compare representations: what they know from how many labels, and what leaves them where they are.
+
+    morphtools evaluate-representations resnet18_byol,my-run records --label class
+    """
+    import_quietly()
+    click.echo(call(morphtools.evaluate_representations, config, typed(options)).summary)
+
+
+@click.command()
+@click.argument("pretraining", type=click.Path())
+@click.argument("records", type=click.Path())
+@click.option("--parts", help="What to leave out, as RandomNoise,RandomView.rotation (each in turn).")
+@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/ablation).")
+def ablate_augmentations(pretraining, **options):
+    """Pretrain with all augmentations, then without each in turn, and compare; goes on after a kill.
+
+    morphtools ablate-augmentations configs/pretrain/laptop.yaml records
+    """
+    import_quietly()
+    from morphtools.config import read_config
+
+    arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
+    table = morphtools.ablate_augmentations(arguments, **typed(options))
+    click.echo(table.to_string(index=False, float_format="%.3f"))

@@ -145,3 +145,55 @@ class RandomView(keras.layers.Layer):
         names = ("rotation", "flip", "zoom", "shift", "jitter", "crop", "aspect", "shear", "size", "chance")
         names += ("fill_mode", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("morphtools")
+class RandomErase(keras.layers.Layer):
+    """Hides small rectangles of every image, all of them in one pass.
+
+    Args:
+        patches: Rectangles per image.
+        area: Share of the image's area that each hides is drawn uniformly from (low, high).
+        aspect: Ratio of its sides is drawn log-uniformly from [1/aspect, aspect].
+        fill: What is put there.
+        seed: Seed of the draws.
+
+    Input and output: (B, H, W, C) float32.
+
+    Reference:
+        Zhong et al. 2017, arXiv:1708.04896.
+    """
+
+    def __init__(self, *, patches=5, area=(0.002, 0.007), aspect=2.0, fill=0.0, seed=None, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.patches, self.area, self.aspect, self.fill, self.seed = patches, tuple(area), aspect, fill, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=True):
+        """Images → images with rectangles of `fill`."""
+        if not training:
+            return images
+        n, height, width = ops.shape(images)[:3]
+        u = keras.random.uniform((4, n, self.patches, 1), seed=self.seed_generator)
+        area = self.area[0] + (self.area[1] - self.area[0]) * u[0]
+        stretch = ops.exp(math.log(self.aspect) * (2 * u[1] - 1))
+        high, wide = ops.sqrt(area / stretch) * height, ops.sqrt(area * stretch) * width
+        rows = self._inside(height, high, (height - high) * u[2])
+        columns = self._inside(width, wide, (width - wide) * u[3])
+        hidden = ops.einsum("bph,bpw->bhw", rows, columns)[..., None] > 0.5
+        return ops.where(hidden, self.fill, images)
+
+    def _inside(self, extent: int, length, start):
+        """Which pixels of an axis lie in each interval: (B, patches, extent), 0 or 1."""
+        pixel = ops.arange(extent, dtype="float32") + 0.5
+        return ops.cast((pixel >= start) & (pixel < start + length), "float32")
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        names = ("patches", "area", "aspect", "fill", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

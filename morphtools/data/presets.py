@@ -7,14 +7,19 @@ from pathlib import Path
 import keras
 import yaml
 
-from morphtools.data.augment import RandomView
+from morphtools.data.augment import RandomErase, RandomView
 from morphtools.data.augment_light import RandomBlur, RandomDisplay, RandomExtinction, RandomNoise
 from morphtools.survey.extinction import COEFFICIENTS
 from morphtools.survey.instruments import camera_for
 from tfrecords_builder.naming import unknown
 
-LAYERS = {layer.__name__: layer for layer in (RandomView, RandomExtinction, RandomBlur, RandomNoise, RandomDisplay)}
+LAYERS = {
+    layer.__name__: layer
+    for layer in (RandomView, RandomErase, RandomExtinction, RandomBlur, RandomNoise, RandomDisplay)
+}
 _MAD = 1 / 1.4826  # the records' noise is the standard deviation, the paper's unit the median absolute deviation
+# What moves nothing in `RandomView`.
+_STILL = {"rotation": 0.0, "flip": False, "zoom": 0.0, "shift": 0.0, "jitter": 0, "crop": 1.0, "shear": 0.0}
 
 PRESETS: dict[str, list[dict]] = {
     # Hayat et al. 2021, arXiv:2012.13083, section 2.2: the best set has no blur. On flux of 107 px, views of 64 px.
@@ -49,7 +54,7 @@ PRESETS: dict[str, list[dict]] = {
     # Zoobot 2.9 with galaxy-datasets 0.0.25, `default_view_config`: pictures of 224 px.
     "zoobot": [
         {"RandomView": {"rotation": 0.25, "zoom": [1.2, 1.4], "shift": 0.1, "shear": 20.0, "fill_mode": "constant"}},
-        *[{"keras.layers.RandomErasing": {"factor": [1.0, 1.0], "scale": [0.002, 0.007], "fill_value": 0.0}}] * 5,
+        {"RandomErase": {"patches": 5, "area": [0.002, 0.007], "aspect": 2.0}},
     ],
     # Pictures whose colours and brightness were made by somebody's stretch.
     "rgb": [
@@ -66,6 +71,7 @@ def build_augmentations(
     bands: Sequence[str] = (),
     noise: Sequence[float] | None = None,
     size: int | None = None,
+    without: str | None = None,
     seed: int = 0,
 ) -> keras.Sequential:
     """Makes the layers of a set of augmentations for images of these bands.
@@ -80,6 +86,7 @@ def build_augmentations(
         bands: Names of the bands, in order.
         noise: Sky noise per band, for flux; None for pictures.
         size: Side in pixels of the views; by default that of the images.
+        without: A part to leave out (see `parts_of`).
         seed: Seed of the views; every layer has its own from it.
 
     Returns:
@@ -91,7 +98,7 @@ def build_augmentations(
     """
     known = {"noise": noise, "size": size, **_survey(bands)}
     made = []
-    for i, (name, arguments) in enumerate(read_augmentations(augmentations)):
+    for i, (name, arguments) in enumerate(read_augmentations(augmentations, without)):
         kind = _layer(name)
         takes = inspect.signature(kind).parameters
         if name in LAYERS:
@@ -106,8 +113,36 @@ def build_augmentations(
     return keras.Sequential(made, name="views")
 
 
-def read_augmentations(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, dict]]:
-    """The names and arguments of a preset, a file or a list, checked for their form."""
+def parts_of(augmentations: str | Path | Sequence[Mapping]) -> list[str]:
+    """What can be left out of a set, one at a time: layers, and what moves the view, as `RandomView.rotation`."""
+    parts = []
+    for name, arguments in read_augmentations(augmentations):
+        if name == "RandomView":
+            default = {key: each.default for key, each in inspect.signature(RandomView).parameters.items()}
+            moving = [key for key, still in _STILL.items() if arguments.get(key, default[key]) != still]
+            parts += [f"RandomView.{key}" for key in moving]
+        elif name not in parts:
+            parts.append(name)
+    return parts
+
+
+def read_augmentations(
+    augmentations: str | Path | Sequence[Mapping], without: str | None = None
+) -> list[tuple[str, dict]]:
+    """The names and arguments of a preset, a file or a list, checked for their form, but for one part."""
+    entries = _entries(augmentations)
+    if without is None:
+        return entries
+    parts = parts_of(augmentations)
+    if without not in parts:
+        raise ValueError(unknown("part", without, parts))
+    layer, _, key = without.partition("RandomView.")
+    if not key:
+        return [entry for entry in entries if entry[0] != layer]
+    return [(name, arguments | ({key: _STILL[key]} if name == "RandomView" else {})) for name, arguments in entries]
+
+
+def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, dict]]:
     if isinstance(augmentations, str | Path):
         path = Path(augmentations)
         if str(augmentations) in PRESETS:

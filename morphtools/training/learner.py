@@ -91,9 +91,9 @@ def prepare_setting(records: Records, arguments: dict) -> Setting:
 def build_views(setting: Setting, arguments: dict) -> keras.Model:
     """The augmentations, built for the images as they are read."""
     bands = () if setting.noise is None else setting.records.bands
-    size, seed = arguments["view_size"], arguments["seed"]
+    options = {"size": arguments["view_size"], "without": arguments["without"], "seed": arguments["seed"]}
     name = arguments["augmentations"] or ("rgb" if setting.noise is None else "hayat2021")
-    return build_augmentations(name, bands=bands, noise=setting.noise, size=size, seed=seed)
+    return build_augmentations(name, bands=bands, noise=setting.noise, **options)
 
 
 def build_learner(setting: Setting, arguments: dict) -> keras.Model:
@@ -116,6 +116,7 @@ def build_learner(setting: Setting, arguments: dict) -> keras.Model:
         if replicas > 1:
             synchronize_batch_norm(learner)
         learner.compile(build_optimizer(arguments, steps))
+        learner.optimizer.build(learner.trainable_variables)
     log.info("%s of %s on %d device%s", arguments["method"], encoder.name, replicas, "s" if replicas > 1 else "")
     return learner
 

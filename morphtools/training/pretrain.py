@@ -41,6 +41,7 @@ def pretrain(
     view_size: int | None = None,
     small_images: bool = False,
     augmentations: str | Path | None = None,
+    without: str | None = None,
     epochs: int = 20,
     batch_size: int = 128,
     optimizer: str = "adam",
@@ -79,6 +80,7 @@ def pretrain(
         small_images: Whether the encoder has the stem for images of some 64 pixels.
         augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`) or a YAML file; by
             default `rgb` for pictures and `hayat2021` for flux.
+        without: A part of them to leave out, as `RandomNoise` or `RandomView.rotation` (see `ablate_augmentations`).
         epochs: How many.
         batch_size: Galaxies per step, of all devices together.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
@@ -198,7 +200,6 @@ def _baselines(run: Run, setting: Setting, galaxies, arguments: dict) -> dict[st
 def _train(run: Run, setting: Setting, learner, galaxies, to_beat: dict, arguments: dict) -> pd.DataFrame:
     """All epochs, each followed by its scores, a checkpoint and the picture."""
     state, seed, batch_size = run.out / "state" / "learner.npz", arguments["seed"], arguments["batch_size"]
-    learner.optimizer.build(learner.trainable_variables)
     history = load_state(learner, state)[0] if state.exists() else []
     guess = chance(
         arguments["method"],

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from morphtools.data.augment import RandomView
+from morphtools.data.augment import RandomErase, RandomView
 
 pytestmark = pytest.mark.any_backend
 
@@ -160,6 +160,26 @@ def test_the_seed_decides_the_views():
 def test_it_survives_saving():
     layer = RandomView(rotation=0.25, flip=False, zoom=0.3, jitter=2, crop=0.7, size=16, fill_mode="constant", seed=9)
     assert RandomView.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_erased_rectangles_hide_the_asked_share_of_the_image():
+    shape = (400, 60, 80, 2)
+    layer = RandomErase(patches=1, area=(0.05, 0.1), aspect=2.0, fill=-1.0, seed=3)
+    hidden = numpy(layer(np.ones(shape, "float32"))) == -1
+    assert (hidden[..., 0] == hidden[..., 1]).all()
+    share = hidden[..., 0].mean(axis=(1, 2))
+    assert abs(share.mean() - 0.075) < 0.002 and share.min() > 0.04 and share.max() < 0.11
+    rows, columns = hidden[..., 0].any(axis=2).sum(axis=1), hidden[..., 0].any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(rows * columns, hidden[..., 0].sum(axis=(1, 2)))  # one rectangle
+    ratio = (columns / 80) / (rows / 60)
+    assert ratio.max() < 2.4 and ratio.min() > 1 / 2.4 and abs(np.log(ratio).mean()) < 0.1
+    where = hidden[..., 0].mean(axis=0)  # anywhere
+    assert where[:30].sum() == pytest.approx(where[30:].sum(), rel=0.15)
+    many = numpy(RandomErase(patches=5, seed=1)(np.ones((100, 64, 64, 1), "float32"))) == 0
+    assert many.mean() == pytest.approx(5 * 0.0045, rel=0.1)
+    again = RandomErase.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    np.testing.assert_array_equal(numpy(layer(np.ones(shape, "float32"), training=False)), 1)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data runs TensorFlow's operations")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from morphtools.data.presets import LAYERS, PRESETS, build_augmentations, read_augmentations
+from morphtools.data.presets import LAYERS, PRESETS, build_augmentations, parts_of, read_augmentations
 
 FLUX = {"bands": ("g", "r", "z"), "noise": (0.002, 0.003, 0.007)}
 NEEDS_FLUX = ("hayat2021", "stein2022")
@@ -106,3 +106,13 @@ def test_presets_say_only_what_the_layers_take():
         for name, arguments in read_augmentations(entries):
             if not name.startswith("keras"):
                 assert set(arguments) <= set(inspect.signature(LAYERS[name]).parameters)
+
+
+def test_every_part_can_be_left_out_alone():
+    assert parts_of("hayat2021") == ["RandomExtinction", "RandomView.rotation", "RandomView.jitter", "RandomNoise"]
+    kept = [name for name, _ in read_augmentations("hayat2021", without="RandomNoise")]
+    assert kept == ["RandomExtinction", "RandomView"]
+    ((name, arguments),) = [e for e in read_augmentations("hayat2021", "RandomView.rotation") if e[0] == "RandomView"]
+    assert arguments == {**PRESETS["hayat2021"][1][name], "rotation": 0.0}
+    with pytest.raises(ValueError, match=r"unknown part 'RandomView.shift'; known parts: RandomExtinction"):
+        read_augmentations("hayat2021", without="RandomView.shift")

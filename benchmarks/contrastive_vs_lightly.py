@@ -1,0 +1,81 @@
+"""A whole training step of MoCo, augmentations included, against lightly's without any, in one run.
+
+    python benchmarks/contrastive_vs_lightly.py --lightly-python ENV/bin/python
+
+`peers/lightly_moco.py` says how to make lightly's environment. Both train the same architecture (ResNet with the
+stem of PyTorch) on random images in memory with SGD and a queue of as many keys. Ours draws two new views of every
+image by a preset; lightly's half gets the images as they are.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+
+def ours(options) -> float:
+    """Images per second of `MoCo` in a process of its own."""
+    arguments = {k: getattr(options, k) for k in ("encoder", "side", "batch_size", "steps", "queue", "augmentations")}
+    code = "import sys, json; sys.path.insert(0, sys.argv[2]); import contrastive_vs_lightly as here;"
+    code += "print(here.measure(**json.loads(sys.argv[1])))"
+    command = [sys.executable, "-c", code, json.dumps(arguments), str(Path(__file__).parent)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def measure(encoder: str, side: int, batch_size: int, steps: int, queue: int, augmentations: str) -> float:
+    import time
+
+    import keras
+    import numpy as np
+
+    from morphtools import MoCo, build_augmentations, build_encoder
+
+    keras.utils.set_random_seed(0)
+    network = build_encoder(encoder, (side, side, 3))
+    learner = MoCo(network, build_augmentations(augmentations, seed=0), queue=queue, temperature=0.1)
+    learner.compile(keras.optimizers.SGD(0.03, momentum=0.9))
+    images = np.random.default_rng(0).uniform(size=(batch_size, side, side, 3)).astype("float32")
+    options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
+    learner.fit(np.concatenate([images] * 2), **options)
+    many = np.concatenate([images] * steps)
+    start = time.perf_counter()
+    learner.fit(many, **options)
+    return steps * batch_size / (time.perf_counter() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lightly-python", required=True)
+    parser.add_argument("--encoder", default="resnet18", choices=("resnet18", "resnet50"))
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--queue", type=int, default=4096)
+    parser.add_argument("--augmentations", default="rgb")
+    parser.add_argument("--turns", type=int, default=2, help="ours and theirs in turns: a machine changes its pace")
+    options = parser.parse_args()
+    peer = Path(__file__).parent / "peers" / "lightly_moco.py"
+    sizes = [str(n) for n in (options.side, options.batch_size, options.steps, options.queue)]
+    rows = []
+    for turn in range(options.turns):
+        mine = ours(options)
+        done = subprocess.run(
+            [options.lightly_python, str(peer), options.encoder, *sizes], check=True, capture_output=True, text=True
+        )
+        theirs = json.loads(done.stdout.splitlines()[-1])
+        rows.append({"turn": turn, "morphtools, images/s": mine, "lightly, images/s": theirs["images_per_second"]})
+        print(rows[-1], flush=True)
+    table = pd.DataFrame(rows)
+    table["ours / theirs"] = table["morphtools, images/s"] / table["lightly, images/s"]
+    print(
+        f"\n{options.encoder}, {options.side} px, batch {options.batch_size}, {options.augmentations} against no views,"
+    )
+    print(f"lightly {theirs['lightly']} on PyTorch {theirs['torch']}")
+    print(table.round(2).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
