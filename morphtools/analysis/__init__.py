@@ -1,0 +1,1 @@
+"""Representations in; rankings, tables and pictures out. Free of TensorFlow."""

@@ -1,0 +1,163 @@
+"""Which galaxies to rate next: modAL's Bayesian optimiser with an acquisition that holds at its limits and scales."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from modAL.models import BayesianOptimizer
+from scipy.special import erfcx, ndtr
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from morphtools.analysis.gaussian_process import Posterior, gaussian_process
+from tfrecords_builder.naming import unknown
+
+_POOL = 1000  # candidates looked at closely first, and those among which a batch is made diverse
+
+
+def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
+    """Logarithm of the expected improvement: E[max(f − best − tradeoff, 0)] for f ~ N(mean, deviation²).
+
+    In the logarithm, hopeless galaxies keep their order: the plain formula is 0 for all of them beyond z = −38. For
+    a deviation of 0 it is the logarithm of max(mean − best − tradeoff, 0).
+
+    Args:
+        mean: (N,) ratings.
+        deviation: (N,) or one, in ratings.
+        best: Highest rating so far.
+        tradeoff: ε, the improvement that is worth nothing yet, in ratings.
+
+    Returns:
+        (N,) float64.
+
+    Reference:
+        Jones, Schonlau & Welch 1998, equation 15; Ament et al. 2023, arXiv:2310.20708, equation 9.
+    """
+    mean, deviation = np.broadcast_arrays(np.asarray(mean, float), np.asarray(deviation, float))
+    gain = mean - best - tradeoff
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = gain / deviation
+        density = -(z**2) / 2 - np.log(2 * np.pi) / 2
+        near = np.log(np.exp(density) + z * ndtr(z))
+        # below 1/(z² + 3) the difference is only rounding
+        ratio = np.maximum(1 - np.sqrt(np.pi / 2) * np.abs(z) * erfcx(np.abs(z) / np.sqrt(2)), 1 / (z**2 + 3))
+        far = density + np.log(ratio)
+        value = np.log(deviation) + np.where(z > -1, near, far)
+        return np.where(deviation > 0, value, np.log(np.maximum(gain, 0)))
+
+
+# Each grows with the mean and with the deviation: `most_promising` relies on it.
+ACQUISITIONS: dict[str, Callable] = {
+    "expected_improvement": log_expected_improvement,
+    "upper_bound": lambda mean, deviation, best, tradeoff: mean + 2 * deviation,
+    "mean": lambda mean, deviation, best, tradeoff: mean + 0 * deviation,
+}
+
+# What is believed of galaxies chosen for the batch before they are rated, from (what is expected, lowest rating).
+DIVERSITIES: dict[str, Callable | None] = {
+    "none": None,
+    "believer": lambda expected, lowest: expected,
+    "liar": lambda expected, lowest: lowest,
+}
+
+
+def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic") -> BayesianOptimizer:
+    """A Gaussian process fitted to rated galaxies, as modAL's optimiser that asks `most_promising`.
+
+    With all ratings equal there is nothing to fit a kernel to: it then keeps its first scales.
+
+    Args:
+        x: (n, D) standardised representations.
+        ratings: (n,).
+        kernel: Of `KERNELS`.
+    """
+    process = gaussian_process(kernel, x.shape[1])
+    if np.ptp(ratings) == 0:
+        process.optimizer = None
+    # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
+    # could not take a rating back. On matrices this small, threads of the matrix library only wait for each other.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is meant
+        return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))
+
+
+def most_promising(
+    learner: BayesianOptimizer,
+    candidates: np.ndarray,
+    n_instances: int = 10,
+    *,
+    acquisition: str = "expected_improvement",
+    tradeoff: float = 0.5,
+    diversity: str = "none",
+    asked: np.ndarray = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """The galaxies with the highest acquisition, as a query strategy for modAL.
+
+    Deviations cost more than means, but are never larger than before any rating, and an acquisition with that
+    deviation is an upper bound. So only the galaxies with the highest means, down to where the bound falls below what
+    was found, need theirs: usually a thousand. The result is the same as without this.
+
+    Args:
+        learner: Of `fit_learner`.
+        candidates: (N, D), possibly memory-mapped.
+        n_instances: How many.
+        acquisition: Of `ACQUISITIONS`.
+        tradeoff: ε of the expected improvement, in ratings.
+        diversity: Of `DIVERSITIES`.
+        asked: Rows that may not be chosen.
+
+    Returns:
+        Rows, best first, and their acquisitions when they were chosen.
+
+    Reference:
+        Ginsbourger, Le Riche & Carraro 2010, doi:10.1007/978-3-642-10701-6_6 (kriging believer, constant liar).
+    """
+    for kind, name, known in (("acquisition", acquisition, ACQUISITIONS), ("diversity", diversity, DIVERSITIES)):
+        if name not in known:
+            raise ValueError(unknown(kind, name, known))
+
+    def value(mean, deviation):
+        return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
+
+    posterior = Posterior(learner.estimator)
+    mean = posterior.mean(candidates)
+    mean[np.asarray(asked, int)] = -np.inf
+    size = _POOL
+    while True:
+        pool = _largest(mean, size)
+        reached = value(*posterior.predict(candidates, pool))
+        best = _largest(reached, n_instances)
+        if len(pool) < size or value(mean[pool[-1]], posterior.prior_deviation) < reached[best[-1]]:
+            break
+        size *= 8
+    if DIVERSITIES[diversity] is not None:
+        pool = pool[_largest(reached, _POOL)]
+        best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
+        return pool[best], reached
+    return pool[best], reached[best]
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Where the n largest finite values are, the largest first; equal ones in order."""
+    places = np.flatnonzero(values > -np.inf)
+    if len(places) > n:
+        least = np.partition(values[places], -n)[-n]
+        places = places[values[places] >= least]
+    return places[np.argsort(-values[places], kind="stable")][:n]
+
+
+def _one_after_another(learner, pool: np.ndarray, n: int, value: Callable, believe: Callable):
+    """Chooses n of the pool, each time as if those before had been rated as `believe` says."""
+    mean, covariance = learner.predict(pool.astype(float), return_cov=True)
+    lowest, chosen, values = learner.y_training.min(), [], []
+    for _ in range(min(n, len(pool))):
+        reached = value(mean, np.sqrt(np.maximum(covariance.diagonal(), 0)))
+        reached[chosen] = -np.inf
+        one = int(np.argmax(reached))
+        chosen.append(one)
+        values.append(reached[one])
+        # Conditioning on one rating. The covariance of a galaxy with itself includes white noise: that of ratings.
+        gain = covariance[one] / covariance[one, one]
+        mean = mean + gain * (believe(mean[one], lowest) - mean[one])
+        covariance = covariance - np.outer(gain, covariance[one])
+    return chosen, np.array(values)
