@@ -48,6 +48,7 @@ def build_records(
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
     cutout: str | float | None = None,
+    crop: bool = False,
     dtype: str = "float32",
     pixel_scale: float | None = None,
     max_failures: float = 0.1,
@@ -76,6 +77,8 @@ def build_records(
         hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
         mask: Extension that is not zero where a pixel is bad.
         cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`.
+        crop: Whether to cut every image down to twice the extent of the source in its middle
+            (`tfrecords_builder.crop`); needs `image_size`, as the parts differ in size.
         dtype: `float32`, or `float16` for half the space.
         pixel_scale: Arcsec per pixel.
         max_failures: Largest share of images that may be unusable.
@@ -96,6 +99,8 @@ def build_records(
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
+    if crop and image_size is None:
+        raise ValueError("cropped images differ in size: give image_size, the side at which they are to be read")
     out = Path(out)
     settings = {
         "image_size": image_size,
@@ -105,7 +110,9 @@ def build_records(
     }
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
-    source = open_images(images, **kind)
+    source = open_images(images, **kind, crop=crop)
+    if crop:  # named only where it is chosen: records built without it keep their digest
+        settings["crop"] = True
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     census = take_census(catalog, needs)
     digest = _hash(settings, census.digest)

@@ -8,7 +8,9 @@ it; a plain function from `file_loc` to an `Image` will do as well.
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.mosaics import Mosaics
 from tfrecords_builder.pixels import Image, from_pixels
@@ -29,6 +31,7 @@ def open_images(
     mask: str | int | None = None,
     cutout: str | float | None = None,
     image_size: int | None = None,
+    crop: bool = False,
 ):
     """The source behind `images`.
 
@@ -42,11 +45,15 @@ def open_images(
         mask: Extension that is not zero where a pixel is bad.
         cutout: The files are mosaics: cut this size out around every galaxy (see `tfrecords_builder.mosaics`).
         image_size: Side in pixels to which cutouts of other sizes are resampled.
+        crop: Whether to cut every image down to the source in its middle (see `tfrecords_builder.crop`).
 
     Raises:
         FileNotFoundError: There is nothing at `images`.
         ValueError: It is none of these.
     """
+    if crop:
+        kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
+        return _Cropped(open_images(images, **kind, image_size=image_size))
     if callable(images):
         return images
     path = Path(images)
@@ -76,3 +83,17 @@ def read_images(source, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
             yield source(row["file_loc"])
         except ValueError as error:
             yield error
+
+
+class _Cropped(NamedTuple):
+    """Source of another source's images, each cut down to what is in its middle."""
+
+    source: object
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return getattr(self.source, "needs", ("id_str", "file_loc"))
+
+    def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
+        for image in read_images(self.source, rows):
+            yield cut_to_source(image) if isinstance(image, Image) else image

@@ -1,6 +1,5 @@
 """Looking at galaxies before and after a build: a picture, the range of every band, and what is suspicious."""
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tfrecords_builder.images import Image, open_images, read_images
+from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
 from tfrecords_builder.records import Records, read_pixels
 
@@ -42,6 +42,7 @@ def preview_records(
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
     cutout: str | float | None = None,
+    crop: bool = False,
     image_size: int | None = None,
     stretches: Mapping[str, Stretch] | None = None,
     galaxies: int = 24,
@@ -57,6 +58,7 @@ def preview_records(
         hdu: Extension.
         mask: Extension with the bad pixels.
         cutout: Size of cutouts from mosaics.
+        crop: Whether they are cut down to the source in the middle.
         image_size: Side in pixels.
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name.
         galaxies: How many.
@@ -66,13 +68,13 @@ def preview_records(
         The picture, the ranges, and the findings, among them every image that cannot be read.
     """
     kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
-    source = open_images(images, **kind)
+    source = open_images(images, **kind, crop=crop)
     chunk = next(read_checked(catalog, getattr(source, "needs", ("id_str", "file_loc"))))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)
     rows, found, findings = chunk.to_dict("records"), {}, []
     for row, image in zip(rows, read_images(source, rows), strict=True):
         if isinstance(image, Image):
-            found[row["id_str"]] = _pixels(image)
+            found[row["id_str"]] = to_pixels(image)
             bands = bands or image.bands
         else:
             findings.append(f"{row['id_str']}: {image}")
@@ -105,16 +107,6 @@ def inspect_records(
         *(f"{name}: {total:g} in all" for name, total in records.totals.items()),
     ]
     return _look(dict(zip(names, pixels, strict=True)), records.bands, stretches, [], facts)
-
-
-def _pixels(image: Image) -> np.ndarray:
-    """(H, W, C) float32; NaN where a pixel is bad."""
-    if isinstance(image.data, bytes):
-        from PIL import Image as Picture
-
-        picture = np.asarray(Picture.open(io.BytesIO(image.data)).convert("L" if image.shape[2] == 1 else "RGB"))
-        return picture.reshape(image.shape).astype(np.float32) / 255.0
-    return image.data if image.mask is None else np.where(image.mask, np.float32(np.nan), image.data)
 
 
 def _look(found: dict[str, np.ndarray], bands, stretches, findings: list[str], facts: list[str]) -> Look:

@@ -1,5 +1,6 @@
 """An image, and how arrays become one."""
 
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,16 @@ def from_pixels(pixels: np.ndarray) -> Image:
     if not (np.isfinite(data[tuple(n // 2 for n in data.shape)]) or np.isfinite(data).any()):  # the middle will do
         raise ValueError("every pixel is missing")
     return Image(data, data.shape)
+
+
+def to_pixels(image: Image) -> np.ndarray:
+    """(H, W, C) float32: 0–1 of an encoded image, else the pixels, NaN where they are bad."""
+    if isinstance(image.data, bytes):
+        from PIL import Image as Picture
+
+        picture = np.asarray(Picture.open(io.BytesIO(image.data)).convert("L" if image.shape[2] == 1 else "RGB"))
+        return picture.reshape(*picture.shape[:2], -1).astype(np.float32) / 255.0
+    return image.data if image.mask is None else np.where(image.mask, np.float32(np.nan), image.data)
 
 
 def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:

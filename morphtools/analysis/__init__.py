@@ -1,1 +1,1 @@
-"""Representations in; rankings, tables and pictures out. Free of TensorFlow."""
+"""Representations in, tables and pictures out; free of TensorFlow."""

@@ -20,6 +20,7 @@ from morphtools.commands.calling import call, typed
 @click.option("--hdu", help="Extension of the FITS files, or one per band, as 1 or SCI or 1,2,3.")
 @click.option("--mask", help="Extension that is not zero where a pixel is bad.")
 @click.option("--cutout", help="Size of cutouts from mosaics: 128, '30 arcsec', '4*petro_radius arcsec'.")
+@click.option("--crop", is_flag=True, default=None, help="Cut images down to the source in their middle.")
 @click.option("--dtype", help="float32 (default) or float16.")
 @click.option("--pixel-scale", type=float, help="Arcsec per pixel.")
 @click.option("--max-failures", type=float, help="Largest share of unusable images (0.1).")

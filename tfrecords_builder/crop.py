@@ -1,0 +1,87 @@
+"""Cutting an image down to the source in its middle, so that neighbours and sky do not tell galaxies apart."""
+
+import io
+
+import numpy as np
+
+from tfrecords_builder.pixels import Image, to_pixels
+
+_SIGMA = 4.0
+_FEWEST = 5  # pixels on a side: a smaller box is a peak of the noise
+_MARGIN = 2.0
+
+
+def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
+    """The part of an image that the source in its middle needs.
+
+    The sky is the sigma-clipped median of the mean over bands; what is brighter than 4 of its standard deviations is
+    a source, and the one that holds the middle of the image counts. Its bounding box is doubled, made as wide as the
+    image is compared to its height, and moved inside.
+
+    Args:
+        pixels: (H, W, C); NaN where missing.
+
+    Returns:
+        Rows and columns of the part, which has the aspect of the image.
+
+    Raises:
+        ValueError: There is no source in the middle, or it is too small to be one.
+
+    Reference:
+        Mohale & Lochner 2023, arXiv:2311.14157, section 3.3.
+    """
+    from astropy.stats import sigma_clipped_stats
+    from scipy import ndimage
+
+    finite = np.isfinite(pixels)
+    known = finite.any(axis=-1)
+    grey = np.where(finite, pixels, 0).sum(axis=-1) / np.maximum(finite.sum(axis=-1), 1)
+    if not known.any():
+        raise ValueError("every pixel is missing")
+    _, sky, noise = sigma_clipped_stats(grey[known])
+    sources, _ = ndimage.label(known & (grey > sky + _SIGMA * noise), np.ones((3, 3)))
+    height, width = grey.shape
+    middle = sources[(height - 1) // 2 : height // 2 + 1, (width - 1) // 2 : width // 2 + 1].max()
+    if not middle:
+        raise ValueError(f"nothing in the middle is brighter than {_SIGMA:g} sigma")
+    rows, columns = ndimage.find_objects(sources)[middle - 1]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    if max(tall, wide) < _FEWEST:
+        raise ValueError(f"the source in the middle has {tall}×{wide} pixels")
+    share = min(1.0, _MARGIN * max(tall / height, wide / width))
+    return _around(rows, share, height), _around(columns, share, width)
+
+
+def _around(found: slice, share: float, size: int) -> slice:
+    """`share` of `size` pixels with `found` in the middle, moved to where there are pixels."""
+    length = round(share * size)
+    start = round((found.start + found.stop - length) / 2)
+    start = min(max(start, 0), size - length)
+    return slice(start, start + length)
+
+
+def crop(image: Image) -> Image:
+    """The part of an image that `crop_box` finds, or the whole of it with the reason in its flag.
+
+    JPEG and PNG become PNG, so that nothing is lost twice.
+    """
+    pixels = to_pixels(image)
+    try:
+        part = crop_box(pixels)
+    except ValueError as error:
+        return image._replace(flag="; ".join(filter(None, [image.flag, f"not cropped: {error}"])))
+    if isinstance(image.data, bytes):
+        data = _png(pixels[part])
+    else:
+        data = np.ascontiguousarray(image.data[part])
+    mask = None if image.mask is None else image.mask[part]
+    return image._replace(data=data, shape=pixels[part].shape, mask=mask)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image as Picture
+
+    file = io.BytesIO()
+    levels = np.round(255 * pixels).astype(np.uint8)
+    Picture.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels).save(file, "png")
+    return file.getvalue()
