@@ -130,11 +130,11 @@ def most_promising(
         if len(pool) < size or value(mean[pool[-1]], posterior.prior_deviation) < reached[best[-1]]:
             break
         size *= 8
-    if DIVERSITIES[diversity] is not None:
-        pool = pool[_largest(reached, _POOL)]
-        best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
-        return pool[best], reached
-    return pool[best], reached[best]
+    if DIVERSITIES[diversity] is None or not len(pool):
+        return pool[best], reached[best]
+    pool = pool[_largest(reached, _POOL)]
+    best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
+    return pool[best], reached
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
