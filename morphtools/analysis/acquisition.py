@@ -31,7 +31,7 @@ def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
         (N,) float64.
 
     Reference:
-        Jones, Schonlau & Welch 1998, equation 15; Ament et al. 2023, arXiv:2310.20708, equation 9.
+        Jones, Schonlau & Welch 1998, doi:10.1023/A:1008306431147; Ament et al. 2023, arXiv:2310.20708 (logarithm).
     """
     mean, deviation = np.broadcast_arrays(np.asarray(mean, float), np.asarray(deviation, float))
     gain = mean - best - tradeoff

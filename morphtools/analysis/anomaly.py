@@ -45,8 +45,7 @@ class AnomalyLoop:
         ValueError: The session belongs to other representations, or was made with another number of components.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 3.3; Mohale & Lochner 2023, arXiv:2311.14157, sections 5
-        and 7.1.
+        Walmsley et al. 2022, arXiv:2110.12735, section 3; Mohale & Lochner 2023, arXiv:2311.14157, section 7.1.
     """
 
     def __init__(

@@ -32,8 +32,8 @@ def gaussian_process(kernel: str, dimension: int) -> GaussianProcessRegressor:
         ValueError: No such kernel.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 3.3 (rational quadratic); Mohale & Lochner 2023,
-        arXiv:2311.14157, section 5 (Matérn).
+        Walmsley et al. 2022, arXiv:2110.12735, section 3 (rational quadratic); Mohale & Lochner 2023,
+        arXiv:2311.14157, section 7.1 (Matérn).
     """
     if kernel not in KERNELS:
         raise ValueError(unknown("kernel", kernel, KERNELS))

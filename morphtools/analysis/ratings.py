@@ -62,7 +62,9 @@ class Ratings:
     def undo(self, n: int, rater: str) -> list[str]:
         """Takes back a rater's last n ratings; returns the galaxies, the last one first."""
         with self._open() as database:
-            last = "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
+            last = (
+                "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
+            )
             rows = database.execute(f"{last} LIMIT ?", (rater, n)).fetchall()
             time = _now()
             database.executemany("UPDATE ratings SET undone = ? WHERE number = ?", [(time, row[0]) for row in rows])
@@ -79,7 +81,9 @@ class Ratings:
     def history(self) -> pd.DataFrame:
         """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""
         with self._open() as database:
-            return pd.read_sql_query("SELECT id_str, rating, rater, time, undone FROM ratings ORDER BY number", database)
+            return pd.read_sql_query(
+                "SELECT id_str, rating, rater, time, undone FROM ratings ORDER BY number", database
+            )
 
     def merge(self, other: "Ratings") -> int:
         """Adds what another file has and this one has not; returns how many ratings are new.
