@@ -88,17 +88,13 @@ def _compare(regions: np.ndarray) -> np.ndarray:
     )
     x, y = np.atleast_2d(table.centroid).T
     y = y - height * np.arange(count)
-    variances = np.asarray(table.covariance_eigvals.value)
-    long, short = 2 * np.sqrt(variances.T)  # of an evenly filled ellipse
-    angle = np.deg2rad(table.orientation.to_value("deg"))
-    across, down = np.arange(width) - x[:, np.newaxis], np.arange(height) - y[:, np.newaxis]
-    along = (across * np.cos(angle)[:, np.newaxis])[:, np.newaxis, :] + (down * np.sin(angle)[:, np.newaxis])[
-        :, :, None
-    ]
-    aside = (down * np.cos(angle)[:, np.newaxis])[:, :, None] - (across * np.sin(angle)[:, np.newaxis])[
-        :, np.newaxis, :
-    ]
-    inside = (along / long[:, None, None]) ** 2 + (aside / short[:, None, None]) ** 2 <= 1
+    long, short = 2 * np.sqrt(np.asarray(table.covariance_eigvals.value).T)  # half axes, if it is filled evenly
+    angle = table.orientation.to_value("rad")
+    down, across = np.mgrid[:height, :width]
+    panel = np.index_exp[:, np.newaxis, np.newaxis]
+    across, down, cos, sin = across - x[panel], down - y[panel], np.cos(angle)[panel], np.sin(angle)[panel]
+    along, aside = across * cos + down * sin, down * cos - across * sin
+    inside = np.hypot(along / long[panel], aside / short[panel]) <= 1
     turned = np.rad2deg(np.abs(angle - angle[0])) % 180
     aspect = long / short
     return np.concatenate(
