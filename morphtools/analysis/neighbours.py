@@ -1,0 +1,148 @@
+"""The nearest of many representations: exact by default, approximate for tens of millions."""
+
+import numpy as np
+
+from morphtools.inference.representations import Representations
+from tfrecords_builder.naming import some, unknown
+
+METRICS = ("cosine", "euclidean", "manhattan")
+_QUERIES = 4096  # at a time
+
+
+class Neighbours:
+    """Representations in memory (4 N D bytes), ready to be asked for the nearest.
+
+    Searched by faiss where it is installed (`pip install "morphtools[faiss]"`), else by scikit-learn, with the same
+    results.
+
+    Args:
+        representations: The store or its folder.
+        metric: `cosine`, `euclidean` or `manhattan`.
+        keep: (N,) bool: search only among these.
+        approximate: Whether to search only the cells of a k-means partition that are nearest to a query (faiss's
+            IVF; 4 N D bytes more, and minutes to build, which pays for many queries among tens of millions). `recall`
+            says what it misses.
+        seed: Of the partition.
+
+    Attributes:
+        id_str: (N,) names.
+        values: (N, D) float32; of length 1 for the cosine.
+    """
+
+    def __init__(self, representations, *, metric: str = "cosine", keep=None, approximate: bool = False, seed: int = 0):
+        if metric not in METRICS:
+            raise ValueError(unknown("metric", metric, METRICS))
+        store = Representations.open(representations)
+        self.metric = metric
+        self.id_str, self.values = store.id_str, store.values()
+        if keep is not None:
+            self.id_str, self.values = self.id_str[keep], self.values[keep]
+        if metric == "cosine":
+            unit_length(self.values)
+        self._cells = _partition(self.values, metric, seed) if approximate else None
+
+    def __len__(self) -> int:
+        return len(self.id_str)
+
+    def rows(self, ids) -> np.ndarray:
+        """Where galaxies are among `id_str`; ValueError names those that are not."""
+        import pandas as pd
+
+        rows = pd.Index(self.id_str).get_indexer(list(ids))
+        if (rows < 0).any():
+            strange = [name for name, row in zip(ids, rows, strict=True) if row < 0]
+            raise ValueError(f"there is no representation of {some(strange)} (id_str are like {self.id_str[0]!r})")
+        return rows
+
+    def nearest(self, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The galaxies nearest to each query.
+
+        Args:
+            queries: (Q, D).
+            n: How many.
+
+        Returns:
+            Rows (Q, n) and distances (Q, n), the nearest first: 1 − cosine, Euclidean or Manhattan. With
+            `approximate`, rows are −1 where too few were found.
+        """
+        queries = self.as_values(queries)
+        n = min(n, len(self))
+        found = [self._search(queries[i : i + _QUERIES], n) for i in range(0, len(queries), _QUERIES)]
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+    def as_values(self, representations: np.ndarray) -> np.ndarray:
+        """Representations (D,) or (n, D) as they stand in `values`."""
+        queries = np.array(representations, np.float32, ndmin=2)
+        if queries.shape[1] != self.values.shape[1]:
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, representations {self.values.shape[1]}")
+        if self.metric == "cosine":
+            unit_length(queries)
+        return queries
+
+    def _search(self, queries: np.ndarray, n: int):
+        if self._cells is None:
+            return exact(self.values, queries, n, self.metric)
+        distances, rows = self._cells.search(queries, n)
+        return rows, _as_distance(distances, self.metric)
+
+    def recall(self, n: int = 10, queries: int = 200, seed: int = 0) -> float:
+        """Share of the true `n` nearest that are found, over some galaxies as queries."""
+        some_rows = np.random.default_rng(seed).choice(len(self), min(queries, len(self)), replace=False)
+        found, _ = self.nearest(self.values[some_rows], n)
+        true, _ = exact(self.values, self.values[some_rows], min(n, len(self)), self.metric)
+        return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+
+
+def unit_length(values: np.ndarray) -> None:
+    """Gives the rows of (N, D) float32 length 1, in place; rows of zeros stay."""
+    for start in range(0, len(values), 65536):
+        part = values[start : start + 65536]
+        part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-30)
+
+
+def exact(values: np.ndarray, queries: np.ndarray, n: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The `n` rows of `values` (N, D) nearest to each of `queries` (Q, D), and their distances.
+
+    For the cosine both must have length 1.
+    """
+    try:
+        import faiss
+    except ImportError:
+        return _by_scikit_learn(values, queries, n, metric)
+    kinds = {"cosine": faiss.METRIC_INNER_PRODUCT, "euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
+    distances, rows = faiss.knn(queries, values, n, metric=kinds[metric])
+    return rows, _as_distance(distances, metric)
+
+
+def _as_distance(found: np.ndarray, metric: str) -> np.ndarray:
+    """What faiss calls distances: the inner product, the squared Euclidean distance."""
+    if metric == "cosine":
+        return np.clip(1 - found, 0, 2)
+    return np.sqrt(np.maximum(found, 0)) if metric == "euclidean" else found
+
+
+def _by_scikit_learn(values, queries, n, metric):
+    from sklearn.neighbors import NearestNeighbors
+
+    found = NearestNeighbors(n_neighbors=n, algorithm="brute", metric=metric).fit(values).kneighbors(queries)
+    return found[1], found[0].astype(np.float32)
+
+
+def _partition(values: np.ndarray, metric: str, seed: int):
+    """An index of about 4 √N cells, of which 1/32 are searched."""
+    try:
+        import faiss
+    except ImportError:
+        raise ValueError('approximate search needs faiss: pip install "morphtools[faiss]"') from None
+    if metric == "manhattan":
+        raise ValueError("approximate search is for the cosine and the Euclidean distance")
+    cells = max(1, min(int(4 * np.sqrt(len(values))), len(values) // 39))
+    flat = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
+    kind = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
+    quantizer = flat(values.shape[1])
+    index = faiss.IndexIVFFlat(quantizer, values.shape[1], cells, kind)
+    index.cp.seed, index.cp.max_points_per_centroid = seed + 1, 128
+    index.train(values)
+    index.add(values)
+    index.nprobe = max(1, cells // 32)
+    return index
