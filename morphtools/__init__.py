@@ -3,6 +3,9 @@
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyLoop": "morphtools.analysis.anomaly",
+    "benchmark_anomalies": "morphtools.analysis.anomaly_benchmark",
+    "find_anomalies": "morphtools.analysis.anomaly_search",
     "Predictions": "morphtools.inference.predictions",
     "Representations": "morphtools.inference.representations",
     "RandomView": "morphtools.data.augment",

@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import records, training
+from morphtools.commands import anomaly, records, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -52,6 +52,8 @@ def doctor():
 
 
 for _command in (
+    anomaly.benchmark_anomalies,
+    anomaly.find_anomalies,
     training.finetune,
     records.build_records,
     records.inspect_records,
