@@ -29,7 +29,7 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.main, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("name", ["finetune", "simulate_survey"])
+@pytest.mark.parametrize("name", ["finetune", "simulate_survey", "find_anomalies", "benchmark_anomalies"])
 def test_the_command_takes_the_arguments_of_the_function(name):
     parameters = inspect.signature(getattr(morphtools, name)).parameters
     options = {option.name: option for option in cli.main.commands[name.replace("_", "-")].params}
@@ -176,3 +176,28 @@ def test_readme_test_command_is_the_one_that_ci_runs():
     commands = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands == ['python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/python -m pytest']
     assert "grep -m1 '^python3 -m venv .*pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_anomalies_are_found_and_the_ways_to_find_them_compared(galaxies, tmp_path):
+    import numpy as np
+
+    from morphtools.inference.representations import Representations
+
+    catalog, _ = galaxies
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 3)) + np.outer(catalog["ring"], [4, 0, 0])
+    Representations.create(tmp_path / "r", 3, {}).append(catalog["id_str"], values)
+    arguments = (tmp_path / "r", "--catalog", tmp_path / "catalog.csv", "--ratings", 8, "--batch-size", 4)
+    result = invoke("find-anomalies", *arguments, "--oracle", "ring", "--examples", "g01, g03", "--out", tmp_path / "s")
+    assert result.exit_code == 0 and "8 ratings in" in result.output, result.output
+    assert (tmp_path / "s" / "scores.csv").exists()
+    arguments = (f"mine={arguments[0]}", *arguments[1:], "--column", "ring", "--out", tmp_path / "b")
+    result = invoke("benchmark-anomalies", *arguments, "--repeats", 1, "--methods", "matern, random")
+    assert result.exit_code == 0 and "mine" in result.output and "matern" in result.output, result.output
+    for arguments, message in (
+        (("find-anomalies",), "find-anomalies needs representations"),
+        (("benchmark-anomalies", "r"), "benchmark-anomalies needs column"),
+        (("find-anomalies", tmp_path), "there are no representations at"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2 and result.output.startswith(f"morphtools: {message}"), result.output

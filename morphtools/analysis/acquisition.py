@@ -7,9 +7,8 @@ import numpy as np
 from modAL.models import BayesianOptimizer
 from scipy.special import erfcx, ndtr
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
-from morphtools.analysis.gaussian_process import Posterior, gaussian_process
+from morphtools.analysis.gaussian_process import Posterior, gaussian_process, one_thread
 from tfrecords_builder.naming import unknown
 
 _POOL = 1000  # candidates looked at closely first, and those among which a batch is made diverse
@@ -75,8 +74,8 @@ def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quad
     if np.ptp(ratings) == 0:
         process.optimizer = None
     # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
-    # could not take a rating back. On matrices this small, threads of the matrix library only wait for each other.
-    with threadpool_limits(1), warnings.catch_warnings():
+    # could not take a rating back.
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is meant
         return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))
 

@@ -1,5 +1,6 @@
 """Gaussian processes over ratings: their kernels, and prediction for a million galaxies in about a second."""
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.blas import strmm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel, Matern, RationalQuadratic, WhiteKernel
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from tfrecords_builder.naming import unknown
 
@@ -126,6 +127,16 @@ def _in_chunks(fill: Callable[[slice], None], total: int) -> None:
     """Calls `fill` for every chunk of rows, on all cores: threads of ours instead of those of the matrix library."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, total, _CHUNK)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with threadpool_limits(1), ThreadPoolExecutor(cores) as pool:
+    with one_thread(), ThreadPoolExecutor(cores) as pool:
         for _ in pool.map(fill, chunks):
             pass
+
+
+def one_thread():
+    """A context in which the matrix libraries use one thread: on small matrices more only wait for each other."""
+    return _libraries().limit(limits=1)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all loaded libraries: once is enough

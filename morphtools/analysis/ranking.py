@@ -5,17 +5,17 @@ from scipy.stats import t as student
 
 
 def precision_at(anomalous: np.ndarray, n: int) -> float:
-    """Share of anomalies among the first n of a ranking (of all, if there are fewer).
+    """Share of anomalies among the first n of a ranking (of all, if there are fewer; NaN if there are none).
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
         n: How many.
     """
-    return float(np.mean(anomalous[:n]))
+    return float(np.mean(anomalous[:n])) if len(anomalous) else np.nan
 
 
 def rank_weighted_score(anomalous: np.ndarray, n: int) -> float:
-    """Share of anomalies among the first n of a ranking, the i-th (from 0) counting n − i: 1 if all are.
+    """Share of anomalies among the first n of a ranking, the i-th (from 0) counting n − i: 1 if all are, NaN of none.
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
@@ -25,6 +25,8 @@ def rank_weighted_score(anomalous: np.ndarray, n: int) -> float:
         Lochner & Bassett 2021, arXiv:2010.11202.
     """
     n = min(n, len(anomalous))
+    if not n:
+        return np.nan
     weight = np.arange(n, 0, -1)
     return float(weight @ np.asarray(anomalous[:n], float) / weight.sum())
 
@@ -46,7 +48,7 @@ def recall_curve(anomalous: np.ndarray) -> np.ndarray:
         anomalous: (N,) true or false, the galaxy ranked first in front.
     """
     found = np.cumsum(anomalous, dtype=float)
-    return found / found[-1] if found[-1] else np.full(len(found), np.nan)
+    return found / found[-1] if found.any() else np.full(len(found), np.nan)
 
 
 def ranking_metrics(anomalous: np.ndarray) -> dict[str, float]:

@@ -105,7 +105,7 @@ def test_examples_are_rated_five_once(survey):
         loop = find_anomalies(
             store, catalog=catalog, oracle="fraction", examples=("g01",), ratings=5, batch_size=4, out=out
         )
-    assert list(loop.ratings()["id_str"])[0] == "g01" and len(loop.history()) == 5
+    assert loop.ratings()["id_str"][0] == "g01" and len(loop.history()) == 5
     rings = catalog.set_index("id_str")["ring"]
     assert rings[loop.ratings()["id_str"]].mean() >= 0.8
 

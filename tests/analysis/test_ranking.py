@@ -45,6 +45,11 @@ def test_a_perfect_ranking_scores_one_everywhere_and_the_worst_nothing_at_the_to
     assert worst["top_50"] == worst["top_200"] == worst["rank_weighted"] == 0
 
 
+def test_of_nothing_nothing_is_known():
+    nothing = np.array([], bool)
+    assert np.isnan(list(ranking_metrics(nothing).values())).all() and len(recall_curve(nothing)) == 0
+
+
 def test_the_interval_is_that_of_scipy_and_one_repeat_has_none():
     from scipy.stats import t
 
