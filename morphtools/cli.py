@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import anomaly, records, training
+from morphtools.commands import anomaly, inference, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -55,8 +55,14 @@ for _command in (
     anomaly.benchmark_anomalies,
     anomaly.find_anomalies,
     training.finetune,
+    training.train,
+    inference.predict,
+    inference.represent,
+    inference.list_pretrained,
+    inference.cite,
     records.build_records,
     records.inspect_records,
     records.simulate_survey,
+    schemas.list_schemas,
 ):
     main.add_command(_command)

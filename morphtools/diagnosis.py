@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+from morphtools.models.cards import list_pretrained
+
 
 def doctor() -> tuple[str, bool]:
     """Looks at Python, packages, backend, devices, memory and weights.
@@ -31,7 +33,8 @@ def doctor() -> tuple[str, bool]:
     lines.append(_row("disk", f"{free:.0f} GiB free in {Path.cwd()}"))
     if free < 1:
         fixes.append(f"free some disk space for {Path.cwd()}, or work elsewhere with --out")
-    lines.append(_row("weights", "none in this release: encoders start from random weights"))
+    weights = [card.name for card in list_pretrained()]
+    lines.append(_row("weights", ", ".join(weights) or "none: encoders start from random weights"))
     fixes += backend_fixes
     lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo mend:")
     return "\n".join(lines + [f"  {fix}" for fix in fixes]), not fixes

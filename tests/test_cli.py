@@ -29,7 +29,7 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.main, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("name", ["finetune", "simulate_survey", "find_anomalies", "benchmark_anomalies"])
+@pytest.mark.parametrize("name", ["finetune", "simulate_survey", "train", "find_anomalies", "benchmark_anomalies"])
 def test_the_command_takes_the_arguments_of_the_function(name):
     parameters = inspect.signature(getattr(morphtools, name)).parameters
     options = {option.name: option for option in cli.main.commands[name.replace("_", "-")].params}
@@ -176,6 +176,18 @@ def test_readme_test_command_is_the_one_that_ci_runs():
     commands = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands == ['python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/python -m pytest']
     assert "grep -m1 '^python3 -m venv .*pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_question_trees_are_listed_drawn_and_checked(tmp_path):
+    assert "gz_euclid" in invoke("list-schemas").output
+    assert "└─ smooth → how-rounded-gz2" in invoke("list-schemas", "gz2").output
+    assert "10 questions" in invoke("list-schemas", "gz2", "--compat", "published").output
+    help_text = invoke("list-schemas", "--help").output
+    example = help_text.split("(bar_yes):")[1].split("Options")[0]
+    (tmp_path / "mine.yaml").write_text(inspect.cleandoc(example))
+    assert "my-survey" in invoke("list-schemas", tmp_path / "mine.yaml").output
+    result = invoke("list-schemas", "gz22")
+    assert result.exit_code == 2 and "did you mean 'gz2'" in result.output
 
 
 def test_anomalies_are_found_and_the_ways_to_find_them_compared(galaxies, tmp_path):

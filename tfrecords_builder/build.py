@@ -143,7 +143,7 @@ def build_records(
     train_shards = sum(name.startswith("train-") for name in shards)
     noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
     job = Job(plan, source, records, max_failures, noise_galaxies)
-    _run(job, _part(shards, part), workers, executor)
+    _run(job, share_of(shards, part), workers, executor)
     return None if part else finish(job, shards, digest, out)
 
 
@@ -226,8 +226,8 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
     return planned
 
 
-def _part(shards: dict[str, int], part: str | None) -> dict[str, int]:
-    """The shards of part `i/n`."""
+def share_of(shards: dict[str, int], part: str | None) -> dict[str, int]:
+    """The shards of part `i/n`; all of them without one."""
     if part is None:
         return shards
     i, _, n = str(part).partition("/")

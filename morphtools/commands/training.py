@@ -37,3 +37,35 @@ def finetune(config, **options):
     """
     import_quietly()
     click.echo(call(morphtools.finetune, config, typed(options)).summary)
+
+
+@click.command()
+@click.option("--schema", help="Question tree: gz_decals_dr5 (default), another campaign, several, or a YAML file.")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and votes.")
+@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
+@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@click.option("--encoder", help="efficientnet_b0 (default), mobilenet_v3_small, resnet18 or resnet50.")
+@click.option("--weights", help="Pretrained weights to start from.")
+@click.option("--augmentations", help="Preset or YAML file (any rotation, flips, zoom, shift; contrast and grey).")
+@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
+@click.option("--epochs", type=int, help="Passes over the galaxies (30).")
+@click.option("--patience", type=int, help="Epochs without progress before it stops (8).")
+@click.option("--batch-size", type=int, help="Galaxies per step, over all devices (64).")
+@click.option("--learning-rate", type=float, help="Highest, of AdamW (1e-3).")
+@click.option("--weight-decay", type=float, help="Of AdamW (1e-4).")
+@click.option("--average", type=float, help="Momentum of the running average of the weights (0.999).")
+@click.option("--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 where that is safe.")
+@click.option("--seed", type=int, help="Decides first weights, order and views (0).")
+@click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/votes).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def train(config, **options):
+    """Train an encoder on the votes for every question of a tree.
+
+    Without galaxies of your own it uses a small simulated sky:
+
+        morphtools train --schema gz2 --catalog votes.parquet --images jpegs/
+
+        morphtools train --schema gz_decals_dr5 --records records --epochs 50
+    """
+    import_quietly()
+    click.echo(call(morphtools.train, config, typed(options)).summary)

@@ -47,24 +47,13 @@ def load_dataset(
     shards = [str(path) for path in records.shards(split)]
     if not shards:
         raise ValueError(f"the split {split!r} of {records.folder} is empty")
-    if stretch is not None and records.encoding == "encoded":
-        raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
     dataset = tf.data.Dataset.from_tensor_slices(shards)
     if shuffle:
         dataset = dataset.shuffle(len(shards), seed=seed)
     dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=4 if shuffle else 1)
     if shuffle:  # of serialized records: a buffer of encoded galaxies is small
         dataset = dataset.shuffle(min(4096, max(1, records.splits[split])), seed=seed)
-
-    def read(serialized):
-        galaxies = parse(serialized, records, image_size)
-        image = galaxies["image"]
-        if records.incomplete:
-            image = tf.where(tf.math.is_finite(image), image, 0.0)
-        if records.masked:
-            image = tf.where(galaxies.pop("mask"), 0.0, image)
-        return {**galaxies, "image": image}
-
+    read = _reader(records, image_size)
     if records.uniform and records.encoding != "encoded":  # a batch at a time is several times faster
         dataset = dataset.batch(batch_size, drop_remainder).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     else:
@@ -77,10 +66,67 @@ def load_dataset(
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
 
 
+def load_shards(
+    records: Records,
+    places: dict[str, int],
+    *,
+    batch_size: int,
+    image_size: tuple[int, int] | None = None,
+    stretch: str | None = None,
+):
+    """Reads shards one after the other, each from its own place on, and leaves out what cannot be decoded.
+
+    Args:
+        records: The records.
+        places: By name of the shard, how many of its galaxies to skip.
+        batch_size: Galaxies per batch; the last of a shard may be smaller.
+        image_size: (H, W) in pixels; by default that of the records.
+        stretch: As for `load_dataset`.
+
+    Returns:
+        Batches `{"image", "id_str", "shard": number in `places`, "place": (B,) place in the shard}`.
+    """
+    import tensorflow as tf
+
+    paths = tf.constant([str(records.folder / name) for name in places])
+    starts = tf.constant(list(places.values()), tf.int64)
+    read, finish = _reader(records, image_size), _stretched(records, stretch) if stretch else lambda batch: batch
+
+    def one(shard):
+        found = tf.data.TFRecordDataset(paths[shard]).enumerate().skip(starts[shard])
+        together = records.uniform and records.encoding != "encoded"
+        found = found.batch(batch_size) if together else found
+        galaxies = found.map(
+            lambda place, serialized: {**read(serialized), "place": place}, num_parallel_calls=tf.data.AUTOTUNE
+        ).ignore_errors()
+        batches = galaxies if together else galaxies.batch(batch_size)
+        return batches.map(lambda batch: finish({**batch, "shard": shard}), num_parallel_calls=tf.data.AUTOTUNE)
+
+    return tf.data.Dataset.range(len(places)).flat_map(one).prefetch(tf.data.AUTOTUNE)
+
+
+def _reader(records: Records, image_size) -> Callable:
+    """A function that parses serialized records, with missing and bad pixels zero."""
+    import tensorflow as tf
+
+    def read(serialized):
+        galaxies = parse(serialized, records, image_size)
+        image = galaxies["image"]
+        if records.incomplete:
+            image = tf.where(tf.math.is_finite(image), image, 0.0)
+        if records.masked:
+            image = tf.where(galaxies.pop("mask"), 0.0, image)
+        return {**galaxies, "image": image}
+
+    return read
+
+
 def _stretched(records: Records, name: str) -> Callable[[dict], dict]:
     """A function that stretches the images of a batch."""
     import tensorflow as tf
 
+    if records.encoding == "encoded":
+        raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
     usable = stretches_for(records.bands)
     if name not in usable:
         raise ValueError(f"bands {', '.join(records.bands)}: {unknown('stretch', name, usable)}")

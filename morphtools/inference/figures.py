@@ -14,13 +14,14 @@ def _axes(width=5.0, height=4.2, **labels):
     return figure, axes
 
 
-def training_curve(history) -> Figure:
+def training_curve(history, loss: str = "cross-entropy") -> Figure:
     """Training and validation loss against epoch, stage after stage, with the epoch that was kept.
 
     Args:
         history: Table with `stage`, `epoch`, `loss`, `val_loss`, `kept`.
+        loss: What was minimised, in words.
     """
-    figure, axes = _axes(xlabel="epoch", ylabel="cross-entropy")
+    figure, axes = _axes(xlabel="epoch", ylabel=loss)
     epoch = np.arange(1, len(history) + 1)
     axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training (with dropout)")
     axes.plot(epoch, history["val_loss"], color=_ORANGE, lw=1.5, label="validation")

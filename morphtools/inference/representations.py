@@ -73,12 +73,13 @@ class Representations:
         write_whole(folder / _ABOUT, json.dumps({"dimension": dimension, "provenance": provenance}, indent=1))
         return cls(folder, dimension, dict(provenance))
 
-    def append(self, id_str: Iterable[str], values: np.ndarray) -> None:
+    def append(self, id_str: Iterable[str], values: np.ndarray, *, part: str | None = None) -> None:
         """Adds galaxies as one more part, wholly or not at all.
 
         Args:
             id_str: (n,) names.
             values: (n, D).
+            part: Name of the part, by which the parts are ordered; by default its number.
 
         Raises:
             ValueError: Another D, or values that are not finite.
@@ -93,7 +94,7 @@ class Representations:
             raise ValueError(f"representations that are not finite: {some(bad)}")
         flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), self.dimension)
         table = pa.table({"id_str": pa.array(names, pa.string()), "representation": flat})
-        path = self.folder / f"part-{len(self.parts):06d}.parquet"
+        path = self.folder / f"part-{part or f'{len(self.parts):06d}'}.parquet"
         write_whole(path, lambda new: pq.write_table(table, new, compression="none"))
 
     @property

@@ -8,7 +8,7 @@ from keras import layers, ops
 from morphtools.models.resnet import build_resnet
 from tfrecords_builder.naming import unknown
 
-ENCODERS = ("efficientnet_b0", "resnet18", "resnet50")
+ENCODERS = ("efficientnet_b0", "mobilenet_v3_small", "resnet18", "resnet50")
 
 
 def build_encoder(
@@ -21,7 +21,7 @@ def build_encoder(
     """Builds an encoder with random weights.
 
     Args:
-        name: `efficientnet_b0` (1280-d), `resnet18` (512-d) or `resnet50` (2048-d).
+        name: `efficientnet_b0` (1280-d), `mobilenet_v3_small` (576-d), `resnet18` (512-d) or `resnet50` (2048-d).
         input_shape: (H, W, C): any number of bands; H and W may be None.
         small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
         noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
@@ -42,6 +42,12 @@ def build_encoder(
     if name == "efficientnet_b0":
         x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
         network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
+        return keras.Model(inputs, network.output, name=name)
+    if name == "mobilenet_v3_small":
+        x = layers.Rescaling(2.0, -1.0, name="range")(x)
+        network = keras.applications.MobileNetV3Small(
+            include_top=False, weights=None, input_tensor=x, pooling="avg", include_preprocessing=False
+        )
         return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
 
@@ -81,17 +87,30 @@ class Orientations(layers.Layer):
 
     `OrientationMean` after the encoder takes their mean. A galaxy has no up: averaged like this, its representation
     does not depend on how the camera was held. Both layers do nothing in training, where views are random.
+
+    Args:
+        count: 8, 4 (both flips, for images that are not square), 2 (one flip) or 1 (as it is).
     """
 
+    def __init__(self, count: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        if count not in (1, 2, 4, 8):
+            raise ValueError(f"an image is shown in 8, 4, 2 or 1 orientations, not {count}")
+        self.count = count
+
     def call(self, images, training=False):
-        """(B, H, W, C) → (8B, H, W, C), orientation by orientation; (4B, …) where H ≠ W."""
+        """(B, H, W, C) → (count·B, H, W, C), orientation by orientation."""
         if training:
             return images
-        if images.shape[1] == images.shape[2]:
+        if self.count == 8:
             images = ops.concatenate([images, ops.transpose(images, (0, 2, 1, 3))], axis=0)
-        for axis in (1, 2):
+        for axis in {8: (1, 2), 4: (1, 2), 2: (2,), 1: ()}[self.count]:
             images = ops.concatenate([images, ops.flip(images, axis=axis)], axis=0)
         return images
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "count": self.count}
 
     def compute_output_shape(self, input_shape):
         """The shape of the input: only the batch grows."""
@@ -122,10 +141,16 @@ class OrientationMean(layers.Layer):
         return {**super().get_config(), "count": self.count}
 
 
-def any_way_up(encoder: keras.Model) -> list[layers.Layer]:
-    """The layers that represent an image as the mean over its orientations, for a `keras.Sequential`."""
+def any_way_up(encoder: keras.Model, count: int = 8) -> list[layers.Layer]:
+    """The layers that represent an image as the mean over its orientations, for a `keras.Sequential`.
+
+    Args:
+        encoder: (B, H, W, C) → (B, D).
+        count: Number of orientations: 8, 4, 2 or 1; at most 4 where H ≠ W.
+    """
     height, width = encoder.input_shape[1:3]
-    return [Orientations(), encoder, OrientationMean(8 if height == width else 4)]
+    count = count if height == width else min(count, 4)
+    return [Orientations(count), encoder, OrientationMean(count)]
 
 
 def settle_batch_norm(encoder: keras.Model, images) -> None:
@@ -153,7 +178,7 @@ def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
     """The encoder's layers in blocks, from the top (next to the head) down to the stem.
 
     Args:
-        encoder: A model whose blocks are named `block1…`, `block2…`, as those of `build_encoder`.
+        encoder: A model of `build_encoder`: its blocks are named `block1…` or `expanded_conv…`, `expanded_conv_1…`.
 
     Returns:
         Lists of layers: what comes after the last numbered block ("top", if it has weights), the blocks from the
@@ -162,10 +187,10 @@ def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
     groups: dict[int, list] = {}
     block = 0
     for layer in encoder.layers:
-        match = re.match(r"block(\d+)", layer.name)
+        match = re.match(r"block(\d+)|expanded_conv(?:_(\d+))?(?=_[a-z])", layer.name)
         if match:
-            block = int(match.group(1))
-        elif block and layer.name.startswith("top"):
+            block = int(match[1] or int(match[2] or 0) + 1)
+        elif block and layer.name.startswith(("top", "conv_1")):
             block = 10**6
         groups.setdefault(block, []).append(layer)
     return [groups[key] for key in sorted(groups, reverse=True)]

@@ -1,8 +1,31 @@
-"""The question trees volunteers of Galaxy Zoo walk down, as data."""
+"""The question trees volunteers walk down: those of Galaxy Zoo, one's own, and several at once.
 
+A tree of one's own is a YAML file::
+
+    name: my-survey
+    questions:
+      - question: smooth-or-featured
+        answers: [smooth, featured, artifact]
+      - question: bar
+        answers: [yes, no]
+        asked_after: [smooth-or-featured_featured]
+
+``asked_after`` names answers as ``question_answer``; any of them leads to the question, and without it everyone is
+asked. Votes are in columns ``question_answer``: ``bar_yes``.
+"""
+
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+
+from morphtools.survey.campaigns import CAMPAIGNS
+from tfrecords_builder.naming import unknown
+
+COMPAT = ("ours", "published")
 
 
 @dataclass(frozen=True)
@@ -24,21 +47,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Schema:
-    """A campaign's tree. Parents stand before their children, so one pass in order walks it down."""
+    """Questions as a tree. Parents stand before their children, so one pass in order walks it down."""
 
     name: str
     questions: tuple[Question, ...]
 
     def __post_init__(self):
-        seen = set()
-        for question in self.questions:
-            unknown = set(question.asked_after) - seen
-            if unknown:
-                raise ValueError(
-                    f"schema {self.name!r}: {question.text!r} is asked after {sorted(unknown)}, "
-                    "which no earlier question answers"
-                )
-            seen.update(question.label_cols)
+        _refuse(self.name, _faults(self.questions))
 
     @property
     def label_cols(self):
@@ -70,57 +85,185 @@ class Schema:
             reached.update({name: here * fractions[..., column[name]] for name in question.label_cols})
         return np.stack(met, axis=-1)
 
+    def to_dict(self):
+        """The tree as plain dicts, lists and strings, fit for JSON and YAML."""
+        questions = []
+        for question in self.questions:
+            parents = {"asked_after": list(question.asked_after)} if question.asked_after else {}
+            questions.append({"question": question.text, "answers": list(question.answers)} | parents)
+        return {"name": self.name, "questions": questions}
 
-def _tree(name, suffix, rows):
-    """A schema from (question, answers, parents), the campaign's suffix added to every question."""
+    @classmethod
+    def from_dict(cls, tree):
+        """The schema that ``to_dict`` or a YAML file describes.
+
+        Raises:
+            ValueError: it describes none; all faults are listed.
+        """
+        if not isinstance(tree, Mapping):
+            raise ValueError("a schema is a mapping with 'name' and 'questions'; see morphtools.survey.schemas")
+        faults = [unknown("key", key, ("name", "questions")) for key in tree if key not in ("name", "questions")]
+        name, entries = tree.get("name"), tree.get("questions")
+        if not (isinstance(name, str) and name):
+            faults.append("it has no name")
+        if not isinstance(entries, list):
+            faults.append("'questions' is no list")
+            entries = []
+        questions = []
+        for number, entry in enumerate(entries, start=1):
+            question, wrong = _read_question(entry)
+            questions += [question] if question else []
+            faults += [f"question {number}: {fault}" for fault in wrong]
+        _refuse(name, faults + _faults(questions))
+        return cls(name, tuple(questions))
+
+    def __str__(self):
+        """The tree, for people: every question below the answer that leads to it."""
+        owner = {name: q.text for q in self.questions for name in q.label_cols}
+        lines = []
+
+        def draw(question, lead, indent):
+            lines.append(f"{lead}{question.text}: {' | '.join(question.answers)}")
+            below = [q for q in self.questions if q.asked_after and owner[q.asked_after[0]] == question.text]
+            for child in below:
+                last = child is below[-1]
+                after = [name.removeprefix(f"{question.text}_") for name in child.asked_after]
+                branch = f"{indent}{'└' if last else '├'}─ {' or '.join(after)} → "
+                draw(child, branch, indent + ("   " if last else "│  "))
+
+        for root in self.questions:
+            if not root.asked_after:
+                draw(root, "", "")
+        return "\n".join(lines)
+
+
+def _refuse(name, faults):
+    if faults:
+        raise ValueError(f"schema {name!r}: {'; '.join(faults)}")
+
+
+def _faults(questions):
+    """Everything that keeps questions from being a tree."""
+    faults, seen, ahead = [], [], {name for q in questions for name in q.label_cols}
+    for k, question in enumerate(questions):
+        text, answers = question.text, question.answers
+        if text in {q.text for q in questions[:k]}:
+            faults.append(f"{text!r} is asked twice")
+        elif set(question.label_cols) & set(seen):
+            faults.append(f"columns of {text!r} are also those of another question")
+        if len(answers) < 2:
+            faults.append(f"{text!r} needs at least two answers")
+        faults += [f"{text!r} has the answer {a!r} twice" for a in sorted(set(answers)) if answers.count(a) > 1]
+        for parent in question.asked_after:
+            if parent in ahead and parent not in seen:
+                faults.append(f"{text!r} is asked after {parent!r}, of a question that must stand above it")
+            elif parent not in seen:
+                near = difflib.get_close_matches(parent, seen, n=1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                faults.append(f"{text!r} is asked after {parent!r}, which no question answers{hint}")
+        seen += question.label_cols
+    return faults if len(questions) else [*faults, "there are no questions"]
+
+
+def _read_question(entry):
+    """A Question (or None) from a dict, and what is wrong with it."""
+    keys = ("question", "answers", "asked_after")
+    if not isinstance(entry, Mapping):
+        return None, [f"must be a mapping with {', '.join(keys)}"]
+    faults = [unknown("key", key, keys) for key in entry if key not in keys]
+    text, answers, parents = entry.get("question"), entry.get("answers"), entry.get("asked_after", [])
+    parents = [parents] if isinstance(parents, str) else parents
+    if not (isinstance(text, str) and text):
+        faults.append("'question' must be its text")
+    for key, words in (("answers", answers), ("asked_after", parents)):
+        if not (isinstance(words, list) and all(isinstance(word, str) and word for word in words)):
+            faults.append(f"{key!r} must be a list of words, not {words!r}")
+    return (None if faults else Question(text, tuple(answers), tuple(parents))), faults
+
+
+@cache
+def _campaign(name, compat):
+    """The schema of a campaign, its suffix added to every question."""
+    suffix, _, rows = CAMPAIGNS[name]
     questions = []
-    for text, answers, parents in rows:
-        asked_after = tuple(f"{q}{suffix}_{a}" for q, a in (p.split("_") for p in parents))
-        questions.append(Question(text + suffix, tuple(answers.split()), asked_after))
+    for text, answers, ours, *published in rows:
+        parents = published[0] if published and compat == "published" else ours
+        if parents is None:
+            continue
+        after = tuple(f"{q}{suffix}_{a}" for q, a in (p.split("_") for p in parents.split()))
+        questions.append(Question(text + suffix, tuple(answers.split()), after))
     return Schema(name, tuple(questions))
 
 
-_FEATURED, _SMOOTH = ("smooth-or-featured_featured-or-disk",), ("smooth-or-featured_smooth",)
-_FACE_ON, _SPIRAL = ("disk-edge-on_no",), ("has-spiral-arms_yes",)
+SCHEMAS = {name: _campaign(name, "ours") for name in CAMPAIGNS}
 
-# Walmsley et al. 2022 (MNRAS 509, 3966). Merging is asked of everyone who did not say artifact.
-GZ_DECALS_DR5 = _tree(
-    "gz_decals_dr5",
-    "-dr5",
-    [
-        ("smooth-or-featured", "smooth featured-or-disk artifact", ()),
-        ("disk-edge-on", "yes no", _FEATURED),
-        ("has-spiral-arms", "yes no", _FACE_ON),
-        ("bar", "strong weak no", _FACE_ON),
-        ("bulge-size", "dominant large moderate small none", _FACE_ON),
-        ("how-rounded", "round in-between cigar-shaped", _SMOOTH),
-        ("edge-on-bulge", "boxy none rounded", ("disk-edge-on_yes",)),
-        ("spiral-winding", "tight medium loose", _SPIRAL),
-        ("spiral-arm-count", "1 2 3 4 more-than-4 cant-tell", _SPIRAL),
-        ("merging", "none minor-disturbance major-disturbance merger", _SMOOTH + _FEATURED),
-    ],
-)
 
-# Willett et al. 2013 (MNRAS 435, 2835), table 2 and figure 1.
-GZ2 = _tree(
-    "gz2",
-    "-gz2",
-    [
-        ("smooth-or-featured", "smooth featured-or-disk artifact", ()),
-        ("disk-edge-on", "yes no", _FEATURED),
-        ("has-spiral-arms", "yes no", _FACE_ON),
-        ("bar", "yes no", _FACE_ON),
-        ("bulge-size", "dominant obvious just-noticeable no", _FACE_ON),
-        ("something-odd", "yes no", _SMOOTH + _FEATURED),
-        ("odd-feature", "ring lens disturbed irregular other merger dust-lane", ("something-odd_yes",)),
-        ("how-rounded", "round in-between cigar", _SMOOTH),
-        ("bulge-shape", "round boxy no-bulge", ("disk-edge-on_yes",)),
-        ("spiral-winding", "tight medium loose", _SPIRAL),
-        ("spiral-arm-count", "1 2 3 4 more-than-4 cant-tell", _SPIRAL),
-    ],
-)
+def get_schema(schema, compat="ours"):
+    """The schema of a campaign, of a file, or of several together.
 
-# Walmsley et al. 2022 (MNRAS 513, 1581): a campaign of its own, one question for everyone.
-RINGS = _tree("rings", "", [("ring", "yes no", ())])
+    Args:
+        schema: name of a campaign (``list_schemas``), path of a YAML file, several of these as a list or joined by
+            commas (their questions one after another: a galaxy may have votes of any of them), the dict of
+            ``Schema.to_dict``, or a ``Schema``, which is returned as it is.
+        compat: "ours", the tree as volunteers met it, with several parents where there are; "published", that of
+            the public tables, one parent at most, to compare with published catalogues.
 
-SCHEMAS = {schema.name: schema for schema in (GZ_DECALS_DR5, GZ2, RINGS)}
+    Returns:
+        ``Schema``.
+
+    Raises:
+        ValueError: no such campaign, or a tree with faults, all of which are listed.
+        FileNotFoundError: no such file.
+    """
+    if compat not in COMPAT:
+        raise ValueError(unknown("compat", compat, COMPAT))
+    if isinstance(schema, Schema):
+        return schema
+    if isinstance(schema, Mapping):
+        return Schema.from_dict(schema)
+    if isinstance(schema, str) and "," in schema:
+        schema = [part.strip() for part in schema.split(",")]
+    if isinstance(schema, list | tuple):
+        parts = [get_schema(part, compat) for part in schema]
+        return Schema(",".join(part.name for part in parts), tuple(q for part in parts for q in part.questions))
+    if str(schema) in CAMPAIGNS:
+        return _campaign(str(schema), compat)
+    if Path(schema).suffix in (".yaml", ".yml"):
+        return _read_yaml(Path(schema))
+    raise ValueError(f"{unknown('schema', str(schema), CAMPAIGNS)}; a tree of your own is a .yaml file")
+
+
+def _read_yaml(path):
+    import yaml
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no schema at {path}")
+    try:
+        # Safer still than safe_load, and every word stays a word: an answer `no` would become False.
+        tree = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    return Schema.from_dict(tree)
+
+
+def list_schemas(schema=None, compat="ours"):
+    """Says which campaigns are known, or draws the tree of some.
+
+    Args:
+        schema: None for the list of campaigns; otherwise as ``get_schema`` takes it.
+        compat: see ``get_schema``.
+
+    Returns:
+        Text: a line per campaign, or the tree.
+
+    Raises:
+        ValueError: see ``get_schema``.
+    """
+    chosen = [_campaign(name, compat) for name in CAMPAIGNS] if schema is None else [get_schema(schema, compat)]
+    lines = []
+    for each in chosen:
+        number = len(each.questions)
+        sizes = f"{number} question{'s' if number > 1 else ''}, {len(each.label_cols)} answers"
+        about = f"  {CAMPAIGNS[each.name].about}" if each.name in CAMPAIGNS else ""
+        lines.append(f"{each.name:<15} {sizes:<25}{about}".rstrip())
+    return "\n".join(lines) if schema is None else f"{lines[0]}\n\n{chosen[0]}"

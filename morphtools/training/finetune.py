@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 
 import morphtools
@@ -14,12 +15,14 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
 from morphtools.inference.report import draw_figures
+from morphtools.inference.stream import galaxies_per_batch
+from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import ENCODERS, any_way_up, build_encoder, settle_batch_norm, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
-from morphtools.training.representing import galaxies_per_batch, represent_split, shuffled
+from morphtools.training.representing import represent_split, shuffled
 from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
@@ -179,8 +182,9 @@ def _train_head(run: Run, model: keras.Model, chosen: Records, arguments: dict) 
     """Stage 1: the head, on representations computed once."""
     state, seed, head = run.out / "state", arguments["seed"], model.layers[-1]
     represent = keras.Sequential([keras.Input(chosen.shape), *model.layers[:-1]])
-    train, val = (represent_split(represent, chosen, split, state / f"{split}.npy") for split in ("train", "val"))
-    train_labels, val_labels = (_in_order(chosen, split)["label"].to_numpy() for split in ("train", "val"))
+    train, train_rows = represent_split(represent, chosen, "train", state / "train")
+    val, val_rows = represent_split(represent, chosen, "val", state / "val")
+    train_labels, val_labels = (rows["label"].to_numpy() for rows in (train_rows, val_rows))
     head.standardize.adapt(train[:10_000])
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
     alone.compile(keras.optimizers.Adam(arguments["learning_rate"]), "sparse_categorical_crossentropy")
@@ -254,6 +258,8 @@ def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.Dat
         f"{arguments['task']} from {used} labels{sky}: {arguments['encoder']} (random weights, {trained}), "
         f"tested on {chosen.splits['test']} galaxies"
     )
+    scores = classification_metrics(predictions.label, predictions.probability, seed=arguments["seed"])
+    _write_card(run, predictions, chosen, arguments, title, scores)
     failures = run.out / "failures.csv"
     run.write_metrics(
         {
@@ -261,8 +267,25 @@ def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.Dat
             "galaxies": chosen.splits,
             "failures": len(pd.read_csv(failures)) if failures.exists() else 0,
             "epochs": history.groupby("stage").size().to_dict(),
-            "test": classification_metrics(predictions.label, predictions.probability, seed=arguments["seed"]),
+            "test": scores,
             "provenance": predictions.provenance,
         }
     )
     shutil.rmtree(run.out / "state")
+
+
+def _write_card(run: Run, predictions: Predictions, chosen: Records, arguments: dict, title: str, scores: dict) -> None:
+    """Says what the model is, so that `predict` and `load_pretrained` can use it."""
+    card = Card(
+        name=run.out.name,
+        kind="classes",
+        encoder={"name": arguments["encoder"], "noise": chosen.noise},
+        bands=chosen.bands,
+        range="picture" if chosen.encoding == "encoded" else "flux",
+        image_size=chosen.shape[:2],
+        classes=predictions.classes,
+        pixel_scale=chosen.pixel_scale,
+        data=title,
+        scores={name: score["value"] for name, score in scores.items() if np.isfinite(score["value"])},
+    )
+    write_card(card, run.out / "model.keras")

@@ -37,6 +37,7 @@ def fit(
     stage: str,
     seed: int,
     checkpoint_seconds: float = 10.0,
+    after_epoch: Callable[[list[dict]], None] | None = None,
 ) -> pd.DataFrame:
     """Fits until the validation loss has not fallen for `patience` epochs, and keeps the best weights.
 
@@ -46,14 +47,16 @@ def fit(
 
     Args:
         model: Compiled; left with the best weights.
-        batches: From the number of an epoch to its batches (x, y).
-        validation: Gives the batches (x, y) of the validation.
+        batches: From the number of an epoch to its batches (x, y): any iterable, which suits small arrays, or a
+            `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy.
+        validation: Gives the batches (x, y) of the validation, likewise.
         epochs: Most epochs.
         patience: In epochs.
         state: Checkpoint file (`.npz`).
         stage: Name for progress and history.
         seed: Seed of the randomness inside the model.
         checkpoint_seconds: Least time between checkpoints.
+        after_epoch: Called with the history so far, its rows as dicts.
 
     Returns:
         History: one row per epoch with `stage`, `epoch`, `loss`, `val_loss` and `kept` (the best epoch).
@@ -67,15 +70,19 @@ def fit(
             epoch = len(history)
             _reseed(model, seed, epoch)
             row = {"stage": stage, "epoch": epoch}
-            row["loss"] = _mean_loss(model, model.train_on_batch, batches(epoch))
-            row["val_loss"] = _mean_loss(model, model.test_on_batch, validation())
+            row["loss"], raw = _train(model, batches(epoch))
+            row["val_loss"] = _test(model, validation())
             if not np.isfinite(row["loss"]):
                 raise ValueError(f"the loss of epoch {epoch} of {stage} is {row['loss']}; try a smaller learning rate")
             history.append(row)
             if _waited(history) == 0:
                 best = [np.array(w) for w in model.get_weights()]
+            if raw is not None:
+                model.set_weights(raw)
             log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, epoch, row["loss"], row["val_loss"])
             progress.update()
+            if after_epoch is not None:
+                after_epoch(history)
             progress.set_postfix(val_loss=f"{row['val_loss']:.4f}", best=f"{_losses(history).min():.4f}")
             if time.monotonic() - saved > checkpoint_seconds:
                 _save(model, state, history, best)
@@ -91,6 +98,37 @@ def fit(
         _losses(history).min(),
     )
     return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
+
+
+def _train(model: keras.Model, batches: Iterable) -> tuple[float, list[np.ndarray] | None]:
+    """One epoch: its mean loss, and the weights to go on from where the model was left with their running average."""
+    if not hasattr(batches, "element_spec"):
+        return _mean_loss(model, model.train_on_batch, batches), None
+    watch = _Epoch(len(batches))
+    loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][-1]
+    return loss, watch.raw if model.optimizer.use_ema else None
+
+
+def _test(model: keras.Model, batches: Iterable) -> float:
+    """The mean loss of the model as it is."""
+    if not hasattr(batches, "element_spec"):
+        return _mean_loss(model, model.test_on_batch, batches)
+    return model.evaluate(batches, verbose=0)
+
+
+class _Epoch(keras.callbacks.Callback):
+    """Shows how far an epoch is, and keeps its last weights: with `use_ema`, `Model.fit` ends on their average."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.bar = tqdm(total=steps, desc="epoch", unit="step", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.close()
+        self.raw = self.model.get_weights()
 
 
 def _mean_loss(model: keras.Model, step: Callable, batches: Iterable) -> float:

@@ -42,7 +42,8 @@ class Run:
         """What the run found, in a few lines."""
         metrics = self.metrics
         rows = [
-            f"  {name.replace('_', ' '):<18}{_number(m['value'])}  [{_number(m['low'])}, {_number(m['high'])}]"
+            f"  {name.replace('_', ' '):<18}{_number(m['value'])}"
+            + (f"  [{_number(m['low'])}, {_number(m['high'])}]" if "low" in m else "")
             for name, m in metrics["test"].items()
         ]
         return "\n".join([metrics["title"], *rows, f"  in {self.out} (figures/ to look at)"])

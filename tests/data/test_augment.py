@@ -72,6 +72,77 @@ def test_nothing_asked_changes_nothing():
     np.testing.assert_allclose(numpy(layer(images)), images, atol=1e-6)
 
 
+def test_jitter_alone_moves_whole_pixels_and_resamples_nothing():
+    images = np.random.default_rng(0).uniform(size=(200, 23, 23, 2)).astype("float32")
+    layer = RandomView(rotation=0, flip=False, zoom=0, shift=0, jitter=3, size=12, seed=2)
+    seen = set()
+    for image, view in zip(images, numpy(layer(images)), strict=True):
+        places = [(y, x) for y in range(2, 9) for x in range(2, 9)]  # (23 - 12) // 2 = 5, give or take 3
+        same = [p for p in places if np.allclose(view, image[p[0] : p[0] + 12, p[1] : p[1] + 12], atol=1e-5)]
+        assert len(same) == 1
+        seen.add(same[0])
+    assert len(seen) > 40  # of 49: all of them are drawn, none much more often than another
+
+
+def test_whole_pixels_of_jitter_are_equally_frequent():
+    maps = numpy(RandomView(rotation=0, flip=False, zoom=0, shift=0, jitter=7, seed=5).draw(30000, 64, 64))
+    for moved in maps[:, 2], maps[:, 5]:
+        counts = np.bincount(np.round(moved).astype(int) + 7, minlength=15)
+        assert len(counts) == 15 and np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
+
+
+def test_rotations_and_flips_conserve_flux_and_magnification_multiplies_it():
+    images = np.stack([blob(x0=0, y0=0)] * 64)
+    turned = numpy(RandomView(zoom=0, shift=0, seed=1)(images))
+    np.testing.assert_allclose(turned.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=5e-3)
+    larger = numpy(RandomView(zoom=(1.2, 1.4), shift=0, seed=1)(images))
+    ratio = np.sqrt(larger.sum(axis=(1, 2)) / images.sum(axis=(1, 2)))[:, 0]  # surface brightness stays
+    assert ratio.min() > 1.19 and ratio.max() < 1.41 and abs(ratio.mean() - 1.3) < 4 * 0.2 / np.sqrt(12 * 64)
+
+
+def test_a_resized_crop_shows_a_window_inside_the_image_of_the_asked_share():
+    layer = RandomView(rotation=0, flip=False, zoom=0, shift=0, crop=0.5, aspect=1.3, size=20, seed=3)
+    maps = numpy(layer.draw(4000, 60, 80))
+    first = maps[:, [2, 5]]
+    last = first + 19 * maps[:, [0, 4]]
+    assert (first > -0.5).all() and (last < [79.5, 59.5]).all()
+    share = (maps[:, 0] * 20 / 80) * (maps[:, 4] * 20 / 60)
+    free = (maps[:, 0] * 20 / 80 < 0.999) & (maps[:, 4] * 20 / 60 < 0.999)  # not clipped to the image
+    assert share.min() >= 0.5 * 0.76 and share.max() <= 1 + 1e-5
+    stretch = (maps[:, 0] / 80) / (maps[:, 4] / 60)
+    assert stretch.max() <= 1.3 + 1e-4 and stretch.min() >= 1 / 1.3 - 1e-4 and stretch[free].std() > 0.05
+    square = RandomView(rotation=0, flip=False, zoom=0, shift=0, crop=0.5, seed=3).draw(4000, 64, 64)
+    share = numpy(square)[:, 0] ** 2
+    assert abs(share.mean() - 0.75) < 4 * 0.5 / np.sqrt(12 * 4000)
+
+
+def test_the_chance_decides_rotation_and_crop_independently():
+    maps = numpy(RandomView(flip=False, zoom=0, shift=0, crop=0.7, chance=0.7, seed=8).draw(5000, 64, 64))
+    turned = np.abs(maps[:, 1]) > 1e-6
+    cropped = np.hypot(maps[:, 0], maps[:, 3]) < 1 - 1e-6
+    for happened, chance in ((turned, 0.7), (cropped, 0.7), (turned & cropped, 0.49)):
+        assert abs(happened.mean() - chance) < 4 * 0.5 / np.sqrt(5000)
+
+
+def test_a_slant_is_that_of_torchvision():
+    """Matrix of `torchvision.transforms.functional._get_inverse_affine_matrix`, written out: R·[[1, tan], [tan, 1]]."""
+    maps = numpy(RandomView(rotation=0, flip=False, zoom=0, shift=0, shear=20, seed=8).draw(3000, 32, 32))
+    for slant in maps[:, 1], maps[:, 3]:
+        degrees = np.degrees(np.arctan(slant))
+        assert degrees.min() >= 0 and degrees.max() <= 20.001 and abs(degrees.mean() - 10) < 4 * 20 / np.sqrt(12 * 3000)
+    np.testing.assert_allclose(maps[:, [0, 4]], 1, atol=1e-6)
+
+
+def test_a_view_can_be_smaller_than_the_image_but_not_larger():
+    images = np.stack([blob()] * 3)
+    layer = RandomView(size=17, rotation=0, flip=False, zoom=0, shift=0)
+    np.testing.assert_allclose(numpy(layer(images)), images[:, 8:25, 8:25], atol=1e-5)
+    np.testing.assert_array_equal(numpy(layer(images, training=False)), images[:, 8:25, 8:25])
+    assert layer.compute_output_shape((None, 33, 33, 3)) == (None, 17, 17, 3)
+    with pytest.raises(ValueError, match="views of 40 pixels cannot be cut from images of 33"):
+        RandomView(size=40)(images)
+
+
 def test_it_acts_in_training_only():
     images = np.stack([blob()] * 3)
     model = keras.Sequential([keras.Input((33, 33, 3)), RandomView(seed=0)])
@@ -87,7 +158,7 @@ def test_the_seed_decides_the_views():
 
 
 def test_it_survives_saving():
-    layer = RandomView(rotation=0.25, flip=False, zoom=0.3, shift=0.0, fill_mode="constant", seed=9)
+    layer = RandomView(rotation=0.25, flip=False, zoom=0.3, jitter=2, crop=0.7, size=16, fill_mode="constant", seed=9)
     assert RandomView.from_config(layer.get_config()).get_config() == layer.get_config()
 
 

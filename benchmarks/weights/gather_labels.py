@@ -1,0 +1,243 @@
+"""Every label at hand as a question of its own campaign: the catalogue from which `efficientnet_b0_gz2` learns.
+
+    python benchmarks/weights/gather_labels.py DATA OUT
+
+DATA holds a folder per set with `catalog.csv` and `images.zip`: Galaxy Zoo 2's public challenge (two parts), 1000
+galaxies of Hart et al. 2016, the Stripe 82 counts among bright SDSS galaxies and spirals, EFIGI, Nair & Abraham 2010,
+Galaxy Zoo 1. OUT gets the images, `catalog.parquet` with votes and splits, and `schema.yaml`. What counts as a vote:
+
+- Galaxy Zoo 2 (`-gz2`): Stripe 82 counts as they are; the weighted fractions of Hart et al. times the volunteers who
+  came to the question.
+- The challenge (`-kaggle`): its probabilities are cumulative down the tree, so 40 times one of them is about the number
+  of volunteers who gave the answer; a campaign of its own, since they were re-weighted.
+- Classes of one person or one rule (`class-…`, `t-type-…`): ten votes, or three for a T type, which spans several.
+- EFIGI's attributes in steps of a quarter (`…-efigi`): four votes; undefined (−1) is no vote.
+
+Galaxies within 5 arcsec of the transfer tests (`decals_rings`, `galaxy10_decals`) stay out.
+"""
+
+import argparse
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from tfrecords_builder.splits import split_of
+
+TRANSFER = ("decals_rings", "galaxy10_decals")
+SETS = ("gz2_kaggle", "gz2_kaggle_more", "gz2_hart1000", "sdss_bright", "sdss_spirals", "efigi", "gz1_small")
+# Galaxy Zoo 2: question, its answers with the codes of the published columns, the tasks of the challenge
+GZ2 = {
+    "smooth-or-featured": ("t01", {"smooth": "a01", "featured-or-disk": "a02", "artifact": "a03"}),
+    "disk-edge-on": ("t02", {"yes": "a04", "no": "a05"}),
+    "bar": ("t03", {"yes": "a06", "no": "a07"}),
+    "has-spiral-arms": ("t04", {"yes": "a08", "no": "a09"}),
+    "bulge-size": ("t05", {"no": "a10", "just-noticeable": "a11", "obvious": "a12", "dominant": "a13"}),
+    "something-odd": ("t06", {"yes": "a14", "no": "a15"}),
+    "how-rounded": ("t07", {"round": "a16", "in-between": "a17", "cigar": "a18"}),
+    "odd-feature": (
+        "t08",
+        {
+            "ring": "a19",
+            "lens": "a20",
+            "disturbed": "a21",
+            "irregular": "a22",
+            "other": "a23",
+            "merger": "a24",
+            "dust-lane": "a38",
+        },
+    ),
+    "bulge-shape": ("t09", {"round": "a25", "boxy": "a26", "no-bulge": "a27"}),
+    "spiral-winding": ("t10", {"tight": "a28", "medium": "a29", "loose": "a30"}),
+    "spiral-arm-count": (
+        "t11",
+        {"1": "a31", "2": "a32", "3": "a33", "4": "a34", "more-than-4": "a36", "cant-tell": "a37"},
+    ),
+}
+PARENT = {
+    "smooth-or-featured": None,
+    "disk-edge-on": "smooth-or-featured_featured-or-disk",
+    "bar": "disk-edge-on_no",
+    "has-spiral-arms": "disk-edge-on_no",
+    "bulge-size": "disk-edge-on_no",
+    "something-odd": None,
+    "how-rounded": "smooth-or-featured_smooth",
+    "odd-feature": "something-odd_yes",
+    "bulge-shape": "disk-edge-on_yes",
+    "spiral-winding": "has-spiral-arms_yes",
+    "spiral-arm-count": "has-spiral-arms_yes",
+}
+EFIGI = (
+    "Arm_Strength Arm_Curvature Bar_Length Inner_Ring Outer_Ring Pseudo_Ring Perturbation Visible_Dust "
+    "Flocculence Hot_Spots Inclination Contamination Multiplicity Bulge_to_Total"
+).split()
+T_TYPES = {
+    "elliptical": (-9, -3.5),
+    "lenticular": (-3.5, 0.5),
+    "sa-sb": (0.5, 3.5),
+    "sbc-sd": (3.5, 7.5),
+    "late": (7.5, 99),
+}
+
+
+def gz2_from_columns(table, template, suffix, total=None):
+    """Counts of the GZ2 questions from columns `template` % (task, answer); fractions walk down from `total`."""
+    votes = pd.DataFrame(index=table.index)
+    for question, (task, answers) in GZ2.items():
+        columns = [
+            next((c for c in table if c.startswith(f"{task}_") and f"_{code}_" in c and c.endswith(template)), None)
+            for code in answers.values()
+        ]
+        values = np.column_stack([table[c] if c else np.zeros(len(table)) for c in columns]).astype(float)
+        if total is not None:
+            parent = PARENT[question]
+            asked = total if parent is None else votes[f"{parent.split('_')[0]}{suffix}_{parent.split('_')[1]}"]
+            values = np.round(np.nan_to_num(values) * np.asarray(asked)[:, None])
+        for answer, column in zip(answers, values.T, strict=True):
+            votes[f"{question}{suffix}_{answer}"] = column
+    return votes
+
+
+def from_challenge(table):
+    """About 40 volunteers times the cumulative probabilities `Class1.1` … `Class11.6`."""
+    tasks = {
+        "t01": 1,
+        "t02": 2,
+        "t03": 3,
+        "t04": 4,
+        "t05": 5,
+        "t06": 6,
+        "t07": 7,
+        "t08": 8,
+        "t09": 9,
+        "t10": 10,
+        "t11": 11,
+    }
+    votes = pd.DataFrame(index=table.index)
+    for question, (task, answers) in GZ2.items():
+        for i, answer in enumerate(answers):
+            column = f"Class{tasks[task]}.{i + 1}"
+            votes[f"{question}-kaggle_{answer}"] = np.round(40 * table[column]) if column in table else np.nan
+    return votes
+
+
+def one_hot(values, classes, question, weight):
+    """`weight` votes for the class of every galaxy that has one."""
+    known = values.isin(classes)
+    return pd.DataFrame(
+        {f"{question}_{c}": np.where(known, weight * (values == c), np.nan) for c in classes}, index=values.index
+    )
+
+
+def yes_no(yes, known, question, weight):
+    """Votes for and against."""
+    yes = np.where(known, weight * np.asarray(yes, float), np.nan)
+    return pd.DataFrame({f"{question}_yes": yes, f"{question}_no": weight - yes}, index=known.index)
+
+
+def t_types(values, question):
+    """Three votes for the range a T type falls into."""
+    names = pd.Series(pd.NA, index=values.index, dtype=object)
+    for name, (low, high) in T_TYPES.items():
+        names[(values > low) & (values <= high)] = name
+    return one_hot(names, list(T_TYPES), question, 3)
+
+
+def votes_of(name, table):
+    """All votes that a set gives its galaxies."""
+    parts = []
+    if "clean_class" in table:
+        classes = ["round_smooth", "inbetween_smooth", "cigar_smooth", "edge_on", "spiral"]
+        parts.append(one_hot(table["clean_class"], classes, "class-clean", 10))
+    if "Class1.1" in table:
+        parts.append(from_challenge(table))
+    if name == "gz2_hart1000":
+        parts.append(gz2_from_columns(table, "_weighted_fraction", "-gz2", table["total_classifications"]))
+    if "gz2s82_total_votes" in table:
+        parts.append(gz2_from_columns(table, "_count", "-gz2"))
+    if "decals_votes_total" in table:
+        renamed = {"smooth": "smooth", "featured": "featured-or-disk", "artifact": "artifact"}
+        parts.append(
+            pd.DataFrame({f"smooth-or-featured-dr5_{b}": table[f"decals_votes_{a}"] for a, b in renamed.items()})
+        )
+    for column in ("na10_ring", "na10_bar"):
+        if column in table:
+            parts.append(yes_no(table[column] > 0, table[column].notna(), f"{column[5:]}-na10", 4))
+    if "na10_ttype" in table:
+        parts.append(t_types(table["na10_ttype"], "t-type-na10"))
+    if name == "efigi":
+        parts.append(t_types(table["T"], "t-type-efigi"))
+        for column in EFIGI:
+            parts.append(yes_no(table[column], table[column] >= 0, column.lower().replace("_", "-") + "-efigi", 4))
+    classes = ["elliptical", "edge_on", "spiral", "merger", "dont_know"]
+    if "gz1_class" in table:
+        value = table["gz1_class"].replace({"cw_spiral": "spiral", "acw_spiral": "spiral"})
+        parts.append(one_hot(value, classes, "class-gz1", 10))
+    elif "gz1_spiral" in table:
+        value = pd.Series(
+            np.where(table["gz1_spiral"] == 1, "spiral", np.where(table["gz1_elliptical"] == 1, "elliptical", None)),
+            index=table.index,
+        )
+        parts.append(one_hot(value, classes, "class-gz1", 10))
+    return pd.concat(parts, axis=1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    tables = {
+        name: pd.read_csv(args.data / name / "catalog.csv", dtype={"id_str": str}, low_memory=False)
+        for name in (*SETS, *TRANSFER)
+    }
+    tested = pd.concat([tables[name][["ra", "dec"]] for name in TRANSFER]).dropna()
+    tested = SkyCoord(tested["ra"].to_numpy() * u.deg, tested["dec"].to_numpy() * u.deg)
+    rows = []
+    for name in SETS:
+        table = tables[name]
+        with zipfile.ZipFile(args.data / name / "images.zip") as archive:
+            archive.extractall(args.out / "images" / name)
+        key = table["dr7"].astype(str) if name in ("sdss_bright", "gz1_small", "gz2_hart1000") else table["id_str"]
+        votes = votes_of(name, table)
+        head = pd.DataFrame(
+            {
+                "id_str": name + "/" + table["id_str"],
+                "file_loc": name + "/" + table["file_loc"],
+                "split": [split_of(str(k), 0) for k in key],
+            }
+        )
+        use = votes.fillna(0).sum(axis=1) > 0
+        if "ra" in table:
+            there = table["ra"].notna()
+            sky = SkyCoord(table.loc[there, "ra"].to_numpy() * u.deg, table.loc[there, "dec"].to_numpy() * u.deg)
+            use[there] &= sky.match_to_catalog_sky(tested)[1] > 5 * u.arcsec
+        print(f"{name}: {use.sum()} of {len(table)} galaxies with {int((votes.fillna(0).sum() > 0).sum())} answers")
+        rows.append(pd.concat([head, votes.fillna(0)], axis=1)[use])
+    catalog = pd.concat(rows, ignore_index=True)
+    votes = catalog.columns[3:]
+    catalog[votes] = catalog[votes].fillna(0).astype(np.float32)
+    catalog.to_parquet(args.out / "catalog.parquet", index=False)
+    questions = {}
+    for column in votes:
+        question, answer = column.split("_", 1)
+        questions.setdefault(question, []).append(answer)
+    tree = []
+    for question, answers in questions.items():
+        text, suffix = question.rsplit("-", 1)
+        parent = PARENT.get(text) if suffix in ("gz2", "kaggle") else None
+        after = [] if parent is None else [parent.replace("_", f"-{suffix}_", 1)]
+        tree.append({"question": question, "answers": answers, "asked_after": after})
+    (args.out / "schema.yaml").write_text(
+        yaml.safe_dump({"name": "sdss_every_label", "questions": tree}, sort_keys=False)
+    )
+    splits = catalog["split"].value_counts().to_dict()
+    print(f"{len(catalog)} galaxies, {len(tree)} questions, {len(votes)} answers; splits {splits}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Commands about question trees."""
+
+import click
+
+import morphtools
+from morphtools.commands.calling import typed
+
+
+@click.command()
+@click.argument("schema", required=False)
+@click.option("--compat", help="ours (default), as volunteers met it, or published, one parent per question at most.")
+def list_schemas(**options):
+    """List the question trees of Galaxy Zoo, or draw one, or check your own.
+
+    SCHEMA is the name of a campaign, a YAML file, or several joined by commas:
+
+        morphtools list-schemas
+
+        morphtools list-schemas gz2
+
+        morphtools list-schemas my-tree.yaml
+
+    A tree of your own is a YAML file like this, with votes in columns question_answer (bar_yes):
+
+    \b
+        name: my-survey
+        questions:
+          - question: smooth-or-featured
+            answers: [smooth, featured, artifact]
+          - question: bar
+            answers: [yes, no]
+            asked_after: [smooth-or-featured_featured]
+    """  # noqa: D301 (click does not fill the paragraph after \b)
+    click.echo(morphtools.list_schemas(**typed(options)))

@@ -1,0 +1,197 @@
+"""Answers for a catalogue's galaxies by trained models."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+from keras import ops
+
+from morphtools.inference.posteriors import vote_tables
+from morphtools.inference.stream import close_galaxies, galaxies_per_batch, open_galaxies, stream
+from morphtools.models.cards import Card, find_card, sha256_of
+from morphtools.models.preparation import prepare
+from morphtools.models.pretrained import load_pretrained
+from morphtools.survey.schemas import Schema
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import some
+from tfrecords_builder.records import Records
+
+
+def predict(
+    weights: str | Path | list,
+    out: str | Path,
+    *,
+    catalog: str | Path | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    split: str | None = None,
+    level: float = 0.9,
+    batch_size: int | None = None,
+    orientations: int = 8,
+    image_size: int | tuple[int, int] | None = None,
+    stretch: str | None = None,
+    adapt_bands: bool = False,
+    part: str | None = None,
+) -> Path:
+    """Predicts votes or classes for every galaxy; a call that was killed goes on.
+
+    A vote model is asked once for every orientation of an image; its posterior is the mixture over orientations and
+    models, and its intervals are quantiles of that mixture. A classifier answers once per model, for the mean
+    representation over the orientations; several models are averaged.
+
+    Args:
+        weights: One or several as for `load_pretrained`, with the same questions or classes.
+        out: Folder for the tables.
+        catalog: Table with `id_str` and `file_loc`.
+        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        records: Folder of records, instead of `catalog` and `images`.
+        split: Only this split of the records; by default all.
+        level: Probability inside the credible intervals.
+        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU likes some hundred.
+        orientations: In how many orientations an image is shown: 8, 4, 2 or 1.
+        image_size: Side, or (H, W), in pixels; by default that of the weights.
+        stretch: What turns flux into pictures, if not what the weights were trained with.
+        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`).
+        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
+            call without it puts the tables together.
+
+    Returns:
+        `out`, with `predictions.parquet` and `.csv` to read (for votes, fractions where at least half of the
+        volunteers would be asked the question), the same of `predictions-full` with everything else (all fractions,
+        intervals, the probability to be asked, concentrations), `failures.csv` with the galaxies that could not be
+        used, if any, and `predict.json`, which says what was done and is finished when it counts `galaxies`.
+
+    Raises:
+        ValueError: Weights, records and each other do not fit; the message says what to do.
+        FileNotFoundError: A path is not there.
+        FileExistsError: `out` holds something else.
+    """
+    out = Path(out)
+    weights = [weights] if isinstance(weights, str | Path) else list(weights)
+    cards = [Card.open(find_card(each)) for each in weights]
+    _check(cards, level)
+    options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
+    asked = {"weights": [card.sha256 for card in cards], "split": split, "level": level, "orientations": orientations}
+    asked |= options | _source(catalog, images, records)
+    if _finished(out, asked):
+        return out
+    with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
+        prepared = [prepare(card, found, **options) for card in cards]
+        if any(each.reading != prepared[0].reading for each in prepared):
+            raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
+        loading = [{"orientations": orientations, **each.loading} for each in prepared]
+        model = _together(
+            [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)], cards[0].kind
+        )
+    chunks = out / "state" / "chunks"
+    chunks.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "predict.json", json.dumps(asked, indent=1))
+    stream(
+        model,
+        found,
+        chunks,
+        lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, cards[0], level)),
+        splits=splits,
+        batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
+        part=part,
+        reading=prepared[0].reading,
+    )
+    if part is None:
+        galaxies = _merge(sorted(chunks.glob("read-*.parquet")), out / "predictions")
+        _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full")
+        counts = {"galaxies": galaxies, "failures": close_galaxies(out, found, chunks, splits)}
+        write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
+    return out
+
+
+def _check(cards: list[Card], level: float) -> None:
+    if not cards:
+        raise ValueError("no weights are given")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    first = cards[0]
+    for card in cards:
+        if card.kind == "encoder":
+            raise ValueError(f"{card.name} is an encoder without a head: finetune it, or represent with it")
+        if (card.kind, card.schema, card.classes) != (first.kind, first.schema, first.classes):
+            raise ValueError(
+                f"{first.name} and {card.name} answer different questions: predict with one after the other"
+            )
+
+
+def _source(catalog, images, records) -> dict:
+    """What tells one set of galaxies from another."""
+    if records is not None:
+        return {"records": Records.open(records).digest}
+    if catalog is None:
+        return {}
+    path = Path(catalog).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no catalogue at {path}")
+    return {"catalog": sha256_of(path), "images": images and str(Path(images).expanduser().absolute())}
+
+
+def _finished(out: Path, asked: dict) -> bool:
+    """Whether `out` has what is asked already; FileExistsError if it holds something else."""
+    about = out / "predict.json"
+    if not about.exists():
+        if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"state"}):
+            raise FileExistsError(f"{out} is there already and holds no predictions; choose another out")
+        return False
+    before, asked = json.loads(about.read_text()), json.loads(json.dumps(asked))
+    changed = sorted(name for name in asked if before.get(name) != asked[name])
+    if changed:
+        raise FileExistsError(f"{out} holds predictions with another {some(changed)}; choose another out")
+    return "galaxies" in before
+
+
+def _together(models: list[keras.Sequential], kind: str) -> keras.Model:
+    """One model (B, H, W, C) → (B, S, A) that answers S times: for every model, and for votes every orientation."""
+    images = keras.Input(models[0].input_shape[1:])
+    answers = []
+    for model in models:
+        if kind == "votes":
+            turn, encoder, _, head = model.layers
+            answer = head(encoder(turn(images)))  # (orientations · B, A)
+            answer = ops.reshape(answer, (turn.count, -1, answer.shape[-1]))
+            answers.append(ops.transpose(answer, (1, 0, 2)))
+        else:
+            answers.append(ops.expand_dims(model(images), 1))
+    return keras.Model(images, ops.concatenate(answers, axis=1))
+
+
+def _tables(names: list[str], outputs: np.ndarray, card: Card, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table to read and one with everything, from (n, S, A)."""
+    outputs = outputs.transpose(1, 0, 2)
+    if card.kind == "votes":
+        return vote_tables(names, outputs, Schema.from_dict(card.schema), level)
+    mean = outputs.mean(axis=0)
+    read = pd.DataFrame({"id_str": np.array(names, str), "predicted": np.array(card.classes)[mean.argmax(axis=1)]})
+    read = read.join(pd.DataFrame(mean, columns=list(card.classes)))
+    several = enumerate(outputs) if len(outputs) > 1 else ()
+    each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in card.classes]) for i, values in several]
+    return read, pd.concat([read, *each], axis=1)
+
+
+def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
+    """Writes the tables of a chunk; that of `part-…` last: it says that the chunk is done."""
+    for kind, table in (("read", read), ("part", full)):
+        write_whole(chunks / f"{kind}-{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
+
+
+def _merge(parts: list[Path], to: Path) -> int:
+    """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows."""
+    schema = pq.read_schema(parts[0]).remove_metadata()
+    for ending, writer in ((".parquet", pq.ParquetWriter), (".csv", pc.CSVWriter)):
+
+        def write(path, writer=writer):
+            with writer(path, schema) as file:
+                for part in parts:
+                    file.write_table(pq.read_table(part).cast(schema))
+
+        write_whole(to.with_suffix(ending), write)
+    return sum(pq.read_metadata(part).num_rows for part in parts)

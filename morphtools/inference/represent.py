@@ -1,0 +1,102 @@
+"""Representations of a catalogue's galaxies by pretrained weights."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+
+from morphtools.inference.representations import Representations
+from morphtools.inference.stream import close_galaxies, galaxies_per_batch, open_galaxies, stream
+from morphtools.models.cards import Card, find_card
+from morphtools.models.preparation import prepare
+from morphtools.models.pretrained import load_pretrained
+from tfrecords_builder.records import Records
+
+
+def represent(
+    weights: str | Path,
+    out: str | Path,
+    *,
+    catalog: str | Path | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    split: str | None = None,
+    batch_size: int | None = None,
+    orientations: int = 8,
+    image_size: int | tuple[int, int] | None = None,
+    stretch: str | None = None,
+    adapt_bands: bool = False,
+    part: str | None = None,
+) -> Representations:
+    """Represents every galaxy once, as the mean over the orientations of its image.
+
+    The store only grows: a call that was killed goes on, and galaxies added to the records (`build_records(…,
+    append=True)`) are added to it. What other weights or other records gave is refused.
+
+    Args:
+        weights: As for `load_pretrained`: a name, the folder of a run, or a path.
+        out: Folder of the store.
+        catalog: Table with `id_str` and `file_loc`.
+        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        records: Folder of records, instead of `catalog` and `images`.
+        split: Only this split of the records; by default all.
+        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU likes some hundred.
+        orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
+        image_size: Side, or (H, W), in pixels; by default that of the weights.
+        stretch: What turns flux into pictures, if not what the weights were trained with.
+        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`).
+        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
+            call without it looks for what is missing.
+
+    Returns:
+        The store, in the order of the shards; what could not be represented is listed in `failures.csv`.
+
+    Raises:
+        ValueError: Weights and records do not fit, or the store holds something else; the message says what to do.
+        FileNotFoundError: A path is not there.
+    """
+    out = Path(out)
+    card = Card.open(find_card(weights))
+    with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
+        prepared = prepare(card, found, stretch=stretch, image_size=image_size, adapt_bands=adapt_bands)
+        model = load_pretrained(weights, orientations=orientations, **prepared.loading)
+    provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations, **prepared.reading}
+    options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
+    store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
+    if part is None:
+        close_galaxies(out, found, out, splits)
+    return store
+
+
+def represent_galaxies(
+    model: keras.Model,
+    records: Records,
+    out: Path,
+    splits: list[str],
+    *,
+    provenance: dict,
+    batch_size: int | None = None,
+    part: str | None = None,
+    reading: dict | None = None,
+) -> Representations:
+    """What any model (B, H, W, C) → (B, D) says about records; arguments as for `stream`."""
+    store = Representations.create(out, model.output_shape[-1], {k: str(v) for k, v in provenance.items()})
+    stream(
+        model,
+        records,
+        out,
+        lambda names, values, name: store.append(names, values, part=name),
+        splits=splits,
+        batch_size=batch_size or galaxies_per_batch(model.input_shape[1:]),
+        part=part,
+        reading=reading,
+        label=f"representing {' '.join(splits)}",
+    )
+    return store
+
+
+def origin(records: Records) -> str:
+    """A hash of the shards of the first build, which stays the same when galaxies are added later."""
+    first = sorted((name, checksum) for name, checksum in records.checksums.items() if "-added" not in name)
+    return hashlib.sha256(json.dumps(first).encode()).hexdigest()

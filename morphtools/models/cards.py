@@ -1,0 +1,178 @@
+"""Model cards: what weights are, which images they take, and where they come from.
+
+A card is a JSON file beside the weights: `NAME.json` beside `NAME.weights.h5` or `NAME.keras`, and `card.json` beside
+the `model.keras` of a run.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import morphtools
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import some, unknown
+
+WEIGHTS = Path(__file__).parent / "weights"
+KINDS = ("votes", "classes", "encoder")
+RANGES = ("picture", "flux")
+_ENDINGS = (".weights.h5", ".keras")
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What has to be known to use weights.
+
+    Attributes:
+        name: As in `load_pretrained(NAME)`.
+        kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`), or
+            `encoder` (representations only).
+        encoder: Arguments of `build_encoder` but for `input_shape`.
+        bands: Names of the bands of the images, in order.
+        range: `picture` for values 0–1, as of JPEG files; `flux` for pixels in the units of the survey.
+        image_size: (H, W) in pixels that the network was trained on.
+        stretch: What turns flux into such pictures (see `morphtools.survey.stretch`), if it is known.
+        schema: The question tree, as `Schema.to_dict` gives it.
+        classes: Names of the classes.
+        pixel_scale: Arcsec per pixel, if all images had the same.
+        surveys: Where the images came from.
+        data: What it was trained on, in words.
+        scores: What it reached on galaxies kept back, by name.
+        licence: Of the weights.
+        citation: What to cite.
+        url: Where weights come from that are too large to lie beside the card.
+        sha256: Of the weights' file.
+    """
+
+    name: str
+    kind: str
+    encoder: dict
+    bands: tuple[str, ...]
+    range: str
+    image_size: tuple[int, int]
+    stretch: str | None = None
+    schema: dict | None = None
+    classes: tuple[str, ...] | None = None
+    pixel_scale: float | None = None
+    surveys: tuple[str, ...] = ()
+    data: str = ""
+    scores: dict = dataclasses.field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
+    url: str | None = None
+    sha256: str = ""
+
+    def __post_init__(self):
+        for field in ("bands", "image_size", "classes", "surveys"):  # JSON has lists only
+            if getattr(self, field) is not None:
+                object.__setattr__(self, field, tuple(getattr(self, field)))
+        for field, known in (("kind", KINDS), ("range", RANGES)):
+            if getattr(self, field) not in known:
+                raise ValueError(unknown(field, getattr(self, field), known))
+        needed = {"votes": "schema", "classes": "classes"}.get(self.kind)
+        if needed and not getattr(self, needed):
+            raise ValueError(f"a card of kind {self.kind!r} needs {needed!r}")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images it was trained on."""
+        return (*self.image_size, len(self.bands))
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Card":
+        """Reads a card.
+
+        Raises:
+            ValueError: It is damaged, or no card; says what is wrong.
+        """
+        try:
+            fields = json.loads(Path(path).read_text())
+            return cls(**fields)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is no sound model card: {str(error).replace('Card.__init__() ', '')}") from None
+
+
+def write_card(card: Card, weights: str | Path) -> Card:
+    """Writes a card beside its weights, with their sha256.
+
+    Args:
+        card: What is known of the weights; its `sha256` is filled in.
+        weights: Their file, `NAME.weights.h5`, `NAME.keras` or the `model.keras` of a run.
+
+    Returns:
+        The card as it was written.
+    """
+    weights = Path(weights)
+    ending = next((e for e in _ENDINGS if weights.name.endswith(e)), None)
+    if ending is None:
+        raise ValueError(f"weights end in {' or '.join(_ENDINGS)}, not like {weights.name}")
+    card = dataclasses.replace(card, sha256=sha256_of(weights))
+    name = "card.json" if weights.name == "model.keras" else weights.name.removesuffix(ending) + ".json"
+    text = json.dumps(dataclasses.asdict(card), indent=1, ensure_ascii=False)
+    write_whole(weights.with_name(name), text)
+    return card
+
+
+def find_card(weights: str | Path) -> Path:
+    """The card of weights.
+
+    Args:
+        weights: Name of weights that come with the package; a folder with weights and card, such as that of a run; or
+            the path of a card, or of weights with a card beside them.
+
+    Raises:
+        ValueError: No such name.
+        FileNotFoundError: There is no card.
+    """
+    if (WEIGHTS / f"{weights}.json").is_file():
+        return WEIGHTS / f"{weights}.json"
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        cards = [path / "card.json", *(_with_ending(p, ".json") for e in _ENDINGS for p in path.glob(f"*{e}"))]
+    elif path.suffix == ".json":
+        cards = [path]
+    elif path.name.endswith(_ENDINGS):
+        cards = [path.with_name("card.json") if path.name == "model.keras" else _with_ending(path, ".json")]
+    elif path.exists():
+        raise ValueError(f"{path} is neither a model card (.json) nor weights ({', '.join(_ENDINGS)})")
+    else:
+        known = [card.name for card in list_pretrained()]
+        raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such path")
+    found = sorted({card for card in cards if card.is_file()})
+    if not found:
+        raise FileNotFoundError(f"there is no model card at {path} (card.json, or NAME.json beside NAME.weights.h5)")
+    if len(found) > 1:
+        raise ValueError(f"{path} holds several model cards ({some(c.name for c in found)}): give the path of one")
+    return found[0]
+
+
+def _with_ending(weights: Path, ending: str) -> Path:
+    return weights.with_name(weights.name.removesuffix(".weights.h5").removesuffix(".keras") + ending)
+
+
+def weights_beside(card: Path) -> Path | None:
+    """The file of weights beside a card, if there is one."""
+    stem = "model" if card.name == "card.json" else card.stem
+    return next((p for e in _ENDINGS if (p := card.with_name(stem + e)).is_file()), None)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_pretrained() -> list[Card]:
+    """The cards of the weights that come with the package, by name; needs no backend."""
+    return [Card.open(path) for path in sorted(WEIGHTS.glob("*.json"))]
+
+
+def cite(weights: str | Path | None = None) -> str:
+    """What to cite when these weights were used; by default of all that come with the package.
+
+    Args:
+        weights: As for `load_pretrained`.
+    """
+    cards = list_pretrained() if weights is None else [Card.open(find_card(weights))]
+    ours = f"morphtools {morphtools.__version__}, the morphtools developers (BSD-3-Clause)"
+    return "\n".join([ours, *(f"{c.name} ({c.licence or 'no licence given'}): {c.citation or c.data}" for c in cards)])

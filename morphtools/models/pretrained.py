@@ -1,0 +1,157 @@
+"""Pretrained encoders and models, in the manner of `keras.applications`."""
+
+from pathlib import Path
+
+import keras
+from keras import layers, ops
+
+from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
+from morphtools.models.encoders import any_way_up, build_encoder
+from morphtools.models.heads import classification_head
+from morphtools.models.votes import DirichletHead
+from morphtools.survey.schemas import Schema
+
+
+def load_pretrained(
+    weights: str | Path | None = "efficientnet_b0_gz2",
+    *,
+    include_top: bool = False,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = "avg",
+    orientations: int | None = None,
+    noise: tuple[float, ...] | None = None,
+    encoder: str = "efficientnet_b0",
+) -> keras.Model:
+    """Loads pretrained weights as a plain `keras.Model`, without the network if they are on this machine.
+
+    The network is built by our own code from what its card says, and only numbers are read from the file: nothing in
+    it is executed. Images must be prepared as the card says: `Card.open(find_card(weights))`.
+
+    With another number of bands, every band gets the mean over the bands of the first convolution's kernel, scaled so
+    that images equal in all bands give what they gave before. That is a start for training, not a finished encoder.
+
+    Args:
+        weights: A name of `list_pretrained()`; a path: the folder of a run of `train` or `finetune`, weights
+            (`NAME.weights.h5`, `.keras`) with a card beside them, or a card; None for random weights.
+        include_top: Whether to end in the head, which gives concentrations or the probabilities of classes.
+        input_shape: (H, W, C), where it differs from what the weights were trained on; H and W may be None.
+        pooling: `avg`: (B, D), as it was trained; `max`: (B, D); None: feature maps (B, h, w, D).
+        orientations: How many orientations of an image to average over: 8, 4, 2 or 1; by default 8 with the head, and
+            1 without it, which is the bare encoder.
+        noise: Per band, the sky noise of flux images, if not that of the survey it was trained on.
+        encoder: Architecture with random weights (see `build_encoder`), where `weights` is None.
+
+    Returns:
+        (B, H, W, C) → (B, D), (B, h, w, D), or the outputs of the head.
+
+    Raises:
+        ValueError: No such weights; they are damaged or do not fit their card; or they have no such top or pooling.
+        FileNotFoundError: There are no weights or no card at this path.
+        OSError: The weights could not be fetched.
+    """
+    if include_top and (weights is None or pooling != "avg"):
+        raise ValueError("include_top needs pretrained weights and pooling='avg': the head was trained on these")
+    if orientations is None:
+        orientations = 8 if include_top else 1
+    if weights is None:
+        body, head = build_encoder(encoder, input_shape or (None, None, 3), noise=noise), None
+    else:
+        path = find_card(weights)
+        card = Card.open(path)
+        body, head = _load(card, _checked_weights(card, path), input_shape or card.input_shape)
+        if include_top and head is None:
+            raise ValueError(f"{card.name} is an encoder without a head: include_top=False")
+        body = _with_bands(body, card, (input_shape or card.input_shape)[2], noise)
+    body = _pooled(body, pooling)
+    if orientations == 1 and not include_top:
+        return body
+    if pooling is None:
+        raise ValueError("feature maps of different orientations have no mean: pooling='avg', or orientations=1")
+    top = [head] if include_top else []
+    return keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body, orientations), *top])
+
+
+def _checked_weights(card: Card, path: Path) -> Path:
+    """The weights of a card, fetched if need be, once their hash is right."""
+    file = weights_beside(path)
+    if file is None and card.url is None:
+        raise FileNotFoundError(f"there are no weights beside {path}")
+    if file is None:
+        file = _fetched(card)
+    if sha256_of(file) != card.sha256:
+        raise ValueError(f"{file} is damaged or not what its card describes: its sha256 is another; get it again")
+    return file
+
+
+def _fetched(card: Card) -> Path:
+    """The weights from their address, kept by Keras (`~/.keras`, or `KERAS_HOME`)."""
+    if not card.url.startswith(("https://", "http://")):
+        raise ValueError(f"the card of {card.name} has an address that is not on the web: {card.url}")
+    name = f"{card.sha256[:16]}.{'keras' if card.url.endswith('.keras') else 'weights.h5'}"
+    try:
+        file = keras.utils.get_file(
+            name, card.url, cache_subdir="morphtools", file_hash=card.sha256, hash_algorithm="sha256"
+        )
+    except ValueError as error:
+        raise ValueError(f"what came from {card.url} has another sha256 than the card of {card.name}") from error
+    except Exception as error:  # Keras raises a plain Exception for whatever the network does
+        raise OSError(f"cannot fetch the weights of {card.name}: {error}") from error
+    return Path(file)
+
+
+def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Layer | None]:
+    """The encoder, for the bands it was trained on, and the head."""
+    try:
+        body = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder)
+        if card.kind == "encoder":
+            whole, head = body, None
+        else:
+            head = _head(card)
+            whole = keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body), head])
+        whole.load_weights(file)
+    except Exception as error:  # whatever is wrong with a stranger's file or card, in one line
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"the weights in {file} do not fit the model that their card describes: {reason}") from error
+    return body, head
+
+
+def _head(card: Card) -> layers.Layer:
+    if card.kind == "votes":
+        return DirichletHead(len(Schema.from_dict(card.schema).label_cols))
+    return classification_head(len(card.classes))
+
+
+def _with_bands(body: keras.Model, card: Card, bands: int, noise) -> keras.Model:
+    """The encoder for another number of bands, or with the noise of another survey."""
+    if bands == len(card.bands) and noise is None:
+        return body
+    if noise is not None and card.range != "flux":
+        raise ValueError(f"{card.name} takes pictures, not flux: it has no use for noise")
+    if card.range == "flux" and noise is None:
+        raise ValueError(f"{card.name} takes flux: with {bands} bands it needs the noise of each, noise=(…)")
+    arguments = card.encoder | ({"noise": tuple(noise)} if noise is not None else {})
+    other = build_encoder(input_shape=(*body.input_shape[1:3], bands), **arguments)
+    for old, new in zip(body.weights, other.weights, strict=True):
+        new.assign(old if old.shape == new.shape else _over_bands(old, new.shape))
+    for layer in other.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
+    return other
+
+
+def _over_bands(weight, shape):
+    """Weights whose one axis of bands has another length: their mean, the same for every band."""
+    (axis,) = (i for i, (n, m) in enumerate(zip(weight.shape, shape, strict=True)) if n != m)
+    mean = ops.mean(weight, axis=axis, keepdims=True)
+    scale = weight.shape[axis] / shape[axis] if len(shape) == 4 else 1.0  # kernels sum over bands
+    return ops.repeat(mean * scale, shape[axis], axis=axis)
+
+
+def _pooled(body: keras.Model, pooling: str | None) -> keras.Model:
+    if pooling == "avg":
+        return body
+    if pooling not in ("max", None):
+        raise ValueError(f"pooling is 'avg', 'max' or None, got {pooling!r}")
+    maps = body.layers[-1].input  # every encoder ends in its pooling
+    output = maps if pooling is None else layers.GlobalMaxPooling2D(name="max_pool")(maps)
+    return keras.Model(body.input, output, name=body.name)

@@ -1,0 +1,237 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from morphtools.data.dataset import load_dataset
+from morphtools.inference import stream
+from morphtools.inference.predict import predict
+from morphtools.models.cards import Card, write_card
+from morphtools.models.encoders import any_way_up
+from morphtools.models.heads import classification_head
+from morphtools.models.votes import DirichletHead
+from morphtools.survey.schemas import Schema
+from tfrecords_builder.build import build_records
+
+TREE = {
+    "name": "mine",
+    "questions": [
+        {"question": "featured", "answers": ["yes", "no"]},
+        {"question": "bar", "answers": ["strong", "weak", "no"], "asked_after": ["featured_yes"]},
+    ],
+}
+SCHEMA = Schema.from_dict(TREE)
+CARD = Card("a", "classes", {"name": "tiny"}, ("r", "g", "b"), "picture", (24, 24), classes=("no ring", "ring"))
+
+
+def tiny_encoder(name, input_shape, noise=None):
+    """One convolution: quick to build."""
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(6, 5, activation="relu", name="block1_conv")(inputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="avg_pool")(x), name=name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_encoders():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("morphtools.models.pretrained.build_encoder", tiny_encoder)
+        yield
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    """40 pictures of 24 pixels with their catalogue, and records of them in several shards."""
+    folder = tmp_path_factory.mktemp("sky")
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3)).astype("uint8")).save(folder / f"{i}.png")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": [f"{i}.png" for i in range(40)]})
+    catalog.to_csv(folder / "catalog.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfrecords_builder.build.np.clip", lambda value, low, high: 6)
+        build_records(catalog, folder / "records", images=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, sky):
+    """Two classifiers and a vote model, each the folder of a run."""
+    folder, models = tmp_path_factory.mktemp("runs"), {}
+    seen = next(iter(load_dataset(sky / "records", "train", batch_size=20)))["image"].numpy()
+    votes = dataclasses.replace(CARD, kind="votes", classes=None, schema=TREE)
+    for seed, (name, card) in enumerate({"a": CARD, "b": CARD, "votes": votes}.items()):
+        keras.utils.set_random_seed(seed)
+        encoder = tiny_encoder(input_shape=card.input_shape, **card.encoder)
+        head = DirichletHead(5) if name == "votes" else classification_head(2, seed=seed)
+        if name != "votes":
+            head.standardize.adapt(encoder.predict(seen, verbose=0))
+        models[name] = keras.Sequential([keras.Input(card.input_shape), *any_way_up(encoder), head])
+        (folder / name).mkdir()
+        models[name].save(folder / name / "model.keras")
+        write_card(dataclasses.replace(card, name=name), folder / name / "model.keras")
+    return folder, models
+
+
+def shown(sky, model, flip=False):
+    """What a model says about the galaxies of all records, one row per name."""
+    rows = []
+    for split in ("test", "train", "val"):
+        for batch in load_dataset(sky / "records", split):
+            image = batch["image"].numpy()
+            said = model.predict(image[:, :, ::-1] if flip else image, verbose=0)
+            rows.append(pd.DataFrame(said, index=[name.decode() for name in batch["id_str"].numpy()]))
+    return pd.concat(rows)
+
+
+def tables(out):
+    return [
+        pd.read_parquet(out / f"{name}.parquet").set_index("id_str") for name in ("predictions", "predictions-full")
+    ]
+
+
+def test_a_classifier_gives_the_probabilities_of_its_model(sky, runs, tmp_path):
+    out = predict(runs[0] / "a", tmp_path / "out", records=sky / "records", orientations=8)
+    read, full = tables(out)
+    expected = shown(sky, runs[1]["a"])
+    assert list(read.index) == list(expected.index) and read.equals(full)
+    np.testing.assert_allclose(read[["no ring", "ring"]], expected, atol=1e-5)
+    assert (read["predicted"] == np.where(read["ring"] > read["no ring"], "ring", "no ring")).all()
+    as_csv = pd.read_csv(out / "predictions.csv", index_col="id_str")
+    np.testing.assert_allclose(as_csv[["no ring", "ring"]], read[["no ring", "ring"]], rtol=1e-6)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "predict.json",
+        "predictions-full.csv",
+        "predictions-full.parquet",
+        "predictions.csv",
+        "predictions.parquet",
+    ]
+    assert json.loads((out / "predict.json").read_text())["galaxies"] == 40
+
+
+def test_several_classifiers_are_averaged(sky, runs, tmp_path):
+    out = predict(
+        [runs[0] / "a", runs[0] / "b"], tmp_path / "out", records=sky / "records", split="test", orientations=1
+    )
+    read, full = tables(out)
+    each = [full[[f"no ring_{i}", f"ring_{i}"]].to_numpy() for i in (0, 1)]
+    np.testing.assert_allclose(read[["no ring", "ring"]], np.mean(each, axis=0), rtol=1e-6)
+    one = tables(predict(runs[0] / "b", tmp_path / "b", records=sky / "records", split="test", orientations=1))[0]
+    np.testing.assert_allclose(each[1], one[["no ring", "ring"]], atol=1e-6)
+
+
+def test_a_vote_model_is_asked_once_per_orientation(sky, runs, tmp_path):
+    out = predict(runs[0] / "votes", tmp_path / "out", records=sky / "records", orientations=2, level=0.5)
+    read, full = tables(out)
+    encoder, head = runs[1]["votes"].layers[1], runs[1]["votes"].layers[-1]
+    alone = keras.Sequential([encoder, head])
+    views = [shown(sky, alone, flip) for flip in (False, True)]
+    for i, view in enumerate(views):
+        columns = [f"{name}_concentration_{i}" for name in SCHEMA.label_cols]
+        np.testing.assert_allclose(full.loc[view.index, columns], view, rtol=1e-4)
+    first = np.mean([view[0] / (view[0] + view[1]) for view in views], axis=0)
+    np.testing.assert_allclose(full.loc[views[0].index, "featured_yes_fraction"], first, rtol=1e-4)
+    np.testing.assert_allclose(full["bar_asked"], full["featured_yes_fraction"], rtol=1e-5)
+    assert (full["bar_no_low"] < full["bar_no_high"]).all()
+    relevant = full["bar_asked"] >= 0.5
+    assert (read["bar_no_fraction"].notna() == relevant).all() and read["featured_no_fraction"].notna().all()
+
+
+def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_path, monkeypatch):
+    options = {"records": sky / "records", "orientations": 2, "batch_size": 4}
+    whole = predict(runs[0] / "a", tmp_path / "whole", **options)
+    monkeypatch.setattr(stream, "_SECONDS", 0.0)
+    batches, really = [], stream._step
+
+    def dying(model, batch_size):
+        step = really(model, batch_size)
+
+        def forward(images):
+            batches.append(len(images))
+            if len(batches) == 4:
+                raise KeyboardInterrupt
+            return step(images)
+
+        return forward
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            predict(runs[0] / "a", out, **options)
+    for part in ("2/2", "1/2"):
+        predict(runs[0] / "a", out, part=part, **options)
+        assert not (out / "predictions.csv").exists()
+    predict(runs[0] / "a", out, **options)
+    for name in ("predictions.csv", "predictions-full.csv", "predict.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    for ours, theirs in zip(tables(out), tables(whole), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    assert not (out / "state").exists()
+
+
+def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, runs, tmp_path):
+    catalog = pd.read_csv(sky / "catalog.csv")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    catalog.loc[3, "file_loc"] = str(tmp_path / "bad.png")
+    catalog.to_csv(tmp_path / "catalog.csv", index=False)
+    options = {"catalog": tmp_path / "catalog.csv", "images": sky, "orientations": 1}
+    out = predict(runs[0] / "a", tmp_path / "out", **options)
+    known = tables(predict(runs[0] / "a", tmp_path / "known", records=sky / "records", orientations=1))[0]
+    got = tables(out)[0]
+    assert set(got.index) == set(known.index) - {"g3"}
+    np.testing.assert_allclose(got["ring"], known.loc[got.index, "ring"], atol=1e-5)
+    listed = pd.read_csv(out / "failures.csv")
+    assert list(listed["id_str"]) == ["g3"] and "not a readable JPEG or PNG" in listed["reason"][0]
+    assert not (out / "state").exists() and json.loads((out / "predict.json").read_text())["failures"] == 1
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    predict(runs[0] / "a", out, **options)  # finished: nothing is done again
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
+    options = {"records": sky / "records", "split": "test", "orientations": 1}
+    out = predict(runs[0] / "a", tmp_path / "out", **options)
+    for weights, changes, other in (("b", {}, "weights"), ("a", {"orientations": 2}, "orientations")):
+        with pytest.raises(FileExistsError, match=f"holds predictions with another {other}; choose another out"):
+            predict(runs[0] / weights, out, **options | changes)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="holds no predictions"):
+        predict(runs[0] / "a", tmp_path / "thesis", **options)
+
+
+@pytest.mark.parametrize(
+    ("weights", "changes", "message"),
+    [
+        (["a", "votes"], {}, "a and votes answer different questions"),
+        (["a"], {"level": 1.0}, "level must lie between 0 and 1"),
+        ([], {}, "no weights are given"),
+        (["a"], {"records": None}, "give either records, or a catalog with images"),
+        (["a"], {"records": None, "catalog": "nowhere.csv"}, "there is no catalogue at nowhere.csv"),
+        (["a"], {"records": "nowhere"}, "there are no records at nowhere"),
+        (["a"], {"split": "tets"}, "unknown split 'tets'"),
+        (["a"], {"part": "3/2"}, "the part must be like 2/5"),
+        (["a"], {"stretch": "asinh"}, "hold pictures already"),
+        (["a"], {"orientations": 3}, "8, 4, 2 or 1 orientations, not 3"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, runs, tmp_path, weights, changes, message):
+    options = {"records": sky / "records"} | changes
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        predict([runs[0] / name for name in weights], tmp_path / "out", **options)
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_catalogue_in_parts_and_one_without_images_leave_nothing(sky, runs, tmp_path):
+    options = {"catalog": sky / "catalog.csv", "images": sky}
+    with pytest.raises(ValueError, match="parts need records"):
+        predict(runs[0] / "a", tmp_path / "out", **options, part="1/2")
+    with pytest.raises(ValueError, match="images cannot be used"):
+        predict(runs[0] / "a", tmp_path / "out", catalog=sky / "catalog.csv", images=tmp_path)
+    with pytest.raises(ValueError, match="hold pictures already"):
+        predict(runs[0] / "a", tmp_path / "out", **options, stretch="asinh")
+    assert list(tmp_path.iterdir()) == []

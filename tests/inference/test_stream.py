@@ -1,0 +1,223 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.data.dataset import load_dataset
+from morphtools.inference import stream as module
+from morphtools.inference.represent import origin, represent_galaxies
+from morphtools.inference.representations import Representations
+from morphtools.inference.stream import missing_galaxies
+from morphtools.training.representing import represent_split, shuffled
+from tfrecords_builder.build import build_records
+from tfrecords_builder.tfrecord import scan
+
+SPLITS = ["train", "val", "test"]
+
+
+class Mean(keras.layers.Layer):
+    """The mean of each band."""
+
+    def call(self, images):
+        return keras.ops.mean(images, axis=(1, 2))
+
+
+def model(bands=3, size=32):
+    return keras.Sequential([keras.Input((size, size, bands)), Mean()])
+
+
+@pytest.fixture
+def records(galaxies, tmp_path):
+    catalog, folder = galaxies
+    return build_records(catalog, tmp_path / "records", images=folder)
+
+
+@pytest.fixture
+def small_shards(galaxies, tmp_path, monkeypatch):
+    """Records of several shards per split."""
+    monkeypatch.setattr("tfrecords_builder.build.np.clip", lambda value, low, high: 5)
+    catalog, folder = galaxies
+    return build_records(catalog, tmp_path / "records", images=folder)
+
+
+def expected(records, splits=SPLITS):
+    """By name, the means of the images as `load_dataset` reads them."""
+    batches = [batch for split in splits for batch in load_dataset(records, split)]
+    names = [name.decode() for batch in batches for name in batch["id_str"].numpy()]
+    return names, np.concatenate([batch["image"].numpy().mean(axis=(1, 2)) for batch in batches])
+
+
+def represent(records, out, model=None, splits=SPLITS, batch_size=4, **options):
+    return represent_galaxies(
+        model or globals()["model"](), records, out, splits, provenance={}, batch_size=batch_size, **options
+    )
+
+
+def seen_by(monkeypatch, dies_after=None):
+    """The sizes of the batches that the model will compute; it may die after some."""
+    sizes, really = [], module._step(model(), 4)
+
+    def forward(images):
+        if dies_after is not None and len(sizes) == dies_after:
+            raise KeyboardInterrupt
+        sizes.append(len(images))
+        return really(images)
+
+    monkeypatch.setattr(module, "_step", lambda model, batch_size: forward)
+    return sizes
+
+
+def test_every_galaxy_comes_once_in_the_order_of_the_shards(small_shards, tmp_path):
+    store = represent(small_shards, tmp_path / "store", batch_size=2)
+    names, means = expected(small_shards, sorted(SPLITS))
+    assert list(store.id_str) == names and len(small_shards.checksums) > 5
+    np.testing.assert_allclose(store.values(), means, rtol=1e-5)
+
+
+def test_a_part_is_a_share_of_the_shards_and_the_rest_follows(small_shards, tmp_path, monkeypatch):
+    out = tmp_path / "store"
+    sizes = [len(represent(small_shards, out, part=part)) for part in ("1/3", "3/3")]
+    assert 0 < sizes[0] < sizes[1] < 40
+    counted = seen_by(monkeypatch)
+    store = represent(small_shards, out)
+    assert sum(counted) == 40 - sizes[1]  # only what was missing
+    assert sorted(store.id_str) == sorted(expected(small_shards)[0])
+    with pytest.raises(ValueError, match="the part must be like 2/5"):
+        represent(small_shards, out, part="4/3")
+
+
+@pytest.mark.parametrize("batches", [1, 3, 6])
+def test_after_a_kill_nothing_that_was_written_is_computed_again(records, tmp_path, monkeypatch, batches):
+    monkeypatch.setattr(module, "_SECONDS", 0.0)  # every batch is a part
+    with monkeypatch.context() as dying:
+        seen_by(dying, dies_after=batches)
+        with pytest.raises(KeyboardInterrupt):
+            represent(records, tmp_path / "store")
+    written = len(Representations.open(tmp_path / "store"))
+    assert written >= 4 * (batches - 2)  # one batch is on the way, one not yet written
+    counted = seen_by(monkeypatch)
+    store = represent(records, tmp_path / "store")
+    assert sum(counted) == 40 - written
+    whole = represent(records, tmp_path / "whole")
+    np.testing.assert_array_equal(store.id_str, whole.id_str)
+    np.testing.assert_array_equal(store.values(), whole.values())
+
+
+def test_galaxies_added_to_the_records_are_added_to_the_store(galaxies, tmp_path, monkeypatch):
+    catalog, folder = galaxies
+    records = build_records(catalog[:25], tmp_path / "records", images=folder)
+    first = origin(records)
+    represent(records, tmp_path / "store")
+    grown = build_records(catalog, tmp_path / "records", images=folder, append=True)
+    assert origin(grown) == first != origin(build_records(catalog, tmp_path / "other", images=folder))
+    counted = seen_by(monkeypatch)
+    store = represent(grown, tmp_path / "store")
+    assert sum(counted) == 15 and sorted(store.id_str) == sorted(catalog["id_str"])
+
+
+def test_records_of_another_content_are_not_taken_for_done(galaxies, tmp_path):
+    catalog, folder = galaxies
+    represent(build_records(catalog, tmp_path / "a", images=folder), tmp_path / "store")
+    other = build_records(catalog.assign(ring=0), tmp_path / "b", images=folder)
+    assert len(represent(other, tmp_path / "store")) == 80  # the same names of shards, other checksums
+
+
+def damage(records, wanted):
+    """Breaks the JPEG of a galaxy inside its shard, with checksums that are right; returns its name."""
+    from tfrecords_builder.tfrecord import decode, encode, frame
+
+    shard = records.shards("train")[0]
+    found = [decode(data) for _, data in scan(shard)]
+    for features in found:
+        features |= {name: np.float32(value) for name, value in features.items() if isinstance(value, float)}
+    found[wanted]["image"] = b"\xff\xd8 no picture any more"
+    offsets, blob = [], b""
+    for features in found:
+        offsets.append(len(blob))
+        blob += b"".join(frame(encode(features)))
+    shard.write_bytes(blob)
+    names = [features["id_str"].decode() for features in found]
+    index = records.index()
+    places = index["id_str"].map(dict(zip(names, offsets, strict=True)))
+    index.assign(offset=places.fillna(index["offset"]).astype(int)).to_parquet(records.folder / "index.parquet")
+    return names[wanted]
+
+
+@pytest.mark.parametrize("wanted", [0, 5, -1])
+def test_one_bad_galaxy_is_left_out_and_listed(records, tmp_path, wanted):
+    bad = damage(records, wanted)
+    store = represent(records, tmp_path / "store")
+    assert len(store) == 39 and bad not in store.id_str
+    (failure,) = missing_galaxies(records, tmp_path / "store", SPLITS)
+    assert failure["id_str"] == bad and "cannot be decoded" in failure["reason"]
+
+
+def test_a_damaged_shard_costs_only_what_follows_the_damage(small_shards, tmp_path):
+    shard = small_shards.shards("train")[0]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    store = represent(small_shards, tmp_path / "store")
+    failures = missing_galaxies(small_shards, tmp_path / "store", SPLITS)
+    index = small_shards.index().set_index("id_str")
+    assert 0 < len(failures) < 20 and len(store) + len(failures) == 40
+    assert {index.loc[f["id_str"], "shard"] for f in failures} == {shard.name}
+
+
+def test_what_is_not_finite_is_left_out_and_listed(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(30, 8, 8, 2)).astype("float32")
+    pixels[7, 3, 3, 0] = 3e38
+    pixels[7, 4, 4, 0] = 3e38
+    np.save(tmp_path / "stack.npy", pixels)
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(30)], "file_loc": range(30)})
+    records = build_records(catalog, tmp_path / "records", images=tmp_path / "stack.npy", bands=("g", "r"))
+    store = represent(records, tmp_path / "store", model(2, 8))
+    (failure,) = missing_galaxies(records, tmp_path / "store", SPLITS)
+    assert failure["id_str"] == "g7" and failure["reason"] == "the model's output is not finite"
+    order = [int(name[1:]) for name in store.id_str]
+    np.testing.assert_allclose(store.values(), pixels[order].mean(axis=(1, 2)), atol=1e-5)
+
+
+def test_a_split_is_represented_with_its_rows_of_the_index(records, tmp_path):
+    values, rows = represent_split(model(), records, "train", tmp_path / "train", batch_size=4)
+    names, means = expected(records, ["train"])
+    assert list(rows["id_str"]) == names
+    np.testing.assert_allclose(values, means, rtol=1e-5)
+    one, other = (list(shuffled(values, rows["ring"].to_numpy(), 7, seed=seed)) for seed in (0, 1))
+    assert sorted(np.concatenate([x for x, _ in one])[:, 0]) == sorted(values[:, 0])
+    assert not np.array_equal(one[0][0], other[0][0])
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_to_the_same_store(records, tmp_path):
+    whole = represent(records, tmp_path / "whole")
+    code = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_stream
+from morphtools.inference import stream
+from tfrecords_builder.records import Records
+stream._SECONDS = 0.0
+really = stream._step
+def slowly(model, batch_size):
+    step = really(model, batch_size)
+    return lambda images: time.sleep(0.2) or step(images)
+stream._step = slowly
+test_stream.represent(Records.open({str(records.folder)!r}), {str(tmp_path / "store")!r})
+"""
+    for parts in (1, 3, 6):
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list((tmp_path / "store").glob("part-*"))) < parts:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    store = represent(records, tmp_path / "store")
+    np.testing.assert_array_equal(store.id_str, whole.id_str)
+    np.testing.assert_array_equal(store.values(), whole.values())

@@ -1,0 +1,78 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from morphtools.models.cards import Card
+from morphtools.models.preparation import prepare
+from tfrecords_builder.records import Records
+
+PICTURES = Records(
+    folder=Path("r"),
+    shape=(64, 64, 3),
+    bands=("r", "g", "b"),
+    encoding="encoded",
+    label_cols=(),
+    splits={"train": 1},
+    noise=None,
+    pixel_scale=None,
+    seed=0,
+    checksums={},
+    digest="",
+)
+GREY = dataclasses.replace(PICTURES, shape=(64, 64, 1), bands=("grey",))
+FLUX = dataclasses.replace(PICTURES, encoding="float32", bands=("g", "r", "z"), noise=(0.1, 0.2, 0.3))
+UGRIZ = dataclasses.replace(FLUX, shape=(64, 64, 5), bands=tuple("ugriz"), noise=(0.1,) * 5)
+WIDE = dataclasses.replace(PICTURES, shape=(64, 96, 3))
+
+OF_PICTURES = Card("p", "encoder", {"name": "resnet18"}, ("r", "g", "b"), "picture", (96, 96))
+OF_FLUX = Card("f", "encoder", {"name": "resnet18", "noise": [1, 1, 1]}, ("g", "r", "z"), "flux", (64, 64))
+
+
+def reading(stretch=None, size=(96, 96)):
+    return {"image_size": size, "stretch": stretch}
+
+
+@pytest.mark.parametrize(
+    ("card", "records", "options", "expected"),
+    [
+        (OF_PICTURES, PICTURES, {}, reading()),  # resized to what the weights were trained on
+        (OF_PICTURES, PICTURES, {"image_size": 64}, reading(size=(64, 64))),
+        (OF_PICTURES, WIDE, {"image_size": (64, 96)}, reading(size=(64, 96))),
+        (OF_PICTURES, dataclasses.replace(PICTURES, bands=tuple("irg")), {}, reading()),
+        (OF_PICTURES, FLUX, {"stretch": "lupton"}, reading("lupton")),
+        (dataclasses.replace(OF_PICTURES, stretch="dr2_rgb"), FLUX, {}, reading("dr2_rgb")),
+        (dataclasses.replace(OF_PICTURES, stretch="dr2_rgb"), FLUX, {"stretch": "asinh"}, reading("asinh")),
+        (OF_FLUX, FLUX, {}, reading(size=(64, 64))),
+    ],
+)
+def test_images_are_read_as_the_weights_were_trained(card, records, options, expected):
+    prepared = prepare(card, records, **options)
+    assert prepared.reading == expected
+    assert prepared.loading == {"input_shape": (*expected["image_size"], 3), "noise": None}
+
+
+def test_other_bands_are_adapted_only_when_asked():
+    assert prepare(OF_PICTURES, GREY, adapt_bands=True).loading == {"input_shape": (96, 96, 1), "noise": None}
+    assert prepare(OF_FLUX, UGRIZ, adapt_bands=True).loading == {"input_shape": (64, 64, 5), "noise": (0.1,) * 5}
+
+
+@pytest.mark.parametrize(
+    ("card", "records", "options", "message"),
+    [
+        (OF_FLUX, PICTURES, {}, "f takes flux, the records in r hold pictures: build records from FITS"),
+        (OF_FLUX, FLUX, {"stretch": "asinh"}, "takes flux as it is: no stretch"),
+        (OF_PICTURES, PICTURES, {"stretch": "asinh"}, "hold pictures already: no stretch"),
+        (OF_PICTURES, FLUX, {}, "hold flux in the bands g, r, z: give one of the stretches asinh, dr2_rgb"),
+        (OF_PICTURES, FLUX, {"stretch": "asin"}, r"unknown stretch 'asin'.*did you mean 'asinh'"),
+        (OF_PICTURES, dataclasses.replace(UGRIZ, bands=tuple("abcde")), {}, "which no stretch can show"),
+        (OF_PICTURES, GREY, {}, "p takes the bands r, g, b, the records in r have grey: adapt_bands=True"),
+        (OF_FLUX, UGRIZ, {}, "f takes the bands g, r, z, the records in r have u, g, r, i, z: adapt_bands=True"),
+        (OF_FLUX, dataclasses.replace(FLUX, bands=tuple("zrg")), {}, "build the records with .* order, g,r,z"),
+        (OF_PICTURES, WIDE, {}, "p takes 96×96 pixels, the records in r have 64×96 and would be squeezed: give image"),
+    ],
+)
+def test_what_does_not_fit_is_said_with_what_to_do(card, records, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        prepare(card, records, **options)
+    assert "\n" not in str(error.value)

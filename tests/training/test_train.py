@@ -1,0 +1,187 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from morphtools.models.pretrained import load_pretrained
+from morphtools.training.train import train
+from tfrecords_builder.build import build_records
+
+ROOT = Path(__file__).parent.parent.parent
+SCHEMA = """
+name: two-questions
+questions:
+  - {question: ring, answers: [yes, no]}
+  - {question: size, answers: [large, small], asked_after: [ring_yes]}
+"""
+OPTIONS = {"encoder": "mobilenet_v3_small", "epochs": 2, "batch_size": 16, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    """150 galaxies of 32 pixels: volunteers see whether there is a ring, and then whether it is large."""
+    folder = tmp_path_factory.mktemp("survey")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :32] - 15.5
+    r, rows = np.hypot(x, y), []
+    for i in range(150):
+        radius = rng.uniform(5, 13)
+        pixels = 100 * np.exp(-r / 3) + 120 * (i % 2) * np.exp(-((r - radius) ** 2) / 2) + rng.normal(30, 6, r.shape)
+        Image.fromarray(np.clip(pixels, 0, 255).astype("uint8")).save(folder / f"{i}.png")
+        ring = rng.binomial(40, 0.9 if i % 2 else 0.1)
+        large = rng.binomial(ring, 0.9 if radius > 9 else 0.1) if i % 3 else 0  # a third were not asked this question
+        row = {"id_str": f"g{i}", "file_loc": f"{i}.png", "ring_yes": ring, "ring_no": 40 - ring}
+        rows.append(row | {"size_large": large, "size_small": ring - large if i % 3 else 0})
+    pd.DataFrame(rows).to_csv(folder / "catalog.csv", index=False)
+    (folder / "schema.yaml").write_text(SCHEMA)
+    return folder
+
+
+def options(survey, **changes):
+    return {"schema": survey / "schema.yaml", "catalog": survey / "catalog.csv"} | OPTIONS | changes
+
+
+@pytest.fixture(scope="module")
+def run(survey, tmp_path_factory):
+    return train(**options(survey), out=tmp_path_factory.mktemp("runs") / "votes")
+
+
+def test_a_run_leaves_what_a_person_and_a_program_need(run):
+    files = {"config.yaml", "metrics.json", "history.csv", "model.keras", "card.json", "predictions.parquet", "log.txt"}
+    assert {p.name for p in run.out.iterdir()} == files | {"figures", "questions.csv"}
+    assert (run.out / "figures" / "training_curve.png").stat().st_size > 5000
+    assert "epoch 2: loss" in (run.out / "log.txt").read_text()
+    assert run.summary.startswith("two-questions: mobilenet_v3_small trained on")
+    assert list(run.metrics["questions"]) == ["ring", "size"]
+    history = pd.read_csv(run.out / "history.csv")
+    assert len(history) == 2 and history["kept"].sum() == 1
+
+
+def test_the_run_can_be_loaded_as_pretrained_weights_with_and_without_its_head(run, survey):
+    image = np.asarray(Image.open(survey / "3.png"), np.float32)[None, ..., None] / 255
+    whole, encoder = load_pretrained(run.out, include_top=True), load_pretrained(run.out)
+    alpha = whole.predict(image, verbose=0)
+    assert alpha.shape == (1, 4) and (alpha > 1).all() and (alpha < 101).all()
+    np.testing.assert_allclose(
+        keras.models.load_model(run.out / "model.keras").predict(image, verbose=0), alpha, rtol=1e-5
+    )
+    assert encoder.predict(image, verbose=0).shape == (1, 576)
+
+
+def test_predictions_are_of_test_galaxies_only(run, survey):
+    from tfrecords_builder.splits import split_of
+
+    predictions = pd.read_parquet(run.out / "predictions.parquet")
+    catalog = pd.read_csv(survey / "catalog.csv")
+    expected = [i for i in catalog["id_str"] if split_of(i) == "test"]
+    assert sorted(predictions["id_str"]) == sorted(expected)
+    np.testing.assert_allclose(predictions["ring_yes_fraction"] + predictions["ring_no_fraction"], 1, atol=1e-5)
+
+
+def test_a_run_can_be_repeated_from_its_config_and_a_finished_one_is_returned(run, tmp_path):
+    config = yaml.safe_load((run.out / "config.yaml").read_text())
+    again = train(**config, out=tmp_path / "again")
+    pd.testing.assert_frame_equal(*(pd.read_csv(r.out / "history.csv") for r in (run, again)))
+    assert train(**config, out=again.out).metrics == again.metrics
+    with pytest.raises(FileExistsError, match=r"other settings \(epochs: 2 → 3\)"):
+        train(**config | {"epochs": 3}, out=run.out)
+
+
+@pytest.mark.slow
+def test_it_learns_what_volunteers_see(survey, tmp_path):
+    run = train(**options(survey, epochs=15, encoder="resnet18", average=0.9), out=tmp_path / "run")
+    ring, size = (run.metrics["questions"][name] for name in ("ring", "size"))
+    assert ring["explained"] > 0.5 and ring["loss"] < ring["baseline_loss"]
+    assert size["galaxies"] < ring["galaxies"]
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_weights_of_another_run(run, survey, tmp_path):
+    warm = train(**options(survey, weights=run.out, epochs=1, learning_rate=1e-9, average=0.0), out=tmp_path / "warm")
+    before, after = (load_pretrained(r.out) for r in (run, warm))
+    for a, b in zip(before.trainable_weights, after.trainable_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+SCRIPT = """
+import sys, yaml
+from morphtools.training.train import train
+train(**yaml.safe_load(open(sys.argv[1])), out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(survey, tmp_path):
+    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in options(survey, epochs=6).items()}
+    (tmp_path / "arguments.yaml").write_text(yaml.safe_dump(arguments))
+    command = [sys.executable, "-c", SCRIPT, tmp_path / "arguments.yaml", tmp_path / "killed"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "history.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed = pd.read_csv(tmp_path / "killed" / "history.csv")
+    assert len(killed) < 6
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    whole = train(**arguments, out=tmp_path / "whole")
+    histories = [pd.read_csv(folder / "history.csv") for folder in (tmp_path / "killed", whole.out)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-5)
+
+
+REPLICAS = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+count = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
+from morphtools.training.train import _strategy
+with _strategy().scope():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6, "tanh"), DirichletHead(4, dropout=0.0, seed=1)])
+    model.compile(keras.optimizers.SGD(0.1), DirichletMultinomialLoss([[1, 1, 0, 0], [0, 0, 1, 1]]))
+    rng = np.random.default_rng(0)
+    x, votes = rng.normal(size=(64, 8)).astype("float32"), rng.integers(0, 20, (64, 4)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices((x, votes)).batch(16)
+    losses = [model.fit(data, shuffle=False, verbose=0).history["loss"][0] for _ in range(3)]
+print(json.dumps({"losses": losses, "weights": [w.tolist() for w in model.get_weights()]}))
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_give_the_loss_and_the_weights_of_one():
+    import json
+
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    one, two = (
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", REPLICAS, str(n)], env=environment, check=True, capture_output=True, text=True
+            ).stdout.splitlines()[-1]
+        )
+        for n in (1, 2)
+    )
+    np.testing.assert_allclose(one["losses"], two["losses"], rtol=1e-5)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)  # three epochs of gradients
+
+
+def test_records_must_have_the_votes_and_enough_galaxies(survey, tmp_path):
+    catalog = pd.read_csv(survey / "catalog.csv", dtype={"id_str": str})
+    records = build_records(catalog[["id_str", "file_loc", "ring_yes"]], tmp_path / "records", images=survey)
+    with pytest.raises(ValueError, match="has no column ring_no, size_large, size_small"):
+        train(survey / "schema.yaml", records=records.folder, out=tmp_path / "run")
+    with pytest.raises(ValueError, match="fewer galaxies for training than batch_size"):
+        train(**options(survey, batch_size=5000), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
