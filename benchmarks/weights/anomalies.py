@@ -31,7 +31,8 @@ RATINGS = {"mergers": 100}
 SHOWN = ["representation", "method", "acquisition", "diversity", "start", "repeats"]
 SHOWN += ["average_precision", "top_50", "top_200", "new_top_50", "found"]
 SWAPS = (
-    {"methods": ("rational_quadratic", "matern")},
+    {"methods": ("rational_quadratic", "walmsley2022")},
+    {"methods": ("matern", "mohale2023")},
     {"acquisitions": ("upper_bound", "mean")},
     {"diversities": ("believer", "liar")},
     {"starts": ("spacing",)},

@@ -31,7 +31,8 @@ class AnomalyLoop:
     Args:
         representations: Of all candidates, or their folder.
         out: Folder of the session.
-        kernel: `rational_quadratic` or `matern`, both with white noise.
+        kernel: `rational_quadratic` or `matern`, both with white noise; `walmsley2022` and `mohale2023` are those of
+            the papers, which find less.
         acquisition: `expected_improvement`, `upper_bound` (mean + 2 deviations) or `mean`.
         tradeoff: ε of the expected improvement, in ratings.
         diversity: How the galaxies of a batch keep apart: `none`, `believer` (each is chosen as if those before had

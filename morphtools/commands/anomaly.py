@@ -31,7 +31,7 @@ def _galaxies(command):
 @click.argument("representations", type=click.Path(), required=False)
 @click.option("--oracle", help="Column of a vote fraction that rates in your place.")
 @click.option("--examples", help="Known examples to start with, as 1237,5812.")
-@click.option("--kernel", help="rational_quadratic (default) or matern.")
+@click.option("--kernel", help="rational_quadratic (default), matern, walmsley2022 or mohale2023.")
 @click.option("--acquisition", help="expected_improvement (default), upper_bound or mean.")
 @click.option("--diversity", help="How a batch keeps apart: none (default), believer or liar.")
 @click.option("--start", help="First batch: random (default) or spacing.")

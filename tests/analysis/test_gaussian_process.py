@@ -32,9 +32,9 @@ def test_chunks_rows_and_a_file_on_disk_change_nothing(process, monkeypatch, tmp
     np.save(tmp_path / "x.npy", X)
     monkeypatch.setattr(gaussian_process, "_CHUNK", 7)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    np.testing.assert_allclose(posterior.predict(mapped), whole, atol=1e-5)
+    np.testing.assert_allclose(posterior.predict(mapped), whole, atol=1e-4)
     rows = np.array([3, 4999, 3, 17])
-    np.testing.assert_allclose(posterior.predict(mapped, rows), np.array(whole)[:, rows], atol=1e-5)
+    np.testing.assert_allclose(posterior.predict(mapped, rows), np.array(whole)[:, rows], atol=1e-4)
     assert posterior.predict(X, rows[:0])[0].shape == (0,)
 
 
