@@ -22,7 +22,7 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 3 (figures of recall).
     """
-    figure = Figure(figsize=(10, 4.3), layout="constrained")
+    figure = Figure(figsize=(10, 4.3 + 0.1 * len(rankings)), layout="constrained")
     left, right = figure.subplots(1, 2)
     first = next(iter(rankings.values()))[0]
     total, anomalies = len(first), int(np.sum(first))
@@ -33,18 +33,20 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
             axes.plot(rank, curves.mean(axis=0), color=colour, lw=1.6, label=name)
             if len(curves) > 1:
                 axes.fill_between(rank, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
-    left.plot(rank, np.minimum(rank / max(anomalies, 1), 1), ":", color="0.4", lw=1)
-    left.plot(rank, rank / total, ":", color="0.4", lw=1)
-    right.plot(rank, np.minimum(anomalies / rank, 1), ":", color="0.4", lw=1)
-    right.axhline(anomalies / total, ls=":", color="0.4", lw=1)
+    known = {"ls": ":", "color": "0.4", "lw": 1}
+    left.plot(rank, np.minimum(rank / max(anomalies, 1), 1), **known, label="best possible; chance")
+    left.plot(rank, rank / total, **known)
+    right.plot(rank, np.minimum(anomalies / rank, 1), **known)
+    right.axhline(anomalies / total, **known)
     left.set(ylabel=f"share of the {anomalies} anomalies", xlabel="galaxies looked at, in the order of the ranking")
     right.set(ylabel="share of anomalies among them", xlabel="galaxies looked at, in the order of the ranking")
     for axes in (left, right):
         axes.set(xlim=(1, min(total, max(10 * anomalies, 100))), ylim=(0, 1.03), xscale="log")
         axes.spines[["top", "right"]].set_visible(False)
-    # the curves fill the axes: the legend stands outside
-    if len(rankings) > 1:
-        figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9)
+    if len(rankings) > 1:  # many curves fill the axes: the legend stands outside
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    else:
+        left.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 
