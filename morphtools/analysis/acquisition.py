@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from morphtools.analysis.gaussian_process import Posterior, gaussian_process, one_thread
 from tfrecords_builder.naming import unknown
 
-_POOL = 1000  # candidates looked at closely first, and those among which a batch is made diverse
+_POOL = 1000  # candidates in a first sample, and those among which a batch is made diverse
 
 
 def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
@@ -93,8 +93,8 @@ def most_promising(
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
     Deviations cost more than means, but are never larger than before any rating, and an acquisition with that
-    deviation is an upper bound. So only the galaxies with the highest means, down to where the bound falls below what
-    was found, need theirs: usually a thousand. The result is the same as without this.
+    deviation is an upper bound. So no galaxy needs its own whose mean is so low that even this bound falls below what
+    a sample of the candidates reaches. The result is the same as without this.
 
     Args:
         learner: Of `fit_learner`.
@@ -119,21 +119,28 @@ def most_promising(
         return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
 
     posterior = Posterior(learner.estimator)
-    mean = posterior.mean(candidates)
-    mean[np.asarray(asked, int)] = -np.inf
-    size = _POOL
-    while True:
-        pool = _largest(mean, size)
-        reached = value(*posterior.predict(candidates, pool))
-        best = _largest(reached, n_instances)
-        if len(pool) < size or value(mean[pool[-1]], posterior.prior_deviation) < reached[best[-1]]:
-            break
-        size *= 8
+    asked = np.asarray(asked, int)
+    sample = np.setdiff1d(np.arange(0, len(candidates), max(1, len(candidates) // _POOL)), asked)
+    reached = value(*posterior.predict(candidates, sample))
+    least = _least_mean(value, posterior.prior_deviation, np.sort(reached)[-n_instances:], n_instances)
+    mean, deviation = posterior.predict(candidates, least=least)
+    mean[asked] = -np.inf
+    pool = np.flatnonzero(mean >= max(least, np.finfo(np.float32).min))
+    reached = value(mean[pool], deviation[pool])
+    best = _largest(reached, n_instances)
     if DIVERSITIES[diversity] is None or not len(pool):
         return pool[best], reached[best]
     pool = pool[_largest(reached, _POOL)]
     best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
     return pool[best], reached
+
+
+def _least_mean(value: Callable, deviation: float, best: np.ndarray, n: int) -> float:
+    """A mean below which not even with the greatest deviation the n-th best of a sample is reached."""
+    if len(best) < n:
+        return -np.inf
+    means = np.linspace(-50, 50, 100001)
+    return means[max(np.searchsorted(value(means, deviation), best[0]) - 1, 0)]
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:

@@ -84,28 +84,18 @@ class Posterior:
         self.prior_deviation = float(np.sqrt(variance + white.noise_level))
 
     def mean(self, x: np.ndarray) -> np.ndarray:
-        """Expected rating of every point.
+        """(N, D) points → (N,) expected ratings."""
+        return self.predict(x, least=np.inf)[0]
 
-        Args:
-            x: (N, D), possibly memory-mapped.
-
-        Returns:
-            (N,) float32.
-        """
-        out = np.empty(len(x), np.float32)
-
-        def fill(rows):
-            out[rows] = self._kernel(x[rows]) @ self._weights
-
-        _in_chunks(fill, len(x))
-        return out
-
-    def predict(self, x: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, x: np.ndarray, rows: np.ndarray | None = None, *, least: float = -np.inf
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Expected rating and its standard deviation, white noise included, of every point or of some.
 
         Args:
             x: (N, D), possibly memory-mapped.
             rows: (n,) which of them; all by default.
+            least: Where the expected rating is lower, the deviation is left at what it is before any rating.
 
         Returns:
             (n,) and (n,) float32.
@@ -115,9 +105,13 @@ class Posterior:
         def fill(part):
             kernel = self._kernel(x[part] if rows is None else x[rows[part]])
             mean[part] = kernel @ self._weights
-            white = strmm(1.0, self._whiten, kernel.T, lower=1, overwrite_b=1)
-            explained = np.einsum("ij,ij->j", white, white)
-            deviation[part] = np.sqrt(np.maximum(self.prior_deviation**2 - explained, 0))
+            deviation[part] = self.prior_deviation
+            wanted = np.flatnonzero(mean[part] >= least)
+            if len(wanted):
+                kernel = kernel if len(wanted) == len(kernel) else kernel[wanted]
+                white = strmm(1.0, self._whiten, kernel.T, lower=1, overwrite_b=1)
+                explained = np.einsum("ij,ij->j", white, white)
+                deviation[part][wanted] = np.sqrt(np.maximum(self.prior_deviation**2 - explained, 0))
 
         _in_chunks(fill, len(mean))
         return mean, deviation
