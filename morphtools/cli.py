@@ -7,6 +7,7 @@ import click
 
 import morphtools
 from morphtools.commands import analysis, inference, pretraining, records, schemas, training
+from morphtools.commands import anomaly, inference, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -52,6 +53,8 @@ def doctor():
 
 
 for _command in (
+    anomaly.benchmark_anomalies,
+    anomaly.find_anomalies,
     training.finetune,
     training.train,
     pretraining.pretrain,
