@@ -6,8 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, inference, pretraining, records, schemas, training
-from morphtools.commands import anomaly, inference, records, schemas, training
+from morphtools.commands import analysis, anomaly, inference, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 

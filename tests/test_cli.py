@@ -29,8 +29,10 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.main, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("name", ["finetune", "predict", "pretrain", "represent", "simulate_survey", "train"])
-@pytest.mark.parametrize("name", ["finetune", "simulate_survey", "train", "find_anomalies", "benchmark_anomalies"])
+VERBS = "benchmark_anomalies find_anomalies finetune predict pretrain represent simulate_survey train".split()
+
+
+@pytest.mark.parametrize("name", VERBS)
 def test_the_command_takes_the_arguments_of_the_function(name):
     parameters = inspect.signature(getattr(morphtools, name)).parameters
     options = {option.name: option for option in cli.main.commands[name.replace("_", "-")].params}
