@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from morphtools.models.heads import classification_head, regression_head
+from morphtools.models.heads import classification_head, projection_head, regression_head
 
 pytestmark = pytest.mark.any_backend
 
@@ -74,3 +74,16 @@ def test_heads_survive_saving(tmp_path):
     model.save(tmp_path / "head.keras")
     loaded = keras.saving.load_model(tmp_path / "head.keras")
     np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+
+
+def test_a_projection_has_two_dense_layers_normalised_if_asked_and_a_seed():
+    # He et al. 2020 (MoCo v2) has no batch normalisation; Grill et al. 2020 (BYOL) has it between the two.
+    plain, normalised = (projection_head(10, 4, hidden=6, batch_norm=each, seed=1) for each in (False, True))
+    kinds = [type(layer).__name__ for layer in normalised.layers]
+    assert kinds == ["Dense", "BatchNormalization", "ReLU", "Dense"]
+    assert [type(layer).__name__ for layer in plain.layers] == ["Dense", "ReLU", "Dense"]
+    first, last = plain.layers[0], plain.layers[-1]
+    x = representations(5)
+    expected = np.maximum(x @ numpy(first.kernel) + numpy(first.bias), 0) @ numpy(last.kernel) + numpy(last.bias)
+    np.testing.assert_allclose(numpy(plain(x)), expected, rtol=1e-4)
+    np.testing.assert_array_equal(numpy(projection_head(10, 4, hidden=6, seed=1)(x)), numpy(plain(x)))
