@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyLoop": "morphtools.analysis.anomaly",
     "BYOL": "morphtools.models.contrastive",
     "Card": "morphtools.models.cards",
     "MoCo": "morphtools.models.contrastive",
@@ -19,6 +20,7 @@ _HOMES = {
     "Schema": "morphtools.survey.schemas",
     "SimCLR": "morphtools.models.contrastive",
     "ablate_augmentations": "morphtools.training.ablation",
+    "benchmark_anomalies": "morphtools.analysis.anomaly_benchmark",
     "build_augmentations": "morphtools.data.presets",
     "build_encoder": "morphtools.models.encoders",
     "build_records": "tfrecords_builder.build",
@@ -30,6 +32,7 @@ _HOMES = {
     "evaluate_representations": "morphtools.training.evaluate_representations",
     "evaluate_retrieval": "morphtools.analysis.retrieval",
     "evaluate_votes": "morphtools.inference.calibration",
+    "find_anomalies": "morphtools.analysis.anomaly_search",
     "find_artifacts": "morphtools.analysis.artifacts",
     "find_similar": "morphtools.analysis.similarity",
     "finetune": "morphtools.training.finetune",

@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, inference, pretraining, records, schemas, training
+from morphtools.commands import analysis, anomaly, inference, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -52,6 +52,8 @@ def doctor():
 
 
 for _command in (
+    anomaly.benchmark_anomalies,
+    anomaly.find_anomalies,
     training.finetune,
     training.train,
     pretraining.pretrain,

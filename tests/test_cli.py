@@ -29,7 +29,10 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.main, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("name", ["finetune", "predict", "pretrain", "represent", "simulate_survey", "train"])
+VERBS = "benchmark_anomalies find_anomalies finetune predict pretrain represent simulate_survey train".split()
+
+
+@pytest.mark.parametrize("name", VERBS)
 def test_the_command_takes_the_arguments_of_the_function(name):
     parameters = inspect.signature(getattr(morphtools, name)).parameters
     options = {option.name: option for option in cli.main.commands[name.replace("_", "-")].params}
@@ -159,6 +162,7 @@ def test_every_config_fits_its_function_and_says_its_command(path):
     assert read_config(path, inspect.signature(verb).parameters)
     command = path.read_text().splitlines()[0]
     assert command.startswith(f"# morphtools {path.parent.name} --config {path.relative_to(ROOT)}")
+    assert command == f"# morphtools {path.parent.name.replace('_', '-')} --config {path.relative_to(ROOT)}"
 
 
 def test_doctor_finds_this_environment_sound():
@@ -213,3 +217,28 @@ def test_question_trees_are_listed_drawn_and_checked(tmp_path):
     assert "my-survey" in invoke("list-schemas", tmp_path / "mine.yaml").output
     result = invoke("list-schemas", "gz22")
     assert result.exit_code == 2 and "did you mean 'gz2'" in result.output
+
+
+def test_anomalies_are_found_and_the_ways_to_find_them_compared(galaxies, tmp_path):
+    import numpy as np
+
+    from morphtools.inference.representations import Representations
+
+    catalog, _ = galaxies
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 3)) + np.outer(catalog["ring"], [4, 0, 0])
+    Representations.create(tmp_path / "r", 3, {}).append(catalog["id_str"], values)
+    arguments = (tmp_path / "r", "--catalog", tmp_path / "catalog.csv", "--ratings", 8, "--batch-size", 4)
+    result = invoke("find-anomalies", *arguments, "--oracle", "ring", "--examples", "g01, g03", "--out", tmp_path / "s")
+    assert result.exit_code == 0 and "8 ratings in" in result.output, result.output
+    assert (tmp_path / "s" / "scores.csv").exists()
+    arguments = (f"mine={arguments[0]}", *arguments[1:], "--column", "ring", "--out", tmp_path / "b")
+    result = invoke("benchmark-anomalies", *arguments, "--repeats", 1, "--methods", "matern, random")
+    assert result.exit_code == 0 and "mine" in result.output and "matern" in result.output, result.output
+    for arguments, message in (
+        (("find-anomalies",), "find-anomalies needs representations"),
+        (("benchmark-anomalies", "r"), "benchmark-anomalies needs column"),
+        (("find-anomalies", tmp_path), "there are no representations at"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2 and result.output.startswith(f"morphtools: {message}"), result.output

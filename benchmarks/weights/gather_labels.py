@@ -1,6 +1,6 @@
-"""Every label at hand as a question of its own campaign: the catalogue from which `efficientnet_b0_gz2` learns.
+"""Every label at hand as a question of its own campaign: the catalogue from which `mobilenet_v3_small_gz2` learned.
 
-    python benchmarks/weights/gather_labels.py DATA OUT
+    python benchmarks/weights/gather_labels.py DATA OUT --mock 5000
 
 DATA holds a folder per set with `catalog.csv` and `images.zip`: Galaxy Zoo 2's public challenge (two parts), 1000
 galaxies of Hart et al. 2016, the Stripe 82 counts among bright SDSS galaxies and spirals, EFIGI, Nair & Abraham 2010,
@@ -12,6 +12,8 @@ Galaxy Zoo 1. OUT gets the images, `catalog.parquet` with votes and splits, and 
   of volunteers who gave the answer; a campaign of its own, since they were re-weighted.
 - Classes of one person or one rule (`class-…`, `t-type-…`): ten votes, or three for a T type, which spans several.
 - EFIGI's attributes in steps of a quarter (`…-efigi`): four votes; undefined (−1) is no vote.
+- With `--mock N`, N galaxies of the simulated sky in *gri*, three in ten with a ring, with the votes of their own
+  volunteers (`…-mock`), for training only.
 
 Galaxies within 5 arcsec of the transfer tests (`decals_rings`, `galaxy10_decals`) stay out.
 """
@@ -25,7 +27,11 @@ import pandas as pd
 import yaml
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from PIL import Image
 
+from morphtools.survey.schemas import get_schema
+from morphtools.survey.simulate import simulate_galaxies
+from morphtools.survey.stretch import sdss_rgb
 from tfrecords_builder.splits import split_of
 
 TRANSFER = ("decals_rings", "galaxy10_decals")
@@ -186,10 +192,42 @@ def votes_of(name, table):
     return pd.concat(parts, axis=1)
 
 
+def mock_sky(galaxies, folder):
+    """Pictures of simulated galaxies in `folder`; their catalogue, and their questions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for start in range(0, galaxies, 500):
+        table, images = simulate_galaxies(
+            min(500, galaxies - start),
+            image_size=112,
+            bands="gri",
+            seed=11,
+            start=start,
+            fractions={"ring": 0.3, "bar": 0.3, "merger": 0.08},
+            field_radii=12.0,
+            magnitude_limit=16.5,
+        )
+        for name, picture in zip(table["id_str"], sdss_rgb(images), strict=True):
+            Image.fromarray((255 * picture).round().astype("uint8")).save(folder / f"{name}.jpg", quality=92)
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
+    galaxies = pd.DataFrame({"id_str": "mock/" + table["id_str"], "split": "train"})
+    galaxies["file_loc"] = galaxies["id_str"] + ".jpg"
+    questions = []
+    for question in get_schema("gz_decals_dr5,rings").questions:
+        text = question.text.removesuffix("-dr5") + "-mock"
+        after = [parent.replace("-dr5_", "-mock_") for parent in question.asked_after]
+        questions.append({"question": text, "answers": list(question.answers), "asked_after": after})
+        for answer, column in zip(question.answers, question.label_cols, strict=True):
+            galaxies[f"{text}_{answer}"] = table[column]
+    return galaxies, questions
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--mock", type=int, default=0, help="simulated galaxies to add")
     args = parser.parse_args()
     tables = {
         name: pd.read_csv(args.data / name / "catalog.csv", dtype={"id_str": str}, low_memory=False)
@@ -219,11 +257,8 @@ def main():
         print(f"{name}: {use.sum()} of {len(table)} galaxies with {int((votes.fillna(0).sum() > 0).sum())} answers")
         rows.append(pd.concat([head, votes.fillna(0)], axis=1)[use])
     catalog = pd.concat(rows, ignore_index=True)
-    votes = catalog.columns[3:]
-    catalog[votes] = catalog[votes].fillna(0).astype(np.float32)
-    catalog.to_parquet(args.out / "catalog.parquet", index=False)
     questions = {}
-    for column in votes:
+    for column in catalog.columns[3:]:
         question, answer = column.split("_", 1)
         questions.setdefault(question, []).append(answer)
     tree = []
@@ -232,9 +267,14 @@ def main():
         parent = PARENT.get(text) if suffix in ("gz2", "kaggle") else None
         after = [] if parent is None else [parent.replace("_", f"-{suffix}_", 1)]
         tree.append({"question": question, "answers": answers, "asked_after": after})
-    (args.out / "schema.yaml").write_text(
-        yaml.safe_dump({"name": "sdss_every_label", "questions": tree}, sort_keys=False)
-    )
+    if args.mock:
+        mock, more = mock_sky(args.mock, args.out / "images" / "mock")
+        catalog, tree = pd.concat([catalog, mock], ignore_index=True), tree + more
+    votes = catalog.columns[3:]
+    catalog[votes] = catalog[votes].fillna(0).astype(np.float32)
+    catalog.to_parquet(args.out / "catalog.parquet", index=False)
+    text = yaml.safe_dump({"name": "sdss_every_label", "questions": tree}, sort_keys=False)
+    (args.out / "schema.yaml").write_text(text)
     splits = catalog["split"].value_counts().to_dict()
     print(f"{len(catalog)} galaxies, {len(tree)} questions, {len(votes)} answers; splits {splits}")
 

@@ -20,12 +20,12 @@ from morphtools.analysis.tables import (
     known_of,
     left_out,
     made_with,
+    open_catalog,
     space_of,
     write_figure,
     write_table,
 )
 from morphtools.inference.representations import Representations
-from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
@@ -131,7 +131,7 @@ def cluster(
     """
     if estimator not in ESTIMATORS:
         raise ValueError(unknown("estimator", estimator, ESTIMATORS))
-    store, out = Representations.open(representations), Path(out)
+    store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
     ids = store.id_str
     excluded = left_out(ids, exclude)
     known = known_of(ids[~excluded], catalog)
@@ -242,7 +242,7 @@ def _purity(summary: pd.DataFrame) -> dict:
 
 
 def _names(names: str | Path | pd.DataFrame, clusters: int) -> dict[int, str]:
-    table = read_catalog(names) if isinstance(names, str | Path) else names
+    table = open_catalog(names)
     missing = [column for column in ("cluster", "name") if column not in table.columns]
     if missing:
         raise ValueError(f"a table of names has the columns cluster and name; there is no {' and no '.join(missing)}")
@@ -256,9 +256,10 @@ def _names(names: str | Path | pd.DataFrame, clusters: int) -> dict[int, str]:
 def _accuracy(name: pd.Series, truth: np.ndarray) -> dict:
     labelled = pd.notna(truth)
     named = labelled & name.notna().to_numpy()
+    if not named.any():
+        return {"named": 0.0}
     right = name.to_numpy(object)[named] == truth[named].astype(str)
-    accuracy = float(right.mean()) if named.any() else float("nan")
-    return {"accuracy": accuracy, "named": float(named.sum() / labelled.sum())}
+    return {"accuracy": float(right.mean()), "named": float(named.sum() / labelled.sum())}
 
 
 def _sheet(galaxies: pd.DataFrame, summary: pd.DataFrame, pictures: Pictures):

@@ -19,6 +19,7 @@ from morphtools.analysis.tables import (
     known_of,
     left_out,
     made_with,
+    open_catalog,
     space_of,
     write_figure,
     write_table,
@@ -28,9 +29,7 @@ from tfrecords_builder.files import write_whole
 
 log = logging.getLogger(__name__)
 
-# A galaxy's place is the median of so many neighbours'. Of 2500 galaxies on a map of 6000, neighbours on the map were
-# of the same class in 43.6% (those of UMAP's own transform in 43.4%, with means instead in 41.6%: between the islands).
-_PLACING = 5
+_NEAREST, _TOGETHER = 10, 5  # neighbours among which to look for a place, and those of them whose mean it is
 _BATCH = 8192
 
 
@@ -54,8 +53,8 @@ def make_map(
 ) -> pd.DataFrame:
     """Draws a map of galaxies on which those that look alike lie close together.
 
-    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed at the
-    median of its five nearest in the sample: its place depends on nothing but itself and the sample, while UMAP's own
+    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed amid
+    its nearest in the sample (see `between`): its place depends on nothing but itself and the sample, while UMAP's own
     `transform` gives other places in another company, and no better ones. Writes `map.parquet`,
     `panels.png` (coloured by columns of the catalogue) and, where there are images, `galaxies.png`, the map as a
     grid of galaxies. The same call again uses what is there.
@@ -88,7 +87,7 @@ def make_map(
     Reference:
         McInnes, Healy & Melville 2018, arXiv:1802.03426. Walmsley et al. 2022, arXiv:2110.12735, section 2.
     """
-    store, out = Representations.open(representations), Path(out)
+    store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
     ids = store.id_str
     keep = ~left_out(ids, exclude)
     known = known_of(ids[keep], catalog)
@@ -167,7 +166,8 @@ class _Map:
                     continue
                 values = self.projection(representations)
                 row = self._row.get_indexer(names)
-                fitted = (row >= 0) & (values == self.values[row]).all(axis=1)  # not another galaxy of that name
+                same = np.isclose(values, self.values[row], rtol=1e-4, atol=1e-6).all(axis=1)
+                fitted = (row >= 0) & same  # not another galaxy of that name
                 places = np.empty((len(names), 2), np.float32)
                 places[fitted] = self.places[row[fitted]]
                 if not fitted.all():
@@ -177,8 +177,21 @@ class _Map:
         return pd.concat(parts, ignore_index=True)
 
     def _between(self, values: np.ndarray) -> np.ndarray:
-        rows, _ = exact(self.values, values, min(_PLACING, len(self.values)), "euclidean")
-        return np.median(self.places[rows], axis=1)
+        rows, _ = exact(self.values, values, min(_NEAREST, len(self.values)), "euclidean")
+        return between(self.places[rows])
+
+
+def between(places: np.ndarray) -> np.ndarray:
+    """Of the neighbours' places (n, k, 2), the mean (n, 2) of the five nearest to the one in their midst.
+
+    The mean of all lies in the sea where neighbours live on two islands. Measured on real galaxies, a map of 6000 and
+    2500 others: of their neighbours on the map 43.4% were of the same class after UMAP's own `transform`, 41.5% by
+    the mean, 43 to 44% by one of the middle.
+    """
+    away = np.linalg.norm(places[:, :, np.newaxis] - places[:, np.newaxis], axis=-1)
+    midst = away.sum(axis=2).argmin(axis=1)
+    near = np.argsort(away[np.arange(len(places)), midst], axis=1, kind="stable")[:, :_TOGETHER]
+    return np.take_along_axis(places, near[..., np.newaxis], axis=1).mean(axis=1)
 
 
 def _stationarity(fitted: _Map, table: pd.DataFrame, views: Representations, seed: int):

@@ -1,9 +1,13 @@
 """The nearest of many representations: exact by default, approximate for tens of millions."""
 
+import logging
+
 import numpy as np
 
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import some, unknown
+
+log = logging.getLogger(__name__)
 
 METRICS = ("cosine", "euclidean", "manhattan")
 _QUERIES = 4096  # at a time
@@ -37,6 +41,9 @@ class Neighbours:
         self.id_str, self.values = store.id_str, store.values()
         if keep is not None:
             self.id_str, self.values = self.id_str[keep], self.values[keep]
+        if not len(self.id_str):
+            raise ValueError(f"there are no galaxies to search in {store.folder}")
+        _check_spread(self.values[:: max(1, len(self) // 1000)], store)
         if metric == "cosine":
             unit_length(self.values)
         self._cells = _partition(self.values, metric, seed) if approximate else None
@@ -91,6 +98,18 @@ class Neighbours:
         found, _ = self.nearest(self.values[some_rows], n)
         true, _ = exact(self.values, self.values[some_rows], min(n, len(self)), self.metric)
         return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+
+
+def _check_spread(values: np.ndarray, store: Representations) -> None:
+    """Warns of an encoder that says the same of every galaxy."""
+    spread, length = np.linalg.norm(values.std(axis=0)), np.linalg.norm(values, axis=1).mean()
+    if len(values) > 1 and spread < 1e-3 * length:
+        log.warning(
+            "the representations in %s differ by a %.1g part of their length only: were the weights trained, and are "
+            "the images in the range that they expect?",
+            store.folder,
+            spread / length,
+        )
 
 
 def unit_length(values: np.ndarray) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from morphtools.analysis.tables import open_catalog
 from morphtools.inference.figures import as_picture
 from morphtools.inference.representations import Representations
-from tfrecords_builder.catalog import check_catalog, read_catalog
+from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import to_pixels
@@ -37,7 +38,7 @@ class Pictures:
             records = Records.open(records)
             self._source, self._noise, self._places = records.source(), records.noise, None
         elif images is not None and catalog is not None:
-            catalog = check_catalog(read_catalog(catalog) if isinstance(catalog, str | Path) else catalog)
+            catalog = check_catalog(open_catalog(catalog))
             self._source, self._noise = open_images(images), None
             self._places = catalog.set_index("id_str", drop=False)
         else:

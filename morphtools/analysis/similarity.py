@@ -11,7 +11,7 @@ from morphtools.analysis.neighbours import Neighbours, exact
 from morphtools.analysis.page import write_page
 from morphtools.analysis.pictures import Pictures, thumbnails
 from morphtools.analysis.sky import nearest_on_sky, positions, separations, within_cone
-from morphtools.analysis.tables import known_of, left_out, write_figure, write_table
+from morphtools.analysis.tables import known_of, left_out, open_catalog, write_figure, write_table
 from morphtools.inference import figures
 from morphtools.inference.representations import Representations
 
@@ -69,6 +69,9 @@ def find_similar(
     Raises:
         ValueError: No example is given, there is no such galaxy, or none near the place.
     """
+    if galaxies < 1:
+        raise ValueError(f"how many galaxies? 1 or more, not {galaxies}")
+    catalog = open_catalog(catalog)
     near = representations if isinstance(representations, Neighbours) else Neighbours(representations, metric=metric)
     like, unlike = _names(like), _names(unlike)
     known = known_of(near.id_str, catalog)
@@ -87,17 +90,15 @@ def find_similar(
     found, distance = _nearest_allowed(near, sought, galaxies, allowed)
     table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
     if ra is not None:
-        table["separation"] = _separation(known.iloc[found], ra, dec)
-    table = pd.concat(
-        [table, known.iloc[found].drop(columns="file_loc", errors="ignore").reset_index(drop=True)], axis=1
-    )
+        table["separation"] = _separation(known, ra, dec)[found]
+    more = known.iloc[found].drop(columns=["file_loc", *table.columns], errors="ignore").reset_index(drop=True)
+    table = pd.concat([table, more], axis=1)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "similar.csv", table)
     if records is not None or images is not None:
-        _draw(
-            out, table, like, unlike, Pictures(records, catalog, images), f"{near.metric} distance among {len(near):,}"
-        )
+        title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
+        _draw(out, title, table, like, unlike, Pictures(records, catalog, images))
     return table
 
 
@@ -137,7 +138,7 @@ def _separation(known: pd.DataFrame, ra: float, dec: float) -> np.ndarray:
     return separation
 
 
-def _draw(out: Path, table: pd.DataFrame, like: list[str], unlike: list[str], pictures: Pictures, what: str) -> None:
+def _draw(out: Path, title: str, table: pd.DataFrame, like: list[str], unlike: list[str], pictures: Pictures) -> None:
     """The gallery and the page: examples in blue, counter-examples in orange, then what was found."""
     given = [*like, *unlike]
     shown = thumbnails(pictures, [*given, *table["id_str"]], 128)
@@ -146,7 +147,6 @@ def _draw(out: Path, table: pd.DataFrame, like: list[str], unlike: list[str], pi
     captions = [*["example"] * len(like), *["not like this"] * len(unlike)]
     captions = [f"{caption}\n{_short(name)}" for caption, name in zip(captions, given, strict=True)]
     captions += [f"{row.rank}: {row.distance:.3f}\n{_short(row.id_str)}" for row in table.itertuples()]
-    title = f"The {len(table)} most similar, {what} galaxies"
     write_page(out / "similar.html", title, [*given, *table["id_str"]], shown, captions, table)
     gap = -len(given) % 8  # what was found begins a row
     shown[len(given) : len(given)] = [np.full_like(shown[0], 255)] * gap

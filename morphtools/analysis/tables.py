@@ -14,6 +14,11 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
 
 
+def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | None:
+    """A catalogue from its path (a table, and None, are passed through)."""
+    return read_catalog(catalog) if isinstance(catalog, str | Path) else catalog
+
+
 def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame:
     """What a catalogue knows of galaxies: one row for each of `ids`, in their order, NaN where it knows nothing.
 
@@ -27,8 +32,7 @@ def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> p
     index = pd.Index(np.asarray(ids, object), name="id_str")
     if catalog is None:
         return pd.DataFrame(index=index)
-    catalog = read_catalog(catalog) if isinstance(catalog, str | Path) else catalog
-    catalog = check_catalog(catalog, ("id_str",)).set_index("id_str")
+    catalog = check_catalog(open_catalog(catalog), ("id_str",)).set_index("id_str")
     if not index.isin(catalog.index).any():
         raise ValueError(
             f"the catalogue knows none of these {len(index)} galaxies: its id_str are like "
@@ -48,8 +52,8 @@ def left_out(ids: np.ndarray, exclude: str | Path | pd.DataFrame | None) -> np.n
     """(N,) bool: which galaxies a list (a table with `id_str`, as `find_artifacts` writes it) leaves out."""
     if exclude is None:
         return np.zeros(len(ids), bool)
-    table = read_catalog(exclude) if isinstance(exclude, str | Path) else exclude
-    return np.isin(ids.astype(str), check_catalog(table, ("id_str",))["id_str"].to_numpy(str))
+    table = check_catalog(open_catalog(exclude), ("id_str",))
+    return np.isin(ids.astype(str), table["id_str"].to_numpy(str))
 
 
 def made_with(path: Path, settings: dict) -> bool:

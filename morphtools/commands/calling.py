@@ -36,10 +36,19 @@ def import_quietly():
 
 
 def call(verb, config: Path | None, given: dict):
-    """Calls a verb with its defaults < the config file < the flags that were given."""
+    """Calls a verb with its defaults < the config file < the flags that were given.
+
+    Raises:
+        ValueError: An argument that has no default is in neither.
+    """
     arguments = {}
     if config is not None:
         from morphtools.config import read_config
 
         arguments = read_config(config, inspect.signature(verb).parameters)
-    return verb(**arguments | given)
+    arguments |= given
+    parameters = inspect.signature(verb).parameters.values()
+    missing = [p.name for p in parameters if p.default is p.empty and p.name not in arguments]
+    if missing:
+        raise ValueError(f"{verb.__name__.replace('_', '-')} needs {' and '.join(missing)}")
+    return verb(**arguments)

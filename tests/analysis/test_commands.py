@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 import morphtools
 from morphtools import cli
+from morphtools.analysis.pca import reduce_representations
+from morphtools.inference.representations import Representations
 
 VERBS = (
     "reduce_representations",
@@ -98,3 +100,24 @@ def test_representations_are_reduced_and_compared_with_pixels(places, tmp_path):
     options = ("--catalog", catalog, "--labels", "kind", "--out", tmp_path / "retrieval")
     result = invoke("evaluate-retrieval", store, tmp_path / "few", *options)
     assert result.exit_code == 0 and "elliptical" in result.output and " few " in result.output, result.output
+
+
+def test_an_image_file_is_an_example_in_the_space_of_the_store(places, tmp_path, monkeypatch):
+    store, _, images = places
+    reduced = reduce_representations(store, tmp_path / "few", components=3)
+
+    def represent(weights, out, *, catalog, orientations):
+        assert weights == "w" and orientations == 8
+        (row,) = pd.read_csv(catalog).to_dict("records")
+        made = Representations.create(out, 5, {"weights": "w", "records": "of the image"})
+        made.append([row["id_str"]], [[9.0, 0, 0, 0, 0] if row["file_loc"].endswith("g00.png") else [0.0] * 5])
+        return made
+
+    monkeypatch.setattr(morphtools, "represent", represent)
+    options = ("--weights", "w", "--galaxies", 9, "--out", tmp_path / "out")
+    result = invoke("find-similar", reduced.folder, "--image", images / "g00.png", *options)
+    assert result.exit_code == 0, result.output
+    kinds = [int(name[1:]) % 3 for name in pd.read_csv(tmp_path / "out/similar.csv")["id_str"]]
+    assert kinds == [0] * 9
+    result = invoke("find-similar", store, "--image", images / "none.png", *options)
+    assert result.exit_code == 2 and "there is no image at" in result.output

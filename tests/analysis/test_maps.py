@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from morphtools.analysis import figures
-from morphtools.analysis.maps import make_map
-from morphtools.analysis.pca import Projection
+from morphtools.analysis.maps import between, make_map
 from morphtools.inference.representations import Representations
 
 
@@ -50,14 +49,15 @@ def test_a_new_galaxy_is_placed_by_itself_alone(flat_umap, three_kinds, tmp_path
         np.testing.assert_allclose(at[["x", "y"]], placed[["x", "y"]], rtol=1e-6)
 
 
-def test_the_place_is_the_median_of_the_five_nearest(flat_umap, three_kinds, tmp_path):
-    store, _, _ = three_kinds
-    table = make_map(store, sample=30, components=2, out=tmp_path)
-    fitted, others = table[table["fitted"]], table[~table["fitted"]]
-    values = Projection.open(tmp_path)(store.values())  # on this map, the places of those that were fitted
-    away = np.linalg.norm(values[fitted.index] - values[others.index[0]], axis=1)
-    expected = np.median(values[fitted.index][np.argsort(away)[:5]], axis=0)
-    np.testing.assert_allclose(others[["x", "y"]].to_numpy()[0], expected, rtol=1e-6)
+def test_neighbours_on_two_islands_do_not_place_a_galaxy_in_the_sea():
+    rng = np.random.default_rng(0)
+    places = np.concatenate([rng.normal(100, 1, (20, 4, 2)), rng.normal(0, 1, (20, 6, 2))], axis=1)
+    found = between(places)
+    assert np.abs(found).max() < 3  # on the island where six of the ten live
+    for own, place in zip(places, found, strict=True):
+        midst = min(own, key=lambda p: sum(np.hypot(*(p - q)) for q in own))
+        five = sorted(own, key=lambda p: np.hypot(*(p - midst)))[:5]
+        np.testing.assert_allclose(place, np.mean(five, axis=0))
 
 
 def test_the_same_call_uses_the_fit_and_another_is_refused(flat_umap, three_kinds, tmp_path, monkeypatch):

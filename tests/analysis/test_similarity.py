@@ -88,6 +88,7 @@ def test_a_representation_from_elsewhere_is_an_example_too(three_kinds, tmp_path
         ({}, "say what to look for"),
         ({"like": "h"}, "no representation of h"),
         ({"ra": 1.0}, "both in degrees"),
+        ({"like": "g00", "galaxies": 0}, "1 or more, not 0"),
         ({"ra": 1.0, "dec": 1.0}, "needs a catalogue with ra and dec"),
     ],
 )

@@ -1,0 +1,112 @@
+"""How long a rater waits for the next batch, against modAL's own loop and scikit-learn's prediction, in one run.
+
+    python benchmarks/anomaly_loop.py
+
+A rater has just given ratings; from then until the next ten galaxies are known we fit the process and search all
+candidates, as `AnomalyLoop.suggest` does. modAL's own strategy and scikit-learn's prediction with deviations see a part
+of the candidates at once, which needs 10 GB for a million, and their times are scaled up. `floor` is the least
+arithmetic: two float32 matrix products of the same sizes. Every time is the shortest of several; `cores` is processor
+time per second, less than the machine has where others use it too.
+"""
+
+import argparse
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.analysis.acquisition import fit_learner, most_promising
+from morphtools.analysis.gaussian_process import Posterior
+
+
+def timed(name: str, function, repeats: int, scale: float = 1.0) -> dict:
+    best = None
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        function()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if best is None or wall < best[0]:
+            best = wall, cpu
+    row = {"": name, "seconds": scale * best[0], "processor seconds": scale * best[1], "cores": best[1] / best[0]}
+    print(f"{name}: {row['seconds']:.2f} s", flush=True)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=1_000_000)
+    parser.add_argument("--peer-candidates", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=40)
+    parser.add_argument("--ratings", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--kernel", default="rational_quadratic")
+    options = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        shape = (options.candidates, options.dimension)
+        x = np.lib.format.open_memmap(Path(folder) / "candidates.npy", "w+", np.float32, shape)
+        for start in range(0, len(x), 65536):
+            x[start : start + 65536] = rng.normal(size=x[start : start + 65536].shape)
+        direction = np.linalg.qr(rng.normal(size=(options.dimension, 2)))[0]
+
+        def rate(rows):  # rare, and in one corner: about 1.5% rate 4 or 5
+            return np.clip(np.round(1.8 * (x[rows] @ direction).max(axis=1) - 0.5), 0, 5)
+
+        rated = rng.choice(len(x), 10, replace=False)
+        while len(rated) < options.ratings:
+            learner = fit_learner(x[rated], rate(rated), options.kernel)
+            rated = np.concatenate([rated, learner.query(x, 10, asked=rated)[0]])
+        points, ratings = np.array(x[rated]), rate(rated)
+        learner = fit_learner(points, ratings, options.kernel)
+        rows = compare(options, x, learner, points, ratings, rated)
+
+        tracemalloc.start()
+        most_promising(learner, x, 10, asked=rated)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    table = pd.DataFrame(rows)
+    table["times ours"] = table["seconds"] / table["seconds"][0]
+    print(f"\n{options.candidates} candidates, {options.dimension} dimensions, {options.ratings} ratings")
+    print(table.round(2).to_string(index=False))
+    print(f"memory of the search: {peak / 2**20:.0f} MiB, beside the candidates ({x.nbytes / 2**20:.0f} MiB, on disk)")
+
+
+def compare(options, x, learner, points, ratings, rated) -> list[dict]:
+    from modAL.acquisition import max_EI
+    from modAL.models import BayesianOptimizer
+    from sklearn.base import clone
+
+    part = np.array(x[: options.peer_candidates], float)
+    scale = len(x) / len(part)
+
+    def ours():
+        fit_learner(points, ratings, options.kernel).query(x, 10, asked=rated)
+
+    def modal():
+        process = clone(learner.estimator)
+        BayesianOptimizer(process, max_EI, points.astype(float), ratings).query(part, n_instances=10, tradeoff=0.5)
+
+    width, bits = np.ones((len(ratings), len(ratings)), np.float32), np.ascontiguousarray(points.T)
+
+    def floor():
+        for start in range(0, len(x), 16384):
+            (x[start : start + 16384] @ bits) @ width
+
+    n = options.repeats
+    return [
+        timed("ours: fit and next ten", ours, n),
+        timed("  the fit alone", lambda: fit_learner(points, ratings, options.kernel), n),
+        timed("ours: liar, diverse", lambda: learner.query(x, 10, asked=rated, diversity="liar"), n),
+        timed("ours: scores of all, with deviations", lambda: Posterior(learner.estimator).predict(x), n),
+        timed("floor: two matrix products", floor, n),
+        timed("scikit-learn: prediction with deviations", lambda: learner.predict(part, return_std=True), 2, scale),
+        timed("modAL: fit and max_EI", modal, 2, scale),
+    ]
+
+
+if __name__ == "__main__":
+    main()

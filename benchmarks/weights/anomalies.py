@@ -1,0 +1,132 @@
+"""How well real anomalies are found with a few ratings: weights, baselines, and one part swapped at a time.
+
+    python benchmarks/weights/anomalies.py DATA OUT WEIGHTS [WEIGHTS ...]
+
+DATA holds a folder per set with `catalog.csv` and `images.zip`. WEIGHTS are names, run folders, or
+`random:ENCODER:SIZE`. Representations and finished runs are kept in OUT. The tasks:
+
+- `odd`: Galaxy Zoo 2's public challenge, the 1.5% and 5% of galaxies with most votes for something odd;
+- `rings`: galaxies with any ring by Nair & Abraham 2010 among bright SDSS galaxies;
+- `mergers`: merging galaxies of Galaxy10 and Galaxy Zoo 1 among all of both (100 ratings);
+- `artefacts`: images near the Galactic plane, mostly stars and artefacts, as 1.5% of the challenge's galaxies.
+
+`--held-out` leaves out the galaxies that `gather_labels.py` gave to training: weights that learned the answer to `odd`
+from the same galaxies have an advantage that they will not have in another survey.
+"""
+
+import argparse
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+from transfer import by_random_encoder
+
+import morphtools
+from morphtools.analysis.pictures import represent_pixels
+from morphtools.inference.representations import Representations
+from tfrecords_builder.splits import split_of
+
+SHARES = {"odd": (0.015, 0.05)}
+RATINGS = {"mergers": 100}
+SHOWN = ["representation", "method", "acquisition", "diversity", "start", "repeats"]
+SHOWN += ["average_precision", "top_50", "top_200", "new_top_50", "found"]
+SWAPS = (
+    {"methods": ("rational_quadratic", "walmsley2022")},
+    {"methods": ("matern", "mohale2023")},
+    {"acquisitions": ("upper_bound", "mean")},
+    {"diversities": ("believer", "liar")},
+    {"starts": ("spacing",)},
+    {"methods": ("isolation_forest", "local_outlier_factor", "random")},
+    {"methods": ("neighbour_score",)},
+)
+
+
+def galaxies_of(name: str, data: Path, out: Path) -> pd.DataFrame:
+    """The catalogue of a set, with names and files that say which set it is; its images are unpacked."""
+    table = pd.read_csv(data / name / "catalog.csv", dtype={"id_str": str, "file_loc": str}, low_memory=False)
+    if not (out / "images" / name).exists():
+        with zipfile.ZipFile(data / name / "images.zip") as archive:
+            archive.extractall(out / "images" / name)
+    key = table["dr7"].astype(str) if name in ("sdss_bright", "gz1_small", "gz2_hart1000") else table["id_str"]
+    table["split"] = [split_of(each, 0) for each in key]
+    if name == "galaxy10_decals":  # no weights learn from these
+        table["split"] = "test"
+    return table.assign(id_str=name + "-" + table["id_str"], file_loc=name + "/" + table["file_loc"])
+
+
+def tasks(data: Path, out: Path) -> dict[str, pd.DataFrame]:
+    """Galaxies with their `truth`, by task."""
+    odd = galaxies_of("gz2_kaggle", data, out)
+    odd = odd[odd["Class6.1"].notna()].assign(truth=odd["Class6.1"])
+    bright = galaxies_of("sdss_bright", data, out)
+    bright = bright[bright["na10_ring"].notna()].assign(truth=1.0 * (bright["na10_ring"] > 0))
+    ten, one = galaxies_of("galaxy10_decals", data, out), galaxies_of("gz1_small", data, out)
+    merging = [(ten["galaxy10_class"] == "Merging_Galaxies"), (one["gz1_class"] == "merger")]
+    mergers = [table.assign(truth=1.0 * column) for table, column in zip((ten, one), merging, strict=True)]
+    strange = galaxies_of("sdss_lowlat_misc", data, out).sample(round(len(odd) * 0.015 / 0.985), random_state=0)
+    planted = [odd.assign(truth=0.0), strange.assign(truth=1.0, split="test")]
+    found = {"odd": odd, "rings": bright, "mergers": pd.concat(mergers), "artefacts": pd.concat(planted)}
+    return {name: table[["id_str", "file_loc", "split", "truth"]] for name, table in found.items()}
+
+
+def represent_all(weights: str, catalog: pd.DataFrame, options) -> Representations:
+    """One store with the galaxies of all tasks."""
+    folder = options.out / "representations" / Path(weights).name.replace(":", "_")
+    images = options.out / "images"
+    if weights == "pixels":
+        return represent_pixels(folder, catalog=catalog, images=images)
+    if weights.startswith("random:"):
+        return by_random_encoder(weights, catalog, images, folder)
+    path = options.out / "galaxies.csv"
+    catalog[["id_str", "file_loc"]].to_csv(path, index=False)
+    return morphtools.represent(weights, folder, catalog=path, images=images, orientations=options.orientations)
+
+
+def part_of(store: Representations, ids: pd.Series, folder: Path) -> Representations:
+    """The representations of one task's galaxies only, so that components are theirs."""
+    part = Representations.create(folder, store.dimension, store.provenance)
+    if not len(part):
+        rows = pd.Index(store.id_str).get_indexer(ids)
+        part.append(ids[rows >= 0], store.values()[rows[rows >= 0]])
+    return part
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("weights", nargs="+", help="also: pixels")
+    parser.add_argument("--tasks", nargs="+", default=["odd", "rings", "mergers", "artefacts"])
+    parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--ratings", type=int, default=200)
+    parser.add_argument("--orientations", type=int, default=8)
+    parser.add_argument("--swaps", type=int, nargs="+", default=range(len(SWAPS)), help="which of SWAPS, by number")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    catalogs = tasks(options.data, options.out)
+    every = pd.concat(catalogs.values()).drop_duplicates("id_str")
+    stores = {Path(name).name.replace(":", "_"): represent_all(name, every, options) for name in options.weights}
+    for task in options.tasks:
+        catalog = catalogs[task]
+        if options.held_out:
+            catalog = catalog[catalog["split"] != "train"]
+        folder = options.out / (f"{task}-held-out" if options.held_out else task)
+        parts = {name: part_of(store, catalog["id_str"], folder / "parts" / name) for name, store in stores.items()}
+        settings = {"catalog": catalog, "images": options.out / "images", "repeats": options.repeats}
+        settings["ratings"] = min(options.ratings, RATINGS.get(task, options.ratings))
+        for share in SHARES.get(task, (None,)):
+            tables = []
+            for number in options.swaps:
+                swap = {"methods": ("rational_quadratic",)} | SWAPS[number]
+                out = {"out": folder / "benchmark", "share": share, "threshold": 0.5}
+                tables.append(morphtools.benchmark_anomalies(parts, column="truth", **settings, **swap, **out))
+            truth = catalog["truth"]
+            anomalies = int((truth > 0.5).sum() if share is None else (truth >= truth.quantile(1 - share)).sum())
+            table = pd.concat(tables).sort_values("average_precision", ascending=False)
+            print(f"\n{task}: {anomalies} anomalies among {len(catalog)} galaxies, {settings['ratings']} ratings")
+            print(table[SHOWN].to_string(index=False, float_format=lambda x: f"{x:.3f}"), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""How good a ranking of galaxies is, when it is known which are anomalies."""
+
+import numpy as np
+from scipy.stats import t as student
+
+
+def precision_at(anomalous: np.ndarray, n: int) -> float:
+    """Share of anomalies among the first n of a ranking (of all, if there are fewer; NaN if there are none).
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+        n: How many.
+    """
+    return float(np.mean(anomalous[:n])) if len(anomalous) else np.nan
+
+
+def rank_weighted_score(anomalous: np.ndarray, n: int) -> float:
+    """Share of anomalies among the first n of a ranking, the i-th (from 0) counting n − i: 1 if all are, NaN of none.
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+        n: How many, at most N.
+
+    Reference:
+        Lochner & Bassett 2021, arXiv:2010.11202.
+    """
+    n = min(n, len(anomalous))
+    if not n:
+        return np.nan
+    weight = np.arange(n, 0, -1)
+    return float(weight @ np.asarray(anomalous[:n], float) / weight.sum())
+
+
+def average_precision(anomalous: np.ndarray) -> float:
+    """Mean over all anomalies of the share of anomalies down to their rank; NaN if there are none.
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+    """
+    ranks = np.flatnonzero(anomalous) + 1
+    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else np.nan
+
+
+def recall_curve(anomalous: np.ndarray) -> np.ndarray:
+    """Share of all anomalies among the first 1, 2, … N of a ranking; NaN if there are none.
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+    """
+    found = np.cumsum(anomalous, dtype=float)
+    return found / found[-1] if found.any() else np.full(len(found), np.nan)
+
+
+def ranking_metrics(anomalous: np.ndarray) -> dict[str, float]:
+    """Average precision, precision in the first 50 and 200, rank-weighted score in the first 200.
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+    """
+    return {
+        "average_precision": average_precision(anomalous),
+        "top_50": precision_at(anomalous, 50),
+        "top_200": precision_at(anomalous, 200),
+        "rank_weighted": rank_weighted_score(anomalous, 200),
+    }
+
+
+def mean_with_interval(values: np.ndarray, coverage: float = 0.95) -> tuple[float, float]:
+    """Mean over repeats, and half the width of its Student's t interval (NaN for one repeat).
+
+    Args:
+        values: (R,).
+        coverage: Of the interval.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float(values.mean()), np.nan
+    half = student.ppf((1 + coverage) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), float(half)

@@ -1,0 +1,139 @@
+"""Ratings of galaxies by people, in one SQLite file from which nothing is ever lost or deleted."""
+
+import contextlib
+import datetime
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from tfrecords_builder.naming import some
+
+HIGHEST = 5
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS ratings (
+    number INTEGER PRIMARY KEY, id_str TEXT NOT NULL, rating REAL, rater TEXT NOT NULL, time TEXT NOT NULL,
+    undone TEXT, UNIQUE (rater, id_str, time));
+CREATE TABLE IF NOT EXISTS asked (
+    rater TEXT NOT NULL, place INTEGER NOT NULL, id_str TEXT NOT NULL, PRIMARY KEY (rater, place));
+"""
+# Each rater's last word on a galaxy that was not taken back (with max, SQLite takes the other columns of that row).
+_STANDING = "SELECT id_str, rating, max(time) AS time, number FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
+
+
+class Ratings:
+    """Who rated which galaxy how, and when; and what each rater was asked last.
+
+    Several processes and raters may use one file at a time. A galaxy rated again by the same rater keeps the earlier
+    rating in the history, and `undo` brings it back.
+
+    Args:
+        path: The SQLite file; it is made if there is none.
+
+    Raises:
+        OSError: It cannot be read or written, from any method.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        with self._open() as database:
+            database.executescript(_TABLES)
+
+    def add(self, ratings: Mapping[str, float | None], rater: str) -> None:
+        """Stores ratings, all or none; they are on disk when this returns.
+
+        Args:
+            ratings: 0–5 by `id_str`; None for a galaxy that was seen but cannot be rated.
+            rater: Name of who rated.
+
+        Raises:
+            ValueError: A rating outside 0–5.
+        """
+        bad = [f"{name}: {rating}" for name, rating in ratings.items() if not _possible(rating)]
+        if bad:
+            raise ValueError(f"ratings are numbers from 0 to {HIGHEST}, or None to skip a galaxy, got {some(bad)}")
+        time = _now()
+        rows = [(name, None if value is None else float(value), rater, time) for name, value in ratings.items()]
+        with self._open() as database:
+            database.executemany("INSERT INTO ratings (id_str, rating, rater, time) VALUES (?, ?, ?, ?)", rows)
+
+    def undo(self, n: int, rater: str) -> list[str]:
+        """Takes back a rater's last n ratings; returns the galaxies, the last one first."""
+        with self._open() as database:
+            last = (
+                "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
+            )
+            rows = database.execute(f"{last} LIMIT ?", (rater, n)).fetchall()
+            time = _now()
+            database.executemany("UPDATE ratings SET undone = ? WHERE number = ?", [(time, row[0]) for row in rows])
+        return [row[1] for row in rows]
+
+    def current(self) -> pd.DataFrame:
+        """One row per galaxy in the order of the ratings: `id_str`, mean `rating` (NaN if all skipped), `raters`."""
+        with self._open() as database:
+            standing = pd.read_sql_query(f"{_STANDING} ORDER BY time, number", database)
+        standing["rating"] = standing["rating"].astype(float)
+        grouped = standing.groupby("id_str", sort=False)
+        return grouped.agg(rating=("rating", "mean"), raters=("rating", "count")).reset_index()
+
+    def history(self) -> pd.DataFrame:
+        """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""
+        with self._open() as database:
+            return pd.read_sql_query(
+                "SELECT id_str, rating, rater, time, undone FROM ratings ORDER BY number", database
+            )
+
+    def merge(self, other: "Ratings") -> int:
+        """Adds what another file has and this one has not; returns how many ratings are new.
+
+        Ratings that were taken back in either stay so.
+        """
+        theirs = other.history()
+        rows = list(theirs.itertuples(index=False, name=None))
+        with self._open() as database:
+            before = database.total_changes
+            insert = "INSERT OR IGNORE INTO ratings (id_str, rating, rater, time, undone) VALUES (?, ?, ?, ?, ?)"
+            database.executemany(insert, [tuple(None if pd.isna(x) else x for x in row) for row in rows])
+            new = database.total_changes - before
+            undone = theirs[theirs["undone"].notna()][["undone", "rater", "id_str", "time"]]
+            undo = "UPDATE ratings SET undone = ? WHERE rater = ? AND id_str = ? AND time = ? AND undone IS NULL"
+            database.executemany(undo, list(undone.itertuples(index=False, name=None)))
+        return new
+
+    def ask(self, names: list[str], rater: str) -> None:
+        """Remembers the batch that a rater is shown."""
+        with self._open() as database:
+            database.execute("DELETE FROM asked WHERE rater = ?", (rater,))
+            rows = [(rater, place, name) for place, name in enumerate(names)]
+            database.executemany("INSERT INTO asked VALUES (?, ?, ?)", rows)
+
+    def asked(self, rater: str) -> list[str]:
+        """The galaxies of the rater's last batch that nobody has rated yet."""
+        open_ones = f"""SELECT id_str FROM asked WHERE rater = ?
+            AND id_str NOT IN (SELECT id_str FROM ({_STANDING})) ORDER BY place"""
+        with self._open() as database:
+            return [row[0] for row in database.execute(open_ones, (rater,))]
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one transaction, which is on disk when the block ends, or did not happen."""
+        try:
+            # the rollback journal, not a write-ahead log: that fails on network file systems
+            with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as database, database:
+                database.execute("PRAGMA synchronous = EXTRA")
+                yield database
+        except sqlite3.Error as error:
+            raise OSError(f"ratings at {self.path}: {error}") from error
+
+
+def _possible(rating) -> bool:
+    try:
+        return rating is None or 0 <= float(rating) <= HIGHEST
+    except (TypeError, ValueError):
+        return False
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
