@@ -161,8 +161,8 @@ def test_every_config_fits_its_function_and_says_its_command(path):
     verb = getattr(morphtools, path.parent.name)
     assert read_config(path, inspect.signature(verb).parameters)
     command = path.read_text().splitlines()[0]
-    assert command.startswith(f"# morphtools {path.parent.name} --config {path.relative_to(ROOT)}")
-    assert command == f"# morphtools {path.parent.name.replace('_', '-')} --config {path.relative_to(ROOT)}"
+    verb = path.parent.name.replace("_", "-")
+    assert command.startswith(f"# morphtools {verb} --config {path.relative_to(ROOT)}")
 
 
 def test_doctor_finds_this_environment_sound():
