@@ -48,6 +48,9 @@ def build_encoder(
         network = keras.applications.MobileNetV3Small(
             include_top=False, weights=None, input_tensor=x, pooling="avg", include_preprocessing=False
         )
+        for layer in network.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = 0.99  # its 0.999 lags thousands of steps behind the weights
         return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
 
@@ -153,23 +156,31 @@ def any_way_up(encoder: keras.Model, count: int = 8) -> list[layers.Layer]:
     return [Orientations(count), encoder, OrientationMean(count)]
 
 
-def settle_batch_norm(encoder: keras.Model, images) -> None:
-    """Gives the batch normalisation of a random encoder the statistics of real images.
+def settle_batch_norm(encoder: keras.Model, *batches) -> None:
+    """Gives the batch normalisation of an encoder the statistics of real images, as its weights are now.
 
     A new network's moving averages are 0 and 1, which is true of no layer: frozen like this, EfficientNetB0's
-    representations of different galaxies agree to a millionth and nothing can be learned from them. One pass in
-    training mode sets every average to that of the batch.
+    representations of different galaxies agree to a millionth and nothing can be learned from them. Weights that were
+    averaged over a training never saw the moving averages of that training either. One pass in training mode sets
+    every average to its mean over the batches.
 
     Args:
         encoder: Changed in place; only moving means and variances.
-        images: (B, H, W, C) batch, as the encoder will see them; some 64 or more.
+        batches: (B, H, W, C) images as the encoder will see them; some 64 or more each.
+
+    Reference:
+        Izmailov et al. 2018, arXiv:1803.05407, section 3.2, for averaged weights.
     """
-    changed = [(layer, "momentum") for layer in encoder.layers if isinstance(layer, layers.BatchNormalization)]
+    norms = [layer for layer in encoder.layers if isinstance(layer, layers.BatchNormalization)]
+    changed = [(layer, "momentum") for layer in norms]
     changed += [(layer, "rate") for layer in encoder.layers if isinstance(layer, layers.Dropout)]
     before = [getattr(layer, name) for layer, name in changed]
     for layer, name in changed:
         setattr(layer, name, 0.0)
-    encoder(images, training=True)
+    for i, images in enumerate(batches):
+        for layer in norms:
+            layer.momentum = i / (i + 1)
+        encoder(images, training=True)
     for (layer, name), value in zip(changed, before, strict=True):
         setattr(layer, name, value)
 

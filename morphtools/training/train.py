@@ -18,7 +18,7 @@ from morphtools.inference.predict import ask_every_way
 from morphtools.inference.recalibration import fit_recalibration
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
-from morphtools.models.encoders import any_way_up
+from morphtools.models.encoders import any_way_up, settle_batch_norm
 from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.simulate import simulate_galaxies
@@ -124,6 +124,7 @@ def train(
     with LogFile(run):
         encoder, head = model.layers[-2:]
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
+        settle_batch_norm(encoder, *_some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)
         data = f"{chosen.splits['train']} galaxies with votes of {tree.name}" + (f"; {card.data}" if card.data else "")
@@ -255,6 +256,13 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
         seed=seed,
         after_epoch=report,
     )
+
+
+def _some_images(chosen: Records, reading: dict):
+    """Some 3000 training galaxies as they are, without random views, a batch at a time."""
+    dataset = load_dataset(chosen, "train", batch_size=64, drop_remainder=chosen.splits["train"] >= 64, **reading)
+    for batch in dataset.take(48):
+        yield batch["image"].numpy()
 
 
 def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):

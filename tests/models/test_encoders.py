@@ -64,6 +64,19 @@ def test_stretch_is_linear_at_the_noise_and_one_at_a_thousand_times_it():
         AsinhStretch([1.0, 0.0])
 
 
+def test_batch_norm_settles_on_the_mean_over_batches():
+    encoder = build_encoder("resnet18", (16, 16, 3), small_images=True)
+    stem = next(layer for layer in encoder.layers if isinstance(layer, keras.layers.BatchNormalization))
+    before = keras.Model(encoder.input, stem.input)
+    batches = images(32)[:, :16, :16].reshape(2, 16, 16, 16, 3)
+    seen = [keras.ops.convert_to_numpy(before(batch)).reshape(-1, 64) for batch in batches]
+    momentum = stem.momentum
+    settle_batch_norm(encoder, *batches)
+    np.testing.assert_allclose(stem.moving_mean, np.mean([x.mean(axis=0) for x in seen], axis=0), atol=1e-5)
+    np.testing.assert_allclose(stem.moving_variance, np.mean([x.var(axis=0) for x in seen], axis=0), rtol=1e-3)
+    assert stem.momentum == momentum
+
+
 @pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18"])
 def test_settled_batch_norm_lets_different_galaxies_differ(name):
     keras.utils.set_random_seed(0)
@@ -111,7 +124,7 @@ def test_blocks_run_from_the_top_to_the_stem_and_hold_every_layer_once(name):
     for block in blocks:
         assert encoder.layers.index(block[-1]) <= last
         last = encoder.layers.index(block[0])
-    assert len(blocks) == {"efficientnet_b0": 9, "resnet18": 5, "resnet50": 5}[name]
+    assert len(blocks) == {"efficientnet_b0": 9, "mobilenet_v3_small": 13, "resnet18": 5, "resnet50": 5}[name]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def survey(tmp_path_factory):
         radius = rng.uniform(5, 13)
         pixels = 100 * np.exp(-r / 3) + 120 * (i % 2) * np.exp(-((r - radius) ** 2) / 2) + rng.normal(30, 6, r.shape)
         Image.fromarray(np.clip(pixels, 0, 255).astype("uint8")).save(folder / f"{i}.png")
-        ring = rng.binomial(40, 0.9 if i % 2 else 0.1)
+        ring = rng.binomial(40, 0.9 if i % 2 else 0.01)
         large = rng.binomial(ring, 0.9 if radius > 9 else 0.1) if i % 3 else 0  # a third were not asked this question
         row = {"id_str": f"g{i}", "file_loc": f"{i}.png", "ring_yes": ring, "ring_no": 40 - ring}
         rows.append(row | {"size_large": large, "size_small": ring - large if i % 3 else 0})
