@@ -61,9 +61,9 @@ class MoCo(keras.Model):
         _follow(self.key_projection, self.projection, self.momentum)
         key = self.key_encoder(self.views(images, training=True), training=False)
         key = ops.stop_gradient(unit(self.key_projection(key, training=False)))  # (B, dimension)
-        queue = ops.convert_to_tensor(self.queue)  # as it is before these keys join it
+        losses = info_nce(query, key, self.queue, temperature=self.temperature)  # before these keys join the queue
         self._remember(key)
-        _set_loss(self, info_nce(query, key, queue, temperature=self.temperature))
+        _set_loss(self, losses)
         return representation
 
     def _remember(self, key):

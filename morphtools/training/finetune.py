@@ -17,7 +17,7 @@ from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
 from morphtools.inference.report import draw_figures
 from morphtools.inference.stream import galaxies_per_batch
-from morphtools.models.cards import Card, write_card
+from morphtools.models.cards import Card, find_card, write_card
 from morphtools.models.encoders import any_way_up, build_encoder, unfreeze
 from morphtools.models.heads import classification_head
 from morphtools.survey.tasks import Task, get_task
@@ -129,9 +129,10 @@ def finetune(
 def _checked(arguments: dict) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
     plain_arguments(arguments)
-    simulated = arguments["catalog"] is None and arguments["records"] is None
-    if simulated and arguments["weights"] != "random" and arguments["stretch"] is None:
-        arguments["stretch"] = "dr2_rgb"  # the simulated sky is flux, shipped weights take pictures
+    if not arguments["catalog"] and not arguments["records"] and arguments["weights"] != "random":
+        # the simulated sky is flux, shipped weights take pictures; rendered at their size, nothing is resized
+        arguments["stretch"] = arguments["stretch"] or "dr2_rgb"
+        arguments["image_size"] = arguments["image_size"] or Card.open(find_card(arguments["weights"])).image_size[0]
     if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
         raise ValueError(
             f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
@@ -148,9 +149,10 @@ def _checked(arguments: dict) -> dict:
 def _choose(run: Run, task: Task, arguments: dict) -> Records:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     names = ("catalog", "images", "records", "column", "labels", "test_labels", "image_size", "seed")
-    drawn, source = labelled_galaxies(task, **{name: arguments[name] for name in names})
+    drawn, source, bands = labelled_galaxies(task, **{name: arguments[name] for name in names})
     drawn = drawn[["id_str", "file_loc", "label", "split"]]
-    chosen = build_records(drawn, run.out / "state" / "records", images=source, image_size=arguments["image_size"])
+    options = {"images": source, "bands": bands, "image_size": arguments["image_size"]}
+    chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))

@@ -28,7 +28,7 @@ def labelled_galaxies(
     test_labels: int,
     image_size: int | None,
     seed: int,
-) -> tuple[pd.DataFrame, Source]:
+) -> tuple[pd.DataFrame, Source, tuple[str, ...] | None]:
     """Finds the galaxies that answer a task: in records, in a catalogue, or on the simulated sky.
 
     Args:
@@ -43,21 +43,23 @@ def labelled_galaxies(
         seed: Seed of the draw and of the splits; records have theirs.
 
     Returns:
-        The drawn galaxies (see `draw_labels`), and the source of their images.
+        The drawn galaxies (see `draw_labels`), the source of their images, and the bands of these if they are known.
     """
     if records is not None:
         opened = Records.open(records)
+        bands = opened.bands
         galaxies, source = opened.index(), opened.source()
         galaxies["file_loc"] = galaxies["id_str"]
     elif catalog is not None:
         galaxies = check_catalog(read_catalog(catalog))
-        source = open_images(images or Path(catalog).parent)
+        source, bands = open_images(images or Path(catalog).parent), None
     else:
         log.warning("no catalog or records given: using galaxies of a simulated sky, half of them with what is asked")
         galaxies, source = _simulated(task, max(800, math.ceil(1.6 * labels)), image_size or 64, seed)
+        bands = tuple("grz")
     galaxies["label"], rule = task_labels(task, galaxies, column)
     log.info("labels by %s", rule)
-    return draw_labels(galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed), source
+    return draw_labels(galaxies, labels, test_labels=test_labels, classes=task.classes, seed=seed), source, bands
 
 
 def unlabelled_galaxies(

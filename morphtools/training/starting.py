@@ -45,7 +45,9 @@ def starting_encoder(chosen: Records, arguments: dict, state: Path) -> tuple[ker
     card = (
         Card.open(find_card(arguments["weights"])) if arguments["weights"] != "random" else _random(chosen, arguments)
     )
-    reading, loading = prepare(card, chosen, **options | ({"stretch": None} if card.range == "flux" else {}))
+    options["stretch"] = None if card.range == "flux" else options["stretch"]
+    one = len(chosen.bands) == 1  # to show a grey picture to a network of colours is exact
+    reading, loading = prepare(card, chosen, **options, adapt_bands=one)
     if arguments["weights"] != "random":
         encoder = load_pretrained(arguments["weights"], **loading)
     else:

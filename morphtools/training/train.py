@@ -154,15 +154,14 @@ def _records(run: Run, tree: Schema, arguments: dict) -> Records:
     else:
         if arguments["catalog"]:
             catalog = check_catalog(read_catalog(arguments["catalog"]))
-            source = arguments["images"] or Path(arguments["catalog"]).parent
+            source, bands = arguments["images"] or Path(arguments["catalog"]).parent, None
         else:
-            catalog, source = _simulated(tree, arguments)
+            (catalog, source), bands = _simulated(tree, arguments), tuple("grz")
         votes = read_votes(catalog, tree)
         names = catalog[[name for name in ("id_str", "file_loc", "split") if name in catalog]]
         galaxies = pd.concat([names, votes], axis=1)[(votes > 0).any(axis=1)]
-        records = build_records(
-            galaxies, run.out / "state" / "records", images=source, image_size=arguments["image_size"]
-        )
+        options = {"images": source, "bands": bands, "image_size": arguments["image_size"]}
+        records = build_records(galaxies, run.out / "state" / "records", **options)
     empty = [split for split in ("train", "val", "test") if not records.splits.get(split)]
     if empty or records.splits["train"] < arguments["batch_size"]:
         what = (
