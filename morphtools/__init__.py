@@ -6,6 +6,8 @@ _HOMES = {
     "AnomalyLoop": "morphtools.analysis.anomaly",
     "BYOL": "morphtools.models.contrastive",
     "Card": "morphtools.models.cards",
+    "DirichletHead": "morphtools.models.votes",
+    "DirichletMultinomialLoss": "morphtools.models.votes",
     "MoCo": "morphtools.models.contrastive",
     "Neighbours": "morphtools.analysis.neighbours",
     "Predictions": "morphtools.inference.predictions",
