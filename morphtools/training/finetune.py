@@ -24,7 +24,7 @@ from morphtools.survey.tasks import Task, get_task
 from morphtools.training.fitting import fit, patience_of_walmsley
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_split, shuffled
-from morphtools.training.runs import LogFile, Run, plain_arguments, start_run
+from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
@@ -99,19 +99,10 @@ def finetune(
     arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     asked = get_task(task)
     out = Path(out or Path("morphtools-runs") / f"{task}-{labels}")
-    begun = (out / "config.yaml").exists()
-    run = start_run(out, "finetune", arguments)
-    try:
-        with LogFile(run):
-            if run.finished:
-                log.info("%s is finished already", run.out)
-                shutil.rmtree(run.out / "state")
-                return run
-            chosen = _choose(run, asked, arguments)
-    except (ValueError, OSError):
-        if not begun:  # nothing to go on with: leave no folder that stands in the way of the mended command
-            shutil.rmtree(run.out)
-        raise
+    with open_run(out, "finetune", arguments) as run:
+        if run.finished:
+            return run
+        chosen = _choose(run, asked, arguments)
     with LogFile(run):
         encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
         model = _assemble(encoder, arguments)

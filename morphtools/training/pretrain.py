@@ -20,7 +20,7 @@ from morphtools.training.fitting import load_state, reseed, save_state
 from morphtools.training.labels import unlabelled_galaxies
 from morphtools.training.learner import METHODS, OPTIMIZERS, SCHEDULES, Setting, build_learner, prepare_setting
 from morphtools.training.monitor import alarms, baselines, chance, represented, scores, watched_galaxies
-from morphtools.training.runs import LogFile, Run, start_run
+from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
@@ -112,22 +112,13 @@ def pretrain(
     """
     arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     out = Path(out or Path("morphtools-runs") / method)
-    begun = (out / "config.yaml").exists()
-    run = start_run(out, "pretrain", arguments)
-    try:
-        with LogFile(run):
-            if run.finished:
-                log.info("%s is finished already", run.out)
-                shutil.rmtree(run.out / "state", ignore_errors=True)
-                return run
-            found = _galaxies(run, arguments)
-            labels = find_labels(found.index(), label)
-            setting = prepare_setting(found, arguments)
-            learner = build_learner(setting, arguments)
-    except (ValueError, OSError):
-        if not begun:  # nothing to go on with: leave no folder that stands in the way of the mended command
-            shutil.rmtree(run.out)
-        raise
+    with open_run(out, "pretrain", arguments) as run:
+        if run.finished:
+            return run
+        found = _galaxies(run, arguments)
+        labels = find_labels(found.index(), label)
+        setting = prepare_setting(found, arguments)
+        learner = build_learner(setting, arguments)
     with LogFile(run):
         galaxies = watched_galaxies(setting.records, labels, learner.views, most=watched, reading=setting.reading)
         to_beat = _baselines(run, setting, galaxies, arguments)
@@ -138,15 +129,7 @@ def pretrain(
 
 def _checked(arguments: dict) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
-    for name in ("catalog", "images", "records"):
-        if arguments[name] is not None:
-            arguments[name] = str(Path(arguments[name]).expanduser().absolute())
-    for name in ("weights", "augmentations"):
-        arguments[name] = None if arguments[name] is None else str(arguments[name])
-    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
-        raise ValueError("give either records, or a catalog with images, not both")
-    if arguments["images"] and not arguments["catalog"]:
-        raise ValueError("images need a catalog that says what is on them")
+    plain_arguments(arguments, may_be_zero=("seed", "warmup_epochs"))
     if arguments["weights"] and (arguments["encoder"] or arguments["small_images"]):
         raise ValueError("the weights say which encoder it is: give no encoder and no small_images beside them")
     known = {"method": METHODS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "encoder": ENCODERS}
@@ -157,17 +140,12 @@ def _checked(arguments: dict) -> dict:
     for name in ("dimension", "hidden", "queue", "momentum", "temperature"):
         if arguments[name] is not None and name not in takes:
             raise ValueError(f"{arguments['method']} has no {name}; it takes {', '.join(takes)}")
-    for name in ("epochs", "batch_size", "image_size", "view_size", "dimension", "hidden", "queue", "watched"):
-        if arguments[name] is not None and arguments[name] < 1:
-            raise ValueError(f"{name} must be at least 1, got {arguments[name]}")
     if arguments["queue"] is not None and arguments["queue"] % arguments["batch_size"]:
         raise ValueError(
             f"queue must be a multiple of batch_size ({arguments['batch_size']}), got {arguments['queue']}"
         )
     if arguments["weight_decay"] and arguments["optimizer"] == "adam":
         raise ValueError("adam has no weight_decay: take adamw, or sgd")
-    if not 0 <= arguments["seed"] < 2**32:
-        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
     return arguments
 
 

@@ -1,8 +1,11 @@
 """Run folders: what every verb that fits leaves behind, and how it finds its way back after a kill."""
 
+import contextlib
 import dataclasses
 import json
 import logging
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -53,7 +56,7 @@ def _number(x: float | None) -> str:
     return "  –  " if x is None else f"{x:.3f}"
 
 
-def plain_arguments(arguments: dict) -> None:
+def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -> None:
     """Makes the arguments that all verbs have in common plain numbers and text, with absolute paths, in place.
 
     Raises:
@@ -64,7 +67,7 @@ def plain_arguments(arguments: dict) -> None:
         if name in (*paths, *names_or_paths) and value is not None:
             path = Path(value).expanduser()
             arguments[name] = str(path.absolute() if name in paths or path.exists() else value)
-        elif type(value) is int and value < 1 and name != "seed":
+        elif type(value) is int and value < 1 and name not in may_be_zero:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if arguments["records"] and (arguments["catalog"] or arguments["images"]):
         raise ValueError("give either records, or a catalog with images, not both")
@@ -72,6 +75,26 @@ def plain_arguments(arguments: dict) -> None:
         raise ValueError("images need a catalog that says what is on them")
     if not 0 <= arguments["seed"] < 2**32:
         raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
+
+
+@contextlib.contextmanager
+def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
+    """`start_run` with its log, as a context in which a verb collects what it needs.
+
+    If that fails and the run was new, its folder goes away: it would stand in the way of the mended command.
+    """
+    begun = (Path(out) / "config.yaml").exists()
+    run = start_run(out, verb, arguments)
+    try:
+        with LogFile(run):
+            if run.finished:
+                _LOGGERS[0].info("%s is finished already", run.out)
+                shutil.rmtree(run.out / "state", ignore_errors=True)
+            yield run
+    except (ValueError, OSError):
+        if not begun:
+            shutil.rmtree(run.out)
+        raise
 
 
 def start_run(out: str | Path, verb: str, arguments: dict) -> Run:

@@ -23,8 +23,9 @@ from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.vote_columns import read_votes
+from morphtools.training.devices import all_devices, precision
 from morphtools.training.fitting import fit
-from morphtools.training.runs import LogFile, Run, plain_arguments, start_run
+from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -104,21 +105,11 @@ def train(
     arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     tree = get_schema(schema)
     out = Path(out or Path("morphtools-runs") / "votes")
-    begun = (out / "config.yaml").exists()
-    run = start_run(out, "train", arguments)
-    try:
-        with LogFile(run):
-            if run.finished:
-                log.info("%s is finished already", run.out)
-                shutil.rmtree(run.out / "state", ignore_errors=True)
-                return run
-            chosen = _records(run, tree, arguments)
-    except (ValueError, OSError):
-        if not begun:
-            shutil.rmtree(run.out)
-        raise
-    strategy = _strategy()
-    with LogFile(run), strategy.scope():
+    with open_run(out, "train", arguments) as run:
+        if run.finished:
+            return run
+        chosen = _records(run, tree, arguments)
+    with LogFile(run), all_devices()[0]:
         model, card, reading = _assemble(run, tree, chosen, arguments)
         history = _fit(run, model, tree, chosen, reading, arguments)
     with LogFile(run):
@@ -188,24 +179,11 @@ def _simulated(tree: Schema, arguments: dict):
     return catalog, lambda file_loc: from_pixels(images[int(file_loc)])
 
 
-def _strategy():
-    """One device, or `MirroredStrategy` over all GPUs (on CPUs, over all that were configured)."""
-    import tensorflow as tf
-
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    names = [device.name for device in devices]
-    return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
-
-
 def _assemble(run: Run, tree: Schema, chosen: Records, arguments: dict) -> tuple[keras.Model, Card, dict]:
     """Views, encoder and head, a model from images to concentrations; the encoder's card; how to read for it."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if arguments["mixed_precision"] else "float32")
-    try:
+    with precision(arguments["mixed_precision"]):
         encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
         head = DirichletHead(len(tree.label_cols), seed=arguments["seed"])
-    finally:
-        keras.config.set_dtype_policy(policy)
     views = arguments["augmentations"] or ([_VIEW, _DISPLAY] if card.range == "picture" else [_VIEW])
     views = build_augmentations(views, bands=card.bands, noise=card.encoder.get("noise"), seed=arguments["seed"])
     return keras.Sequential([keras.Input(encoder.input_shape[1:]), views, encoder, head]), card, reading

@@ -159,8 +159,10 @@ count = int(sys.argv[1])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
-from morphtools.training.train import _strategy
-with _strategy().scope():
+from morphtools.training.devices import all_devices
+scope, devices = all_devices()
+assert devices == count
+with scope:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6, "tanh"), DirichletHead(4, dropout=0.0, seed=1)])
     model.compile(keras.optimizers.SGD(0.1), DirichletMultinomialLoss([[1, 1, 0, 0], [0, 0, 1, 1]]))
