@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from morphtools.analysis.gaussian_process import Posterior, gaussian_process, one_thread
 from tfrecords_builder.naming import unknown
 
-_POOL = 1000  # candidates in a first sample, and those among which a batch is made diverse
+_POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
+_FEW = 32  # ratings that bound a deviation closely enough: not one candidate in a hundred passes
 
 
 def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
@@ -92,9 +93,9 @@ def most_promising(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
-    Deviations cost more than means, but are never larger than before any rating, and an acquisition with that
-    deviation is an upper bound. So no galaxy needs its own whose mean is so low that even this bound falls below what
-    a sample of the candidates reaches. The result is the same as without this.
+    Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition with
+    that deviation is an upper bound. So no galaxy needs its own whose bound falls below what the galaxies with the
+    highest means reach. The result is the same as without this.
 
     Args:
         learner: Of `fit_learner`.
@@ -120,13 +121,14 @@ def most_promising(
 
     posterior = Posterior(learner.estimator)
     asked = np.asarray(asked, int)
-    sample = np.setdiff1d(np.arange(0, len(candidates), max(1, len(candidates) // _POOL)), asked)
-    reached = value(*posterior.predict(candidates, sample))
-    least = _least_mean(value, posterior.prior_deviation, np.sort(reached)[-n_instances:], n_instances)
-    mean, deviation = posterior.predict(candidates, least=least)
+    mean, deviation = posterior.predict(candidates, ratings=_FEW)
     mean[asked] = -np.inf
-    pool = np.flatnonzero(mean >= max(least, np.finfo(np.float32).min))
-    reached = value(mean[pool], deviation[pool])
+    first = _largest(mean, _POOL)
+    wanted = n_instances if DIVERSITIES[diversity] is None else _POOL
+    mark = np.sort(value(*posterior.predict(candidates, first)))[-wanted:]
+    pool = first if len(mark) < wanted else np.flatnonzero(mean >= _least_mean(value, mark[0], deviation))
+    mean, deviation = posterior.predict(candidates, pool)
+    reached = value(mean, deviation)
     best = _largest(reached, n_instances)
     if DIVERSITIES[diversity] is None or not len(pool):
         return pool[best], reached[best]
@@ -135,12 +137,18 @@ def most_promising(
     return pool[best], reached
 
 
-def _least_mean(value: Callable, deviation: float, best: np.ndarray, n: int) -> float:
-    """A mean below which not even with the greatest deviation the n-th best of a sample is reached."""
-    if len(best) < n:
-        return -np.inf
-    means = np.linspace(-50, 50, 100001)
-    return means[max(np.searchsorted(value(means, deviation), best[0]) - 1, 0)]
+def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarray:
+    """(N,) means below which an acquisition of `mark` is out of reach with these deviations.
+
+    Found by bisection for a hundred deviations; those of the galaxies are rounded up to them.
+    """
+    steps = np.linspace(0, deviation.max(), 101)
+    low, high = np.full((2, len(steps)), [[-1e3], [1e3]])
+    for _ in range(50):
+        middle = (low + high) / 2
+        reached = value(middle, steps) >= mark
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return low[np.ceil(deviation * (100 / deviation.max())).astype(int).clip(max=100)]
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:

@@ -62,7 +62,7 @@ class Posterior:
 
     scikit-learn's `predict` needs the kernel of all points at once, in float64, and solves for the deviation by a
     general routine. Here a chunk costs one matrix product for its distances to the rated points and one, half as
-    large, with the inverse Cholesky factor for the deviations.
+    large, with the inverse Cholesky factor for the deviations. That one can be left at the first of its rows.
 
     Args:
         process: Fitted, of `gaussian_process`.
@@ -78,6 +78,7 @@ class Posterior:
         points, ones = process.X_train_, np.ones((1, len(process.X_train_)))
         # (x, |x|², 1) · (−2p, 1, |p|²) = |x − p|²: the distances are one product
         distances = np.concatenate([-2 * points.T, ones, (points**2).sum(axis=1)[np.newaxis]]) * per_square
+        distances[-1] += self._alpha is not None
         self._distances = distances.astype(np.float32)
         self._weights = (variance * process.alpha_).astype(np.float32).ravel()
         inverse = solve_triangular(process.L_, np.eye(len(points)), lower=True)
@@ -86,33 +87,35 @@ class Posterior:
 
     def mean(self, x: np.ndarray) -> np.ndarray:
         """(N, D) points → (N,) expected ratings."""
-        return self.predict(x, least=np.inf)[0]
+        return self.predict(x, ratings=0)[0]
 
     def predict(
-        self, x: np.ndarray, rows: np.ndarray | None = None, *, least: float = -np.inf
+        self, x: np.ndarray, rows: np.ndarray | None = None, *, ratings: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Expected rating and its standard deviation, white noise included, of every point or of some.
 
         Args:
             x: (N, D), possibly memory-mapped.
             rows: (n,) which of them; all by default.
-            least: Where the expected rating is lower, the deviation is left at what it is before any rating.
+            ratings: How many of the ratings, the first ones, the deviation is to know of; all by default. The fewer, the
+                cheaper; knowing less, it is never smaller.
 
         Returns:
             (n,) and (n,) float32.
         """
         mean, deviation = np.empty((2, len(x) if rows is None else len(rows)), np.float32)
+        whiten = np.asfortranarray(self._whiten[:ratings, :ratings])
+        known = len(whiten)
 
         def fill(part):
             kernel = self._kernel(x[part] if rows is None else x[rows[part]])
             mean[part] = kernel @ self._weights
             deviation[part] = self.prior_deviation
-            wanted = np.flatnonzero(mean[part] >= least)
-            if len(wanted):
-                kernel = kernel if len(wanted) == len(kernel) else kernel[wanted]
-                white = strmm(1.0, self._whiten, kernel.T, lower=1, overwrite_b=1)
+            if known:
+                kernel = np.ascontiguousarray(kernel[:, :known])
+                white = strmm(1.0, whiten, kernel.T, lower=1, overwrite_b=1)
                 explained = np.einsum("ij,ij->j", white, white)
-                deviation[part][wanted] = np.sqrt(np.maximum(self.prior_deviation**2 - explained, 0))
+                deviation[part] = np.sqrt(np.maximum(self.prior_deviation**2 - explained, 0))
 
         _in_chunks(fill, len(mean))
         return mean, deviation
@@ -122,14 +125,13 @@ class Posterior:
         x = np.asarray(x, np.float32)
         square = np.einsum("ij,ij->i", x, x)[:, np.newaxis]
         k = np.concatenate([x, square, np.ones_like(square)], axis=1) @ self._distances
-        np.maximum(k, 0, out=k)  # rounding
         if self._alpha is None:  # Matérn, ν = 3/2: (1 + √3 d/l) exp(−√3 d/l)
+            np.maximum(k, 0, out=k)  # rounding
             np.sqrt(k, out=k)
             decay = np.exp(-k)
             k += 1
             k *= decay
-        else:  # (1 + d²/(2αl²))^−α; numpy's power takes three times as long
-            k += 1
+        else:  # (1 + d²/(2αl²))^−α, the 1 is in the distances; numpy's power takes three times as long
             np.log(k, out=k)
             k *= np.float32(-self._alpha)
             np.exp(k, out=k)
