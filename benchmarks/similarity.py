@@ -43,6 +43,7 @@ def timed(rows: dict, repeat: int) -> dict[str, list[float]]:
     found = {name: [] for name in rows}
     for turn in range(repeat + 1):
         for name, run in rows.items():
+            time.sleep(0.3)  # the threads of the library before still spin for a while
             start = time.perf_counter()
             run()
             if turn:  # the first one is warming up

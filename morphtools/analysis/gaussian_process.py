@@ -1,11 +1,11 @@
 """Gaussian processes over ratings: their kernels, and prediction for a million galaxies in about a second."""
 
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from joblib import cpu_count
 from scipy.linalg import solve_triangular
 from scipy.linalg.blas import strmm
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -141,8 +141,7 @@ class Posterior:
 def _in_chunks(fill: Callable[[slice], None], total: int) -> None:
     """Calls `fill` for every chunk of rows, on all cores: threads of ours instead of those of the matrix library."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, total, _CHUNK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with one_thread(), ThreadPoolExecutor(cores) as pool:
+    with one_thread(), ThreadPoolExecutor(cpu_count()) as pool:
         for _ in pool.map(fill, chunks):
             pass
 
