@@ -2,10 +2,10 @@
 
     python benchmarks/finetune_vs_zoobot.py --zoobot-python ENV/bin/python --catalog galaxies.csv --images jpegs/
 
-`peers/zoobot_head_only.py` says how to make zoobot's environment. Both start from random weights of EfficientNetB0 and
-are timed after their imports. Ours is the whole of `finetune`: records, representations, head, and the test galaxies,
-scores and figures, which zoobot's fit does not include. zoobot runs its encoder on every galaxy in every epoch, on new
-random views; ours once, in eight orientations: that is the point, and also the difference.
+`peers/zoobot_head_only.py` says how to make zoobot's environment. Both start from random weights and are timed after
+their imports. Ours is the whole of `finetune`: records, representations, head, and the test galaxies, scores and
+figures, which zoobot's fit does not include. zoobot runs its encoder on every galaxy in every epoch, on new random
+views; ours once, in eight orientations: that is the point, and also the difference.
 """
 
 import argparse
@@ -18,6 +18,9 @@ from pathlib import Path
 import pandas as pd
 
 
+TIMM = {"efficientnet_b0": "efficientnet_b0", "mobilenet_v3_small": "mobilenetv3_small_100", "resnet18": "resnet18"}
+
+
 def ours(options, out: Path) -> float:
     """Seconds of `finetune`, in a process of its own."""
     code = "import json, sys, time, keras, morphtools; morphtools.finetune; options = json.loads(sys.argv[1]);"
@@ -27,7 +30,9 @@ def ours(options, out: Path) -> float:
         "catalog": options.catalog,
         "images": options.images,
         "column": options.column,
-        "encoder": "efficientnet_b0",
+        "weights": "random",
+        "encoder": options.encoder,
+        "orientations": options.orientations,
         "image_size": options.image_size,
         "epochs": options.epochs,
         "out": str(out),
@@ -52,7 +57,8 @@ def zoobot(options, run: Path, folder: Path) -> dict:
         drawn[drawn["split"] == split][["id_str", "file_loc", "label"]].to_csv(folder / f"{split}.csv", index=False)
     peer = Path(__file__).parent / "peers" / "zoobot_head_only.py"
     sizes = [str(options.image_size), str(options.epochs), str(options.workers)]
-    command = [options.zoobot_python, str(peer), str(folder / "train.csv"), str(folder / "val.csv"), *sizes]
+    tables = [str(folder / "train.csv"), str(folder / "val.csv")]
+    command = [options.zoobot_python, str(peer), TIMM[options.encoder], *tables, *sizes]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -64,6 +70,8 @@ def main():
     parser.add_argument("--images", required=True, help="a folder")
     parser.add_argument("--column", default="ring")
     parser.add_argument("--labels", type=int, default=350)
+    parser.add_argument("--encoder", default="efficientnet_b0", choices=TIMM)
+    parser.add_argument("--orientations", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--workers", type=int, default=0, help="of zoobot's loader; 0 was fastest on two cores")
@@ -83,7 +91,8 @@ def main():
     table = pd.DataFrame(rows)
     table["zoobot takes … times as long"] = peer["seconds"] / table["seconds"]
     print(
-        f"\n{splits['train']} + {splits['val']} galaxies, {options.image_size} px, {options.epochs} epochs, head only"
+        f"\n{options.encoder}, {splits['train']} + {splits['val']} galaxies (and ours tests {splits['test']}), "
+        f"{options.image_size} px, {options.orientations} orientations, {options.epochs} epochs, head only"
     )
     print(table.round(1).to_string(index=False))
 

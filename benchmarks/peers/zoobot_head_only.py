@@ -35,7 +35,7 @@ from galaxy_datasets.pytorch.galaxy_datamodule import CatalogDataModule
 from zoobot.pytorch.training import finetune
 
 
-def main(train_csv: str, val_csv: str, image_size: int, epochs: int, workers: int):
+def main(encoder: str, train_csv: str, val_csv: str, image_size: int, epochs: int, workers: int):
     train, val = (pd.read_csv(path, dtype={"id_str": str}) for path in (train_csv, val_csv))
     views = transforms.default_view_config(), transforms.minimal_view_config()
     for view in views:
@@ -51,7 +51,7 @@ def main(train_csv: str, val_csv: str, image_size: int, epochs: int, workers: in
         seed=0,
     )
     model = finetune.FinetuneableZoobotClassifier(
-        encoder=timm.create_model("efficientnet_b0", pretrained=False, num_classes=0),
+        encoder=timm.create_model(encoder, pretrained=False, num_classes=0),
         num_classes=2,
         label_col="label",
         training_mode="head_only",
@@ -76,4 +76,4 @@ def main(train_csv: str, val_csv: str, image_size: int, epochs: int, workers: in
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *(int(argument) for argument in sys.argv[3:]))
+    main(*sys.argv[1:4], *(int(argument) for argument in sys.argv[4:]))

@@ -8,7 +8,9 @@ DATA holds a folder per set with `catalog.csv` and `images.zip`. WEIGHTS are nam
 - `odd`: Galaxy Zoo 2's public challenge, the 1.5% and 5% of galaxies with most votes for something odd;
 - `rings`: galaxies with any ring by Nair & Abraham 2010 among bright SDSS galaxies;
 - `mergers`: merging galaxies of Galaxy10 and Galaxy Zoo 1 among all of both (100 ratings);
-- `artefacts`: images near the Galactic plane, mostly stars and artefacts, as 1.5% of the challenge's galaxies.
+- `artefacts`: images near the Galactic plane, mostly stars and artefacts, as 1.5% of the challenge's galaxies;
+- `mock`, with `--mock N`: N galaxies of the simulated sky of which 1.5% have a ring. It is other galaxies than those
+  that `gather_labels.py` gives to training.
 
 `--held-out` leaves out the galaxies that `gather_labels.py` gave to training: weights that learned the answer to `odd`
 from the same galaxies have an advantage that they will not have in another survey.
@@ -19,11 +21,14 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 from transfer import by_random_encoder
 
 import morphtools
 from morphtools.analysis.pictures import represent_pixels
 from morphtools.inference.representations import Representations
+from morphtools.survey.simulate import simulate_galaxies
+from morphtools.survey.stretch import sdss_rgb
 from tfrecords_builder.splits import split_of
 
 SHARES = {"odd": (0.015, 0.05)}
@@ -69,6 +74,32 @@ def tasks(data: Path, out: Path) -> dict[str, pd.DataFrame]:
     return {name: table[["id_str", "file_loc", "split", "truth"]] for name, table in found.items()}
 
 
+def mock_sky(galaxies: int, out: Path) -> pd.DataFrame:
+    """Simulated galaxies of which 1.5% have a ring, as pictures; chunks that are there are not rendered again."""
+    tables = []
+    for start in range(0, galaxies, 500):
+        folder = out / "images" / "mock" / str(start)
+        if not (folder / "catalog.csv").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            table, images = simulate_galaxies(
+                min(500, galaxies - start),
+                image_size=96,
+                bands="gri",
+                seed=12,
+                start=start,
+                fractions={"ring": 0.015},
+                field_radii=12.0,
+                magnitude_limit=16.5,
+            )
+            for name, picture in zip(table["id_str"], sdss_rgb(images), strict=True):
+                Image.fromarray((255 * picture).round().astype("uint8")).save(folder / f"{name}.jpg", quality=92)
+            table = table[["id_str"]].assign(truth=1.0 * table["true_ring"], split="test")
+            table["file_loc"] = f"mock/{start}/" + table["id_str"] + ".jpg"
+            table.to_csv(folder / "catalog.csv", index=False)
+        tables.append(pd.read_csv(folder / "catalog.csv"))
+    return pd.concat(tables, ignore_index=True)
+
+
 def represent_all(weights: str, catalog: pd.DataFrame, options) -> Representations:
     """One store with the galaxies of all tasks."""
     folder = options.out / "representations" / Path(weights).name.replace(":", "_")
@@ -96,7 +127,8 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("weights", nargs="+", help="also: pixels")
-    parser.add_argument("--tasks", nargs="+", default=["odd", "rings", "mergers", "artefacts"])
+    parser.add_argument("--tasks", nargs="+", help="all by default")
+    parser.add_argument("--mock", type=int, default=0, help="simulated galaxies, as one task more")
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--ratings", type=int, default=200)
@@ -105,9 +137,11 @@ def main():
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     catalogs = tasks(options.data, options.out)
+    if options.mock:
+        catalogs["mock"] = mock_sky(options.mock, options.out)
     every = pd.concat(catalogs.values()).drop_duplicates("id_str")
     stores = {Path(name).name.replace(":", "_"): represent_all(name, every, options) for name in options.weights}
-    for task in options.tasks:
+    for task in options.tasks or catalogs:
         catalog = catalogs[task]
         if options.held_out:
             catalog = catalog[catalog["split"] != "train"]
