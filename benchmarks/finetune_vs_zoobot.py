@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pandas as pd
 
-
 TIMM = {"efficientnet_b0": "efficientnet_b0", "mobilenet_v3_small": "mobilenetv3_small_100", "resnet18": "resnet18"}
 
 
