@@ -5,7 +5,8 @@
 DATA holds a folder per set with `catalog.csv` (`id_str`, `file_loc`, labels) and `images.zip`. Their galaxies are put
 into OUT as one catalogue, `set/id_str`; `--weights` represents them, `--store` takes what was represented before with
 `morphtools represent … --catalog OUT/catalog.parquet --images OUT/images`. Pixels and a random encoder are always
-compared, but for the map of everything. Every step writes into OUT and prints one line of JSON; what is there is not made again.
+compared, but for the map of everything. Every step writes into OUT and prints one line of JSON; what is there is not
+made again.
 """
 
 import argparse
