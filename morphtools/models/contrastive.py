@@ -61,7 +61,8 @@ class MoCo(keras.Model):
         _follow(self.key_projection, self.projection, self.momentum)
         key = self.key_encoder(self.views(images, training=True), training=False)
         key = ops.stop_gradient(unit(self.key_projection(key, training=False)))  # (B, dimension)
-        losses = info_nce(query, key, self.queue, temperature=self.temperature)  # before these keys join the queue
+        queue = ops.copy(self.queue)  # before these keys join it; PyTorch needs what it was for the gradient
+        losses = info_nce(query, key, queue, temperature=self.temperature)
         self._remember(key)
         _set_loss(self, losses)
         return representation

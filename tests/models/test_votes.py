@@ -55,6 +55,12 @@ def gradient(votes, alpha):
         import jax
 
         return np.array(jax.grad(lambda a: dirichlet_multinomial_loss(votes, a, MEMBERSHIP).sum())(alpha))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        alpha = torch.tensor(alpha, requires_grad=True)
+        dirichlet_multinomial_loss(votes, alpha, MEMBERSHIP).sum().backward()
+        return alpha.grad.numpy()
     import tensorflow as tf
 
     alpha = tf.Variable(alpha)
