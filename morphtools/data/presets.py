@@ -179,7 +179,7 @@ def _layer(name: str) -> type:
         try:
             import keras_cv
         except ImportError:
-            raise ValueError(f"{name} needs the package keras-cv: pip install keras-cv") from None
+            raise ValueError(f"{name} needs the package keras-cv: pip install 'morphtools[keras-cv]'") from None
         found = getattr(keras_cv.layers, kind, None)
     else:
         raise ValueError(f"{unknown('augmentation', name, LAYERS)}; or give keras.layers.NAME or keras_cv.layers.NAME")
