@@ -148,7 +148,7 @@ def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarr
         middle = (low + high) / 2
         reached = value(middle, steps) >= mark
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    return low[np.ceil(deviation * (100 / deviation.max())).astype(int).clip(max=100)]
+    return low[np.searchsorted(steps, deviation).clip(max=100)]
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:

@@ -125,8 +125,8 @@ class Posterior:
         x = np.asarray(x, np.float32)
         square = np.einsum("ij,ij->i", x, x)[:, np.newaxis]
         k = np.concatenate([x, square, np.ones_like(square)], axis=1) @ self._distances
+        np.maximum(k, 0 if self._alpha is None else 1, out=k)  # rounding
         if self._alpha is None:  # Matérn, ν = 3/2: (1 + √3 d/l) exp(−√3 d/l)
-            np.maximum(k, 0, out=k)  # rounding
             np.sqrt(k, out=k)
             decay = np.exp(-k)
             k += 1

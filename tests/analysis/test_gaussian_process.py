@@ -38,6 +38,19 @@ def test_chunks_rows_and_a_file_on_disk_change_nothing(process, monkeypatch, tmp
     assert posterior.predict(X, rows[:0])[0].shape == (0,)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_length_scale_far_below_all_distances_leaves_what_was_known_before_any_rating(kernel):
+    process = unfitted(kernel, 6)
+    scales = {name: 1e-5 for name in process.kernel.get_params() if name.endswith("length_scale")}
+    process.kernel.set_params(**scales)
+    process.optimizer = None
+    posterior = Posterior(process.fit(X[:60], RATINGS))
+    mean, deviation = posterior.predict(X)
+    assert np.isfinite(mean).all()
+    np.testing.assert_allclose(mean[60:], 0, atol=0.1)
+    np.testing.assert_allclose(deviation[60:], posterior.prior_deviation, rtol=1e-3)
+
+
 def test_a_kernel_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match=r"unknown kernel 'mattern'; .*did you mean 'matern'"):
         unfitted("mattern", 3)
