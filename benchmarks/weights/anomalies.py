@@ -35,7 +35,7 @@ SHARES = {"odd": (0.015, 0.05)}
 RATINGS = {"mergers": 100}
 SHOWN = ["representation", "method", "acquisition", "diversity", "start", "repeats"]
 SHOWN += ["average_precision", "top_50", "top_200", "new_top_50", "found"]
-SWAPS = (
+SWAPS = (  # the first and the last two for all weights, the others for those that are named first
     {"methods": ("rational_quadratic", "walmsley2022")},
     {"methods": ("matern", "mohale2023")},
     {"acquisitions": ("upper_bound", "mean")},
@@ -153,8 +153,9 @@ def main():
             tables = []
             for number in options.swaps:
                 swap = {"methods": ("rational_quadratic",)} | SWAPS[number]
-                out = {"out": folder / "benchmark", "share": share, "threshold": 0.5}
-                tables.append(morphtools.benchmark_anomalies(parts, column="truth", **settings, **swap, **out))
+                out = {"out": folder / f"swap-{number}", "share": share, "threshold": 0.5}
+                compared = dict(list(parts.items())[: 1 if number in range(1, len(SWAPS) - 2) else None])
+                tables.append(morphtools.benchmark_anomalies(compared, column="truth", **settings, **swap, **out))
             truth = catalog["truth"]
             anomalies = int((truth > 0.5).sum() if share is None else (truth >= truth.quantile(1 - share)).sum())
             table = pd.concat(tables).sort_values("average_precision", ascending=False)
