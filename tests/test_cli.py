@@ -85,7 +85,10 @@ def test_a_mock_survey_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--task", "ring"), "unknown task 'ring'; known tasks: bars, edge-on, mergers, rings, smooth, spirals"),
+        (
+            ("--task", "ring"),
+            "unknown task 'ring'; known tasks: bars, edge-on, mergers, photoz, rings, smooth, spirals",
+        ),
         (("--catalog", "nowhere.csv"), "there is no catalogue at"),
         (("--config", "nowhere.yaml"), "there is no config at nowhere.yaml"),
         (("--out", ROOT / "README.md" / "run"), "Not a directory"),

@@ -9,30 +9,38 @@ from morphtools.commands.calling import call, import_quietly, typed
 
 
 @click.command()
-@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers or smooth.")
+@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers, smooth; or photoz.")
 @click.option("--labels", type=int, help="Labelled galaxies to use, for training and validation (500).")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels, votes or redshifts.")
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--column", help="Column with 0/1 labels or vote fractions, if the name is your own.")
+@click.option("--column", help="Column with 0/1 labels, vote fractions or redshifts, if the name is your own.")
 @click.option("--weights", help="Pretrained: mobilenet_v3_small_gz2 (default), another name, a run; or random.")
 @click.option(
     "--encoder", help="For random weights: resnet18 (default), resnet50, efficientnet_b0, mobilenet_v3_small."
 )
+@click.option("--small-images", is_flag=True, default=None, help="For random weights: stem for some 64 pixels.")
 @click.option("--image-size", type=int, help="Side in pixels (that of the weights).")
+@click.option("--view-size", type=int, help="Side of the middle that the encoder sees, if not all.")
 @click.option("--stretch", help="What turns flux into pictures (that of the weights).")
+@click.option("--survey", help="Whose bands, to deredden by ebv: sdss, decals, des, ps1; or none.")
 @click.option("--orientations", type=int, help="Orientations of an image to average over (8).")
 @click.option("--depth", help="Train the head only (default), a number of blocks too, or all.")
 @click.option("--epochs", type=int, help="Most epochs per stage.")
 @click.option("--batch-size", type=int, help="Galaxies per step (32).")
+@click.option("--optimizer", help="If the encoder is trained: adam (default) or sgd.")
 @click.option("--learning-rate", type=float, help="Of the head (1e-3).")
-@click.option("--encoder-learning-rate", type=float, help="Of the encoder, if it is trained (1e-5).")
+@click.option("--encoder-learning-rate", type=float, help="Of the encoder (a hundredth of that, for photoz a tenth).")
+@click.option("--bins", type=int, help="Redshift bins (180).")
+@click.option("--redshift-range", type=(float, float), help="Where they lie (0 0.4).")
+@click.option("--pdf", help="Redshift PDFs: softmax (default), free bins; or mixture, of Gaussians.")
+@click.option("--estimate", help="Redshift in one number: mean (default) or mode of the PDF.")
 @click.option("--test-labels", type=int, help="Most galaxies to test on (2000).")
 @click.option("--seed", type=int, help="Decides splits, draw, weights and views (0).")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
 def finetune(config, **options):
-    """Train a classifier from a few hundred labels, and test it.
+    """Train a classifier or redshift PDFs from a few hundred labels, and test.
 
     Without galaxies of your own it uses a small simulated sky:
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, parse
@@ -14,6 +15,8 @@ def load_dataset(
     *,
     batch_size: int = 128,
     image_size: int | tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    dereddened: str | None = None,
     stretch: str | None = None,
     shuffle: bool = False,
     augment: Callable | None = None,
@@ -30,6 +33,9 @@ def load_dataset(
         split: `train`, `val` or `test`.
         batch_size: Galaxies per batch.
         image_size: Side, or (H, W), in pixels; by default that of the records.
+        crop: (H, W) of the middle that is cut out of them; by default all.
+        dereddened: Survey (of `morphtools.survey.extinction`) by whose bands the dimming by the Galaxy's dust is
+            undone, with the column `ebv`; a galaxy without stays as it is.
         stretch: Name of a stretch of `morphtools.survey.stretch` that turns pixels in nanomaggies into colour pictures
             (B, H, W, 3) in 0–1; by default pixels stay what they are.
         shuffle: Whether to draw a new order, for every epoch, from `seed`.
@@ -53,7 +59,7 @@ def load_dataset(
     dataset = dataset.interleave(tf.data.TFRecordDataset, cycle_length=4 if shuffle else 1)
     if shuffle:  # of serialized records: a buffer of encoded galaxies is small
         dataset = dataset.shuffle(min(4096, max(1, records.splits[split])), seed=seed)
-    read = _reader(records, image_size)
+    read = _reader(records, image_size, crop, dereddened)
     if records.uniform and records.encoding != "encoded":  # a batch at a time is several times faster
         dataset = dataset.batch(batch_size, drop_remainder).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     else:
@@ -72,6 +78,8 @@ def load_shards(
     *,
     batch_size: int,
     image_size: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    dereddened: str | None = None,
     stretch: str | None = None,
 ):
     """Reads shards one after the other, each from its own place on, and leaves out what cannot be decoded.
@@ -81,7 +89,9 @@ def load_shards(
         places: By name of the shard, how many of its galaxies to skip.
         batch_size: Galaxies per batch; the last of a shard may be smaller.
         image_size: (H, W) in pixels; by default that of the records.
-        stretch: As for `load_dataset`.
+        crop: As for `load_dataset`, like the next two.
+        dereddened: Survey of the bands.
+        stretch: Of flux into pictures.
 
     Returns:
         Batches `{"image", "id_str", "shard": number in `places`, "place": (B,) place in the shard}`.
@@ -90,7 +100,8 @@ def load_shards(
 
     paths = tf.constant([str(records.folder / name) for name in places])
     starts = tf.constant(list(places.values()), tf.int64)
-    read, finish = _reader(records, image_size), _stretched(records, stretch) if stretch else lambda batch: batch
+    read = _reader(records, image_size, crop, dereddened)
+    finish = _stretched(records, stretch) if stretch else lambda batch: batch
 
     def one(shard):
         found = tf.data.TFRecordDataset(paths[shard]).enumerate().skip(starts[shard])
@@ -105,9 +116,14 @@ def load_shards(
     return tf.data.Dataset.range(len(places)).flat_map(one).prefetch(tf.data.AUTOTUNE)
 
 
-def _reader(records: Records, image_size) -> Callable:
-    """A function that parses serialized records, with missing and bad pixels zero."""
+def _reader(records: Records, image_size, crop, dereddened: str | None) -> Callable:
+    """A function that parses serialized records, with missing and bad pixels zero, dereddened and cut."""
     import tensorflow as tf
+
+    if dereddened is not None:
+        if records.encoding == "encoded" or "ebv" not in records.label_cols:
+            raise ValueError(f"dereddening needs flux and a column ebv, which {records.folder} has not")
+        dimmed = transmission(1.0, bands=records.bands, survey=dereddened).astype("float32")  # at E(B-V) = 1
 
     def read(serialized):
         galaxies = parse(serialized, records, image_size)
@@ -116,6 +132,12 @@ def _reader(records: Records, image_size) -> Callable:
             image = tf.where(tf.math.is_finite(image), image, 0.0)
         if records.masked:
             image = tf.where(galaxies.pop("mask"), 0.0, image)
+        if dereddened is not None:
+            ebv = tf.where(tf.math.is_finite(galaxies["ebv"]), galaxies["ebv"], 0.0)
+            image *= dimmed ** -ebv[..., tf.newaxis, tf.newaxis, tf.newaxis]
+        if crop is not None:
+            y, x = ((image.shape[axis] - side) // 2 for axis, side in zip((-3, -2), crop, strict=True))
+            image = image[..., y : y + crop[0], x : x + crop[1], :]
         return {**galaxies, "image": image}
 
     return read

@@ -7,11 +7,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
 from morphtools.inference.posteriors import vote_tables
+from morphtools.inference.redshifts import Redshifts, metadata
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card, sha256_of
 from morphtools.models.preparation import prepare
@@ -38,11 +40,12 @@ def predict(
     adapt_bands: bool = False,
     part: str | None = None,
 ) -> Path:
-    """Predicts votes or classes for every galaxy; a call that was killed goes on.
+    """Predicts votes, classes or redshifts for every galaxy; a call that was killed goes on.
 
     A vote model is asked once for every orientation of an image; its posterior is the mixture over orientations and
-    models, and its intervals are quantiles of that mixture. A classifier answers once per model, for the mean
-    representation over the orientations; several models are averaged.
+    models, and its intervals are quantiles of that mixture. A classifier, or a model of redshifts, answers once per
+    model, for the mean representation over the orientations; the probabilities of several models are averaged. Flux is
+    dereddened by the column `ebv` if it was in training.
 
     Args:
         weights: One or several as for `load_pretrained`, with the same questions or classes.
@@ -63,7 +66,8 @@ def predict(
     Returns:
         `out`, with `predictions.parquet` and `.csv` to read (for votes, fractions where at least half of the
         volunteers would be asked the question), the same of `predictions-full` with everything else (all fractions,
-        intervals, the probability to be asked, concentrations), `failures.csv` with the galaxies that could not be
+        intervals, the probability to be asked, concentrations; of redshifts the PDFs in half precision, in the parquet
+        file only, which `Redshifts.open` reads), `failures.csv` with the galaxies that could not be
         used, if any, and `predict.json`, which says what was done and is finished when it counts `galaxies`.
 
     Raises:
@@ -105,7 +109,11 @@ def predict(
     if part is None:
         failures = list_failures(out, found, chunks, splits)
         parts = sorted(chunks.glob("part-*.parquet"))
-        galaxies = _merge(parts, out / "predictions-full")
+        about = None
+        if cards[0].kind == "redshifts":
+            provenance = {"weights": " ".join(card.sha256 for card in cards), "records": found.digest}
+            about = metadata(_edges(cards[0]), cards[0].redshifts["estimate"], provenance)
+        galaxies = _merge(parts, out / "predictions-full", about)
         _merge([path.with_name(f"read-{path.name}") for path in parts], out / "predictions")
         counts = {"galaxies": galaxies, "failures": failures}
         write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
@@ -122,7 +130,7 @@ def _check(cards: list[Card], level: float) -> None:
     for card in cards:
         if card.kind == "encoder":
             raise ValueError(f"{card.name} is an encoder without a head: finetune it, or represent with it")
-        if (card.kind, card.schema, card.classes) != (first.kind, first.schema, first.classes):
+        if any(getattr(card, name) != getattr(first, name) for name in ("kind", "schema", "classes", "redshifts")):
             raise ValueError(
                 f"{first.name} and {card.name} answer different questions: predict with one after the other"
             )
@@ -159,7 +167,8 @@ def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
 
     Args:
         models: As `load_pretrained(…, include_top=True)` gives them.
-        kind: `votes`: an answer for every model and every orientation of an image; `classes`: one for every model.
+        kind: `votes`: an answer for every model and every orientation of an image; `classes` or `redshifts`: one for
+            every model.
     """
     images = keras.Input(models[0].input_shape[1:])
     answers = []
@@ -180,11 +189,20 @@ def _tables(names: list[str], outputs: np.ndarray, card: Card, level: float) -> 
     if card.kind == "votes":
         return vote_tables(names, outputs, Schema.from_dict(card.schema), level)
     mean = outputs.mean(axis=0)
+    if card.kind == "redshifts":
+        pdf, unknown = mean / mean.sum(axis=1, keepdims=True), np.full(len(mean), np.nan)
+        found = Redshifts(np.array(names, str), pdf, _edges(card), card.redshifts["estimate"], unknown, {})
+        full = found.table().drop(columns="redshift")
+        return full.drop(columns="pdf"), full
     read = pd.DataFrame({"id_str": np.array(names, str), "predicted": np.array(card.classes)[mean.argmax(axis=1)]})
     read = read.join(pd.DataFrame(mean, columns=list(card.classes)))
     several = enumerate(outputs) if len(outputs) > 1 else ()
     each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in card.classes]) for i, values in several]
     return read, pd.concat([read, *each], axis=1)
+
+
+def _edges(card: Card) -> np.ndarray:
+    return np.linspace(*card.redshifts["range"], card.redshifts["bins"] + 1)
 
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
@@ -193,17 +211,24 @@ def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> No
         write_whole(chunks / file, lambda path, table=table: table.to_parquet(path, index=False))
 
 
-def _merge(parts: list[Path], to: Path) -> int:
-    """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows."""
+def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -> int:
+    """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows.
+
+    Lists go into the parquet file only, and so do the metadata.
+    """
     if not parts:
         raise ValueError(f"no galaxy could be used, see {to.with_name('failures.csv')}")
     schema = pq.read_schema(parts[0]).remove_metadata()
-    for ending, writer in ((".parquet", pq.ParquetWriter), (".csv", pc.CSVWriter)):
+    flat = pa.schema([field for field in schema if not pa.types.is_fixed_size_list(field.type)])
+    for ending, writer, columns in (
+        (".parquet", pq.ParquetWriter, schema.with_metadata(metadata)),
+        (".csv", pc.CSVWriter, flat),
+    ):
 
-        def write(path, writer=writer):
-            with writer(path, schema) as file:
+        def write(path, writer=writer, columns=columns):
+            with writer(path, columns) as file:
                 for part in parts:
-                    file.write_table(pq.read_table(part).cast(schema))
+                    file.write_table(pq.read_table(part, columns=columns.names).cast(columns))
 
         write_whole(to.with_suffix(ending), write)
     return sum(pq.read_metadata(part).num_rows for part in parts)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from morphtools.inference.redshift_metrics import pit
 from tfrecords_builder.files import write_whole
@@ -85,24 +87,42 @@ class Redshifts:
         """One row per galaxy: `id_str`, `redshift`, `z`, the quantiles `z_05` … `z_95`, and `pdf` in half precision."""
         quantiles = {f"z_{100 * q:02.0f}": self.quantile(q) for q in QUANTILES}
         columns = {"id_str": self.id_str, "redshift": self.redshift, "z": self.z(), **quantiles}
-        return pd.DataFrame(columns | {"pdf": list(self.pdf.astype(np.float16))})
+        half = pa.array(self.pdf.astype(np.float16).ravel())
+        lists = pa.FixedSizeListArray.from_arrays(half, self.pdf.shape[1])
+        return pd.DataFrame(columns | {"pdf": pd.arrays.ArrowExtensionArray(lists)})
 
     def save(self, path: str | Path) -> None:
         """Writes a parquet file; edges, estimate and provenance go into its metadata."""
-        table = self.table()
-        table.attrs = {"edges": list(map(float, self.edges)), "estimate": self.estimate, "provenance": self.provenance}
-        write_whole(path, lambda file: table.to_parquet(file, index=False))
+        about = metadata(self.edges, self.estimate, self.provenance)
+        table = pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(about)
+        write_whole(path, lambda file: pq.write_table(table, file))
 
     @classmethod
     def open(cls, path: str | Path) -> "Redshifts":
-        """Reads what `save` wrote; of the probabilities, their three leading digits."""
-        table = pd.read_parquet(path)
-        pdf = np.array(table["pdf"].tolist(), float).reshape(len(table), -1)
+        """Reads what `save` or `predict` wrote; of the probabilities, their three leading digits.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It holds no redshifts.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there are no redshifts at {path}")
+        found = pq.read_table(path)
+        if b"redshifts" not in (found.schema.metadata or {}):
+            raise ValueError(f"{path} holds no redshift PDFs, such as finetune --task photoz and predict write")
+        about, table = json.loads(found.schema.metadata[b"redshifts"]), found.drop_columns("pdf").to_pandas()
+        pdf = found["pdf"].combine_chunks().flatten().to_numpy().astype(float).reshape(len(table), -1)
         return cls(
-            id_str=table["id_str"].to_numpy(),
+            id_str=table["id_str"].to_numpy(object),
             pdf=pdf / pdf.sum(axis=1, keepdims=True),
-            edges=np.array(table.attrs["edges"]),
-            estimate=table.attrs["estimate"],
-            redshift=table["redshift"].to_numpy(),
-            provenance=json.loads(json.dumps(table.attrs["provenance"])),
+            edges=np.array(about["edges"]),
+            estimate=about["estimate"],
+            redshift=table["redshift"].to_numpy(float) if "redshift" in table else np.full(len(table), np.nan),
+            provenance=about["provenance"],
         )
+
+
+def metadata(edges, estimate: str, provenance: dict[str, str]) -> dict[str, str]:
+    """What is true of all galaxies of a parquet file with the columns of `Redshifts.table`, as its metadata."""
+    about = {"edges": [float(edge) for edge in edges], "estimate": estimate, "provenance": provenance}
+    return {"redshifts": json.dumps(about)}

@@ -14,7 +14,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
 WEIGHTS = Path(__file__).parent / "weights"
-KINDS = ("votes", "classes", "encoder")
+KINDS = ("votes", "classes", "redshifts", "encoder")
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
 
@@ -25,15 +25,18 @@ class Card:
 
     Attributes:
         name: As in `load_pretrained(NAME)`.
-        kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`), or
-            `encoder` (representations only).
+        kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`),
+            `redshifts` (a probability for each bin of `redshifts`), or `encoder` (representations only).
         encoder: Arguments of `build_encoder` but for `input_shape`.
         bands: Names of the bands of the images, in order.
         range: `picture` for values 0–1, as of JPEG files; `flux` for pixels in the units of the survey.
         image_size: (H, W) in pixels that the network was trained on.
+        middle_of: (H, W) of the images of which it was shown the middle, if `image_size` is only that.
         stretch: What turns flux into such pictures (see `morphtools.survey.stretch`), if it is known.
         schema: The question tree, as `Schema.to_dict` gives it.
         classes: Names of the classes.
+        redshifts: `bins`, their `range` [low, high], `pdf` (see `redshift_head`) and `estimate` (see `Redshifts`).
+        dereddened: Survey (see `morphtools.survey.extinction`) whose dimming by the Galaxy's dust was undone.
         pixel_scale: Arcsec per pixel, if all images had the same.
         surveys: Where the images came from.
         data: What it was trained on, in words.
@@ -50,9 +53,12 @@ class Card:
     bands: tuple[str, ...]
     range: str
     image_size: tuple[int, int]
+    middle_of: tuple[int, int] | None = None
     stretch: str | None = None
     schema: dict | None = None
     classes: tuple[str, ...] | None = None
+    redshifts: dict | None = None
+    dereddened: str | None = None
     pixel_scale: float | None = None
     surveys: tuple[str, ...] = ()
     data: str = ""
@@ -63,13 +69,13 @@ class Card:
     sha256: str = ""
 
     def __post_init__(self):
-        for field in ("bands", "image_size", "classes", "surveys"):  # JSON has lists only
+        for field in ("bands", "image_size", "middle_of", "classes", "surveys"):  # JSON has lists only
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, tuple(getattr(self, field)))
         for field, known in (("kind", KINDS), ("range", RANGES)):
             if getattr(self, field) not in known:
                 raise ValueError(unknown(field, getattr(self, field), known))
-        needed = {"votes": "schema", "classes": "classes"}.get(self.kind)
+        needed = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}.get(self.kind)
         if needed and not getattr(self, needed):
             raise ValueError(f"a card of kind {self.kind!r} needs {needed!r}")
 

@@ -207,14 +207,16 @@ def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:
     return [groups[key] for key in sorted(groups, reverse=True)]
 
 
-def unfreeze(encoder: keras.Model, depth: int | str) -> None:
-    """Makes the top of an encoder trainable, and only that; batch normalisation stays frozen throughout.
+def unfreeze(encoder: keras.Model, depth: int | str, *, batch_norm: bool = False) -> None:
+    """Makes the top of an encoder trainable, and only that; compile the model again afterwards.
 
-    A frozen `BatchNormalization` also runs in inference mode. Compile the model again afterwards.
+    Batch normalisation stays frozen, in inference mode, as is right for a pretrained encoder: a few hundred galaxies
+    would only blur its statistics. Random weights have none worth keeping: they need `batch_norm`.
 
     Args:
         encoder: Changed in place.
         depth: `head` (nothing), a number of blocks from the top, or `all`.
+        batch_norm: Whether batch normalisation is trained where the rest is.
 
     Raises:
         ValueError: The encoder has fewer blocks than `depth`, or `depth` is none of these.
@@ -229,4 +231,4 @@ def unfreeze(encoder: keras.Model, depth: int | str) -> None:
     encoder.trainable = True  # the container's own flag would override its layers'
     for i, block in enumerate(blocks):
         for layer in block:
-            layer.trainable = i < number and not isinstance(layer, layers.BatchNormalization)
+            layer.trainable = i < number and (batch_norm or not isinstance(layer, layers.BatchNormalization))

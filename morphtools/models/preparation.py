@@ -1,18 +1,25 @@
 """How records have to be read for given weights, and weights be loaded for given records."""
 
+import logging
 from typing import NamedTuple
 
+import numpy as np
+
 from morphtools.models.cards import Card
+from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
 
 
 class Preparation(NamedTuple):
     """What brings records and weights together.
 
     Attributes:
-        reading: Keyword arguments of `load_dataset`: `image_size` (H, W) and `stretch`.
+        reading: Keyword arguments of `load_dataset`: `image_size` (H, W) and `stretch`, and where they are needed
+            `crop` and `dereddened`.
         loading: Keyword arguments of `load_pretrained`: `input_shape` and `noise`.
     """
 
@@ -27,10 +34,12 @@ def prepare(
     stretch: str | None = None,
     image_size: int | tuple[int, int] | None = None,
     adapt_bands: bool = False,
+    survey: str | None = None,
 ) -> Preparation:
     """Finds out how to show records to weights as they were trained, or why that cannot be.
 
-    Images of another size are resized to that of the card; flux becomes pictures by the card's stretch.
+    Images of another size are resized to that of the card, and cut where it was shown the middle of larger ones; flux
+    is dereddened if that of the card was, and becomes pictures by the card's stretch.
 
     Args:
         card: Of the weights.
@@ -38,6 +47,7 @@ def prepare(
         stretch: Name of a stretch to use instead of the card's.
         image_size: Side, or (H, W), to use instead of the card's.
         adapt_bands: Whether to adapt the first convolution to other bands (see `load_pretrained`).
+        survey: Whose bands they are, to deredden them though the card does not say so.
 
     Raises:
         ValueError: The records hold other images than the weights were trained on; says how to mend it.
@@ -57,11 +67,32 @@ def prepare(
     if bands != card.bands and not adapt_bands:
         raise ValueError(_other_bands(card, bands, where))
     height, width = _size(card, records, image_size, where)
+    reading = {"image_size": (height, width), "stretch": stretch}
+    if card.middle_of is not None and image_size is None:
+        reading |= {"image_size": card.middle_of, "crop": (height, width)}
     noise = records.noise if card.range == "flux" and len(bands) != len(card.bands) else None
-    return Preparation(
-        {"image_size": (height, width), "stretch": stretch},
-        {"input_shape": (height, width, len(bands)), "noise": noise},
-    )
+    reading |= _dereddened(survey or card.dereddened, records, where)
+    return Preparation(reading, {"input_shape": (height, width, len(bands)), "noise": noise})
+
+
+def _dereddened(survey: str | None, records: Records, where: str) -> dict:
+    """`dereddened` of `load_dataset` where it is asked for and can be done; a warning says what it costs otherwise."""
+    if survey is None:
+        return {}
+    if records.encoding == "encoded":
+        log.warning("%s hold pictures: they stay as the dust of the Galaxy reddened them", where)
+        return {}
+    first, last = records.bands[0], records.bands[-1]
+    dimmed = -2.5 * np.log10(transmission(0.03, bands=records.bands, survey=survey))
+    cost = f"at a typical E(B-V) of 0.03, {first} is {dimmed[0]:.2f} mag fainter"
+    cost += f" and {first}-{last} {dimmed[0] - dimmed[-1]:.2f} mag redder than without dust" if first != last else ""
+    if "ebv" not in records.label_cols:
+        log.warning("%s have no column ebv, so images cannot be dereddened: %s", where, cost)
+        return {}
+    unknown_dust = int(records.index(["ebv"])["ebv"].isna().sum())
+    if unknown_dust:
+        log.warning("%d galaxies have no ebv and are not dereddened: %s", unknown_dust, cost)
+    return {"dereddened": survey}
 
 
 def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
@@ -87,10 +118,10 @@ def _other_bands(card: Card, bands: tuple[str, ...], where: str) -> str:
 def _size(card: Card, records: Records, size, where: str) -> tuple[int, int]:
     if size is not None:
         return (size, size) if isinstance(size, int) else tuple(size)
-    height, width = card.image_size
+    height, width = card.middle_of or card.image_size
     if abs(records.shape[1] / records.shape[0] * height / width - 1) > 0.02:
         raise ValueError(
             f"{card.name} takes {height}×{width} pixels, {where} have {records.shape[0]}×{records.shape[1]} and would "
             "be squeezed: give image_size=(height, width), or build records of that shape"
         )
-    return height, width
+    return card.image_size

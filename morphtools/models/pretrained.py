@@ -8,6 +8,7 @@ from keras import layers, ops
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.encoders import any_way_up, build_encoder
 from morphtools.models.heads import classification_head
+from morphtools.models.redshifts import redshift_head
 from morphtools.models.votes import DirichletHead
 from morphtools.survey.schemas import Schema
 
@@ -33,7 +34,8 @@ def load_pretrained(
     Args:
         weights: A name of `list_pretrained()`; a path: the folder of a run of `train` or `finetune`, weights
             (`NAME.weights.h5`, `.keras`) with a card beside them, or a card; None for random weights.
-        include_top: Whether to end in the head, which gives concentrations or the probabilities of classes.
+        include_top: Whether to end in the head, which gives concentrations, or the probabilities of classes or of
+            redshift bins.
         input_shape: (H, W, C), where it differs from what the weights were trained on; H and W may be None.
         pooling: `avg`: (B, D), as it was trained; `max`: (B, D); None: feature maps (B, h, w, D).
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1; by default 8 with the head, and
@@ -118,6 +120,8 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
 def _head(card: Card) -> layers.Layer:
     if card.kind == "votes":
         return DirichletHead(len(Schema.from_dict(card.schema).label_cols))
+    if card.kind == "redshifts":
+        return redshift_head(card.redshifts["bins"], card.redshifts["range"], card.redshifts["pdf"])
     return classification_head(len(card.classes))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from morphtools.survey.tasks import TASKS, task_labels
+from morphtools.survey.tasks import PHOTOZ, TASKS, task_labels
 from tfrecords_builder.naming import some, unknown
 
 _OURS = ("id_str", "file_loc", "split", "shard", "offset", "pixel_flag", "missing_pixels")
@@ -50,7 +50,7 @@ def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, 
             continue
         found[name] = answers.map({0.0: task.classes[0], 1.0: task.classes[1]})
     found = {name: _as_label(values) for name, values in found.items() if _tells_something(values)}
-    for name in ("redshift", "spec_z"):
+    for name in PHOTOZ.columns:
         if name in catalog.columns and catalog[name].nunique() > _CLASSES:
             found[name] = _as_label(catalog[name])
     return found

@@ -98,11 +98,60 @@ TASKS = {
 }
 
 
-def get_task(name: str) -> Task:
+@dataclasses.dataclass(frozen=True)
+class RedshiftTask:
+    """The question how far away a galaxy is.
+
+    Attributes:
+        name: As in `morphtools finetune --task NAME`.
+        question: In words.
+        columns: Columns that may hold the spectroscopic redshift.
+    """
+
+    name: str = "photoz"
+    question: str = "What is its redshift?"
+    columns: tuple[str, ...] = ("redshift", "spec_z")
+
+
+PHOTOZ = RedshiftTask()
+
+
+def get_task(name: str) -> Task | RedshiftTask:
     """The task called `name`; ValueError with the known ones otherwise."""
-    if name not in TASKS:
-        raise ValueError(unknown("task", name, TASKS))
-    return TASKS[name]
+    known = TASKS | {PHOTOZ.name: PHOTOZ}
+    if name not in known:
+        raise ValueError(unknown("task", name, known))
+    return known[name]
+
+
+def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None = None) -> tuple[pd.Series, str]:
+    """Reads spectroscopic redshifts from a catalogue.
+
+    Args:
+        task: What is asked.
+        catalog: One row per galaxy.
+        column: The column to use, where its name is one's own.
+
+    Returns:
+        For every row its redshift, NaN where it is unknown: missing, not finite, or below -0.01, where no galaxy is
+        but where surveys write -1 or -9999; and in words where they were found.
+
+    Raises:
+        ValueError: The catalogue has no such column, or no redshift in it.
+    """
+    if column is not None and column not in catalog.columns:
+        raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
+    name = column or next((c for c in task.columns if c in catalog.columns), None)
+    if name is None:
+        raise ValueError(
+            f"no redshifts: none of the columns {', '.join(task.columns)} (the catalogue has "
+            f"{some(catalog.columns, 12)}); name yours with column"
+        )
+    values = pd.to_numeric(catalog[name], errors="coerce").astype(float)
+    values = values.where((values > -0.01) & np.isfinite(values))
+    if values.isna().all():
+        raise ValueError(f"column {name!r} holds no redshifts, but {some(catalog[name])}")
+    return values, f"column {name!r}"
 
 
 def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) -> tuple[pd.Series, str]:

@@ -1,33 +1,30 @@
-"""Fine-tuning: a classifier from a few hundred labels."""
+"""Fine-tuning: classes or redshifts of galaxies from a few hundred labels."""
 
 import dataclasses
 import hashlib
 import logging
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 import pandas as pd
 
 import morphtools
-from morphtools.data.augment import RandomView
-from morphtools.data.dataset import load_dataset
-from morphtools.inference.metrics import classification_metrics
 from morphtools.inference.predictions import Predictions
-from morphtools.inference.report import draw_figures
-from morphtools.inference.stream import galaxies_per_batch
+from morphtools.inference.redshifts import Redshifts
 from morphtools.models.cards import Card, find_card, write_card
 from morphtools.models.encoders import any_way_up, build_encoder, unfreeze
-from morphtools.models.heads import classification_head
-from morphtools.survey.tasks import Task, get_task
-from morphtools.training.fitting import fit, patience_of_walmsley
-from morphtools.training.labels import labelled_galaxies
-from morphtools.training.representing import represent_split, shuffled
+from morphtools.survey.tasks import RedshiftTask, Task, get_task
+from morphtools.training import finetune_classes, finetune_redshifts
+from morphtools.training.representing import represent_split
 from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
+from morphtools.training.stages import OPTIMIZERS, train_encoder, train_head
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -43,44 +40,70 @@ def finetune(
     column: str | None = None,
     weights: str | Path = "mobilenet_v3_small_gz2",
     encoder: str = "resnet18",
+    small_images: bool = False,
     image_size: int | None = None,
+    view_size: int | None = None,
     stretch: str | None = None,
+    survey: str | None = None,
     orientations: int = 8,
     depth: int | str = "head",
     epochs: int | None = None,
     batch_size: int = 32,
+    optimizer: str = "adam",
     learning_rate: float = 1e-3,
-    encoder_learning_rate: float = 1e-5,
+    encoder_learning_rate: float | None = None,
+    bins: int = 180,
+    redshift_range: tuple[float, float] = (0.0, 0.4),
+    pdf: str = "softmax",
+    estimate: str = "mean",
     test_labels: int = 2000,
     seed: int = 0,
     out: str | Path | None = None,
 ) -> Run:
-    """Trains a classifier from a few hundred labelled galaxies and tests it on galaxies it never saw.
+    """Trains a classifier, or redshift PDFs, from a few hundred labelled galaxies, and tests on galaxies never seen.
 
-    First the head is trained with the encoder frozen, on representations averaged over orientations of an image and
-    computed once; then, if `depth` says so, the top of the encoder is trained with it on random views, batch
-    normalisation always frozen. Both stages stop when the validation loss has not fallen for some epochs and keep the
-    best weights. Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a small simulated
-    sky. The same call continues a run that was killed, to the same result; a finished run is returned as it is.
+    With `depth="head"` the encoder is frozen, its representations are averaged over orientations of an image and
+    computed once, and only the head is trained on them. Otherwise the top of the encoder is trained with the head on
+    random views. For classes the head is trained alone before, and both stages stop when the validation loss has not
+    fallen for some epochs (Walmsley et al.). For redshifts both are trained from the first epoch on, the learning rate
+    falling to a tenth at 60% and 90% of the epochs (Hayat et al.). Batch normalisation stays frozen. Random weights
+    have nothing to lose: unless they stay frozen, head, encoder and batch normalisation are trained together from the
+    first epoch on, for every task. The best weights are kept.
+
+    Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a small simulated sky. The same
+    call continues a run that was killed, to the same result; a finished run is returned as it is.
 
     Args:
-        task: What to ask: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`.
+        task: What to ask: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`; or `photoz`.
         labels: Labelled galaxies to use, for training and validation together.
-        catalog: Table (csv, parquet, FITS, …) with `id_str`, `file_loc` and a column that answers the task.
+        catalog: Table (csv, parquet, FITS, …) with `id_str`, `file_loc` and a column that answers the task; for
+            redshifts also `ebv`, E(B-V) of the Galaxy's dust.
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
-        column: Column with the labels (0/1) or vote fractions, where its name is one's own.
+        column: Column with the labels (0/1), vote fractions or redshifts, where its name is one's own.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
         encoder: Architecture where `weights` are `random` (see `build_encoder`).
+        small_images: Whether that has the stem for images of some 64 pixels.
         image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
+        view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image; training
+            cuts it out of the rotated image.
         stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
             random encoder takes flux as it is, unless there is one.
+        survey: Whose bands they are (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
+            `ebv`, here and whenever the model is used. By default, for redshifts, the survey whose camera takes these
+            bands; `none` leaves images as they are.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Time is proportional to it.
         depth: How much of the encoder to train: `head` (nothing), a number of blocks from the top, or `all`.
-        epochs: Most epochs per stage; by default 5·10⁶ / galaxies.
+        epochs: Most epochs per stage; by default 5·10⁶ / galaxies, and 100 for an encoder with redshifts.
         batch_size: Galaxies per step.
-        learning_rate: Of Adam, for the head.
-        encoder_learning_rate: Of Adam, for head and encoder in the second stage; at most a tenth of the former.
+        optimizer: Of the encoder: `adam`, or `sgd` with momentum 0.9. A frozen encoder's head is trained by Adam.
+        learning_rate: For the head.
+        encoder_learning_rate: For the encoder, and for classes the head too while it is trained; at most a tenth of the
+            former. By default a tenth for redshifts, a hundredth for classes; for random weights the same.
+        bins: Number of redshift bins.
+        redshift_range: Where they lie.
+        pdf: `softmax`, bins free of each other; or `mixture`, five Gaussians evaluated on the bins.
+        estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
         test_labels: Most galaxies to test on.
         seed: Decides splits, the draw of labels, first weights and views.
         out: Run folder; by default `morphtools-runs/TASK-LABELS`.
@@ -94,153 +117,124 @@ def finetune(
         FileExistsError: `out` holds something else.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 4.
+        Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083, section 4.
     """
-    arguments = _checked({k: v for k, v in locals().items() if k != "out"})
     asked = get_task(task)
+    kind = _KINDS[type(asked)]
+    arguments = _checked({k: v for k, v in locals().items() if k not in ("asked", "kind", "out")}, kind)
     out = Path(out or Path("morphtools-runs") / f"{task}-{labels}")
     with open_run(out, "finetune", arguments) as run:
         if run.finished:
             return run
-        chosen = _choose(run, asked, arguments)
+        chosen = _choose(run, asked, kind, arguments)
+        start = starting_encoder(chosen, arguments, run.out / "state", kind.survey(chosen, arguments))
     with LogFile(run):
-        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
-        model = _assemble(encoder, arguments)
-        history = _train_head(run, model, chosen, reading, arguments)
-        if arguments["depth"] != "head":
-            history = pd.concat([history, _train_encoder(run, model, chosen, reading, arguments)])
+        encoder, card, reading = start
+        model = _assemble(encoder, kind, arguments)
+        history = _train(run, model, kind, chosen, reading, arguments)
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
-        predictions = _predict(run, model, chosen, asked, reading)
-        draw_figures(run.out / "figures", predictions, chosen, history)
-        _finish(run, predictions, chosen, history, card, arguments)
+        predictions = _predict(run, model, asked, kind, chosen, reading, arguments)
+        kind.draw(run.out / "figures", predictions, chosen, history)
+        card = dataclasses.replace(card, schema=None, classes=None, redshifts=None, **kind.described(asked, arguments))
+        _finish(run, predictions, kind.scores(predictions, seed), chosen, history, card, arguments)
     return run
 
 
-def _checked(arguments: dict) -> dict:
+_KINDS = {Task: finetune_classes, RedshiftTask: finetune_redshifts}
+
+
+def _checked(arguments: dict, kind: ModuleType) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
     plain_arguments(arguments)
+    try:
+        low, high = arguments["redshift_range"]
+        arguments["redshift_range"] = [float(low), float(high)]
+    except (TypeError, ValueError):
+        raise ValueError(f"redshift_range is two numbers, got {arguments['redshift_range']!r}") from None
     if not arguments["catalog"] and not arguments["records"] and arguments["weights"] != "random":
         # the simulated sky is flux, shipped weights take pictures; rendered at their size, nothing is resized
-        arguments["stretch"] = arguments["stretch"] or "dr2_rgb"
-        arguments["image_size"] = arguments["image_size"] or Card.open(find_card(arguments["weights"])).image_size[0]
-    if arguments["encoder_learning_rate"] > arguments["learning_rate"] / 10:
-        raise ValueError(
-            f"encoder_learning_rate must be at most a tenth of learning_rate ({arguments['learning_rate']}), got "
-            f"{arguments['encoder_learning_rate']}: larger steps destroy what the encoder knows"
-        )
+        start = Card.open(find_card(arguments["weights"]))
+        arguments["stretch"] = arguments["stretch"] or (kind.STRETCH if start.range == "picture" else None)
+        arguments["image_size"] = arguments["image_size"] or start.image_size[0]
     if str(arguments["depth"]).isdigit():
         arguments["depth"] = int(arguments["depth"])
+    _check_rates(arguments, kind)
     architecture = checked_start(arguments)
     if arguments["depth"] != "head":
         unfreeze(build_encoder(architecture, (64, 64, 3)), arguments["depth"])
+    kind.head(arguments)  # says what is wrong with its arguments
     return arguments
 
 
-def _choose(run: Run, task: Task, arguments: dict) -> Records:
+def _check_rates(arguments: dict, kind: ModuleType) -> None:
+    """Fills in the encoder's learning rate; ValueError where optimizer and rates make no sense."""
+    if arguments["optimizer"] not in OPTIMIZERS:
+        raise ValueError(unknown("optimizer", arguments["optimizer"], OPTIMIZERS))
+    rate, pretrained = arguments["learning_rate"], arguments["weights"] != "random"
+    if arguments["encoder_learning_rate"] is None:
+        arguments["encoder_learning_rate"] = rate / kind.SLOWER if pretrained else rate
+    if pretrained and arguments["encoder_learning_rate"] > rate / 10:
+        raise ValueError(
+            f"encoder_learning_rate must be at most a tenth of learning_rate ({rate}), got "
+            f"{arguments['encoder_learning_rate']}: larger steps destroy what the encoder knows"
+        )
+
+
+def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: dict) -> Records:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
-    names = ("catalog", "images", "records", "column", "labels", "test_labels", "image_size", "seed")
-    drawn, source, bands = labelled_galaxies(task, **{name: arguments[name] for name in names})
-    drawn = drawn[["id_str", "file_loc", "label", "split"]]
+    drawn, source, bands = kind.choose(task, arguments)
+    drawn = drawn[[name for name in ("id_str", "file_loc", "label", "split", "ebv") if name in drawn]]
     options = {"images": source, "bands": bands, "image_size": arguments["image_size"]}
     chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
-    left = chosen.index().groupby("split")["label"].nunique()
-    if (left < 2).any():
-        raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
+    kind.check_usable(chosen)
     log.info("%s for training, validation and test", ", ".join(f"{n} galaxies" for n in chosen.splits.values()))
     return chosen
 
 
-def _assemble(encoder: keras.Model, arguments: dict) -> keras.Model:
-    """Encoder and head, one after the other; a model from image to class probabilities."""
+def _assemble(encoder: keras.Model, kind: ModuleType, arguments: dict) -> keras.Model:
+    """Encoder and head, one after the other; a model from image to what the head says."""
     unfreeze(encoder, "head")
-    head = classification_head(2, seed=arguments["seed"])
     whole = any_way_up(encoder, arguments["orientations"])
-    return keras.Sequential([keras.Input(encoder.input_shape[1:]), *whole, head])
+    return keras.Sequential([keras.Input(encoder.input_shape[1:]), *whole, kind.head(arguments)])
 
 
-def _train_head(run: Run, model: keras.Model, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
-    """Stage 1: the head, on representations computed once."""
-    state, seed, head = run.out / "state", arguments["seed"], model.layers[-1]
-    represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
-    train, train_rows = represent_split(represent, chosen, "train", state / "train", reading)
-    val, val_rows = represent_split(represent, chosen, "val", state / "val", reading)
-    train_labels, val_labels = (rows["label"].to_numpy() for rows in (train_rows, val_rows))
-    head.standardize.adapt(train[:10_000])
-    alone = keras.Sequential([keras.Input(train.shape[1:]), head])
-    alone.compile(keras.optimizers.Adam(arguments["learning_rate"]), "sparse_categorical_crossentropy")
-    epochs, patience = patience_of_walmsley(len(train))
-    return fit(
-        alone,
-        lambda epoch: shuffled(train, train_labels, arguments["batch_size"], seed=[seed, epoch]),
-        lambda: shuffled(val, val_labels, 512, seed=0),
-        epochs=arguments["epochs"] or epochs,
-        patience=patience,
-        state=state / "head.npz",
-        stage="head",
-        seed=seed,
-    )
+def _train(run: Run, model, kind: ModuleType, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
+    """Trains head and encoder, one after the other or together; their histories one below the other."""
+    frozen, pretrained = arguments["depth"] == "head", arguments["weights"] != "random"
+    stages = [train_head] if frozen or (kind.HEAD_FIRST and pretrained) else []
+    stages += [] if frozen else [train_encoder]
+    return pd.concat([stage(model, kind, chosen, reading, arguments, run.out / "state") for stage in stages])
 
 
-def _train_encoder(run: Run, model: keras.Model, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
-    """Stage 2: the head and the top of the encoder, on images."""
-    unfreeze(model.layers[1], arguments["depth"])
-    seed = arguments["seed"]
-    viewed = keras.Sequential([keras.Input(model.input_shape[1:]), RandomView(seed=seed), *model.layers])
-    viewed.compile(keras.optimizers.Adam(arguments["encoder_learning_rate"]), "sparse_categorical_crossentropy")
-
-    def batches(split, batch_size, **options):
-        dataset = load_dataset(chosen, split, batch_size=batch_size, **reading, **options)
-        return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
-
-    epochs, patience = patience_of_walmsley(chosen.splits["train"])
-    return fit(
-        viewed,
-        lambda epoch: batches("train", arguments["batch_size"], shuffle=True, seed=1000 * seed + epoch),
-        lambda: batches("val", galaxies_per_batch(model.input_shape[1:], arguments["orientations"])),
-        epochs=arguments["epochs"] or epochs,
-        patience=patience,
-        state=run.out / "state" / "encoder.npz",
-        stage="encoder",
-        seed=seed,
-    )
-
-
-def _predict(run: Run, model: keras.Model, chosen: Records, task: Task, reading: dict) -> Predictions:
+def _predict(
+    run: Run, model, task: Task | RedshiftTask, kind: ModuleType, chosen: Records, reading: dict, arguments: dict
+) -> Predictions | Redshifts:
     """Predictions for the test split, which nothing before has touched."""
-    probability, rows = represent_split(model, chosen, "test", run.out / "state" / "test", reading)
+    values, rows = represent_split(model, chosen, "test", run.out / "state" / "test", reading)
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
-    predictions = Predictions(
-        id_str=rows["id_str"].to_numpy(),
-        probability=probability[:, 1],
-        label=rows["label"].to_numpy(),
-        classes=task.classes,
-        provenance={"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__},
-    )
+    provenance = {"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__}
+    predictions = kind.predictions(values, rows, task, arguments, provenance)
     predictions.save(run.out / "predictions.parquet")
     return predictions
 
 
-def _finish(run: Run, predictions: Predictions, chosen: Records, history: pd.DataFrame, start: Card, arguments) -> None:
+def _finish(run: Run, predictions, scores: dict, chosen: Records, history: pd.DataFrame, card: Card, arguments) -> None:
     """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
     used = chosen.splits["train"] + chosen.splits["val"]
     sky = "" if arguments["catalog"] or arguments["records"] else " of the simulated sky"
     trained = {"head": "frozen", "all": "trained"}.get(arguments["depth"], f"top {arguments['depth']} blocks trained")
     title = (
-        f"{arguments['task']} from {used} labels{sky}: {start.encoder['name']} ({start.name} weights, {trained}), "
+        f"{arguments['task']} from {used} labels{sky}: {card.encoder['name']} ({card.name} weights, {trained}), "
         f"tested on {chosen.splits['test']} galaxies"
     )
-    scores = classification_metrics(predictions.label, predictions.probability, seed=arguments["seed"])
     card = dataclasses.replace(
-        start,
+        card,
         name=run.out.name,
-        kind="classes",
-        classes=predictions.classes,
-        schema=None,
-        data=f"{title}; {start.data}" if start.data else title,
+        data=f"{title}; {card.data}" if card.data else title,
         scores={name: score["value"] for name, score in scores.items() if np.isfinite(score["value"])},
         url=None,
     )

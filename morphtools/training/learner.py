@@ -64,12 +64,14 @@ def prepare_setting(records: Records, arguments: dict) -> Setting:
         card = Card.open(find_card(arguments["weights"]))
         found = prepare(card, records, image_size=size, adapt_bands=True)
         reading, built = found.reading, dict(card.encoder)
+        if arguments["view_size"] is not None:
+            reading.pop("crop", None)  # the views are cut out by themselves
         noise = records.noise if card.range == "flux" else None
     elif noise is not None:
         built["noise"] = noise
     bands = 3 if reading["stretch"] else records.shape[2]
     height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
-    height, width = height or records.shape[0], width or records.shape[1]
+    height, width = reading.get("crop") or (height or records.shape[0], width or records.shape[1])
     view = arguments["view_size"]
     if view is not None and view > min(height, width):
         raise ValueError(f"views of {view} pixels cannot be cut from images of {height} × {width}")

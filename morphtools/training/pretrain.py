@@ -236,6 +236,14 @@ def _scored(row: dict) -> list[str]:
     return [name for name in row if name.startswith("knn ") and not name.endswith((" low", " high"))]
 
 
+def _whole(setting: Setting, arguments: dict) -> tuple[int, int] | None:
+    """(H, W) of the images of which the encoder saw the middle, if it did not see all of them."""
+    if not arguments["view_size"] and "crop" not in setting.reading:
+        return None
+    side = setting.reading["image_size"] or setting.records.shape[:2]
+    return (side, side) if isinstance(side, int) else tuple(side)
+
+
 def _finish(run: Run, setting: Setting, history: pd.DataFrame, to_beat: dict, arguments: dict) -> None:
     """Writes encoder, card and `metrics.json`, the sign that everything is there, and clears the state away."""
     records, last = setting.records, history.iloc[-1]
@@ -254,6 +262,7 @@ def _finish(run: Run, setting: Setting, history: pd.DataFrame, to_beat: dict, ar
         bands=records.bands if setting.reading["stretch"] is None else ("r", "g", "b"),
         range="flux" if is_flux else "picture",
         image_size=setting.shape[:2],
+        middle_of=_whole(setting, arguments),
         stretch=setting.reading["stretch"],
         pixel_scale=records.pixel_scale if setting.reading["image_size"] is None else None,
         data=data,

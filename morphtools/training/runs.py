@@ -53,7 +53,7 @@ class Run:
 
 
 def _number(x: float | None) -> str:
-    return "  –  " if x is None else f"{x:.3f}"
+    return "  –  " if x is None else f"{x:.3f}" if abs(x) >= 0.1 else f"{x:.4f}"
 
 
 def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -> None:

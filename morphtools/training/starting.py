@@ -29,23 +29,30 @@ def checked_start(arguments: dict) -> str:
     return arguments["encoder"]
 
 
-def starting_encoder(chosen: Records, arguments: dict, state: Path) -> tuple[keras.Model, Card, dict]:
-    """Makes the encoder that `weights`, `encoder`, `image_size`, `stretch` and `seed` say.
+def starting_encoder(
+    chosen: Records, arguments: dict, state: Path, survey: str | None = None
+) -> tuple[keras.Model, Card, dict]:
+    """Makes the encoder that `weights`, `encoder`, `small_images`, `image_size`, `view_size`, `stretch` and `seed` say.
 
     Args:
         chosen: The galaxies to train on.
         arguments: Of the verb.
         state: Folder for what must be the same when a killed run goes on.
+        survey: Whose bands the records have, if they shall be dereddened.
 
     Returns:
-        The encoder; its card, with `image_size` and `stretch` as they are used; how to read the records for it.
+        The encoder; its card, with the images as they are used; how to read the records for it.
     """
     keras.utils.set_random_seed(arguments["seed"])
-    options = {name: arguments[name] for name in ("stretch", "image_size")}
+    options = {name: arguments[name] for name in ("stretch", "image_size")} | {"survey": survey}
     card = (
         Card.open(find_card(arguments["weights"])) if arguments["weights"] != "random" else _random(chosen, arguments)
     )
     options["stretch"] = None if card.range == "flux" else options["stretch"]
+    view, size = arguments.get("view_size"), arguments["image_size"]
+    if view is not None:
+        card = dataclasses.replace(card, image_size=(view, view), middle_of=(size, size) if size else chosen.shape[:2])
+        options["image_size"] = None
     one = len(chosen.bands) == 1  # to show a grey picture to a network of colours is exact
     reading, loading = prepare(card, chosen, **options, adapt_bands=one)
     if arguments["weights"] != "random":
@@ -53,16 +60,24 @@ def starting_encoder(chosen: Records, arguments: dict, state: Path) -> tuple[ker
     else:
         encoder = build_encoder(input_shape=loading["input_shape"], **card.encoder)
         _settle(encoder, chosen, reading, state / "encoder.weights.h5")
-    return encoder, dataclasses.replace(card, image_size=reading["image_size"], stretch=reading["stretch"]), reading
+    card = dataclasses.replace(
+        card,
+        image_size=loading["input_shape"][:2],
+        middle_of=reading["image_size"] if "crop" in reading else None,
+        stretch=reading["stretch"],
+        dereddened=reading.get("dereddened"),
+    )
+    return encoder, card, reading
 
 
 def _random(chosen: Records, arguments: dict) -> Card:
     """What an encoder without training takes: pictures, or flux as it is where there is no stretch."""
     flux = chosen.encoding != "encoded" and arguments["stretch"] is None
+    small = {"small_images": True} if arguments.get("small_images") else {}
     return Card(
         name="random",
         kind="encoder",
-        encoder={"name": arguments["encoder"], "noise": chosen.noise if flux else None},
+        encoder={"name": arguments["encoder"], "noise": chosen.noise if flux else None} | small,
         bands=chosen.bands if flux or chosen.encoding == "encoded" else ("r", "g", "b"),
         range="flux" if flux else "picture",
         image_size=chosen.shape[:2],

@@ -55,6 +55,14 @@ def test_redshifts_survive_saving_to_half_precision(tmp_path):
     assert table["pdf"][0].dtype == np.float16
 
 
+def test_what_holds_no_redshifts_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there are no redshifts at"):
+        Redshifts.open(tmp_path / "p.parquet")
+    pd.DataFrame({"id_str": ["a"]}).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(ValueError, match="holds no redshift PDFs"):
+        Redshifts.open(tmp_path / "p.parquet")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
