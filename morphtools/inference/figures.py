@@ -23,7 +23,7 @@ def training_curve(history, loss: str = "cross-entropy") -> Figure:
     """
     figure, axes = _axes(xlabel="epoch", ylabel=loss)
     epoch = np.arange(1, len(history) + 1)
-    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training (with dropout)")
+    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training")
     axes.plot(epoch, history["val_loss"], color=_ORANGE, lw=1.5, label="validation")
     kept = history["kept"].to_numpy()
     axes.plot(epoch[kept], history["val_loss"][kept], "o", color=_ORANGE, label="kept")
@@ -116,11 +116,13 @@ def as_picture(pixels, noise=None) -> np.ndarray:
         noise: Noise per band.
 
     Returns:
-        (H, W, 3) in 0–1; flux by asinh, the reddest band as red and the bluest as blue.
+        (H, W, 3) in 0–1; flux by asinh, the reddest band as red and the bluest as blue. Of five or more bands the
+        outermost, which are the noisiest, are left out.
     """
     if noise is not None:
         pixels = np.arcsinh(pixels / np.asarray(noise)) / np.arcsinh(300.0)
-        pixels = pixels[..., [-1, pixels.shape[-1] // 2, 0]]
+        end = 1 if pixels.shape[-1] >= 5 else 0
+        pixels = pixels[..., [-1 - end, pixels.shape[-1] // 2, end]]
     elif pixels.shape[-1] == 1:
         pixels = pixels.repeat(3, axis=-1)
     return np.clip(np.nan_to_num(pixels[..., :3]), 0, 1)

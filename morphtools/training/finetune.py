@@ -130,13 +130,13 @@ def finetune(
         start = starting_encoder(chosen, arguments, run.out / "state", kind.survey(chosen, arguments))
     with LogFile(run):
         encoder, card, reading = start
-        model = _assemble(encoder, kind, arguments)
+        model = _assemble(encoder, kind, chosen, arguments)
         history = _train(run, model, kind, chosen, reading, arguments)
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         predictions = _predict(run, model, asked, kind, chosen, reading, arguments)
         kind.draw(run.out / "figures", predictions, chosen, history)
-        card = dataclasses.replace(card, schema=None, classes=None, redshifts=None, **kind.described(asked, arguments))
+        card = dataclasses.replace(card, **kind.described(asked, arguments))
         _finish(run, predictions, kind.scores(predictions, seed), chosen, history, card, arguments)
     return run
 
@@ -195,11 +195,14 @@ def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: di
     return chosen
 
 
-def _assemble(encoder: keras.Model, kind: ModuleType, arguments: dict) -> keras.Model:
+def _assemble(encoder: keras.Model, kind: ModuleType, chosen: Records, arguments: dict) -> keras.Model:
     """Encoder and head, one after the other; a model from image to what the head says."""
     unfreeze(encoder, "head")
-    whole = any_way_up(encoder, arguments["orientations"])
-    return keras.Sequential([keras.Input(encoder.input_shape[1:]), *whole, kind.head(arguments)])
+    whole, head = any_way_up(encoder, arguments["orientations"]), kind.head(arguments)
+    model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *whole, head])
+    labels = chosen.index(["split", "label"])
+    kind.first_guess(head, labels.loc[labels["split"] == "train", "label"].to_numpy(), arguments)
+    return model
 
 
 def _train(run: Run, model, kind: ModuleType, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from morphtools.data.augment import RandomView
 from morphtools.inference.redshift_figures import draw_redshift_figures
 from morphtools.inference.redshift_metrics import photoz_metrics
 from morphtools.inference.redshifts import ESTIMATES, Redshifts
-from morphtools.models.redshifts import RedshiftLoss, redshift_head
+from morphtools.models.redshifts import RedshiftLoss, begin_with, redshift_head
 from morphtools.survey.extinction import COEFFICIENTS
 from morphtools.survey.instruments import camera_for
 from morphtools.survey.simulate import simulate_galaxies
@@ -86,6 +86,11 @@ def head(arguments: dict) -> keras.layers.Layer:
     return redshift_head(**{name: arguments[name] for name in ("bins", "redshift_range", "pdf", "seed")})
 
 
+def first_guess(head: keras.layers.Layer, labels: np.ndarray, arguments: dict) -> None:
+    """Lets the head begin with the distribution of the training redshifts (N,)."""
+    begin_with(head, labels, arguments["redshift_range"])
+
+
 def loss(arguments: dict) -> keras.losses.Loss:
     """Of `label` and what the head says."""
     return RedshiftLoss(*arguments["redshift_range"])
@@ -125,4 +130,5 @@ def draw(folder: Path, found: Redshifts, records: Records, history: pd.DataFrame
 def described(task: RedshiftTask, arguments: dict) -> dict:
     """What the model card says of the head."""
     names = {"bins": "bins", "redshift_range": "range", "pdf": "pdf", "estimate": "estimate"}
-    return {"kind": "redshifts", "redshifts": {there: arguments[name] for name, there in names.items()}}
+    redshifts = {there: arguments[name] for name, there in names.items()}
+    return {"kind": "redshifts", "redshifts": redshifts, "classes": None, "schema": None}
