@@ -89,9 +89,9 @@ def loss(arguments: dict):
     return "sparse_categorical_crossentropy"
 
 
-def view(arguments: dict, side: int) -> RandomView:
-    """How a galaxy is seen in training: any rotation, flips, a little zoom and shift."""
-    return RandomView(size=arguments["view_size"], seed=arguments["seed"])
+def view(arguments: dict, side: int, size: int | None) -> RandomView:
+    """How a galaxy is seen in training: any rotation, flips, a little zoom and shift; `size` of the image's `side`."""
+    return RandomView(size=size, seed=arguments["seed"])
 
 
 def schedule(arguments: dict, galaxies: int) -> tuple[int, int, tuple[float, ...]]:

@@ -96,10 +96,13 @@ def loss(arguments: dict) -> keras.losses.Loss:
     return RedshiftLoss(*arguments["redshift_range"])
 
 
-def view(arguments: dict, side: int) -> RandomView:
-    """How a galaxy is seen in training: any rotation, flips, up to 7 pixels of 107 aside; its size tells distance."""
-    geometry = {"zoom": 0.0, "shift": 0.0, "jitter": round(7 / 107 * side)}
-    return RandomView(**geometry, size=arguments["view_size"], seed=arguments["seed"])
+def view(arguments: dict, side: int, size: int | None) -> RandomView:
+    """How a galaxy is seen in training: any rotation, up to 7 pixels of 107 aside; `size` of the image's `side`.
+
+    No zoom: how large a galaxy looks tells its distance.
+    """
+    geometry = {"flip": False, "zoom": 0.0, "shift": 0.0, "jitter": round(7 / 107 * side)}
+    return RandomView(**geometry, size=size, seed=arguments["seed"])
 
 
 def schedule(arguments: dict, galaxies: int) -> tuple[int, int, tuple[float, ...]]:

@@ -69,7 +69,8 @@ def train_encoder(
     if arguments["weights"] != "random" and not kind.HEAD_FIRST:
         head.standardize.adapt(_some_representations(encoder, chosen, reading, seed))
     unfreeze(encoder, arguments["depth"], batch_norm=arguments["weights"] == "random")
-    viewed = keras.Sequential([images, kind.view(arguments, whole["image_size"][0]), turn, encoder, mean, head])
+    view = kind.view(arguments, whole["image_size"][0], reading.get("crop", (None,))[0])
+    viewed = keras.Sequential([images, view, turn, encoder, mean, head])
     epochs, patience, drops = kind.schedule(arguments, chosen.splits["train"])
     optimizer = _optimizer(viewed, encoder, kind, arguments, [share * epochs for share in drops], chosen)
     viewed.compile(optimizer, kind.loss(arguments))

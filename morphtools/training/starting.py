@@ -51,7 +51,10 @@ def starting_encoder(
     options["stretch"] = None if card.range == "flux" else options["stretch"]
     view, size = arguments.get("view_size"), arguments["image_size"]
     if view is not None:
-        card = dataclasses.replace(card, image_size=(view, view), middle_of=(size, size) if size else chosen.shape[:2])
+        whole = (size, size) if size else chosen.shape[:2]
+        if view > min(whole):
+            raise ValueError(f"views of {view} pixels cannot be cut from images of {whole[0]} × {whole[1]}")
+        card = dataclasses.replace(card, image_size=(view, view), middle_of=whole)
         options["image_size"] = None
     one = len(chosen.bands) == 1  # to show a grey picture to a network of colours is exact
     reading, loading = prepare(card, chosen, **options, adapt_bands=one)

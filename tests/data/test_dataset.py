@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from morphtools.data.augment import RandomView
-from morphtools.data.dataset import load_dataset
+from morphtools.data.dataset import load_dataset, load_shards
+from morphtools.survey.extinction import transmission
+from morphtools.survey.stretch import dr2_rgb
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import from_pixels
 
@@ -95,3 +97,51 @@ def test_one_set_of_records_serves_every_stretch(tmp_path, records):
         load_dataset(flux, "train", stretch="dr3_rgb")
     with pytest.raises(ValueError, match="are pictures already"):
         load_dataset(records, "train", stretch="dr2_rgb")
+
+
+@pytest.fixture(scope="module")
+def dusty(tmp_path_factory):
+    """Records of flux behind the Galaxy's dust, and the flux without it."""
+    rng = np.random.default_rng(0)
+    clean = rng.normal(1, 1, (30, 9, 8, 3)).astype("float32")
+    ebv = rng.uniform(0, 0.5, 30)
+    ebv[7] = np.nan
+    through = transmission(np.nan_to_num(ebv), bands="grz", survey="decals")[:, None, None]
+    table = pd.DataFrame({"id_str": np.arange(30).astype(str), "file_loc": np.arange(30).astype(str), "ebv": ebv})
+    options = {"images": lambda i: from_pixels((clean * through)[int(i)].astype("float32")), "bands": tuple("grz")}
+    return build_records(table, tmp_path_factory.mktemp("dusty") / "records", **options), clean
+
+
+def test_dereddening_gives_the_flux_before_the_dust(dusty):
+    records, clean = dusty
+    whole = {"batch_size": 7, "dereddened": "decals"}
+    places = {path.name: 0 for split in records.splits for path in records.shards(split)}
+    batches = [*(b for split in records.splits for b in load_dataset(records, split, **whole))]
+    batches += list(load_shards(records, places, **whole))
+    seen = [name.decode() for batch in batches for name in batch["id_str"].numpy()]
+    assert len(seen) == 60
+    images = np.concatenate([batch["image"].numpy() for batch in batches])
+    np.testing.assert_allclose(images, clean[[int(i) for i in seen]], rtol=3e-6, atol=1e-6)
+
+
+def test_dereddening_comes_before_the_stretch(dusty):
+    records, _ = dusty
+    plain = next(iter(load_dataset(records, "train", dereddened="decals")))["image"].numpy()
+    shown = next(iter(load_dataset(records, "train", dereddened="decals", stretch="dr2_rgb")))["image"].numpy()
+    np.testing.assert_allclose(shown, dr2_rgb(plain, bands="grz"), atol=1e-6)
+
+
+def test_a_crop_is_the_middle_of_the_resized_image_as_of_a_view(dusty):
+    records, _ = dusty
+    for side in (4, 5):
+        for size in (None, (12, 11)):
+            whole = next(iter(load_dataset(records, "train", image_size=size)))["image"].numpy()
+            cut = next(iter(load_dataset(records, "train", image_size=size, crop=(side, side))))["image"]
+            np.testing.assert_array_equal(cut.numpy(), RandomView(size=side)(whole, training=False))
+
+
+def test_what_cannot_be_dereddened_is_said(records, dusty):
+    with pytest.raises(ValueError, match="dereddening needs flux and a column ebv"):
+        load_dataset(records, "train", dereddened="sdss")
+    with pytest.raises(ValueError, match="unknown survey 'hst'"):
+        load_dataset(dusty[0], "train", dereddened="hst")

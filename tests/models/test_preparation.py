@@ -1,6 +1,8 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from morphtools.models.cards import Card
@@ -50,6 +52,31 @@ def test_images_are_read_as_the_weights_were_trained(card, records, options, exp
     prepared = prepare(card, records, **options)
     assert prepared.reading == expected
     assert prepared.loading == {"input_shape": (*expected["image_size"], 3), "noise": None}
+
+
+def test_the_middle_of_larger_images_is_read_as_the_weights_saw_it():
+    card = dataclasses.replace(OF_FLUX, image_size=(40, 40), middle_of=(64, 64))
+    prepared = prepare(card, FLUX)
+    assert prepared.reading == {"image_size": (64, 64), "crop": (40, 40), "stretch": None}
+    assert prepared.loading["input_shape"] == (40, 40, 3)
+    whole = prepare(card, FLUX, image_size=48)  # somebody knows better
+    assert (whole.reading, whole.loading["input_shape"]) == (reading(size=(48, 48)), (48, 48, 3))
+
+
+def test_flux_is_dereddened_where_the_weights_saw_it_so(tmp_path, caplog):
+    index = pd.DataFrame({"id_str": list("abc"), "ebv": [0.1, np.nan, 0.2]})
+    index.to_parquet(tmp_path / "index.parquet")
+    known = dataclasses.replace(FLUX, folder=tmp_path, label_cols=("ebv",))
+    card = dataclasses.replace(OF_FLUX, dereddened="decals")
+    assert prepare(card, known).reading == reading(size=(64, 64)) | {"dereddened": "decals"}
+    assert "1 galaxies have no ebv and are not dereddened" in caplog.text
+    assert prepare(OF_FLUX, known, survey="des").reading["dereddened"] == "des"
+    assert "dereddened" not in prepare(OF_FLUX, known).reading
+    assert "dereddened" not in prepare(card, FLUX).reading
+    # 3.214 and 1.211 of E(B-V), Schlafly & Finkbeiner 2011
+    assert "at a typical E(B-V) of 0.03, g is 0.10 mag fainter and g-z 0.06 mag redder than without dust" in caplog.text
+    assert "dereddened" not in prepare(dataclasses.replace(OF_PICTURES, dereddened="sdss"), PICTURES).reading
+    assert "hold pictures: they stay as the dust" in caplog.text
 
 
 def test_other_bands_are_adapted_only_when_asked():

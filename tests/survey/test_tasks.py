@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.survey.tasks import TASKS, get_task, task_labels
+from morphtools.survey.tasks import TASKS, get_task, task_labels, task_redshifts
 
 NAN = np.nan
 
@@ -61,3 +61,25 @@ def test_unknown_tasks_come_with_the_known_ones():
 def test_thresholds_leave_room_between():
     for task in TASKS.values():
         assert 0 < task.below < task.above < 1
+
+
+def test_redshifts_are_found_and_what_is_none_is_unknown():
+    values = [0.1, "0.2", -9999, np.nan, -0.001, np.inf, -1]
+    found, where = task_redshifts(get_task("photoz"), pd.DataFrame({"id_str": list("abcdefg"), "spec_z": values}))
+    np.testing.assert_array_equal(found, [0.1, 0.2, np.nan, np.nan, -0.001, np.nan, np.nan])
+    assert where == "column 'spec_z'"
+    mine = pd.DataFrame({"redshift": [0.1], "z_best": [0.3]})
+    assert list(task_redshifts(get_task("photoz"), mine, "z_best")[0]) == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "message"),
+    [
+        ({"z": [0.1]}, None, "no redshifts: none of the columns redshift, spec_z .the catalogue has z.; name yours"),
+        ({"redshift": [0.1]}, "redshfit", "did you mean 'redshift'"),
+        ({"redshift": [-1, -1]}, None, "column 'redshift' holds no redshifts, but -1, -1"),
+    ],
+)
+def test_a_catalogue_without_redshifts_is_refused(table, column, message):
+    with pytest.raises(ValueError, match=message):
+        task_redshifts(get_task("photoz"), pd.DataFrame(table), column)

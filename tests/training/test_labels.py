@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.training.labels import draw_labels
+from morphtools.training.labels import draw_labels, draw_redshifts
 from tfrecords_builder.splits import split_of
 
 CLASSES = ("no ring", "ring")
@@ -81,3 +81,41 @@ def test_one_class_is_refused():
 def test_too_few_are_refused_with_their_numbers():
     with pytest.raises(ValueError, match=r"too few labels: 1 no ring and 1 ring for train"):
         draw(catalog(), 4)
+
+
+def with_redshifts(n=1000):
+    return catalog(n).assign(label=np.where(np.arange(n) % 5, np.random.default_rng(0).gamma(4, 0.04, n), np.nan))
+
+
+def draw_z(table, labels, test_labels=50, redshift_range=(0.0, 0.3)):
+    return draw_redshifts(table, labels, test_labels=test_labels, redshift_range=redshift_range, seed=0)
+
+
+@pytest.mark.parametrize("labels", [3, 20, 300])
+def test_as_many_redshifts_as_asked_an_eighth_of_them_for_validation(labels):
+    count = draw_z(with_redshifts(), labels)["split"].value_counts()
+    assert count["train"] + count["val"] == labels and count["test"] == 50
+    assert count["val"] == max(1, round(labels / 8))
+
+
+def test_fewer_redshifts_are_among_more_and_the_test_stays_the_same():
+    few, many = (draw_z(with_redshifts(), n) for n in (50, 100))
+    assert set(few.query("split != 'test'")["id_str"]) < set(many.query("split != 'test'")["id_str"])
+    assert list(few.query("split == 'test'")["id_str"]) == list(many.query("split == 'test'")["id_str"])
+    assert [split_of(i) == "test" for i in many["id_str"]] == list(many["split"] == "test")
+
+
+def test_redshifts_outside_the_range_are_tested_only(caplog):
+    table = with_redshifts()
+    drawn = draw_z(table, 500, test_labels=1000, redshift_range=(0.1, 0.2))
+    assert drawn.query("split != 'test'")["label"].between(0.1, 0.2).all()
+    assert not drawn.query("split == 'test'")["label"].between(0.1, 0.2).all()
+    known = table["label"].dropna()
+    outside = (~known.between(0.1, 0.2)).sum()
+    assert f"{outside} of {len(known)} redshifts lie outside redshift_range, 0.1 to 0.2" in caplog.text
+    assert "500 labels were asked for" in caplog.text
+
+
+def test_too_few_redshifts_are_refused():
+    with pytest.raises(ValueError, match=r"too few redshifts: 2 from 0 to 0.3 to train and validate"):
+        draw_z(with_redshifts(), 2)
