@@ -45,7 +45,9 @@ def draw_redshift_figures(folder: Path, redshifts: Redshifts, records: Records, 
 
 
 def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
-    """Photometric against spectroscopic redshift as a density, with the band outside which an estimate is an outlier.
+    """Photometric against spectroscopic redshift, with the band outside which an estimate is an outlier.
+
+    A thousand galaxies and more are shown as a density.
 
     Args:
         z: (N,) estimates.
@@ -57,7 +59,11 @@ def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
     axes = figure.subplots()
     low, high = min(z.min(), redshift.min()), max(z.max(), redshift.max())
     line = np.array([low, high])
-    image = axes.hist2d(redshift, z, bins=60, range=[line, line], norm=LogNorm(), cmap="Blues", cmin=1)[3]
+    if len(z) < 1000:
+        axes.plot(redshift, z, "o", ms=3, mew=0, alpha=0.6, color=_BLUE)
+    else:
+        image = axes.hist2d(redshift, z, bins=80, range=[line, line], norm=LogNorm(), cmap="viridis", cmin=1)[3]
+        figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
     axes.plot(line, line, color=_GREY, lw=1)
     for side in (-1, 1):
         axes.plot(line, line + side * threshold * (1 + line), ":", color=_ORANGE, lw=1.2)
@@ -66,7 +72,6 @@ def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
     )
     axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=9)
     axes.set(xlabel="spectroscopic redshift", ylabel="photometric redshift", xlim=line, ylim=line, aspect="equal")
-    figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
     return figure
 
 
@@ -81,9 +86,11 @@ def pit_histogram(values, bins: int = 20) -> Figure:
     """
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.hist(values, np.linspace(0, 1, bins + 1), color=_BLUE, alpha=0.8)
-    axes.axhspan(*binom.ppf([0.025, 0.975], len(values), 1 / bins), color=_GREY, alpha=0.4, label="95% if calibrated")
-    axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies", xlim=(0, 1))
+    heights = axes.hist(values, np.linspace(0, 1, bins + 1), color=_BLUE, alpha=0.8)[0]
+    low, high = binom.ppf([0.025, 0.975], len(values), 1 / bins)
+    axes.axhspan(low, high, color=_GREY, alpha=0.4, label="95% if calibrated")
+    axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies")
+    axes.set(xlim=(0, 1), ylim=(0, 1.25 * max(high, *heights)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     return figure
