@@ -1,9 +1,8 @@
 """How records have to be read for given weights, and weights be loaded for given records."""
 
 import logging
+import math
 from typing import NamedTuple
-
-import numpy as np
 
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
@@ -83,9 +82,10 @@ def _dereddened(survey: str | None, records: Records, where: str) -> dict:
         log.warning("%s hold pictures: they stay as the dust of the Galaxy reddened them", where)
         return {}
     first, last = records.bands[0], records.bands[-1]
-    dimmed = -2.5 * np.log10(transmission(0.03, bands=records.bands, survey=survey))
-    cost = f"at a typical E(B-V) of 0.03, {first} is {dimmed[0]:.2f} mag fainter"
-    cost += f" and {first}-{last} {dimmed[0] - dimmed[-1]:.2f} mag redder than without dust" if first != last else ""
+    through = transmission(0.03, bands=records.bands, survey=survey)
+    dimmed, reddened = (-2.5 * math.log10(light) for light in (through[0], through[0] / through[-1]))
+    cost = f"at a typical E(B-V) of 0.03, {first} is {dimmed:.2f} mag fainter"
+    cost += f" and {first}-{last} {reddened:.2f} mag redder than without dust" if first != last else ""
     if "ebv" not in records.label_cols:
         log.warning("%s have no column ebv, so images cannot be dereddened: %s", where, cost)
         return {}

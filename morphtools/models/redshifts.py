@@ -1,7 +1,6 @@
 """Redshifts: a probability for every bin of a range, and the likelihood of a spectrum's answer."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from morphtools.models.heads import DenseHead
@@ -79,7 +78,7 @@ class MixtureHead(DenseHead):
         """(B, D) → logarithms of the weights, means and standard deviations, (B, components) each."""
         x = ops.reshape(super().call(representation, training=training), (-1, 3, self.components))
         span = self.high - self.low
-        start = (np.arange(self.components, dtype="float32") + 0.5) / self.components  # of the means, over the range
+        start = (ops.arange(self.components, dtype="float32") + 0.5) / self.components  # of the means, over the range
         mean = self.low + span * (start + 0.1 * x[:, 1])
         width = span * (1 / self.bins + 0.1 * ops.softplus(x[:, 2]))
         return ops.log_softmax(x[:, 0]), mean, width
@@ -87,7 +86,7 @@ class MixtureHead(DenseHead):
     def call(self, representation, training=False):
         """(B, D) → (B, bins) probabilities."""
         log_weight, mean, width = (each[:, :, None] for each in self.mixture(representation, training))
-        middle = self.low + (self.high - self.low) * (np.arange(self.bins, dtype="float32") + 0.5) / self.bins
+        middle = self.low + (self.high - self.low) * (ops.arange(self.bins, dtype="float32") + 0.5) / self.bins
         log_density = log_weight - ops.log(width) - ((middle - mean) / width) ** 2 / 2  # (B, components, bins)
         return ops.softmax(ops.logsumexp(log_density, axis=1))
 
@@ -99,26 +98,6 @@ class MixtureHead(DenseHead):
         """The arguments of the constructor."""
         inherited = {k: v for k, v in super().get_config().items() if k not in ("outputs", "activation")}
         return {**inherited, **{name: getattr(self, name) for name in ("bins", "low", "high", "components")}}
-
-
-def begin_with(head: DenseHead, redshift, redshift_range) -> None:
-    """Lets a new softmax head say of every galaxy what is known of all: the distribution of the training redshifts.
-
-    It is smoothed by a Gaussian (Scott's rule), with 2% for redshifts never seen. Where bins have no neighbours, a few
-    hundred galaxies would otherwise be spent on learning that most redshifts are rare. A mixture stays as it is.
-
-    Args:
-        head: Built; only its biases change.
-        redshift: (N,).
-        redshift_range: (low, high) of its bins.
-    """
-    if isinstance(head, MixtureHead):
-        return
-    counts, edges = np.histogram(redshift, head.outputs, redshift_range)
-    middle = (edges[:-1] + edges[1:]) / 2
-    width = max(np.std(redshift) * len(redshift) ** -0.2, edges[1] - edges[0])
-    density = np.exp(-(((middle[:, None] - middle) / width) ** 2) / 2) @ counts
-    head.out.bias.assign(np.log(0.98 * density / density.sum() + 0.02 / head.outputs) - np.log(1 / head.outputs))
 
 
 def _softmax(bins, low, high, **kwargs):

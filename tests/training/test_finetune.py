@@ -222,7 +222,7 @@ def test_it_runs_on_jax_too(sky, tmp_path):
         ({"depth": "deep"}, "depth is 'head', 'all' or a number of blocks from 1 to 5, got 'deep'"),
         ({"depth": "7"}, "from 1 to 5, got 7"),
         ({"encoder": "resnet81"}, "unknown encoder 'resnet81'"),
-        ({"encoder_learning_rate": 1e-3}, "at most a tenth of learning_rate"),
+        ({"weights": "mobilenet_v3_small_gz2", "encoder_learning_rate": 1e-3}, "at most a tenth of learning_rate"),
         ({"column": "ring_fractio"}, "did you mean 'ring_fraction'"),
         ({"catalog": "nowhere.csv"}, "there is no catalogue at .*nowhere.csv"),
         ({"images": "nowhere"}, "there is no folder, archive or stack of images at .*nowhere"),

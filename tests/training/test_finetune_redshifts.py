@@ -6,13 +6,14 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import gaussian_kde
 
 from morphtools.data.dataset import load_dataset
 from morphtools.inference.predict import predict
 from morphtools.inference.redshifts import Redshifts
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
-from morphtools.training import fitting
+from morphtools.training import finetune_redshifts, fitting
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import from_pixels
@@ -268,3 +269,18 @@ def test_models_of_other_bins_are_not_averaged(run, sky, tmp_path):
 def test_batches_have_one_redshift_per_galaxy(sky):
     batch = next(load_dataset(sky[0], "train", batch_size=7, dereddened="sdss").as_numpy_iterator())
     assert batch["image"].shape == (7, 16, 16, 5) and batch["redshift"].shape == (7,)
+
+
+def test_a_new_softmax_says_of_every_galaxy_what_is_known_of_all():
+    """The distribution of the training redshifts, as SciPy estimates it by Scott's rule."""
+    z = np.random.default_rng(5).gamma(9, 0.01, 500)
+    asked = {"bins": 50, "redshift_range": (0.0, 0.4), "pdf": "softmax", "estimate": "mean", "seed": 0}
+    head = finetune_redshifts.head(asked)
+    head.build((None, 6))
+    head.out.kernel.assign(np.zeros((6, 50)))
+    finetune_redshifts.first_guess(head, z, asked)
+    middle = np.linspace(0.004, 0.396, 50)
+    density = gaussian_kde(z)(middle)
+    np.testing.assert_allclose(
+        np.asarray(head(np.ones((1, 6))))[0], 0.98 * density / density.sum() + 0.02 / 50, atol=4e-3
+    )  # here of bins
