@@ -66,7 +66,7 @@ def test_the_mixture_is_that_of_tensorflow_probability_in_the_bins():
     edges = np.linspace(0, 0.6, 121, dtype="float32")
     cdf = np.stack([mixture.cdf(np.full(len(X), edge, "float32")).numpy() for edge in edges], axis=1)
     expected = np.diff(cdf, axis=1) / (cdf[:, -1:] - cdf[:, :1])
-    np.testing.assert_allclose(said, expected, atol=3e-4)
+    np.testing.assert_allclose(said, expected, atol=2e-3)  # the middle of a bin is not its mean
 
 
 @pytest.mark.parametrize("pdf", ["softmax", "mixture"])

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.training.pretrain import pretrain
 
@@ -120,6 +121,7 @@ def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
     run = pretrain("moco", records=records.folder, label="redshift", out=tmp_path / "run", **options)
     encoder = load_pretrained(run.out)
     assert encoder.input_shape == (None, 16, 16, 5) and "redshift" in run.summary
+    assert Card.open(run.out / "card.json").middle_of == (24, 24)  # so others cut images as it did
     assert np.isfinite(encoder.predict(images[:4, 4:20, 4:20], verbose=0)).all()
 
 
