@@ -54,6 +54,8 @@ class RandomView(keras.layers.Layer):
         self.crop, self.aspect, self.shear, self.size, self.chance = crop, aspect, shear, size, chance
         self.fill_mode, self.seed = fill_mode, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        # XLA knows no projective transform of TensorFlow: on a GPU, where Keras compiles by it, a fit would fail
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, images, training=True):
         """Resamples every image through its own random affine map."""

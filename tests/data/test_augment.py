@@ -190,3 +190,9 @@ def test_it_runs_in_tf_data():
     layer = RandomView(seed=1)
     views = next(iter(tf.data.Dataset.from_tensor_slices(images).batch(8).map(layer))).numpy()
     assert views.shape == images.shape and not np.allclose(views, images, atol=0.1)
+
+
+def test_keras_compiles_a_model_with_views_by_xla_only_where_xla_can_resample():
+    """Otherwise a fit on a GPU with TensorFlow ends in "no registered ImageProjectiveTransformV3"."""
+    supported = keras.Sequential([keras.Input((8, 8, 3)), RandomView(seed=0)]).layers[0].supports_jit
+    assert supported == (keras.backend.backend() != "tensorflow")
