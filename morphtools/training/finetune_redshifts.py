@@ -61,16 +61,20 @@ def check_usable(chosen: Records) -> None:
 
 def survey(chosen: Records, arguments: dict) -> str | None:
     """The survey by whose bands to deredden: the one named, or else that of the camera that takes these bands."""
-    if arguments["survey"] == "none" or chosen.encoding == "encoded":
-        return None
     if arguments["survey"] is not None:
-        return arguments["survey"]
+        return None if arguments["survey"] == "none" else arguments["survey"]
+    if chosen.encoding == "encoded":
+        log.info("pictures cannot be dereddened: the dust of the Galaxy stays in their colours")
+        return None
     try:
         found = camera_for(chosen.bands).survey
     except ValueError:
+        if "ebv" not in chosen.label_cols:
+            log.warning("without a column ebv images cannot be dereddened: their colours stay those behind the dust")
+            return None
         raise ValueError(
             f"it is not known whose bands {', '.join(chosen.bands)} are, so images cannot be dereddened: give survey, "
-            f"one of {', '.join(COEFFICIENTS)}, or none to leave them as they are"
+            f"one of {', '.join(COEFFICIENTS)} (build-records names bands), or none to leave them as they are"
         ) from None
     log.info("the bands %s are taken for those of %s; survey says otherwise", ", ".join(chosen.bands), found)
     return found
