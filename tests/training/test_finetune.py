@@ -112,10 +112,9 @@ def test_a_run_can_be_repeated_from_its_config(head_run, tmp_path):
 
 @pytest.mark.slow
 def test_each_stage_moves_the_weights_it_should(head_run, sky, tmp_path):
-    """The encoder of a head-only run is the one both started from: stage 1 must not have moved it."""
-    run = finetune(
-        "rings", **options(sky, depth=1, epochs=3, learning_rate=1e-2, encoder_learning_rate=1e-3), out=tmp_path / "r"
-    )
+    """The encoder of a head-only run is the one that is started from: stage 1 must not move it."""
+    changes = {"weights": head_run.out, "depth": 1, "epochs": 3, "learning_rate": 1e-2, "encoder_learning_rate": 1e-3}
+    run = finetune("rings", **options(sky, **changes), out=tmp_path / "r")
     frozen, trained = (keras.saving.load_model(r.out / "model.keras") for r in (head_run, run))
     for a, b in zip(frozen.layers[1].weights, trained.layers[1].weights, strict=True):
         moved = not np.array_equal(a, b)
