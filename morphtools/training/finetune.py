@@ -134,7 +134,10 @@ def finetune(
         history = _train(run, model, kind, chosen, reading, arguments)
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
-        predictions = _predict(run, model, asked, kind, chosen, reading, arguments)
+        _keep_galaxies(run, chosen)
+        how = {"task": asked, "kind": kind, "chosen": chosen, "reading": reading, "arguments": arguments}
+        _predict(run, model, "val", "validation", **how)
+        predictions = _predict(run, model, "test", "predictions", **how)
         kind.draw(run.out / "figures", predictions, chosen, history)
         card = dataclasses.replace(card, **kind.described(asked, arguments))
         _finish(run, predictions, kind.scores(predictions, seed), chosen, history, card, arguments)
@@ -213,15 +216,22 @@ def _train(run: Run, model, kind: ModuleType, chosen: Records, reading: dict, ar
     return pd.concat([stage(model, kind, chosen, reading, arguments, run.out / "state") for stage in stages])
 
 
+def _keep_galaxies(run: Run, chosen: Records) -> None:
+    """Writes which galaxies were for training, validation and test, so that others can be given the same."""
+    index = chosen.index()
+    table = index[[name for name in ("id_str", "split", "label", "ebv") if name in index]]
+    write_whole(run.out / "galaxies.parquet", lambda path: table.to_parquet(path, index=False))
+
+
 def _predict(
-    run: Run, model, task: Task | RedshiftTask, kind: ModuleType, chosen: Records, reading: dict, arguments: dict
+    run: Run, model, split: str, name: str, *, task, kind: ModuleType, chosen: Records, reading: dict, arguments: dict
 ) -> Predictions | Redshifts:
-    """Predictions for the test split, which nothing before has touched."""
-    values, rows = represent_split(model, chosen, "test", run.out / "state" / "test", reading)
+    """Predictions for a split: of the test, which nothing before has touched, or of the galaxies that validated."""
+    values, rows = represent_split(model, chosen, split, run.out / "state" / name, reading)
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
     provenance = {"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__}
     predictions = kind.predictions(values, rows, task, arguments, provenance)
-    predictions.save(run.out / "predictions.parquet")
+    predictions.save(run.out / f"{name}.parquet")
     return predictions
 
 

@@ -55,11 +55,21 @@ def predictions(run):
 def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     figures = ("training_curve", "roc", "confusion", "calibration", "confident", "uncertain", "mistakes")
     expected = {"config.yaml", "metrics.json", "history.csv", "model.keras", "predictions.parquet", "log.txt"}
-    assert {p.name for p in head_run.out.iterdir()} == expected | {"card.json", "figures"}
+    expected |= {"validation.parquet", "galaxies.parquet", "card.json", "figures"}
+    assert {p.name for p in head_run.out.iterdir()} == expected
     assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
     assert head_run.summary.startswith("rings from 90 labels: resnet18 (random weights, frozen), tested on")
     assert "accuracy" in head_run.summary and str(head_run.out) in head_run.summary
     assert "kept epoch" in (head_run.out / "log.txt").read_text()
+
+
+def test_it_tells_which_galaxies_it_used_and_what_it_says_of_those_that_validated(head_run):
+    galaxies = pd.read_parquet(head_run.out / "galaxies.parquet").set_index("id_str")
+    assert galaxies["split"].value_counts().to_dict() == head_run.metrics["galaxies"]
+    for name, split in {"predictions": "test", "validation": "val"}.items():
+        said = Predictions.open(head_run.out / f"{name}.parquet")
+        assert set(said.id_str) == set(galaxies.index[galaxies["split"] == split])
+        np.testing.assert_array_equal(said.label, galaxies.loc[said.id_str, "label"])
 
 
 def test_it_learns_rings(head_run):
