@@ -51,6 +51,7 @@ def predict(weights, out, config, **options):
 @click.command()
 @click.argument("weights")
 @click.argument("out", type=click.Path())
+@click.option("--survey", help="Whose bands, to deredden by ebv: sdss, decals, des, ps1 (as for the weights).")
 @_with_galaxies
 def represent(weights, out, config, **options):
     """Represent every galaxy; the same command goes on after a kill, and adds galaxies that are new.

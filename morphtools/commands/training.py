@@ -85,3 +85,31 @@ def train(config, **options):
     """
     import_quietly()
     click.echo(call(morphtools.train, config, typed(options)).summary)
+
+
+@click.command()
+@click.option("--task", help="rings (default), or any other of finetune.")
+@click.option("--labels", help="Numbers of labels, or shares of all: 50,100,250,500 if nothing is said.")
+@click.option("--seeds", type=int, help="How many (5).")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
+@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
+@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@click.option("--column", help="Column with labels, if the name is your own.")
+@click.option("--metric", help="What to draw (accuracy, or sigma_mad of redshifts).")
+@click.option("--reference", help="Way to compare with (the first from random weights).")
+@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/learning-curve).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def learning_curve(config, **options):
+    """Find out how many labels are needed, and how many pretraining saves; goes on after a kill.
+
+    The ways of training to compare stand in the config; without, the shipped weights and training from scratch.
+
+    morphtools learning-curve --catalog galaxies.csv --images jpegs/ --labels 20,50,100,250
+
+    morphtools learning-curve --config configs/learning_curve/rings.yaml --catalog galaxies.csv --images jpegs/
+    """
+    import_quietly()
+    given = typed(options)
+    if "labels" in given:
+        given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
+    click.echo(call(morphtools.learning_curve, config, given).summary)

@@ -1,7 +1,10 @@
-"""How a training without labels goes, as a picture."""
+"""How training goes with time, and with the number of labels, as pictures."""
+
+import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 _BLUE, _GREY = "#2b6cb0", "0.55"
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#b7791f")
@@ -36,6 +39,45 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def scores_by_labels(results, table, metric: str, published: dict[str, float], title: str, below: str = "") -> Figure:
+    """A score against the number of labels, for every way of training, with the interval of the mean over seeds.
+
+    Args:
+        results: A row per `way`, number of `labels` and seed, with the score.
+        table: A row per `way` and number, with the mean score, `… low` and `… high`.
+        metric: Name of the score.
+        published: Scores of others by name, drawn as dotted lines.
+        title: Above.
+        below: Text under the axes.
+    """
+    figure = Figure(figsize=(7.6, 5.2 + 0.25 * (below.count("\n") + 1)), layout="constrained")
+    axes = figure.subplots()
+    for i, (way, part) in enumerate(table.groupby("way", sort=False)):
+        colour, aside = _COLOURS[i % len(_COLOURS)], 1.015 ** (i - (table["way"].nunique() - 1) / 2)
+        x, y = aside * part["labels"].to_numpy(float), part[metric].to_numpy(float)
+        errors = [y - part[f"{metric} low"], part[f"{metric} high"] - y]
+        axes.errorbar(x, y, np.nan_to_num(errors), color=colour, marker="o", ms=4.5, lw=1.6, elinewidth=1, label=way)
+        each = results[results["way"] == way]
+        axes.plot(aside * each["labels"], each[metric], ".", color=colour, ms=3.5, alpha=0.4)
+    for i, (name, value) in enumerate(published.items()):
+        axes.axhline(value, color=_GREY, ls=(":", "--", "-.")[i % 3], lw=1.1, label=f"published: {name}")
+    ticks = sorted({round(each) for each in table.groupby("asked")["labels"].mean()})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_title(title, fontsize=11)
+    several = " (mean over seeds, 95% interval)" if (table["seeds"] > 1).any() else ""
+    axes.set(xlabel="labels, for training and validation", ylabel=metric.replace("_", " ") + several)
+    axes.grid(axis="y", color="0.93")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    if below:
+        figure.supxlabel(
+            "\n".join(textwrap.fill(line, 110) for line in below.split("\n")), fontsize=7.5, x=0.02, ha="left"
+        )
     return figure
 
 

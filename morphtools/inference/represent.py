@@ -27,6 +27,7 @@ def represent(
     orientations: int = 8,
     image_size: int | tuple[int, int] | None = None,
     stretch: str | None = None,
+    survey: str | None = None,
     adapt_bands: bool = False,
     part: str | None = None,
 ) -> Representations:
@@ -46,6 +47,8 @@ def represent(
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
         image_size: Side, or (H, W), in pixels; by default that of the weights.
         stretch: What turns flux into pictures, if not what the weights were trained with.
+        survey: Whose bands they are (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
+            `ebv`; by default as for the weights.
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`).
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it looks for what is missing.
@@ -60,7 +63,8 @@ def represent(
     out = Path(out)
     card = Card.open(find_card(weights))
     with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
-        prepared = prepare(card, found, stretch=stretch, image_size=image_size, adapt_bands=adapt_bands)
+        options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
+        prepared = prepare(card, found, **options)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
     provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations, **prepared.reading}
     options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}

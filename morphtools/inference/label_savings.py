@@ -1,0 +1,137 @@
+"""How many labels a way of training saves: scores against the number of labels, and what that means."""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import isotonic_regression
+from scipy.stats import t as student
+
+LOWER_IS_BETTER = ("sigma_mad", "outlier_fraction", "crps", "calibration_error")
+
+
+def means_by_labels(results: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """Means over seeds with 95% intervals of the mean (Student's t; NaN for one seed).
+
+    Args:
+        results: A row per `way`, number of labels `asked` for and `seed`, with `labels`, those used, and scores.
+        metrics: Which scores.
+
+    Returns:
+        A row per way and number: `way`, `asked`, `labels` (mean over seeds), `seeds`, every score, `… low`, `… high`.
+    """
+    rows = []
+    for (way, asked), group in results.groupby(["way", "asked"], sort=False):
+        row = {"way": way, "asked": asked, "labels": group["labels"].mean(), "seeds": len(group)}
+        for metric in metrics:
+            mean, half = (
+                group[metric].mean(),
+                group[metric].sem() * student.ppf(0.975, max(1, group[metric].count() - 1)),
+            )
+            row |= {metric: mean, f"{metric} low": mean - half, f"{metric} high": mean + half}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def equivalent_labels(labels, scores, wanted: float) -> float:
+    """With how many labels a score is reached, by a straight line in the logarithm of their number.
+
+    Args:
+        labels: (K,) ascending.
+        scores: (K,) never falling; higher is better.
+        wanted: The score.
+
+    Returns:
+        The smallest such number; 0 if the fewest labels do better, infinity if the most do not suffice.
+    """
+    labels, scores = np.asarray(labels, float), np.asarray(scores, float)
+    if scores[0] > wanted or scores[-1] < wanted:
+        return 0.0 if scores[0] > wanted else np.inf
+    after = int(np.argmax(scores >= wanted))
+    if after == 0:
+        return float(labels[0])
+    share = (wanted - scores[after - 1]) / (scores[after] - scores[after - 1])
+    return float(np.exp(np.interp(share, (0, 1), np.log(labels[after - 1 : after + 1]))))
+
+
+def label_savings(
+    results: pd.DataFrame, metric: str, reference: str, *, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """How many times fewer labels than another a way of training needs for the same score.
+
+    The score is the one that `reference` has with the most labels, and is compared with the labels that it needs for
+    that: where its curve is flat at its end, that is fewer. Curves are made monotone (isotonic regression). The
+    interval is from curves drawn from Student's t distribution of all means together, over the seeds that all cells
+    have: what a seed does to every way alike, as an easy test set does, drops out. Beyond the numbers that were tried
+    nothing is known: a factor ends there.
+
+    Args:
+        results: As for `means_by_labels`.
+        metric: The score.
+        reference: The way to compare with.
+        draws: Curves to draw.
+        seed: Seed of the draws.
+
+    Returns:
+        A row per other way: `way`, the `score`, labels that the reference needs (`reference_labels`) and that the way
+        needs (`labels`: 0 if fewer than were tried suffice, infinite if more are needed), their ratio `factor`, with
+        the 95% interval `low`, `high` (NaN for a single seed), and from `least` to `most`, what could have been found.
+    """
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    scores = sign * results.pivot(index="seed", columns=["way", "asked"], values=metric).sort_index(axis=1)
+    labels = results.groupby(["way", "asked"])["labels"].mean().to_numpy()  # in the order of the columns
+    where = {way: np.flatnonzero(scores.columns.get_level_values("way") == way) for way in results["way"].unique()}
+    base = where.pop(reference, ())
+    mean, drawn = scores.mean().to_numpy(), _drawn_means(scores.dropna().to_numpy(), draws, seed)
+    rows = []
+    for way, own in where.items():
+        if min(len(own), len(base)) < 2:
+            continue
+        score, needed, found = _compare(labels[base], mean[base], labels[own], mean[own])
+        limits = needed / labels[own][-1], needed / labels[own][0]
+        others = (_compare(labels[base], curves[base], labels[own], curves[own]) for curves in drawn)
+        factors = [np.clip(_ratio(*pair), *limits) for _, *pair in others]
+        low, high = np.percentile(factors, (2.5, 97.5)) if factors else (np.nan, np.nan)
+        row = {"way": way, "score": sign * score, "reference_labels": needed, "labels": found}
+        row |= {"factor": np.clip(_ratio(needed, found), *limits), "low": low, "high": high}
+        rows.append(row | {"least": limits[0], "most": limits[1]})
+    return pd.DataFrame(rows)
+
+
+def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
+    """What a row of `label_savings` says."""
+    name, score = metric.replace("_", " "), f"{row['score']:.3g}"
+    needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
+    if row["labels"] == 0:
+        said = f"{needed} does better with the fewest that were tried: at least {row['most']:.1f} times fewer labels"
+    elif np.isinf(row["labels"]):
+        said = f"{needed} does not reach that with the most that were tried"
+    elif row["factor"] >= 1:
+        said = f"{needed} reaches the same with {row['labels']:.0f}: {row['factor']:.1f} times fewer labels"
+    else:
+        said = f"{needed} needs {row['labels']:.0f}: {1 / row['factor']:.1f} times more labels"
+    if np.isnan(row["low"]):
+        return f"{said} (one seed: no interval)"
+    below = "at most " if np.isclose(row["low"], row["least"]) else ""
+    above = "at least " if np.isclose(row["high"], row["most"]) else ""
+    return f"{said} (95% interval of the factor: {below}{row['low']:.1f} to {above}{row['high']:.1f})"
+
+
+def _drawn_means(scores: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Means of (seeds, cells) as they might have been: (draws, cells) of a multivariate t, with their covariance."""
+    seeds, cells = scores.shape
+    if seeds < 2:
+        return np.empty((0, cells))
+    rng = np.random.default_rng(seed)
+    apart = (scores - scores.mean(axis=0)) / np.sqrt(seeds * (seeds - 1))
+    scale = np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, (draws, 1)))
+    return scores.mean(axis=0) + scale * rng.normal(size=(draws, seeds)) @ apart
+
+
+def _compare(reference_labels, reference_scores, labels, scores) -> tuple[float, float, float]:
+    """The best score of the reference, the labels it needs for that, and those that the other needs."""
+    ours, theirs = (isotonic_regression(each, increasing=True).x for each in (scores, reference_scores))
+    wanted = theirs[-1]
+    return wanted, equivalent_labels(reference_labels, theirs, wanted), equivalent_labels(labels, ours, wanted)
+
+
+def _ratio(needed: float, found: float) -> float:
+    return np.inf if found == 0 else needed / found
