@@ -6,7 +6,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, anomaly, inference, pretraining, records, schemas, training
+from morphtools.commands import analysis, anomaly, inference, photoz, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -55,6 +55,7 @@ for _command in (
     anomaly.benchmark_anomalies,
     anomaly.find_anomalies,
     training.finetune,
+    training.learning_curve,
     training.train,
     pretraining.pretrain,
     pretraining.show_augmentations,
@@ -75,5 +76,6 @@ for _command in (
     analysis.cluster,
     analysis.find_artifacts,
     analysis.evaluate_retrieval,
+    photoz.evaluate_photoz,
 ):
     main.add_command(_command)

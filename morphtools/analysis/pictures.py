@@ -31,15 +31,20 @@ class Pictures:
         records: Records or their folder.
         catalog: Table with `id_str` and `file_loc`, or its path, instead of records.
         images: Folder, zip archive or stack in which `file_loc` is found.
+
+    Attributes:
+        noise: (C,) per pixel and band, where records tell it.
+        bands: Names of the bands, where records tell them.
     """
 
     def __init__(self, records=None, catalog=None, images=None):
+        self.noise, self.bands, self._places = None, None, None
         if records is not None:
             records = Records.open(records)
-            self._source, self._noise, self._places = records.source(), records.noise, None
+            self._source, self.noise, self.bands = records.source(), records.noise, records.bands
         elif images is not None and catalog is not None:
             catalog = check_catalog(open_catalog(catalog))
-            self._source, self._noise = open_images(images), None
+            self._source = open_images(images)
             self._places = catalog.set_index("id_str", drop=False)
         else:
             raise ValueError("pictures come from records, or from a catalog and its images")
@@ -51,13 +56,14 @@ class Pictures:
 
     def read(self, ids: Iterable[str], side: int) -> Iterator[np.ndarray | ValueError]:
         """The picture (side, side, 3) uint8 of every galaxy, or why there is none."""
-        for id_str, image in zip(ids, self._images(ids), strict=True):
+        for id_str, image in zip(ids, self.images(ids), strict=True):
             if not isinstance(image, Image):
                 yield ValueError(f"{id_str}: {image}")
                 continue
             yield self._picture(image, side)
 
-    def _images(self, ids):
+    def images(self, ids: Iterable[str]) -> Iterator[Image | ValueError]:
+        """The image of every galaxy, or why there is none."""
         if self._places is None:
             return read_images(self._source, ({"file_loc": id_str} for id_str in ids))
         unlisted = [id_str for id_str in ids if id_str not in self._places.index]
@@ -71,12 +77,12 @@ class Pictures:
         pixels = to_pixels(image)
         noise = None
         if not isinstance(image.data, bytes):
-            noise = self._noise or _noise(pixels)
+            noise = self.noise or pixel_noise(pixels)
         picture = Picture.fromarray(np.round(255 * as_picture(pixels, noise)).astype(np.uint8))
         return np.asarray(picture.resize((side, side), Picture.Resampling.LANCZOS))
 
 
-def _noise(pixels: np.ndarray) -> np.ndarray:
+def pixel_noise(pixels: np.ndarray) -> np.ndarray:
     """(C,) 1.4826 × the median absolute deviation of every band, for images whose noise nobody has told."""
     with np.errstate(all="ignore"):
         middle = np.nanmedian(pixels, axis=(0, 1))

@@ -25,7 +25,10 @@ from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
 
-WAYS = {"pretrained": {}, "from scratch": {"weights": "random", "depth": "all"}}
+WAYS = {  # the shipped weights, and the same network without them
+    "pretrained": {},
+    "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
+}
 _CELL = ("way", "asked", "seed", "labels", "tested")
 _OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column")
 

@@ -52,7 +52,7 @@ def test_the_command_takes_the_arguments_of_the_function_and_repeats_its_default
 
 def test_analysis_does_not_import_tensorflow():
     modules = ["artifacts", "clusters", "figures", "maps", "neighbours", "page", "pca", "pictures", "retrieval"]
-    modules += ["similarity", "sky", "tables"]
+    modules += ["photometry", "photoz", "similarity", "sky", "tables"]
     code = f"import sys\nfor name in {modules}: __import__('morphtools.analysis.' + name)\n"
     code += "print(*({'tensorflow', 'keras', 'umap'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
