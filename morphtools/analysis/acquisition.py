@@ -93,9 +93,9 @@ def most_promising(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
-    Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition with
-    that deviation is an upper bound. So no galaxy needs its own whose bound falls below what the galaxies with the
-    highest means reach. The result is the same as without this.
+    Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition
+    with that deviation is an upper bound. So no galaxy needs its own whose bound falls below what the galaxies with
+    the highest means reach. The result is the same as without this.
 
     Args:
         learner: Of `fit_learner`.

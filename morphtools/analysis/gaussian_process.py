@@ -97,8 +97,8 @@ class Posterior:
         Args:
             x: (N, D), possibly memory-mapped.
             rows: (n,) which of them; all by default.
-            ratings: How many of the ratings, the first ones, the deviation is to know of; all by default. The fewer, the
-                cheaper; knowing less, it is never smaller.
+            ratings: How many of the ratings, the first ones, the deviation is to know of; all by default. The fewer,
+                the cheaper; knowing less, it is never smaller.
 
         Returns:
             (n,) and (n,) float32.
