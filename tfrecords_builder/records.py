@@ -69,7 +69,15 @@ class Records:
 
     @classmethod
     def open(cls, folder: "str | Path | Records") -> "Records":
-        """Opens the records in `folder` (Records are passed through)."""
+        """Opens records (Records are passed through).
+
+        Args:
+            folder: Their folder.
+
+        Raises:
+            FileNotFoundError: There are none.
+            ValueError: `records.json` is damaged, or of a format that this version does not read.
+        """
         if isinstance(folder, Records):
             return folder
         folder = Path(folder)
@@ -85,7 +93,12 @@ class Records:
 
     @classmethod
     def from_fields(cls, folder: Path, fields: dict) -> "Records":
-        """What `fields` gave."""
+        """The counterpart of `fields`.
+
+        Args:
+            folder: Their folder.
+            fields: What `fields` gave.
+        """
         lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return cls(folder=folder, **fields | lists)
 
@@ -98,14 +111,27 @@ class Records:
         write_whole(self.folder / "records.json", json.dumps(self.fields(), indent=1))
 
     def shards(self, split: str) -> list[Path]:
-        """The shard files of a split, in order."""
+        """The shard files of a split, in order.
+
+        Args:
+            split: `train`, `val` or `test`.
+
+        Raises:
+            ValueError: No such split.
+        """
         if split not in self.splits:
             raise ValueError(unknown("split", split, self.splits))
         return [self.folder / name for name in sorted(self.checksums) if name.startswith(f"{split}-")]
 
     def index(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """One row per galaxy: `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words)
-        and the catalogue's columns; or only some of them.
+        """One row per galaxy, in the order of the shards.
+
+        Args:
+            columns: Some of them only.
+
+        Returns:
+            `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words) and the catalogue's
+            columns.
         """
         return pd.read_parquet(self.folder / "index.parquet", columns=columns)
 

@@ -86,6 +86,9 @@ class AnomalyLoop:
     def suggest(self, n: int = 10) -> list[str]:
         """The next galaxies to rate: the rest of the batch that was begun, else the n that promise most.
 
+        Args:
+            n: How many, if a new batch is begun.
+
         Returns:
             Names, the most promising first; never one that was rated or skipped; none if all were.
         """
@@ -115,7 +118,14 @@ class AnomalyLoop:
         self._store.add(ratings, self.rater)
 
     def undo(self, n: int = 1) -> list[str]:
-        """Takes back your last n ratings; returns the galaxies, the last one first."""
+        """Takes back your last ratings, which stay in the history.
+
+        Args:
+            n: How many.
+
+        Returns:
+            Names of the galaxies, the last one first.
+        """
         return self._store.undo(n, self.rater)
 
     def ratings(self) -> pd.DataFrame:
@@ -129,8 +139,15 @@ class AnomalyLoop:
     def merge(self, other: str | Path) -> int:
         """Adds the ratings of another session about these galaxies, whatever its representations.
 
+        Args:
+            other: Folder of that session.
+
         Returns:
             How many are new.
+
+        Raises:
+            FileNotFoundError: There is no session.
+            ValueError: It rates galaxies that have no representation here.
         """
         path = Path(other) / "ratings.sqlite"
         if not path.is_file():

@@ -1,7 +1,6 @@
 """`find_anomalies`: a session of ratings typed in a terminal or notebook, or given by a column."""
 
 import json
-import sys
 from collections import deque
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from morphtools.analysis.anomaly_simulation import vote_fractions
 from morphtools.analysis.pictures import Pictures, thumbnails
 from morphtools.analysis.ranking import ranking_metrics
 from morphtools.analysis.ratings import HIGHEST
+from morphtools.analysis.showing import show
 from morphtools.analysis.tables import write_figure, write_table
 from morphtools.inference import figures
 from morphtools.inference.representations import Representations
@@ -142,12 +142,7 @@ def _show(loop: AnomalyLoop, pictures: Pictures, batch: list[str]) -> None:
     title = f"How interesting are these? {_rated(loop)} rated so far"
     path = loop.out / "contact_sheet.png"
     write_figure(path, figures.gallery(thumbnails(pictures, batch, 192), captions, title, columns=5))
-    if "ipykernel" in sys.modules:
-        from IPython.display import Image, display
-
-        display(Image(filename=path))
-    else:
-        print(f"see {path}")
+    show(path)
 
 
 def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.Series | None) -> None:

@@ -52,7 +52,17 @@ class Neighbours:
         return len(self.id_str)
 
     def rows(self, ids) -> np.ndarray:
-        """Where galaxies are among `id_str`; ValueError names those that are not."""
+        """Where galaxies are among `id_str`.
+
+        Args:
+            ids: (n,) names.
+
+        Returns:
+            (n,) rows.
+
+        Raises:
+            ValueError: Some have no representation; says which.
+        """
         import pandas as pd
 
         rows = pd.Index(self.id_str).get_indexer(list(ids))
@@ -78,7 +88,14 @@ class Neighbours:
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def as_values(self, representations: np.ndarray) -> np.ndarray:
-        """Representations (D,) or (n, D) as they stand in `values`."""
+        """Representations as they stand in `values`: of length 1 where the metric is `cosine`.
+
+        Args:
+            representations: (D,) or (n, D).
+
+        Returns:
+            (n, D) float32.
+        """
         queries = np.array(representations, np.float32, ndmin=2)
         if queries.shape[1] != self.values.shape[1]:
             raise ValueError(f"queries have {queries.shape[1]} dimensions, representations {self.values.shape[1]}")
@@ -93,7 +110,16 @@ class Neighbours:
         return rows, _as_distance(distances, self.metric)
 
     def recall(self, n: int = 10, queries: int = 200, seed: int = 0) -> float:
-        """Share of the true `n` nearest that are found, over some galaxies as queries."""
+        """How good an approximate search is, over some galaxies as queries.
+
+        Args:
+            n: Number of neighbours.
+            queries: How many galaxies to ask for.
+            seed: Of their draw.
+
+        Returns:
+            Share of the true `n` nearest that are found: 1 for an exact search.
+        """
         some_rows = np.random.default_rng(seed).choice(len(self), min(queries, len(self)), replace=False)
         found, _ = self.nearest(self.values[some_rows], n)
         true, _ = exact(self.values, self.values[some_rows], min(n, len(self)), self.metric)

@@ -40,14 +40,22 @@ class Predictions:
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
-        """Writes a parquet file; classes and provenance go into its metadata."""
+        """Writes a parquet file; classes and provenance go into its metadata.
+
+        Args:
+            path: Where to.
+        """
         table = self.table()
         table.attrs = {"classes": list(self.classes), "provenance": self.provenance}
         write_whole(path, table.to_parquet)
 
     @classmethod
     def open(cls, path: str | Path) -> "Predictions":
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote.
+
+        Args:
+            path: `predictions.parquet`.
+        """
         table = pd.read_parquet(path)
         return cls(
             *(table[name].to_numpy() for name in ("id_str", "probability", "label")),

@@ -54,6 +54,9 @@ def recalibrate(concentrations, recalibration, schema):
         recalibration: (Q, 2) scale and floor; as a list of lists it travels in weights' cards.
         schema: ``Schema`` with A answers and Q questions.
 
+    Returns:
+        Concentrations of the shape given.
+
     Raises:
         ValueError: another number of questions.
     """

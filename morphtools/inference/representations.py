@@ -36,6 +36,9 @@ class Representations:
     def open(cls, folder: "str | Path | Representations") -> "Representations":
         """Opens what `create` made (Representations are passed through).
 
+        Args:
+            folder: Where they lie.
+
         Raises:
             FileNotFoundError: There are none.
             ValueError: `representations.json` is damaged.
@@ -53,6 +56,11 @@ class Representations:
     @classmethod
     def create(cls, folder: str | Path, dimension: int, provenance: dict[str, str]) -> "Representations":
         """Begins an empty store, or opens the one that is there if it was made in the same way.
+
+        Args:
+            folder: Where to.
+            dimension: D.
+            provenance: Where they come from.
 
         Raises:
             ValueError: There is one with another dimension or provenance: two spaces must not be mixed.
@@ -114,7 +122,15 @@ class Representations:
     def batches(
         self, rows: int = 65536, parts: Iterable[Path] | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Names (n,) and values (n, D) float32 of all or some parts, at most `rows` at a time, in order."""
+        """All of them a few at a time, for as many as memory does not hold.
+
+        Args:
+            rows: Most galaxies at a time.
+            parts: Some of `parts`; by default all.
+
+        Returns:
+            Names (n,) and values (n, D) float32, in order.
+        """
         for path in self.parts if parts is None else parts:
             with pq.ParquetFile(path) as part:
                 for batch in part.iter_batches(rows):

@@ -47,7 +47,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Schema:
-    """Questions as a tree. Parents stand before their children, so one pass in order walks it down."""
+    """Questions as a tree. Parents stand before their children, so one pass in order walks it down.
+
+    Attributes:
+        name: of the campaign.
+        questions: ``Question``s, each with its answers and the answers that lead to it.
+    """
 
     name: str
     questions: tuple[Question, ...]
@@ -96,6 +101,9 @@ class Schema:
     @classmethod
     def from_dict(cls, tree):
         """The schema that ``to_dict`` or a YAML file describes.
+
+        Args:
+            tree: ``name`` and ``questions``, as at the top of this module.
 
         Raises:
             ValueError: it describes none; all faults are listed.

@@ -1,0 +1,157 @@
+# %% [markdown]
+# # Rings from a few hundred labels
+#
+# Some galaxies wear a ring of young stars. Nobody has told you which ones, but you are willing to look at a few
+# hundred pictures. How far does that take you?
+#
+# You will label nothing here: the galaxies are simulated, volunteers have looked at them already, and we know the
+# truth. In the end you will have a classifier, know how good it is, and know how many labels you need.
+
+# %%
+import os
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import morphtools
+
+GALAXIES, LABELS, NUMBERS = (300, 60, (30,)) if "MORPHTOOLS_SHORT" in os.environ else (1500, 400, (50, 100, 200))
+
+# %% [markdown]
+# ## A sky to practise on
+#
+# `simulate_survey` writes what an observatory would give you: a FITS image per galaxy and a table. Half of these
+# galaxies have a ring, which is kind of the sky: in nature it is a few percent.
+
+# %%
+sky = morphtools.simulate_survey(
+    "ring-sky", galaxies=GALAXIES, image_size=96, field_radii=6, magnitude_limit=15.5, fractions={"ring": 0.5}, seed=1
+)
+votes = sky["ring_yes"] + sky["ring_no"]
+sky["ring_fraction"] = sky["ring_yes"] / votes
+sky[["id_str", "file_loc", "ring_fraction"]].to_csv("ring-sky/labels.csv", index=False)
+sky[["id_str", "file_loc", "redshift", "ring_yes", "ring_no", "ring_fraction"]].head()
+
+# %% [markdown]
+# **Look before you train.** Each galaxy below has the fraction of volunteers who saw a ring. Would you agree with
+# them?
+
+# %%
+shown = sky.sort_values("ring_fraction").iloc[:: len(sky) // 24].head(24)
+captions = [f"{fraction:.0%} see a ring" for fraction in shown["ring_fraction"]]
+where = {"catalog": sky, "images": "ring-sky"}
+morphtools.show_galaxies(
+    shown["id_str"], captions, "From no ring to certainly a ring", **where, out="ring-sky/look.png"
+)
+
+# %% [markdown]
+# A label is an opinion. Where one volunteer in ten sees a ring, is it a ring? We do what Walmsley et al. (2022) did:
+# above a quarter is a ring, below one in twenty is none, and what lies between is left out. What is left out makes
+# the problem easier than nature; keep that in mind when you quote a score.
+
+# %%
+plt.figure(figsize=(6, 2.5))
+plt.hist(sky["ring_fraction"], 40, color="0.6")
+plt.axvspan(0.05, 0.25, color="#dd6b20", alpha=0.3, lw=0)
+plt.xlabel("fraction of volunteers who see a ring (left out: orange)")
+plt.ylabel("galaxies")
+plt.show()
+
+# %% [markdown]
+# ## Train
+#
+# A network that has already looked at 31,000 galaxies turns every picture into a list of numbers, a *representation*.
+# It stays as it is: only a small *head* learns which numbers mean "ring". That is why a few hundred labels are
+# enough, and why it takes a minute.
+
+# %%
+data = {"catalog": "ring-sky/labels.csv", "images": "ring-sky", "stretch": "dr2_rgb", "test_labels": 400}
+run = morphtools.finetune("rings", LABELS, **data, out=f"rings/{LABELS}")
+print(run.summary)
+
+# %% [markdown]
+# Half of the test galaxies have a ring, so guessing reaches an accuracy of 0.5. The brackets are 95% intervals: test
+# galaxies are few, too. AUC is the chance that a galaxy with a ring gets a higher number than one without.
+#
+# ## Read the run folder
+#
+# Everything about the run is in its folder, and the same command with the `config.yaml` in it repeats it. **The
+# mistakes teach most**: is the machine wrong there, or are the volunteers?
+
+# %%
+print(*sorted(str(path.relative_to(run.out)) for path in run.out.rglob("*.*")), sep="\n")
+morphtools.show(run.out / "figures" / "confident.png", run.out / "figures" / "mistakes.png")
+
+# %% [markdown]
+# Can you trust a probability? Of the galaxies that get 0.8, eight in ten should have a ring: the points should lie on
+# the diagonal. And the training curve should go down and level off; the orange one (validation) decides when to stop.
+
+# %%
+morphtools.show(run.out / "figures" / "calibration.png", run.out / "figures" / "training_curve.png")
+
+# %% [markdown]
+# ## Was the pretraining worth it?
+#
+# The same network with random numbers in place of what it has learned, and the same head, labels and test galaxies.
+
+# %%
+scratch = morphtools.finetune(
+    "rings", LABELS, **data, weights="random", encoder="mobilenet_v3_small", out=f"rings/{LABELS}-scratch"
+)
+scores = pd.DataFrame({name: each.metrics["test"] for name, each in (("pretrained", run), ("random", scratch))})
+print(scores.map(lambda score: f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]").to_string())
+
+# %% [markdown]
+# ## How many labels do you need?
+#
+# The honest way to find out: use fewer, and see what happens. Labels of one seed are nested (the 50 are among the
+# 100), and the test galaxies are always the same. (The last one is there already; a finished run is not repeated.)
+
+# %%
+runs = {n: morphtools.finetune("rings", n, **data, out=f"rings/{n}") for n in (*NUMBERS, LABELS)}
+curve = pd.DataFrame({n: each.metrics["test"]["accuracy"] for n, each in runs.items()}).T
+plt.figure(figsize=(5, 3))
+plt.errorbar(curve.index, curve["value"], [curve["value"] - curve["low"], curve["high"] - curve["value"]], fmt="o-")
+plt.xscale("log")
+plt.xlabel("labels")
+plt.ylabel("accuracy on test galaxies")
+plt.show()
+
+# %% [markdown]
+# Where the curve is still steep, an afternoon of labelling buys more than any change of the network. Where it is
+# flat, stop labelling and look at the mistakes.
+#
+# ## Use it
+#
+# New galaxies of another part of the sky, as rare as nature makes rings: here the classifier earns its living.
+
+# %%
+new = morphtools.simulate_survey(
+    "new-sky", galaxies=GALAXIES, image_size=96, field_radii=6, magnitude_limit=15.5, seed=2
+)
+morphtools.predict(run.out, "rings/new-sky", catalog="new-sky/catalog.csv", images="new-sky")
+found = pd.read_csv("rings/new-sky/predictions.csv").merge(new).sort_values("ring", ascending=False).head(24)
+captions = [f"P(ring) {row.ring:.2f}\n{'has one' if row.true_ring else 'has none'}" for row in found.itertuples()]
+where = {"catalog": new, "images": "new-sky"}
+morphtools.show_galaxies(found["id_str"], captions, "Most likely rings", **where, out="rings/new-sky/top.png")
+
+# %% [markdown]
+# Trained where half of the galaxies have rings, it expects too many: on a sky where rings are rare, its probabilities
+# are too high, though the *order* is as good as before. Count on the order, or label a few galaxies of the new sky.
+
+# %% [markdown]
+# ## With galaxies of your own
+#
+# A table with `id_str`, `file_loc` and a column `ring` (0 or 1) or `ring_fraction`; any other column by
+# `column="my_column"`. Images as JPEG, PNG or FITS in a folder or zip archive; FITS need a `stretch` if the network
+# is to see pictures (tutorial 2).
+#
+# ```python
+# run = morphtools.finetune("rings", 500, catalog="galaxies.csv", images="images.zip", out="my-rings")
+# ```
+#
+# ## Try
+#
+# 1. `depth=2` trains the top two blocks of the network, too. Does it help with 50 labels? With 400?
+# 2. Look at the mistakes: how many would you have called differently from the volunteers?
+# 3. Another question: `"bars"`, `"mergers"`, `"spirals"` (and `fractions={"bar": 0.5}` for a sky that has them).

@@ -1,0 +1,109 @@
+# %% [markdown]
+# # The needle in the haystack
+#
+# "Show me something interesting." Interesting to whom? A statistician's outlier is a satellite trail; yours may be a
+# merger, a ring, or something without a name. So do not define it: **rate a few dozen galaxies, from 0 (dull) to 5
+# (that!), and let the machine learn your taste.** It asks about galaxies from which it can win most, and ranks the
+# whole survey by your interest.
+
+# %%
+import os
+
+import matplotlib.pyplot as plt
+
+import morphtools
+
+GALAXIES, RATINGS, REPEATS, OWN = (200, 20, 1, 2) if "MORPHTOOLS_SHORT" in os.environ else (3000, 100, 3, 10)
+
+# %% [markdown]
+# ## The haystack
+#
+# Four galaxies in a hundred are mergers. The rater shall love mergers.
+
+# %%
+sky = morphtools.simulate_survey(
+    "haystack", galaxies=GALAXIES, bands="gri", image_size=96, field_radii=12, fractions={"merger": 0.04}, seed=9
+)
+votes = sky.filter(regex="^merging")
+sky["taste"] = (sky["merging-dr5_merger"] + sky["merging-dr5_major-disturbance"]) / votes.sum(axis=1)
+sky.to_csv("haystack/known.csv", index=False)
+where = {"catalog": "haystack/known.csv", "images": "haystack"}
+print((sky["taste"] > 0.5).sum(), "of", len(sky), "are interesting")
+morphtools.represent("mobilenet_v3_small_gz2", "representations", **where)
+needles = sky.nlargest(16, "taste")
+morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **where, out="needles.png")
+
+# %% [markdown]
+# ## A simulated rater
+#
+# To see how well it works we let a rater rate who knows the answer: five times the fraction of volunteers who see a
+# merger. The first ten galaxies are drawn at random; then the machine asks.
+
+# %%
+how = {"ratings": RATINGS, "threshold": 0.5}
+loop = morphtools.find_anomalies("representations", oracle="taste", **how, **where, out="session")
+asked = loop.history()["rating"]
+plt.figure(figsize=(7, 2.2))
+plt.bar(range(1, len(asked) + 1), asked, color=["0.6"] * 10 + ["#2b6cb0"] * (len(asked) - 10))
+plt.xlabel("galaxies in the order in which they were shown (grey: at random)")
+plt.ylabel("rating")
+plt.show()
+
+# %% [markdown]
+# It finds one by luck, understands, and then shows one after the other. And here is its ranking of *all* galaxies,
+# most of which nobody has rated: the number it expects you to give, and how sure it is.
+
+# %%
+morphtools.show("session/top.png")
+loop.scores().head(8)
+
+# %% [markdown]
+# ## Was it worth the trouble?
+#
+# Look down the ranking: how many of the needles have you seen after looking at so many? Compare with looking at
+# random, with an *isolation forest*, which knows what is unusual but not what you like, and with the tool that was
+# used before (`neighbour_score`: it asks you, too, but begins from what is unusual).
+
+# %%
+ways = ("rational_quadratic", "neighbour_score", "isolation_forest", "random")
+options = {"column": "taste", "catalog": "haystack/known.csv", "repeats": REPEATS}
+table = morphtools.benchmark_anomalies("representations", methods=ways, **how, **options, out="compared")
+morphtools.show("compared/recall.png")
+print(table[["method", "found"]].round(2).to_string(index=False))
+
+# %% [markdown]
+# Unusual is not interesting: trails and bright stars are unusual. It took ratings to say what is meant.
+#
+# ## A real rater: you
+#
+# Look at each picture and type a number from 0 to 5; `s` skips, `u` takes the last one back, `q` stops. Decide first
+# what you like: rings? Blue things? Be consistent, and use the whole scale. Every rating is on disk before the next
+# question, so stop when you are tired; the same call goes on tomorrow.
+
+# %%
+mine = morphtools.find_anomalies("representations", **where, ratings=OWN, batch_size=10, rater="me", out="my-session")
+
+# %% [markdown]
+# What does the machine think you like? With ten ratings it has hardly begun; give it fifty, by calling again with a
+# larger number of `ratings`.
+
+# %%
+if (mine.out / "top.png").exists():
+    morphtools.show(mine.out / "top.png")
+
+# %% [markdown]
+# ## With galaxies of your own
+#
+# Representations as in tutorial 4, then rate. Start from known examples, if you have some: `examples=("1237",
+# "5812")`. Several people can rate in one session with their own `rater=`, or merge sessions later
+# (`AnomalyLoop(…).merge(…)`).
+#
+# ```python
+# morphtools.represent("mobilenet_v3_small_gz2", "mine", catalog="galaxies.csv", images="images.zip")
+# morphtools.find_anomalies("mine", catalog="galaxies.csv", images="images.zip", ratings=100, out="my-session")
+# ```
+#
+# ## Try
+#
+# 1. Make the haystack larger or the needles rarer. How many ratings does it take?
+# 2. Another taste: `sky["ring_yes"] / (sky["ring_yes"] + sky["ring_no"])`.

@@ -1,0 +1,112 @@
+# %% [markdown]
+# # Learning without labels
+#
+# Labels are scarce, images are not. Can a network learn about galaxies from images alone? Yes, from a simple game:
+# show it two *views* of the same galaxy, turned, shifted, with other noise, and let it say that they belong together.
+# To win, it must find what stays the same: the galaxy. **You decide what is not the galaxy, by choosing the views.**
+# That is all the knowledge you put in, and it is worth understanding.
+
+# %%
+import os
+
+import morphtools
+
+GALAXIES, EPOCHS, BATCH = (150, 1, 32) if "MORPHTOOLS_SHORT" in os.environ else (1500, 8, 64)
+
+# %% [markdown]
+# ## A small sky
+#
+# Flux in g, r and z, as the telescope sees it, at 64 pixels, in records (tutorial 2). The labels in it are never
+# trained on; they tell us whether anything is learned.
+
+# %%
+options = {"image_size": 64, "field_radii": 6, "magnitude_limit": 15.5, "fractions": {"spiral": 0.4}}
+sky = morphtools.simulate_survey("sky", galaxies=GALAXIES, artifact_rate=0, seed=6, **options)
+sky["class"] = (2 * sky["true_smooth"] + sky["true_edge_on"]).astype(int)  # 2 smooth, 1 edge-on disk, 0 other disk
+records = morphtools.build_records(sky[["id_str", "file_loc", "class", "redshift"]], "records", images="sky")
+show = sky.groupby("class").head(8).sort_values("class")
+captions = [("disk", "edge-on", "smooth")[c] for c in show["class"]]
+morphtools.show_galaxies(show["id_str"], captions, "Some galaxies", catalog=sky, images="sky", out="galaxies.png")
+
+# %% [markdown]
+# ## Views
+#
+# On the left the galaxy, beside it seven views. Above: made for flux (dust of the Milky Way, rotation, noise). Below:
+# made for colour pictures. Ask of each: *is this still the same galaxy to you?* If you want to study dust, then
+# reddening is no nuisance and must not be in the set. If you want to find shifted galaxies, do not shift them.
+
+# %%
+for preset in ("hayat2021", "rgb"):
+    morphtools.show_augmentations(preset, f"views-{preset}.png", galaxies=3)
+    morphtools.show(f"views-{preset}.png")
+
+# %% [markdown]
+# ## Two methods
+#
+# **MoCo** asks: which of many thousand images is the other view of this one? Views of one galaxy are pulled together,
+# and all others pushed apart. **BYOL** pushes nothing apart: one network predicts what a slowly following copy of
+# itself says of the other view. Why does it not simply say the same of every galaxy? That would be a perfect score.
+# Watch the spread.
+
+# %%
+setting = {"encoder": "mobilenet_v3_small", "epochs": EPOCHS, "batch_size": BATCH, "label": "class"}
+moco = morphtools.pretrain("moco", records="records", **setting, out="runs/moco")
+byol = morphtools.pretrain("byol", records="records", **setting, hidden=512, out="runs/byol")
+print(moco.summary, byol.summary, sep="\n\n")
+
+# %% [markdown]
+# ## Is it learning?
+#
+# The loss cannot tell: it falls when all galaxies become alike, too. So after every epoch labelled galaxies are asked
+# whether their five nearest neighbours are of their class (k-NN), beside what must be beaten: a network with random
+# numbers, and the bare pixels.
+
+# %%
+morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "learning.png")
+
+# %% [markdown]
+# A thousand galaxies and a few minutes are far too little; papers use hundreds of thousands and days. Look at the
+# direction of the curves, not at where they end.
+#
+# ## Which augmentations matter?
+#
+# Leave one out and see what is lost. Without rotation the network may tell galaxies by their position angle, which is
+# easy, and says nothing about the galaxy.
+
+# %%
+table = morphtools.ablate_augmentations(
+    {"method": "moco", **setting}, "records", parts="RandomView.rotation,RandomNoise", out="runs/ablation"
+)
+table.round(3)
+
+# %% [markdown]
+# With so few galaxies differences of a few hundredths are chance; `seed=` another one, and see how much changes.
+#
+# ## Use it
+#
+# What was learned is an encoder like any other: search, map, cluster (tutorial 4), rate (5), or fine-tune (1).
+
+# %%
+morphtools.represent(moco.out, "representations", records="records")
+where = {"catalog": sky, "images": "sky"}
+smooth = sky.loc[sky["class"] == 1, "id_str"].iloc[0]
+morphtools.find_similar("representations", like=smooth, galaxies=15, **where, out="similar")
+morphtools.show("similar/similar.png")
+
+# %% [markdown]
+# ## With galaxies of your own
+#
+# Build records of as many as you have (tutorial 2), start with a recipe from `configs/pretrain/`, and use a GPU. Look
+# at the views of your own galaxies first. From weights that know galaxies already, it takes far less.
+#
+# ```python
+# morphtools.show_augmentations("hayat2021", "views.png", records="records")
+# run = morphtools.pretrain("byol", records="records", epochs=100, out="my-encoder")
+# run = morphtools.finetune("rings", 200, catalog="labels.csv", images="fits/", weights="my-encoder", out="my-rings")
+# ```
+#
+# ## Try
+#
+# 1. A set of your own, as a YAML file: only `RandomView: {rotation: 0.5}`. What does the network learn from it?
+# 2. `morphtools.evaluate_representations("runs/moco,runs/byol", "records", label="class")` tells what they know from
+#    how many labels, and how far a galaxy moves when it is turned or blurred.

@@ -1,0 +1,45 @@
+"""Makes the notebooks of the tutorials from their scripts, which are what is edited: `python make_notebooks.py`."""
+
+import json
+from pathlib import Path
+
+import jupytext
+
+HERE = Path(__file__).parent
+REPOSITORY = "morphtools/morphtools"  # where the notebooks can be opened from: organisation and name
+INSTALL = """# Install morphtools where it is not there yet (on Colab, say), and see whether all is well
+%pip install -q "morphtools>=0.1"
+!morphtools doctor"""
+
+
+def notebook(script: Path) -> str:
+    """The notebook of a script in `# %%` cells, as JSON: its title, a badge, the installation, then its cells."""
+    address = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/examples/notebooks/{script.stem}.ipynb"
+    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
+    title, *cells = jupytext.reads(script.read_text(), "py:percent").cells
+    cells = [("markdown", f"{title.source}\n\n{badge}"), ("code", INSTALL), *((c.cell_type, c.source) for c in cells)]
+    return json.dumps(
+        {
+            "cells": [_cell(number, *cell) for number, cell in enumerate(cells)],
+            "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
+
+
+def _cell(number: int, kind: str, source: str) -> dict:
+    cell = {"cell_type": kind, "id": f"cell-{number:02}", "metadata": {}, "source": source.splitlines(keepends=True)}
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+
+
+def scripts() -> list[Path]:
+    """The tutorials, in order."""
+    return sorted(HERE.glob("0*.py"))
+
+
+if __name__ == "__main__":
+    for script in scripts():
+        (HERE / "notebooks" / f"{script.stem}.ipynb").write_text(notebook(script) + "\n")

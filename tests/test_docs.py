@@ -1,0 +1,81 @@
+"""What is said to users is there: docstrings, examples, and the reference made of them."""
+
+import inspect
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import keras
+import pytest
+
+import morphtools
+import tfrecords_builder
+from morphtools import cli
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = [(package, name) for package in (morphtools, tfrecords_builder) for name in package.__all__]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+UNSAID = {"self", "cls", "args", "kwargs", "name"}  # a layer's name is Keras' business
+
+
+def commands_in(path):
+    text = re.sub(r"^.*&& .venv/bin/(?=morphtools)", "", path.read_text(), flags=re.MULTILINE)
+    return [line for line in text.splitlines() if line.startswith("morphtools ")]
+
+
+def undescribed(function, doc):
+    """Parameters that a docstring does not describe in a line of their own."""
+    parameters = [name for name in inspect.signature(function).parameters if name not in UNSAID]
+    return [name for name in parameters if not re.search(rf"^\s*{name}:", doc, re.MULTILINE)]
+
+
+def methods(kind):
+    for name, member in vars(kind).items():
+        function = getattr(member, "__func__", member)
+        if inspect.isfunction(function) and not name.startswith("_"):
+            yield name, function
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=[f"{package.__name__}.{name}" for package, name in PUBLIC])
+def test_every_public_name_says_what_it_takes_and_gives(package, name):
+    public = getattr(package, name)
+    doc = inspect.getdoc(public) or ""
+    assert len(doc.split("\n")[0]) > 20
+    if not inspect.isclass(public):
+        assert not undescribed(public, doc)
+        returns = re.search(r"^ +return \S", inspect.getsource(public), re.MULTILINE)
+        assert not returns or "Returns:" in doc
+        return
+    assert not undescribed(public, doc)
+    for method, function in methods(public):
+        said = inspect.getdoc(function)
+        assert said, method
+        if not issubclass(public, keras.layers.Layer | keras.losses.Loss):  # their methods are those of Keras
+            assert not undescribed(function, said), method
+
+
+@pytest.mark.parametrize("name", cli.main.commands)
+def test_the_help_of_every_command_has_a_realistic_example(name):
+    said = cli.main.commands[name].help
+    assert re.search(rf"^\s*morphtools {name}\b", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_the_documents_is_one_that_can_be_typed(path):
+    for line in commands_in(path):
+        name, *rest = shlex.split(line)[1:]
+        cli.main.commands[name].make_context(name, rest)  # raises for an option that is not there
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_every_link_in_the_documents_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_reference_builds_without_a_warning_and_has_every_public_name(tmp_path):
+    runpy.run_path(str(ROOT / "docs" / "build.py"))["build"](tmp_path)
+    for package in (morphtools, tfrecords_builder):
+        page = (tmp_path / f"{package.__name__}.html").read_text()
+        assert [name for name in package.__all__ if f'id="{name}"' not in page] == []
