@@ -11,13 +11,14 @@ import os
 
 import morphtools
 
-GALAXIES, CLUSTERS = (200, 5) if "MORPHTOOLS_SHORT" in os.environ else (2000, 12)
+GALAXIES, CLUSTERS = (80, 4) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 
 # %% [markdown]
 # ## A survey, and a number of numbers for each galaxy
 
 # %%
-options = {"bands": "gri", "image_size": 96, "field_radii": 12, "fractions": {"ring": 0.1, "merger": 0.06}}
+options = {"bands": "gri", "image_size": 96, "field_radii": 12, "magnitude_limit": 15.5}
+options["fractions"] = {"ring": 0.1, "merger": 0.06}
 sky = morphtools.simulate_survey("survey", galaxies=GALAXIES, artifact_rate=0.06, seed=7, **options)
 sky["kind"] = "disk"
 for kind in ("smooth", "edge_on", "ring", "merger"):
@@ -108,7 +109,7 @@ table = morphtools.evaluate_retrieval(
     {"network": "representations", "pixels": "pixels"}, sky, ["kind"], out="retrieval"
 )
 morphtools.show("retrieval/retrieval.png")
-print(table.pivot(index="class", columns="representations", values="precision").round(2).to_string())
+print(table.pivot(index="value", columns="representations", values="precision").round(2).to_string())
 
 # %% [markdown]
 # ## With galaxies of your own

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 
 import morphtools
 
-GALAXIES, RATINGS, REPEATS, OWN = (200, 20, 1, 2) if "MORPHTOOLS_SHORT" in os.environ else (3000, 100, 3, 10)
+GALAXIES, RATINGS, REPEATS, OWN = (80, 15, 1, 2) if "MORPHTOOLS_SHORT" in os.environ else (1000, 80, 3, 10)
 
 # %% [markdown]
 # ## The haystack
@@ -21,16 +21,15 @@ GALAXIES, RATINGS, REPEATS, OWN = (200, 20, 1, 2) if "MORPHTOOLS_SHORT" in os.en
 # Four galaxies in a hundred are mergers. The rater shall love mergers.
 
 # %%
-sky = morphtools.simulate_survey(
-    "haystack", galaxies=GALAXIES, bands="gri", image_size=96, field_radii=12, fractions={"merger": 0.04}, seed=9
-)
+options = {"bands": "gri", "image_size": 96, "field_radii": 12, "magnitude_limit": 15.5}
+sky = morphtools.simulate_survey("haystack", galaxies=GALAXIES, fractions={"merger": 0.04}, seed=9, **options)
 votes = sky.filter(regex="^merging")
 sky["taste"] = (sky["merging-dr5_merger"] + sky["merging-dr5_major-disturbance"]) / votes.sum(axis=1)
 sky.to_csv("haystack/known.csv", index=False)
 where = {"catalog": "haystack/known.csv", "images": "haystack"}
 print((sky["taste"] > 0.5).sum(), "of", len(sky), "are interesting")
 morphtools.represent("mobilenet_v3_small_gz2", "representations", **where)
-needles = sky.nlargest(16, "taste")
+needles = sky[sky["taste"] > 0.5].head(16)
 morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **where, out="needles.png")
 
 # %% [markdown]

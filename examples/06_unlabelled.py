@@ -11,7 +11,7 @@ import os
 
 import morphtools
 
-GALAXIES, EPOCHS, BATCH = (150, 1, 32) if "MORPHTOOLS_SHORT" in os.environ else (1500, 8, 64)
+GALAXIES, EPOCHS, BATCH = (80, 1, 16) if "MORPHTOOLS_SHORT" in os.environ else (800, 8, 64)
 
 # %% [markdown]
 # ## A small sky

@@ -53,6 +53,7 @@ _HOMES = {
     "predict": "morphtools.inference.predict",
     "pretrain": "morphtools.training.pretrain",
     "preview_records": "tfrecords_builder.look",
+    "read_concentrations": "morphtools.inference.posteriors",
     "read_votes": "morphtools.survey.vote_columns",
     "recalibrate": "morphtools.inference.recalibration",
     "redshift_head": "morphtools.models.redshifts",

@@ -18,7 +18,7 @@ _WAVELENGTHS = {"u": 355, "g": 475, "r": 622, "i": 763, "z": 905, "y": 1000, "j"
 
 
 class Look(NamedTuple):
-    """What was seen.
+    """What was seen of some galaxies, before or after a build.
 
     Attributes:
         figure: A matplotlib figure; `savefig` writes it.
@@ -104,7 +104,8 @@ def inspect_records(
     facts = [
         ", ".join(f"{number} {split}" for split, number in records.splits.items()) + f", {records.failed} failed",
         f"{records.incomplete} with missing and {records.masked} with bad pixels",
-        *(f"{name}: {total:g} in all" for name, total in records.totals.items()),
+        # sums of counts and of 0 and 1; that of positions or redshifts says nothing
+        *(f"{name}: {total:g} in all" for name, total in records.totals.items() if total == round(total)),
     ]
     return _look(dict(zip(names, pixels, strict=True)), records.bands, stretches, [], facts)
 

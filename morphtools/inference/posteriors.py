@@ -7,10 +7,13 @@ concentrations (S, N, A) of S views or models, or (N, A) of one.
 
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.special import betainc, betaln, gammaln, logsumexp
+
+from tfrecords_builder.naming import some
 
 _ASKED = 0.5  # below this chance of being asked a fraction tells nothing about the galaxy
 _CHUNK = 1_000_000  # densities at a time: as many as fit into a cache
@@ -170,6 +173,32 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
     friendly = _table(np.where(relevant, fractions, np.nan), schema.label_cols, "_fraction")
     names = pd.DataFrame({"id_str": np.asarray(id_str, dtype=str)})
     return pd.concat([names, friendly], axis=1), pd.concat([names, *full], axis=1)
+
+
+def read_concentrations(table, schema):
+    """The concentrations in a table with everything, as ``vote_tables`` and ``predict`` give it.
+
+    Args:
+        table: that table, or the folder that ``predict`` wrote.
+        schema: ``Schema`` with A of its answers, all of them or fewer.
+
+    Returns:
+        (S, N, A) of S views, in the order of the rows and of the answers.
+
+    Raises:
+        ValueError: the table has no concentrations of these answers.
+    """
+    if not isinstance(table, pd.DataFrame):
+        table = pd.read_parquet(Path(table) / "predictions-full.parquet")
+    first = f"{schema.label_cols[0]}_concentration"
+    endings = [name.removeprefix(first) for name in table.columns if name.startswith(first)]
+    wanted = [[f"{name}_concentration{ending}" for name in schema.label_cols] for ending in endings]
+    missing = [name for view in wanted for name in view if name not in table.columns]
+    if missing or not wanted:
+        raise ValueError(
+            f"the table has no column {some(missing or [first])}: is it predictions-full of these questions?"
+        )
+    return np.stack([table[view].to_numpy(float) for view in wanted])
 
 
 def _table(values, columns, ending):

@@ -40,7 +40,7 @@ def coverage(table) -> Figure:
             of_truth = table[f"truth_{level}"]
             axes.plot(of_truth, y, "D", color=colour, mfc="white", label=f"{level}%, of the truth")
     axes.set(xlabel="share of answers inside", xlim=(0, 1.02))
-    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
 

@@ -88,6 +88,9 @@ class Card:
     def open(cls, path: str | Path) -> "Card":
         """Reads a card.
 
+        Args:
+            path: Of the JSON file (see `find_card`).
+
         Raises:
             ValueError: It is damaged, or no card; says what is wrong.
         """
@@ -178,6 +181,9 @@ def cite(weights: str | Path | None = None) -> str:
 
     Args:
         weights: As for `load_pretrained`.
+
+    Returns:
+        A line for morphtools, and one for each of the weights, with their licence.
     """
     cards = list_pretrained() if weights is None else [Card.open(find_card(weights))]
     ours = f"morphtools {morphtools.__version__}, the morphtools developers (BSD-3-Clause)"

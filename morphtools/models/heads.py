@@ -72,12 +72,28 @@ class DenseHead(layers.Layer):
 
 
 def classification_head(classes: int, **kwargs) -> DenseHead:
-    """A head with one probability per class, (B, D) → (B, classes); arguments as for `DenseHead`."""
+    """A head with one probability per class.
+
+    Args:
+        classes: How many.
+        **kwargs: As for `DenseHead`: `hidden`, `dropout`, `seed`.
+
+    Returns:
+        A layer (B, D) → (B, classes).
+    """
     return DenseHead(classes, "softmax", name="classification", **kwargs)
 
 
 def regression_head(outputs: int = 1, **kwargs) -> DenseHead:
-    """A head with real-valued outputs, (B, D) → (B, outputs); arguments as for `DenseHead`."""
+    """A head with real-valued outputs.
+
+    Args:
+        outputs: How many.
+        **kwargs: As for `DenseHead`: `hidden`, `dropout`, `seed`.
+
+    Returns:
+        A layer (B, D) → (B, outputs).
+    """
     return DenseHead(outputs, "linear", name="regression", **kwargs)
 
 

@@ -165,6 +165,19 @@ def test_the_friendly_table_leaves_out_what_few_would_be_asked_and_the_full_one_
     )
 
 
+@pytest.mark.parametrize("views", [1, 3, 12])
+def test_concentrations_are_read_back_from_the_full_table_whole_or_for_some_questions(views, tmp_path):
+    alpha = concentrations(views, 4).astype("float32")
+    _, full = posteriors.vote_tables([f"g{i}" for i in range(4)], alpha, DECALS, level=None)
+    full.to_parquet(tmp_path / "predictions-full.parquet")
+    np.testing.assert_array_equal(posteriors.read_concentrations(full, DECALS), alpha)
+    bar = Schema("bar", tuple(q for q in Schema.from_dict(DECALS.to_dict()).questions if not q.asked_after))
+    some = [DECALS.label_cols.index(name) for name in bar.label_cols]
+    np.testing.assert_array_equal(posteriors.read_concentrations(tmp_path, bar), alpha[:, :, some])
+    with pytest.raises(ValueError, match="no column one_.*: is it predictions-full of these questions"):
+        posteriors.read_concentrations(full, ONE)
+
+
 def test_other_shapes_and_numbers_are_refused():
     with pytest.raises(ValueError, match=r"'one' must be \(galaxies, 3\) or \(views, galaxies, 3\), not \(2, 4\)"):
         posteriors.expected_fractions(np.ones((2, 4)), ONE)
