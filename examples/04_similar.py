@@ -59,7 +59,7 @@ print("of the 24 nearest:", better["kind"].value_counts().to_dict())
 # about colour and size? The axes mean nothing, and neither do empty places; that two galaxies are close, does.
 
 # %%
-morphtools.make_map("representations", **where, colour=["kind", "redshift"], cells=20, out="map")
+morphtools.make_map("representations", **where, colour=["kind", "redshift"], cells=16, out="map")
 morphtools.show("map/galaxies.png", "map/panels.png")
 
 # %% [markdown]
@@ -84,8 +84,9 @@ print(f"{len(names)} glances gave {len(named.galaxies)} labels, {named.metrics['
 # %% [markdown]
 # ## A broom
 #
-# What is no galaxy (trails, edges, bright stars) gathers in places of its own. List it, **look at the list**, and
-# leave it out of all that follows. Nothing is deleted: without the list everything is as before.
+# Some rubbish gathers in a place of its own: above, galaxies of which one band is missing, in strange colours. List
+# it, **look at the list**, and leave it out of all that follows. Nothing is deleted: without the list everything is
+# as before.
 
 # %%
 summary = clusters.summary
@@ -98,6 +99,9 @@ clean = morphtools.make_map("representations", **where, exclude="artifacts/artif
 print(len(clean), "galaxies on the map without the rubbish")
 
 # %% [markdown]
+# And the others? A trail across a spiral leaves a spiral: it lies among its kind, and no cluster has it. For these,
+# search for more like one of them, or rate (tutorial 5).
+#
 # ## How far can you trust it?
 #
 # Of the ten nearest to a galaxy, how many are of its kind? Beside the network, the least it has to beat: the pixels
