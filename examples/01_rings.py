@@ -16,7 +16,7 @@ import pandas as pd
 import morphtools
 
 SHORT = "MORPHTOOLS_SHORT" in os.environ  # for tests
-GALAXIES, LABELS, FEWER, EPOCHS = (90, 30, (), 3) if SHORT else (1000, 300, (50, 100), None)
+GALAXIES, LABELS, FEWER, EPOCHS = (70, 24, (), 2) if SHORT else (1000, 300, (50, 100), None)
 
 # %% [markdown]
 # ## A sky to practise on

@@ -17,7 +17,7 @@ from astropy.io import fits
 import morphtools
 from morphtools.survey.stretch import stretches_for
 
-GALAXIES = 40 if "MORPHTOOLS_SHORT" in os.environ else 300
+GALAXIES = 32 if "MORPHTOOLS_SHORT" in os.environ else 300
 
 # %% [markdown]
 # ## What is in a FITS file

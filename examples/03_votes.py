@@ -16,7 +16,7 @@ from scipy.stats import beta
 
 import morphtools
 
-GALAXIES = 60 if "MORPHTOOLS_SHORT" in os.environ else 800
+GALAXIES = 40 if "MORPHTOOLS_SHORT" in os.environ else 800
 
 # %% [markdown]
 # ## Questions form a tree

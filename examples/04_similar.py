@@ -11,7 +11,7 @@ import os
 
 import morphtools
 
-GALAXIES, CLUSTERS = (80, 4) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
+GALAXIES, CLUSTERS = (48, 3) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 
 # %% [markdown]
 # ## A survey, and a number of numbers for each galaxy

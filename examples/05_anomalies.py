@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 
 import morphtools
 
-GALAXIES, RATINGS, REPEATS, OWN = (80, 15, 1, 2) if "MORPHTOOLS_SHORT" in os.environ else (1000, 80, 3, 10)
+GALAXIES, RATINGS, REPEATS, OWN = (48, 12, 1, 2) if "MORPHTOOLS_SHORT" in os.environ else (1000, 80, 3, 10)
 
 # %% [markdown]
 # ## The haystack
@@ -71,7 +71,8 @@ morphtools.show("compared/recall.png")
 print(table[["method", "found"]].round(2).to_string(index=False))
 
 # %% [markdown]
-# Unusual is not interesting: trails and bright stars are unusual. It took ratings to say what is meant.
+# To be unusual is not to be interesting: mergers are unusual, but so are trails and bright stars. Ratings say which
+# of them you mean.
 #
 # ## A real rater: you
 #
