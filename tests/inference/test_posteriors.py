@@ -173,7 +173,7 @@ def test_concentrations_are_read_back_from_the_full_table_whole_or_for_some_ques
     np.testing.assert_array_equal(posteriors.read_concentrations(full, DECALS), alpha)
     first = Schema("first", DECALS.questions[:1])
     np.testing.assert_array_equal(posteriors.read_concentrations(tmp_path, first), alpha[:, :, :3])
-    with pytest.raises(ValueError, match="no column q_a_concentration.*: is it predictions-full of these questions"):
+    with pytest.raises(ValueError, match=r"no column q_a_concentration: is it predictions-full of these questions"):
         posteriors.read_concentrations(full, ONE)
 
 
