@@ -46,7 +46,7 @@ for preset in ("hayat2021", "rgb"):
 # **MoCo** asks: which of many thousand images is the other view of this one? Views of one galaxy are pulled together,
 # and all others pushed apart. **BYOL** pushes nothing apart: one network predicts what a slowly following copy of
 # itself says of the other view. Why does it not simply say the same of every galaxy? That would be a perfect score.
-# Watch the spread.
+# Watch how many dimensions it uses.
 
 # %%
 setting = {"records": "records", "label": "class", "encoder": "mobilenet_v3_small", "momentum": 0.99}
@@ -67,8 +67,10 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 
 # %% [markdown]
 # A few hundred galaxies and a few minutes are far too little; papers use hundreds of thousands and days. Look at the
-# direction of the curves, not at where they end, and at the warnings: where spread or rank fall, galaxies become
-# alike to the network.
+# direction of the curves, not at where they end. MoCo's first loss is low because its queue still holds random
+# numbers; then the game gets harder, it learns, and the neighbours know more. BYOL's loss may fall while it uses a
+# handful of dimensions only (in the middle): then nearly all galaxies are the same to it, which is no learning at
+# all.
 #
 # ## Which augmentations matter?
 #
