@@ -43,10 +43,10 @@ for preset in ("hayat2021", "rgb"):
 # %% [markdown]
 # ## Two methods
 #
-# **MoCo** asks: which of many thousand images is the other view of this one? Views of one galaxy are pulled together,
-# and all others pushed apart. **BYOL** pushes nothing apart: one network predicts what a slowly following copy of
-# itself says of the other view. Why does it not simply say the same of every galaxy? That would be a perfect score.
-# Watch how many dimensions it uses.
+# **MoCo** asks: which of many images is the other view of this one? Views of one galaxy are pulled together, and all
+# others pushed apart. **BYOL** pushes nothing apart: one network predicts what a slowly following copy of itself says
+# of the other view. Why does it not simply say the same of every galaxy? That would be a perfect score. Watch how
+# many dimensions it uses.
 
 # %%
 setting = {"records": "records", "label": "class", "encoder": "mobilenet_v3_small", "momentum": 0.99}
