@@ -87,8 +87,9 @@ for name, run in (("with", moco), ("without", still)):
     morphtools.show(f"similar-{name}-rotation/similar.png")
 
 # %% [markdown]
-# Above, the galaxies most like the one in blue for the network that was shown rotated views; below, for the one that
-# was not. Which looks at the galaxy, which at its angle? `ablate_augmentations` leaves out each part in turn and
+# Above, the galaxies most like the one in blue for the network that was shown rotated views: disks seen edge-on, at
+# whatever angle. Below, for the one that was not: the same galaxy at another angle is something else to it, farther
+# away (look at the distances), and others slip in between. `ablate_augmentations` leaves out each part in turn and
 # makes a table of it. (`orientations=1` shows each galaxy as it is: by default it is shown in eight orientations,
 # which hides part of this.)
 #
