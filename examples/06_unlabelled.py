@@ -79,7 +79,7 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 
 # %%
 still = morphtools.pretrain("moco", **setting, temperature=0.2, without="RandomView.rotation", out="runs/no-rotation")
-edge_on = sky.loc[sky["class"] == 1, "id_str"].iloc[0]
+edge_on = sky.loc[sky["true_edge_on"].idxmax(), "id_str"]
 where = {"catalog": sky, "images": "sky"}
 for name, run in (("with", moco), ("without", still)):
     store = morphtools.represent(run.out, f"{name}-rotation", records="records", orientations=1)
