@@ -69,11 +69,25 @@ class Redshifts:
         return ESTIMATES[self.estimate](self.pdf, self.edges)
 
     def cdf_at(self, z) -> np.ndarray:
-        """(N,) probability of a redshift below `z`, which is (N,) or one for all."""
+        """The probability of a lower redshift.
+
+        Args:
+            z: (N,) redshifts, or one for all.
+
+        Returns:
+            (N,) from 0 to 1.
+        """
         return pit(self.pdf, self.edges, z)
 
     def quantile(self, q) -> np.ndarray:
-        """Redshifts below which the probability is `q`: (N,) for one, (N, K) for (K,)."""
+        """Redshifts below which the probability is `q`.
+
+        Args:
+            q: A probability, or (K,) of them.
+
+        Returns:
+            (N,) for one, (N, K) for (K,).
+        """
         if np.ndim(q):
             return np.stack([self.quantile(each) for each in q], axis=1)
         rows, right = np.arange(len(self.pdf)), np.cumsum(self.pdf, axis=1, dtype=float)
@@ -92,7 +106,11 @@ class Redshifts:
         return pd.DataFrame(columns | {"pdf": pd.arrays.ArrowExtensionArray(lists)})
 
     def save(self, path: str | Path) -> None:
-        """Writes a parquet file; edges, estimate and provenance go into its metadata."""
+        """Writes a parquet file; edges, estimate and provenance go into its metadata.
+
+        Args:
+            path: Where to.
+        """
         about = metadata(self.edges, self.estimate, self.provenance)
         table = pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(about)
         write_whole(path, lambda file: pq.write_table(table, file))
@@ -104,6 +122,9 @@ class Redshifts:
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: It holds no redshifts.
+
+        Args:
+            path: Such as `predictions.parquet` of a run.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"there are no redshifts at {path}")

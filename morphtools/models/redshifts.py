@@ -116,6 +116,9 @@ def redshift_head(bins: int, redshift_range, pdf: str = "softmax", seed: int | N
         pdf: `softmax`: bins free of each other; `mixture`: five Gaussians, smooth, better with few labels.
         seed: Seed of the first weights.
 
+    Returns:
+        The layer.
+
     Raises:
         ValueError: No such kind of PDF.
 
