@@ -119,12 +119,12 @@ class Redshifts:
     def open(cls, path: str | Path) -> "Redshifts":
         """Reads what `save` or `predict` wrote; of the probabilities, their three leading digits.
 
+        Args:
+            path: Such as `predictions.parquet` of a run.
+
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: It holds no redshifts.
-
-        Args:
-            path: Such as `predictions.parquet` of a run.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"there are no redshifts at {path}")
