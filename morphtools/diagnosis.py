@@ -79,10 +79,18 @@ def _backend() -> tuple[list[str], list[str]]:
     lines.append(
         _row("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
     )
+    if keras.backend.backend() == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ and _is_x86_without_vnni():
+        lines.append(_row("tip", "TF_ENABLE_ONEDNN_OPTS=1 trains a ResNet on this processor up to three times as fast"))
     fixes = []
     if shutil.which("nvidia-smi") and not any("gpu" in device.lower() for device in devices):
         fixes.append('there is a GPU that the backend does not see: pip install "tensorflow[and-cuda]"')
     return lines, fixes
+
+
+def _is_x86_without_vnni() -> bool:
+    """Whether TensorFlow leaves oneDNN off unless it is told: it turns it on where neural networks have instructions."""
+    about = Path("/proc/cpuinfo")
+    return platform.machine() == "x86_64" and about.exists() and "avx512_vnni" not in about.read_text()
 
 
 def _memory() -> str:
