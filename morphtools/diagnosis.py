@@ -88,7 +88,7 @@ def _backend() -> tuple[list[str], list[str]]:
 
 
 def _is_x86_without_vnni() -> bool:
-    """Whether TensorFlow leaves oneDNN off unless it is told: it turns it on where neural networks have instructions."""
+    """Whether TensorFlow leaves oneDNN off unless told: it turns it on where neural networks have instructions."""
     about = Path("/proc/cpuinfo")
     return platform.machine() == "x86_64" and about.exists() and "avx512_vnni" not in about.read_text()
 
