@@ -50,8 +50,10 @@ def main(encoder: str, train_csv: str, val_csv: str, image_size: int, epochs: in
         num_workers=workers,
         seed=0,
     )
+    network = timm.create_model(encoder, pretrained=False, num_classes=0)
+    network.num_features = network.head_hidden_size  # of MobileNetV3 not the same, and zoobot asks for the former
     model = finetune.FinetuneableZoobotClassifier(
-        encoder=timm.create_model(encoder, pretrained=False, num_classes=0),
+        encoder=network,
         num_classes=2,
         label_col="label",
         training_mode="head_only",
