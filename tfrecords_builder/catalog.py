@@ -155,4 +155,4 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
     if problems:
         raise ValueError("the catalogue cannot be used: " + "; ".join(problems))
     text = {name: str for name in ("id_str", "file_loc") if name in catalog.columns}
-    return catalog.astype(text).reset_index(drop=True)
+    return catalog.astype(text).reset_index(drop=True).copy()  # in one piece: pandas warns of many when one is added

@@ -245,3 +245,11 @@ def test_unknown_names_come_with_the_nearest():
     assert unknown("task", "ring", ["bars", "rings"]) == (
         "unknown task 'ring'; known tasks: bars, rings (did you mean 'rings'?)"
     )
+
+
+def test_a_column_can_be_added_to_a_wide_catalogue_without_a_warning():
+    names = {"id_str": list("abc"), "file_loc": list("abc")}
+    wide = pd.DataFrame({f"c{i}": np.arange(3.0) for i in range(150)} | names)
+    checked = check_catalog(wide)
+    checked["label"] = 1  # warnings are errors
+    assert checked.shape == (3, 153)
