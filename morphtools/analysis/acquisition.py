@@ -12,7 +12,7 @@ from morphtools.analysis.gaussian_process import Posterior, gaussian_process, on
 from tfrecords_builder.naming import unknown
 
 _POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
-_FEW = 32  # ratings that bound a deviation closely enough: not one candidate in a hundred passes
+_FEW = 32  # ratings that bound a deviation closely enough: about one candidate in a hundred passes
 
 
 def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Gaussian processes over ratings: their kernels, and prediction for a million galaxies in about a second."""
+"""Gaussian processes over ratings: their kernels, and prediction for a million galaxies in a second or two."""
 
 import functools
 from collections.abc import Callable
