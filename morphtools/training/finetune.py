@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 
 import morphtools
-from morphtools.inference.predictions import Predictions
-from morphtools.inference.redshifts import Redshifts
 from morphtools.models.cards import Card, find_card, write_card
 from morphtools.models.encoders import any_way_up, build_encoder, unfreeze
 from morphtools.survey.tasks import RedshiftTask, Task, get_task
 from morphtools.training import finetune_classes, finetune_redshifts
-from morphtools.training.representing import represent_split
+from morphtools.training.representing import represent_splits
 from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
-from morphtools.training.stages import OPTIMIZERS, train_encoder, train_head
+from morphtools.training.stages import OPTIMIZERS, represent_for_head, train_encoder, train_head
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
@@ -135,9 +133,11 @@ def finetune(
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         _keep_galaxies(run, chosen)
-        how = {"task": asked, "kind": kind, "chosen": chosen, "reading": reading, "arguments": arguments}
-        _predict(run, model, "val", "validation", **how)
-        predictions = _predict(run, model, "test", "predictions", **how)
+        said = _ask(model, chosen, reading, arguments, run.out / "state")
+        provenance = _provenance(model, chosen)
+        for split, name in {"val": "validation", "test": "predictions"}.items():
+            predictions = kind.predictions(*said[split], asked, arguments, provenance)
+            predictions.save(run.out / f"{name}.parquet")
         kind.draw(run.out / "figures", predictions, chosen, history)
         card = dataclasses.replace(card, **kind.described(asked, arguments))
         _finish(run, predictions, kind.scores(predictions, seed), chosen, history, card, arguments)
@@ -223,16 +223,21 @@ def _keep_galaxies(run: Run, chosen: Records) -> None:
     write_whole(run.out / "galaxies.parquet", lambda path: table.to_parquet(path, index=False))
 
 
-def _predict(
-    run: Run, model, split: str, name: str, *, task, kind: ModuleType, chosen: Records, reading: dict, arguments: dict
-) -> Predictions | Redshifts:
-    """Predictions for a split: of the test, which nothing before has touched, or of the galaxies that validated."""
-    values, rows = represent_split(model, chosen, split, run.out / "state" / name, reading)
+def _ask(model: keras.Model, chosen: Records, reading: dict, arguments: dict, state: Path) -> dict[str, tuple]:
+    """What the model says of the galaxies that validated and of the test, which nothing before has touched.
+
+    For each split the values and the rows of the index that belong to them.
+    """
+    if arguments["depth"] != "head":
+        return represent_splits(model, chosen, ["val", "test"], state / "said", reading)
+    known = represent_for_head(model, chosen, reading, arguments, state)
+    head = keras.Sequential([keras.Input(known["val"][0].shape[1:]), model.layers[-1]])
+    return {split: (head.predict(known[split][0], 512, verbose=0), known[split][1]) for split in ("val", "test")}
+
+
+def _provenance(model: keras.Model, chosen: Records) -> dict[str, str]:
     weights = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
-    provenance = {"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__}
-    predictions = kind.predictions(values, rows, task, arguments, provenance)
-    predictions.save(run.out / f"{name}.parquet")
-    return predictions
+    return {"weights": weights, "records": chosen.digest, "morphtools": morphtools.__version__}
 
 
 def _finish(run: Run, predictions, scores: dict, chosen: Records, history: pd.DataFrame, card: Card, arguments) -> None:

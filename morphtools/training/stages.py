@@ -11,7 +11,7 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference.stream import galaxies_per_batch
 from morphtools.models.encoders import unfreeze
 from morphtools.training.fitting import fit, patience_of_walmsley
-from morphtools.training.representing import represent_split, shuffled
+from morphtools.training.representing import represent_splits, shuffled
 from tfrecords_builder.records import Records
 
 OPTIMIZERS = {"adam": (keras.optimizers.Adam, {}), "sgd": (keras.optimizers.SGD, {"momentum": 0.9})}
@@ -34,9 +34,8 @@ def train_head(
         The history of `fit`.
     """
     seed, head = arguments["seed"], model.layers[-1]
-    represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
-    train, train_rows = represent_split(represent, chosen, "train", state / "train", reading)
-    val, val_rows = represent_split(represent, chosen, "val", state / "val", reading)
+    known = represent_for_head(model, chosen, reading, arguments, state)
+    (train, train_rows), (val, val_rows) = known["train"], known["val"]
     train_labels, val_labels = (rows["label"].to_numpy() for rows in (train_rows, val_rows))
     head.standardize.adapt(train[:10_000])
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
@@ -52,6 +51,19 @@ def train_head(
         stage="head",
         seed=seed,
     )
+
+
+def represent_for_head(
+    model: keras.Model, chosen: Records, reading: dict, arguments: dict, state: Path
+) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+    """What the head is shown of each split while the encoder is frozen, and the rows of the index that belong to it.
+
+    The test is represented with the others, by a network compiled once, if the encoder stays frozen. Arguments as for
+    `train_head`; a second call reads what the first has kept.
+    """
+    represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
+    splits = ["train", "val", "test"] if arguments["depth"] == "head" else ["train", "val"]
+    return represent_splits(represent, chosen, splits, state / "representations", reading)
 
 
 def train_encoder(

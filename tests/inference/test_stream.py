@@ -14,7 +14,7 @@ from morphtools.inference import stream as module
 from morphtools.inference.represent import origin, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.inference.stream import missing_galaxies
-from morphtools.training.representing import represent_split, shuffled
+from morphtools.training.representing import represent_splits, shuffled
 from tfrecords_builder.build import build_records
 from tfrecords_builder.tfrecord import scan
 
@@ -187,7 +187,7 @@ def test_what_is_not_finite_is_left_out_and_listed(tmp_path):
 
 
 def test_a_split_is_represented_with_its_rows_of_the_index(records, tmp_path):
-    values, rows = represent_split(model(), records, "train", tmp_path / "train", {})
+    values, rows = represent_splits(model(), records, ["train"], tmp_path / "train", {})["train"]
     names, means = expected(records, ["train"])
     assert list(rows["id_str"]) == names
     np.testing.assert_allclose(values, means, rtol=1e-5)

@@ -189,7 +189,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
     stages = [
         "config.yaml",
         "state/records/records.json",
-        "state/train/representations.json",
+        "state/representations/representations.json",
         "state/head.npz",
         "model.keras",
     ]
