@@ -31,3 +31,9 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
         raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what `write_whole` was writing in a folder when it was killed; nobody else may write there."""
+    for path in folder.glob(".[0-9]*.partial.*"):
+        path.unlink(missing_ok=True)

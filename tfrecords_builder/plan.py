@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tfrecords_builder.catalog import check_catalog, read_chunks
+from tfrecords_builder.files import remove_partial
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
@@ -184,8 +185,6 @@ def remove_plan(folder: Path) -> None:
 
 def remove_leftovers(out: Path) -> None:
     """Removes the plan in the records' folder, and the unfinished files of builds that were killed."""
-    for name in ("index.parquet", "failures.parquet", "records.json"):
-        for path in out.glob(f".[0-9]*.partial.{name}"):
-            path.unlink(missing_ok=True)
+    remove_partial(out)
     for folder in (out / ".build", *out.glob(".build.[0-9]*.partial")):
         remove_plan(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import remove_partial, write_whole
 
 _LOGGERS = [logging.getLogger(name) for name in ("morphtools", "tfrecords_builder")]
 
@@ -121,6 +121,7 @@ def start_run(out: str | Path, verb: str, arguments: dict) -> Run:
             raise FileExistsError(f"{out} holds a run with other settings ({listed}); choose another out")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is there already and is no run of morphtools; choose another out")
+    remove_partial(out)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     (out / "state").mkdir(exist_ok=True)
     if not config.exists():

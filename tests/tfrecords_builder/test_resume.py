@@ -127,6 +127,10 @@ def test_an_interrupted_build_goes_on_where_it_was(catalog, folder, tmp_path, re
 @pytest.mark.slow
 def test_a_build_killed_at_random_moments_ends_the_same(catalog, folder, tmp_path, reference):
     catalog.to_parquet(tmp_path / "catalog.parquet")
+    started = time.monotonic()
+    command = [sys.executable, __file__, str(tmp_path / "catalog.parquet"), str(folder), str(tmp_path / "whole")]
+    subprocess.run(command, env=os.environ, check=True)
+    whole = time.monotonic() - started
     rng, killed = np.random.default_rng(int(time.time())), 0
     for trial in range(int(os.environ.get("KILL_TRIALS", 6))):
         out = tmp_path / f"killed{trial}"
@@ -134,7 +138,7 @@ def test_a_build_killed_at_random_moments_ends_the_same(catalog, folder, tmp_pat
         while True:
             process = subprocess.Popen(command, env=os.environ, start_new_session=True)
             try:
-                assert process.wait(rng.uniform(0.6, 1.8)) == 0
+                assert process.wait(rng.uniform(0.3, 1.2) * whole) == 0
                 break
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
