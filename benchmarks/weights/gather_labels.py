@@ -223,37 +223,45 @@ def mock_sky(galaxies, folder):
     return galaxies, questions
 
 
+def read_sets(data):
+    """The catalogues of all sets, the transfer tests among them, by name."""
+    names = (*SETS, *TRANSFER)
+    return {name: pd.read_csv(data / name / "catalog.csv", dtype={"id_str": str}, low_memory=False) for name in names}
+
+
+def galaxies_of(name, table):
+    """Names, files and splits; galaxies that several sets share under one name are in the same split."""
+    key = table["dr7"].astype(str) if name in ("sdss_bright", "gz1_small", "gz2_hart1000") else table["id_str"]
+    galaxies = pd.DataFrame({"id_str": name + "/" + table["id_str"], "file_loc": name + "/" + table["file_loc"]})
+    return galaxies.assign(split=[split_of(str(each), 0) for each in key])
+
+
+def in_transfer_tests(table, tables):
+    """Which galaxies lie within 5 arcsec of one of the transfer tests."""
+    tested = pd.concat([tables[name][["ra", "dec"]] for name in TRANSFER]).dropna()
+    tested = SkyCoord(tested["ra"].to_numpy() * u.deg, tested["dec"].to_numpy() * u.deg)
+    found = pd.Series(False, index=table.index)
+    if "ra" in table:
+        there = table["ra"].notna()
+        sky = SkyCoord(table.loc[there, "ra"].to_numpy() * u.deg, table.loc[there, "dec"].to_numpy() * u.deg)
+        found[there] = sky.match_to_catalog_sky(tested)[1] <= 5 * u.arcsec
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--mock", type=int, default=0, help="simulated galaxies to add")
     args = parser.parse_args()
-    tables = {
-        name: pd.read_csv(args.data / name / "catalog.csv", dtype={"id_str": str}, low_memory=False)
-        for name in (*SETS, *TRANSFER)
-    }
-    tested = pd.concat([tables[name][["ra", "dec"]] for name in TRANSFER]).dropna()
-    tested = SkyCoord(tested["ra"].to_numpy() * u.deg, tested["dec"].to_numpy() * u.deg)
+    tables = read_sets(args.data)
     rows = []
     for name in SETS:
         table = tables[name]
         with zipfile.ZipFile(args.data / name / "images.zip") as archive:
             archive.extractall(args.out / "images" / name)
-        key = table["dr7"].astype(str) if name in ("sdss_bright", "gz1_small", "gz2_hart1000") else table["id_str"]
-        votes = votes_of(name, table)
-        head = pd.DataFrame(
-            {
-                "id_str": name + "/" + table["id_str"],
-                "file_loc": name + "/" + table["file_loc"],
-                "split": [split_of(str(k), 0) for k in key],
-            }
-        )
-        use = votes.fillna(0).sum(axis=1) > 0
-        if "ra" in table:
-            there = table["ra"].notna()
-            sky = SkyCoord(table.loc[there, "ra"].to_numpy() * u.deg, table.loc[there, "dec"].to_numpy() * u.deg)
-            use[there] &= sky.match_to_catalog_sky(tested)[1] > 5 * u.arcsec
+        head, votes = galaxies_of(name, table), votes_of(name, table)
+        use = (votes.fillna(0).sum(axis=1) > 0) & ~in_transfer_tests(table, tables)
         print(f"{name}: {use.sum()} of {len(table)} galaxies with {int((votes.fillna(0).sum() > 0).sum())} answers")
         rows.append(pd.concat([head, votes.fillna(0)], axis=1)[use])
     catalog = pd.concat(rows, ignore_index=True)
