@@ -4,7 +4,8 @@
 
 `peers/lightly_moco.py` says how to make lightly's environment. Both train the same architecture (ResNet with the
 stem of PyTorch) on random images in memory with SGD and a queue of as many keys. Ours draws two new views of every
-image by a preset; lightly's half gets the images as they are.
+image by a preset; lightly's half gets the images as they are. With `--bfloat16` both compute in mixed precision, each
+by the means of its own framework.
 """
 
 import argparse
@@ -18,29 +19,34 @@ import pandas as pd
 
 def ours(options) -> float:
     """Images per second of `MoCo` in a process of its own."""
-    arguments = {k: getattr(options, k) for k in ("encoder", "side", "batch_size", "steps", "queue", "augmentations")}
+    names = ("encoder", "side", "batch_size", "steps", "queue", "augmentations", "bfloat16")
+    arguments = {name: getattr(options, name) for name in names}
     code = "import sys, json; sys.path.insert(0, sys.argv[2]); import contrastive_vs_lightly as here;"
     code += "print(here.measure(**json.loads(sys.argv[1])))"
     command = [sys.executable, "-c", code, json.dumps(arguments), str(Path(__file__).parent)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def measure(encoder: str, side: int, batch_size: int, steps: int, queue: int, augmentations: str) -> float:
+def measure(
+    encoder: str, side: int, batch_size: int, steps: int, queue: int, augmentations: str, bfloat16: bool
+) -> float:
     import time
 
     import keras
     import numpy as np
 
     from morphtools import MoCo, build_augmentations, build_encoder
+    from morphtools.training.devices import precision
 
     keras.utils.set_random_seed(0)
-    network = build_encoder(encoder, (side, side, 3))
-    learner = MoCo(network, build_augmentations(augmentations, seed=0), queue=queue, temperature=0.1)
+    with precision(bfloat16):
+        network = build_encoder(encoder, (side, side, 3))
+        learner = MoCo(network, build_augmentations(augmentations, seed=0), queue=queue, temperature=0.1)
     learner.compile(keras.optimizers.SGD(0.03, momentum=0.9))
     images = np.random.default_rng(0).uniform(size=(batch_size, side, side, 3)).astype("float32")
     options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
-    learner.fit(np.concatenate([images] * 2), **options)
     many = np.concatenate([images] * steps)
+    learner.fit(many, **options)  # what happens once only, TensorFlow does in the first calls of `fit`
     start = time.perf_counter()
     learner.fit(many, **options)
     return steps * batch_size / (time.perf_counter() - start)
@@ -56,9 +62,10 @@ def main():
     parser.add_argument("--queue", type=int, default=4096)
     parser.add_argument("--augmentations", default="rgb")
     parser.add_argument("--turns", type=int, default=2, help="ours and theirs in turns: a machine changes its pace")
+    parser.add_argument("--bfloat16", action="store_true")
     options = parser.parse_args()
     peer = Path(__file__).parent / "peers" / "lightly_moco.py"
-    sizes = [str(n) for n in (options.side, options.batch_size, options.steps, options.queue)]
+    sizes = [str(int(n)) for n in (options.side, options.batch_size, options.steps, options.queue, options.bfloat16)]
     rows = []
     for turn in range(options.turns):
         mine = ours(options)

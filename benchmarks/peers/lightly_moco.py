@@ -34,7 +34,7 @@ from lightly.models.modules import MoCoProjectionHead
 from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
 
 
-def main(encoder: str, side: int, batch_size: int, steps: int, queue: int):
+def main(encoder: str, side: int, batch_size: int, steps: int, queue: int, bfloat16: int):
     torch.manual_seed(0)
     network = getattr(torchvision.models, encoder)()
     width = network.fc.in_features
@@ -50,11 +50,12 @@ def main(encoder: str, side: int, batch_size: int, steps: int, queue: int):
     def step():
         update_momentum(backbone, backbone_momentum, m=0.999)
         update_momentum(head, head_momentum, m=0.999)
-        query = head(backbone(images).flatten(start_dim=1))
-        with torch.no_grad():
-            shuffled, order = batch_shuffle(images)
-            key = batch_unshuffle(head_momentum(backbone_momentum(shuffled).flatten(start_dim=1)), order)
-        loss = criterion(query, key.detach())
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(bfloat16)):
+            query = head(backbone(images).flatten(start_dim=1))
+            with torch.no_grad():
+                shuffled, order = batch_shuffle(images)
+                key = batch_unshuffle(head_momentum(backbone_momentum(shuffled).flatten(start_dim=1)), order)
+        loss = criterion(query.float(), key.detach().float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
