@@ -204,6 +204,13 @@ def test_readme_test_command_is_the_one_that_ci_runs():
     assert "grep -m1 '^python3 -m venv .*pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.parametrize("name", cli.main.commands)
+def test_an_example_can_be_copied_from_a_narrow_terminal(name):
+    examples = re.findall(rf"^ *(morphtools {name}.*)$", inspect.getdoc(cli.main.commands[name].callback), re.MULTILINE)
+    shown = CliRunner().invoke(cli.main, [name, "--help"], terminal_width=60).output
+    assert examples and all(re.search(rf"^ +{re.escape(example)}$", shown, re.MULTILINE) for example in examples)
+
+
 def test_question_trees_are_listed_drawn_and_checked(tmp_path):
     assert "gz_euclid" in invoke("list-schemas").output
     assert "└─ smooth → how-rounded-gz2" in invoke("list-schemas", "gz2").output
