@@ -171,7 +171,16 @@ def test_every_config_fits_its_function_and_says_its_command(path):
 def test_doctor_finds_this_environment_sound():
     result = invoke("doctor")
     assert result.exit_code == 0, result.output
-    for part in ("morphtools", "keras", "tensorflow", "backend", "devices", "memory", "weights"):
+    for part in (
+        "morphtools",
+        "keras",
+        "tensorflow",
+        "tensorflow-probability",
+        "backend",
+        "devices",
+        "memory",
+        "weights",
+    ):
         assert re.search(rf"^{part} ", result.output, re.MULTILINE), part
     assert "Everything morphtools needs is here." in result.output
 
