@@ -36,8 +36,8 @@ def sdss_rgb(images, *, bands="gri"):
     """The SDSS-like colours of the Legacy Surveys viewer; i, r, g shown as red, green, blue.
 
     Reference:
-        legacysurvey/imagine, ``sdss_rgb``: g 2.5, r 1.5, i 1.0; m = 0.02; Q = 20. Its z of 0.4 is made to be shown
-        together with i: galaxies in g, r and z would come out cyan.
+        legacysurvey/imagine, ``sdss_rgb``: g 2.5, r 1.5, i 1.0; m = 0.02; Q = 20. With its z (0.4) in place of i
+        galaxies come out cyan, so there is none here.
     """
     return _shared_asinh(images, bands, ("irg",), {"g": 2.5, "r": 1.5, "i": 1.0}, 0.02, 20.0)
 
