@@ -26,7 +26,7 @@ GALAXIES = 32 if "MORPHTOOLS_SHORT" in os.environ else 300
 
 # %%
 catalog = morphtools.simulate_survey("survey", galaxies=GALAXIES, image_size=96, magnitude_limit=15.5, seed=5)
-one = Path("survey") / catalog["file_loc"][4]
+one = Path("survey") / catalog["file_loc"][6]
 header, pixels = fits.getheader(one), fits.getdata(one)
 print(repr(header[:20]))
 print(pixels.shape, pixels.dtype, "lowest", pixels.min(), "median", np.median(pixels), "highest", pixels.max())
@@ -51,11 +51,11 @@ axes[3].legend()
 plt.show()
 
 # %% [markdown]
-# ## One galaxy, five stretches
+# ## One galaxy, many pictures
 #
-# Published pictures differ by their stretch. Look at one galaxy in all of them: where are the faint arms, where has
-# the middle burned out? Nothing is lost by choosing: records keep the flux, and the stretch is chosen when they are
-# read.
+# Published pictures differ by their stretch. Look at one galaxy in all that can show these bands: where are the faint
+# arms, where has the middle burned out? Nothing is lost by choosing: records keep the flux, and the stretch is chosen
+# when they are read.
 
 # %%
 stretches = stretches_for(("g", "r", "z"))
@@ -84,7 +84,7 @@ def preview(out, **options):
     print(look.ranges)
 
 
-preview("look.png", stretches=stretches)
+preview("look.png")
 
 # %% [markdown]
 # **The order of bands.** The files say which band is which (`BAND0`, `BAND1`, …), so it is known here. In many
@@ -92,7 +92,7 @@ preview("look.png", stretches=stretches)
 # wrong colour. Everything would train, and be worse, and you would never know. What does the preview say?
 
 # %%
-preview("wrong-order.png", bands=("z", "r", "g"), stretches=stretches_for(("z", "r", "g")))
+preview("wrong-order.png", bands=("z", "r", "g"))
 
 # %% [markdown]
 # ## A broken file
@@ -105,7 +105,8 @@ broken[0].write_bytes(broken[0].read_bytes()[:20_000])
 broken[1].unlink(missing_ok=True)
 fits.writeto(broken[2], np.full((3, 96, 96), np.nan, "f4"), overwrite=True)
 
-records = morphtools.build_records("survey/catalog.csv", "records", images="survey")
+table = catalog[["id_str", "file_loc", "redshift", "ring_yes", "ring_no"]]  # of the columns those that we need
+records = morphtools.build_records(table, "records", images="survey")
 print(records.splits, "and", records.failed, "failed")
 print(pd.read_parquet("records/failures.parquet").to_string())
 
@@ -120,7 +121,7 @@ print(pd.read_parquet("records/failures.parquet").to_string())
 # survey grows, and nobody can choose the easy ones.
 
 # %%
-look = morphtools.inspect_records("records", galaxies=6, stretches=stretches)
+look = morphtools.inspect_records("records", galaxies=6)
 look.figure.savefig("records.png", dpi=80)
 morphtools.show("records.png")
 print("\n".join(look.facts))
@@ -142,7 +143,7 @@ for row, stretch in zip(axes, ("dr2_rgb", "gz_decals"), strict=True):
         panel.set_axis_off()
     row[0].set_title(stretch, fontsize=8)
 plt.show()
-print({name: tuple(values.shape) for name, values in list(batch.items())[:4]})
+print({name: tuple(values.shape) for name, values in batch.items()})
 
 # %% [markdown]
 # ## With files of your own

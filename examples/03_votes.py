@@ -102,8 +102,9 @@ morphtools.show_galaxies(full.index[chosen], captions, "These three", **where, c
 # ## Is it right? Is it as sure as it should be?
 #
 # Two different questions. `evaluate_votes` answers both, question by question. First the error of the fractions. It
-# lies between two marks: always saying the mean (a model that has learned nothing), and the noise of finite votes,
-# below which nobody can come, since the votes themselves are a draw.
+# should lie between two marks: always saying the mean (a model that has learned nothing), and the noise of finite
+# votes, below which nobody can come, since the votes themselves are a draw. Where it lies at the orange mark, as for
+# bars and the number of arms, the model is of no use: these galaxies are too small on their pictures for that.
 
 # %%
 scores = morphtools.evaluate_votes(votes, concentrations, schema, truth=truth, out="evaluated")
@@ -121,7 +122,8 @@ morphtools.show("evaluated/figures/coverage.png", "evaluated/figures/reliability
 # ## Make it as sure as it should be
 #
 # Two numbers per question, fitted on galaxies with votes that you can spare, mend most of it. Half of our galaxies
-# fit, the other half judges.
+# fit, the other half judges: the loss should fall, and `truth_90`, the share of true fractions inside the 90%
+# intervals, should come near 0.9.
 
 # %%
 half = len(sky) // 2
@@ -139,7 +141,8 @@ print(table.round(2).to_string(index=False))
 #
 # Now galaxies half as large on the picture, three times as noisy, and with bars and rings as rare as in nature. The
 # model has hardly seen such: this is *domain shift*, and it is what happens when you take weights from one survey to
-# another. Where its errors grow, its intervals do not grow as much: it does not know that it does not know.
+# another. Where its errors grow, its intervals do not grow as much: it does not know that it does not know. (Bars and
+# rings are rarer there, and what is rare is easy to predict: their errors fall.)
 
 # %%
 options = {"bands": "gri", "image_size": 96, "field_radii": 24, "magnitude_limit": 17, "depth": 0.33}

@@ -11,7 +11,8 @@ import os
 
 import morphtools
 
-GALAXIES, EPOCHS, BATCH = (48, 1, 8) if "MORPHTOOLS_SHORT" in os.environ else (800, 20, 32)
+SHORT = "MORPHTOOLS_SHORT" in os.environ  # for tests
+GALAXIES, EPOCHS, BATCH, ENCODER = (48, 1, 8, "resnet18") if SHORT else (800, 20, 32, "mobilenet_v3_small")
 
 # %% [markdown]
 # ## A small sky
@@ -49,7 +50,7 @@ for preset in ("hayat2021", "rgb"):
 # many dimensions it uses.
 
 # %%
-setting = {"records": "records", "label": "class", "encoder": "mobilenet_v3_small", "momentum": 0.99}
+setting = {"records": "records", "label": "class", "encoder": ENCODER, "momentum": 0.99}
 setting |= {"epochs": EPOCHS, "batch_size": BATCH}
 moco = morphtools.pretrain("moco", **setting, temperature=0.2, out="runs/moco")
 byol = morphtools.pretrain("byol", **setting, hidden=512, out="runs/byol")

@@ -6,10 +6,15 @@ from pathlib import Path
 import jupytext
 
 HERE = Path(__file__).parent
-REPOSITORY = "morphtools/morphtools"  # where the notebooks can be opened from: organisation and name
-INSTALL = """# Install morphtools where it is not there yet (on Colab, say), and see whether all is well
-%pip install -q "morphtools>=0.1"
-!morphtools doctor"""
+REPOSITORY = "morphtools/morphtools"  # organisation and name on GitHub: what is opened and installed from there
+INSTALL = f"""# Installs morphtools where it is not there yet (on Colab, say), and says whether all is well
+try:
+    import morphtools
+except ImportError:
+    %pip install -q git+https://github.com/{REPOSITORY}
+    import morphtools
+
+print(morphtools.doctor()[0])"""
 
 
 def notebook(script: Path) -> str:

@@ -8,6 +8,7 @@ _HOMES = {
     "Card": "morphtools.models.cards",
     "DirichletHead": "morphtools.models.votes",
     "DirichletMultinomialLoss": "morphtools.models.votes",
+    "Look": "morphtools.data.look",
     "MoCo": "morphtools.models.contrastive",
     "Neighbours": "morphtools.analysis.neighbours",
     "Predictions": "morphtools.inference.predictions",
@@ -43,7 +44,7 @@ _HOMES = {
     "finetune": "morphtools.training.finetune",
     "fit_recalibration": "morphtools.inference.recalibration",
     "get_schema": "morphtools.survey.schemas",
-    "inspect_records": "tfrecords_builder.look",
+    "inspect_records": "morphtools.data.look",
     "learning_curve": "morphtools.training.learning_curve",
     "list_pretrained": "morphtools.models.cards",
     "list_schemas": "morphtools.survey.schemas",
@@ -52,7 +53,7 @@ _HOMES = {
     "make_map": "morphtools.analysis.maps",
     "predict": "morphtools.inference.predict",
     "pretrain": "morphtools.training.pretrain",
-    "preview_records": "tfrecords_builder.look",
+    "preview_records": "morphtools.data.look",
     "read_concentrations": "morphtools.inference.posteriors",
     "read_votes": "morphtools.survey.vote_columns",
     "recalibrate": "morphtools.inference.recalibration",
@@ -79,7 +80,10 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'morphtools' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    from morphtools.quiet import quietly
+
+    with quietly():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__():

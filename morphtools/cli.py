@@ -1,6 +1,8 @@
 """The command `morphtools`: one command per verb, no science."""
 
+import inspect
 import logging
+import re
 import sys
 
 import click
@@ -78,4 +80,6 @@ for _command in (
     analysis.evaluate_retrieval,
     photoz.evaluate_photoz,
 ):
+    # an example stays on one line, however narrow the terminal, so that it can be copied (click fills other paragraphs)
+    _command.help = re.sub(r"^(?= *morphtools )", "\b\n", inspect.cleandoc(_command.help), flags=re.MULTILINE)
     main.add_command(_command)

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from morphtools.models.cards import list_pretrained
+from morphtools.quiet import quietly
 
 
 def doctor() -> tuple[str, bool]:
@@ -41,7 +42,7 @@ def doctor() -> tuple[str, bool]:
 
 
 def _row(name: str, value: str) -> str:
-    return f"{name:<16}{value}"
+    return f"{name:<24}{value}"
 
 
 def _version(package: str) -> str | None:
@@ -58,13 +59,14 @@ def _release(version: str) -> tuple[int, ...]:
 def _requirements() -> dict[str, str]:
     """Lower bounds of what morphtools requires, from its own metadata."""
     requires = importlib.metadata.requires("morphtools") if _version("morphtools") else []
-    matches = [re.fullmatch(r"([\w.-]+)>=([\d.]+)", line) for line in requires]
+    matches = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)", line) for line in requires]
     return {m[1]: m[2] for m in matches if m}
 
 
 def _backend() -> tuple[list[str], list[str]]:
     try:
-        import keras
+        with quietly():
+            import keras
     except Exception as error:  # whatever is wrong there, its own words are the best hint
         name = os.environ.get("KERAS_BACKEND", "tensorflow")
         return [_row("backend", f"{name}: cannot be imported: {error}")], [

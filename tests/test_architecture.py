@@ -100,6 +100,15 @@ def test_help_imports_no_heavy_package():
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.parametrize(("inside", "heard"), [("pass", "after"), ("1 / 0", "noiseafter")])
+def test_what_an_import_says_is_heard_only_if_it_fails(inside, heard):
+    code = "import contextlib, os\nfrom morphtools.quiet import quietly\n"
+    code += f"with contextlib.suppress(ZeroDivisionError), quietly(): os.write(2, b'noise'); {inside}\n"
+    code += "os.write(2, b'after')"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == heard
+
+
 def test_every_public_name_can_be_imported():
     import morphtools
     import tfrecords_builder

@@ -171,7 +171,16 @@ def test_every_config_fits_its_function_and_says_its_command(path):
 def test_doctor_finds_this_environment_sound():
     result = invoke("doctor")
     assert result.exit_code == 0, result.output
-    for part in ("morphtools", "keras", "tensorflow", "backend", "devices", "memory", "weights"):
+    for part in (
+        "morphtools",
+        "keras",
+        "tensorflow",
+        "tensorflow-probability",
+        "backend",
+        "devices",
+        "memory",
+        "weights",
+    ):
         assert re.search(rf"^{part} ", result.output, re.MULTILINE), part
     assert "Everything morphtools needs is here." in result.output
 
@@ -202,6 +211,13 @@ def test_readme_test_command_is_the_one_that_ci_runs():
     commands = re.findall(r"^python3 -m venv .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands == ['python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/python -m pytest']
     assert "grep -m1 '^python3 -m venv .*pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("name", cli.main.commands)
+def test_an_example_can_be_copied_from_a_narrow_terminal(name):
+    examples = re.findall(rf"^ *(morphtools {name}.*)$", inspect.getdoc(cli.main.commands[name].callback), re.MULTILINE)
+    shown = CliRunner().invoke(cli.main, [name, "--help"], terminal_width=60).output
+    assert examples and all(re.search(rf"^ +{re.escape(example)}$", shown, re.MULTILINE) for example in examples)
 
 
 def test_question_trees_are_listed_drawn_and_checked(tmp_path):

@@ -27,7 +27,7 @@ def test_a_notebook_is_what_its_script_says(script, notebook):
     assert made == notebook(script) + "\n", "run python examples/make_notebooks.py"
     title, install, *_ = json.loads(made)["cells"]
     assert f"/examples/notebooks/{script.stem}.ipynb)" in "".join(title["source"])
-    assert "%pip install" in "".join(install["source"]) and "!morphtools doctor" in "".join(install["source"])
+    assert "%pip install" in "".join(install["source"]) and "morphtools.doctor()" in "".join(install["source"])
 
 
 def test_every_notebook_has_a_script():

@@ -2,13 +2,10 @@
 
 _HOMES = {
     "Image": "images",
-    "Look": "look",
     "Records": "records",
     "build_records": "build",
     "check_catalog": "catalog",
-    "inspect_records": "look",
     "parse": "records",
-    "preview_records": "look",
     "read_catalog": "catalog",
     "read_pixels": "records",
     "split_of": "splits",

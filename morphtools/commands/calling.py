@@ -1,10 +1,9 @@
 """From what was typed to the call of a verb."""
 
 import inspect
-import os
-import sys
-import tempfile
 from pathlib import Path
+
+from morphtools.quiet import quietly
 
 
 def typed(options: dict) -> dict:
@@ -13,26 +12,11 @@ def typed(options: dict) -> dict:
 
 
 def import_quietly():
-    """Imports TensorFlow without what it prints about the machine, which no setting of its own silences.
+    """Imports TensorFlow, and lets it find its devices, without what it prints about the machine."""
+    with quietly():
+        import tensorflow
 
-    Standard error is kept aside at the level of the file descriptor, and shown if the import fails.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    shown = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-        except BaseException:
-            aside.seek(0)
-            os.write(shown, aside.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
+        tensorflow.config.list_physical_devices()
 
 
 def call(verb, config: Path | None, given: dict):

@@ -32,7 +32,7 @@ def _with_galaxies(command):
 @click.option("--level", type=float, help="Probability inside the credible intervals (0.9).")
 @_with_galaxies
 def predict(weights, out, config, **options):
-    """Predict votes or classes for every galaxy; the same command goes on after a kill.
+    """Predict votes, classes or redshifts of every galaxy; the same command goes on after a kill.
 
     WEIGHTS are names of list-pretrained, run folders or files; several are averaged.
 

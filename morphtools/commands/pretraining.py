@@ -61,7 +61,9 @@ def pretrain(config, **options):
 @click.option("--view-size", type=int, help="Side of the views in pixels (that of the images).")
 @click.option("--seed", type=int, help="Seed of the views (0).")
 def show_augmentations(**options):
-    """Draw galaxies beside random views of them, by a preset (hayat2021) or a YAML file, into augmentations.png.
+    """Draw galaxies beside random views of them, into augmentations.png.
+
+    AUGMENTATIONS is hayat2021 (default), mohale2023, rgb, stein2022, zoobot, or a YAML file.
 
     morphtools show-augmentations mohale2023 views.png
     """
@@ -85,7 +87,7 @@ def show_augmentations(**options):
 def evaluate_representations(config, **options):
     """Compare representations: what they know from how many labels, and what leaves them where they are.
 
-    morphtools evaluate-representations resnet18_byol,my-run records --label class
+    morphtools evaluate-representations my-encoder,mobilenet_v3_small_gz2 records --label class
     """
     import_quietly()
     click.echo(call(morphtools.evaluate_representations, config, typed(options)).summary)

@@ -46,11 +46,8 @@ def build_records(catalog, out, scheduler, preview, **options):
     if str(given.get("mask", "")).isdigit():
         given["mask"] = int(given["mask"])
     if preview is not None:
-        from morphtools.survey.stretch import stretches_for
-
         asked = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
-        look = morphtools.preview_records(catalog, **asked, stretches=stretches_for(given.get("bands", ())))
-        _show(look, preview)
+        _show(morphtools.preview_records(catalog, **asked), preview)
         return
     if scheduler is not None:
         from distributed import Client
@@ -74,13 +71,10 @@ def inspect_records(folder, galaxies, picture, verify):
 
     morphtools inspect-records records --picture look.png --verify
     """
-    from morphtools.survey.stretch import stretches_for
-
-    records = morphtools.Records.open(folder)
     given = {} if galaxies is None else {"galaxies": galaxies}
-    _show(morphtools.inspect_records(records, stretches=stretches_for(records.bands), **given), picture)
+    _show(morphtools.inspect_records(folder, **given), picture)
     if verify:
-        problems = morphtools.verify_records(records)
+        problems = morphtools.verify_records(folder)
         click.echo("\n".join(problems) or "verified: every record is what was written")
         sys.exit(1 if problems else 0)
 

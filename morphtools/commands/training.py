@@ -79,6 +79,8 @@ def train(config, **options):
 
     Without galaxies of your own it uses a small simulated sky:
 
+        morphtools train --epochs 5
+
         morphtools train --schema gz2 --catalog votes.parquet --images jpegs/
 
         morphtools train --schema gz_decals_dr5 --records records --epochs 50

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import tensorflow as tf
+
 from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
@@ -47,8 +49,6 @@ def load_dataset(
         Batches `{"image": (B, H, W, C) float32, "id_str": (B,) string, label column: (B,) float32, …}`. Encoded
         images are 0–1, pixel images in the units of the survey.
     """
-    import tensorflow as tf
-
     records = Records.open(records)
     shards = [str(path) for path in records.shards(split)]
     if not shards:
@@ -96,8 +96,6 @@ def load_shards(
     Returns:
         Batches `{"image", "id_str", "shard": number in `places`, "place": (B,) place in the shard}`.
     """
-    import tensorflow as tf
-
     paths = tf.constant([str(records.folder / name) for name in places])
     starts = tf.constant(list(places.values()), tf.int64)
     read = _reader(records, image_size, crop, dereddened)
@@ -118,8 +116,6 @@ def load_shards(
 
 def _reader(records: Records, image_size, crop, dereddened: str | None) -> Callable:
     """A function that parses serialized records, with missing and bad pixels zero, dereddened and cut."""
-    import tensorflow as tf
-
     if dereddened is not None:
         if records.encoding == "encoded" or "ebv" not in records.label_cols:
             raise ValueError(f"dereddening needs flux and a column ebv, which {records.folder} has not")
@@ -145,8 +141,6 @@ def _reader(records: Records, image_size, crop, dereddened: str | None) -> Calla
 
 def _stretched(records: Records, name: str) -> Callable[[dict], dict]:
     """A function that stretches the images of a batch."""
-    import tensorflow as tf
-
     if records.encoding == "encoded":
         raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
     usable = stretches_for(records.bands)

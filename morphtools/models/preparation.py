@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
-from morphtools.survey.stretch import stretches_for
+from morphtools.survey.stretch import stretches_for, survey_stretch
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
 
@@ -38,7 +38,8 @@ def prepare(
     """Finds out how to show records to weights as they were trained, or why that cannot be.
 
     Images of another size are resized to that of the card, and cut where it was shown the middle of larger ones; flux
-    is dereddened if that of the card was, and becomes pictures by the card's stretch.
+    is dereddened if that of the card was, and becomes pictures by the card's stretch, or where that cannot show its
+    bands by that of a survey that takes these.
 
     Args:
         card: Of the weights.
@@ -59,7 +60,7 @@ def prepare(
         raise ValueError(f"{reason}: no stretch ({stretch!r})")
     bands = records.bands
     if is_flux and card.range == "picture":
-        stretch = _stretch(card, records, stretch or card.stretch, where)
+        stretch = _stretch(card, records, stretch, where)
         bands = ("r", "g", "b")
     elif card.range == "picture" and len(bands) == len(card.bands):
         bands = card.bands  # the channels of a picture, whatever they are called
@@ -97,9 +98,13 @@ def _dereddened(survey: str | None, records: Records, where: str) -> dict:
 
 def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
     usable = stretches_for(records.bands)
-    if name in usable:
-        return name
+    if (name or card.stretch) in usable:
+        return name or card.stretch
     of = ", ".join(records.bands)
+    if name is None and card.stretch is not None and usable:
+        name = survey_stretch(records.bands)
+        log.warning("%s saw pictures in %s, which cannot show %s: shown in %s", card.name, card.stretch, of, name)
+        return name
     if not usable:
         raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}, which no stretch can show")
     said = f"give one of the stretches {', '.join(usable)}" if name is None else unknown("stretch", name, usable)

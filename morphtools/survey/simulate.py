@@ -181,7 +181,7 @@ def pictures(catalog, images, *, bands="grz", name=None):
     """
     native = camera_for(bands).pixel_scale
     scale = np.asarray(catalog["pixel_scale"], np.float32)[:, None, None, None]
-    name = name or ("sdss_rgb" if "i" in bands else "dr2_rgb")
+    name = name or stretch.survey_stretch(bands)
     return stretch.STRETCHES[name](images * (native / scale) ** 2, bands=bands)
 
 

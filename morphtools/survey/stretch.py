@@ -36,10 +36,10 @@ def sdss_rgb(images, *, bands="gri"):
     """The SDSS-like colours of the Legacy Surveys viewer; i, r, g shown as red, green, blue.
 
     Reference:
-        legacysurvey/imagine, ``sdss_rgb``: u 1.5, g 2.5, r 1.5, i 1.0, z 0.4; m = 0.02; Q = 20.
+        legacysurvey/imagine, ``sdss_rgb``: g 2.5, r 1.5, i 1.0; m = 0.02; Q = 20. With its z (0.4) in place of i
+        galaxies come out cyan, so there is none here.
     """
-    scales = {"u": 1.5, "g": 2.5, "r": 1.5, "i": 1.0, "z": 0.4}
-    return _shared_asinh(images, bands, _RGB_BANDS, scales, 0.02, 20.0)
+    return _shared_asinh(images, bands, ("irg",), {"g": 2.5, "r": 1.5, "i": 1.0}, 0.02, 20.0)
 
 
 def dr2_rgb(images, *, bands="grz"):
@@ -101,6 +101,11 @@ STRETCHES = {
     "lupton": lupton,
     "sdss_rgb": sdss_rgb,
 }
+
+
+def survey_stretch(bands):
+    """The name of the stretch of a survey that takes these bands: sdss_rgb where i is among them, else dr2_rgb."""
+    return "sdss_rgb" if "i" in bands else "dr2_rgb"
 
 
 def stretches_for(bands):

@@ -54,6 +54,13 @@ def test_images_are_read_as_the_weights_were_trained(card, records, options, exp
     assert prepared.loading == {"input_shape": (*expected["image_size"], 3), "noise": None}
 
 
+def test_bands_that_the_stretch_of_the_weights_cannot_show_are_shown_as_their_own_survey_does(caplog):
+    card = dataclasses.replace(OF_PICTURES, stretch="sdss_rgb")
+    assert prepare(card, UGRIZ).reading == reading("sdss_rgb") and not caplog.messages
+    assert prepare(card, FLUX).reading == reading("dr2_rgb")
+    assert caplog.messages == ["p saw pictures in sdss_rgb, which cannot show g, r, z: shown in dr2_rgb"]
+
+
 def test_the_middle_of_larger_images_is_read_as_the_weights_saw_it():
     card = dataclasses.replace(OF_FLUX, image_size=(40, 40), middle_of=(64, 64))
     prepared = prepare(card, FLUX)

@@ -84,6 +84,8 @@ def test_bands_that_cannot_be_shown_are_named():
 def test_bands_get_the_stretches_that_can_show_them(grz):
     from morphtools.survey.stretch import dr2_rgb, stretches_for
 
-    assert set(stretches_for("grz")) >= {"dr2_rgb", "gz_decals"} and "dr2_rgb" not in stretches_for("gri")
+    assert set(stretches_for("grz")) == {"asinh", "dr2_rgb", "gz_decals", "lupton"}  # sdss_rgb has no red but i
+    assert set(stretches_for("gri")) == {"asinh", "lupton", "sdss_rgb"}
+    assert set(stretches_for("ugriz")) == set(stretch.STRETCHES)
     assert stretches_for(("band0", "band1")) == {}
     np.testing.assert_array_equal(stretches_for("grz")["dr2_rgb"](grz), dr2_rgb(grz))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from morphtools.inference.predict import predict
 from morphtools.inference.predictions import Predictions
+from morphtools.training import finetune_classes
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
 
@@ -76,6 +77,13 @@ def test_it_learns_rings(head_run):
     assert head_run.metrics["test"]["auc"]["value"] > 0.8
     history = pd.read_csv(head_run.out / "history.csv")
     assert history["kept"].sum() == 1 and history.loc[history["kept"], "val_loss"].item() == history["val_loss"].min()
+
+
+def test_a_new_head_calls_all_classes_as_likely():
+    head = finetune_classes.head({"seed": 3})
+    head.build((None, 6))
+    finetune_classes.first_guess(head, np.array([0, 1, 1]), {})
+    np.testing.assert_array_equal(head(np.random.default_rng(0).normal(size=(5, 6))), np.full((5, 2), 0.5))
 
 
 def test_the_saved_model_gives_the_saved_predictions(head_run, sky):

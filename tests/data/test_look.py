@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from morphtools.data.look import inspect_records, preview_records, suspicions
 from tfrecords_builder import build_records
 from tfrecords_builder.images import from_pixels
-from tfrecords_builder.look import inspect_records, preview_records, suspicions
 
 N = 30
 
@@ -57,6 +57,13 @@ def test_a_preview_shows_every_galaxy_in_every_stretch_and_band(source, tmp_path
     look.figure.savefig(tmp_path / "look.png")
     sample = np.stack([images(t.get_text()).data for t in axes.get_yticklabels()])
     np.testing.assert_allclose(look.ranges.loc["z", "highest"], sample[..., 2].max(), rtol=1e-6)
+
+
+def test_without_being_told_every_stretch_that_can_show_the_bands_is_drawn(source):
+    catalog, images = source
+    for bands, shown in ((("g", "r", "z"), ["asinh", "dr2_rgb", "gz_decals", "lupton"]), (("a", "b", "c"), [])):
+        (axes,) = preview_records(catalog, images=images, bands=bands, galaxies=2).figure.axes
+        assert [t.get_text() for t in axes.get_xticklabels()] == [*shown, *bands]
 
 
 def test_a_preview_lists_what_cannot_be_read(source):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
@@ -60,7 +61,8 @@ def preview_records(
         cutout: Size of cutouts from mosaics.
         crop: Whether they are cut down to the source in the middle.
         image_size: Side in pixels.
-        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name.
+        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
+            `morphtools.survey.stretch` that can show the bands.
         galaxies: How many.
         seed: Seed of the draw.
 
@@ -90,7 +92,8 @@ def inspect_records(
 
     Args:
         records: The records or their folder.
-        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name.
+        stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
+            `morphtools.survey.stretch` that can show the bands.
         galaxies: How many.
 
     Returns:
@@ -116,7 +119,8 @@ def _look(found: dict[str, np.ndarray], bands, stretches, findings: list[str], f
     found = {name: pixels for name, pixels in found.items() if pixels.shape[2] == number}
     ranges = pd.DataFrame({band: _range([p[..., i] for p in found.values()]) for i, band in enumerate(bands)}).T
     findings = [*findings, *suspicions(list(found.values()), bands)]
-    return Look(_draw(found, bands, ranges, dict(stretches or {})), ranges, findings, facts)
+    stretches = stretches_for(bands) if stretches is None else dict(stretches)
+    return Look(_draw(found, bands, ranges, stretches), ranges, findings, facts)
 
 
 def _range(planes: list[np.ndarray]) -> dict[str, float]:
