@@ -1,4 +1,4 @@
-"""What representations know of real galaxies: retrieval, planted artefacts, clusters, and a map of all of them.
+"""What representations know of real galaxies: retrieval, planted artefacts, clusters, how they move, a map of all.
 
     python benchmarks/explore_sets.py DATA OUT [--weights NAME_OR_PATH …] [--store NAME=FOLDER …] [--only STEP …]
 
@@ -6,10 +6,12 @@ DATA holds a folder per set with `catalog.csv` (`id_str`, `file_loc`, labels) an
 into OUT as one catalogue, `set/id_str`; `--weights` represents them, `--store` takes what was represented before with
 `morphtools represent … --catalog OUT/catalog.parquet --images OUT/images`. Pixels and a random encoder are always
 compared, but for the map of everything. Every step writes into OUT and prints one line of JSON; what is there is not
-made again.
+made again. `--sets` and `--most` take a part of the galaxies only: for the steps `classes` and `moved`,
+`--sets gz1_small gz2_kaggle --most 5000` is enough.
 """
 
 import argparse
+import functools
 import json
 import resource
 import sys
@@ -22,21 +24,27 @@ import pandas as pd
 
 import morphtools
 from morphtools.analysis.pictures import Pictures
+from morphtools.data.augment import RandomView
+from morphtools.data.augment_light import RandomBlur
 
 _SHOWN = 12  # galaxies per cluster that a person looks at
-_EASY = ("elliptical", "edge_on", "spiral")
+_EASY = {"gz1_class": ("elliptical", "edge_on", "spiral"), "clean_class": ("round_smooth", "edge_on", "spiral")}
+_MOVED, _VIEWS = 200, 8  # galaxies that are augmented, and how often
 
 
-def gather(data: Path, out: Path) -> pd.DataFrame:
-    """One catalogue and one folder of images of all sets, with the labels that are compared below."""
+def gather(data: Path, out: Path, sets: list[str], most: int) -> pd.DataFrame:
+    """One catalogue and one folder of images of the sets (all by default), with the labels that are compared below."""
     path = out / "catalog.parquet"
     if path.exists():
         return pd.read_parquet(path)
     tables = []
     for folder in sorted(path.parent for path in data.glob("*/images.zip") if (path.parent / "catalog.csv").exists()):
+        if sets and folder.name not in sets:
+            continue
         with zipfile.ZipFile(folder / "images.zip") as archive:
             archive.extractall(out / "images" / folder.name)
         table = pd.read_csv(folder / "catalog.csv", dtype={"id_str": str, "file_loc": str}, low_memory=False)
+        table = table.sample(min(most, len(table)), random_state=0).sort_index() if most else table
         for column in ("id_str", "file_loc"):
             table[column] = f"{folder.name}/" + table[column]
         if folder.name != "gz1_small" and "gz1_class" in table:
@@ -47,10 +55,9 @@ def gather(data: Path, out: Path) -> pd.DataFrame:
             table[["id_str", "file_loc", *(name for name in keep if name in table)]].assign(survey=folder.name)
         )
     table = pd.concat(tables, ignore_index=True)
-    table["bright_ring"] = (table["na10_ring"] > 0).where(
-        table["na10_ring"].notna() & (table["survey"] == "sdss_bright")
-    )
-    table["bright_ring"] = table["bright_ring"].astype(float)
+    if "na10_ring" in table:
+        bright = table["na10_ring"].notna() & (table["survey"] == "sdss_bright")
+        table["bright_ring"] = (table["na10_ring"] > 0).where(bright).astype(float)
     table["gz1_class"] = table["gz1_class"].replace({"cw_spiral": "spiral", "acw_spiral": "spiral", "dont_know": None})
     table.to_parquet(path)
     return table
@@ -132,12 +139,50 @@ def planted(store, catalog: pd.DataFrame, out: Path, **pictures) -> dict:
 
 def three_classes(store, catalog: pd.DataFrame, out: Path, **pictures) -> dict:
     """Accuracy of clusters, named after a look at twelve galaxies of each, on three easy classes."""
-    easy = catalog[catalog["gz1_class"].isin(_EASY)]
-    store = subset(store, set(easy["id_str"]), out / "representations")
-    options = {"catalog": easy, "labels": "gz1_class", "out": out / "clusters"}
-    first = morphtools.cluster(store, **options, **pictures)
-    names = named_by_looking(first.galaxies, easy.set_index("id_str")["gz1_class"])
-    return morphtools.cluster(store, **options, names=names).metrics
+    found = {}
+    for column, classes in _EASY.items():
+        easy = catalog[catalog[column].isin(classes)]
+        some = subset(store, set(easy["id_str"]), out / column / "representations")
+        options = {"catalog": easy, "labels": column, "out": out / column / "clusters"}
+        first = morphtools.cluster(some, **options, **pictures)
+        names = named_by_looking(first.galaxies, easy.set_index("id_str")[column])
+        found[column] = morphtools.cluster(some, **options, names=names, **pictures).metrics
+    return found
+
+
+def draw_views(catalog: pd.DataFrame, images: Path, out: Path) -> Path:
+    """Catalogue of galaxies turned, mirrored, zoomed by a tenth, shifted by 5% and blurred by up to 1 px."""
+    import keras
+    from PIL import Image
+
+    if not (out / "views.csv").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        drawn = catalog[catalog["clean_class"].notna()].sample(_MOVED, random_state=0)
+        names = [f"{name}/{i}" for name in drawn["id_str"] for i in range(_VIEWS)]
+        table = pd.DataFrame({"id_str": names, "file_loc": [f"{i}.png" for i in range(len(names))]})
+        view = {"rotation": 0.5, "zoom": [0.9, 1.1], "shift": 0.05}
+        change = keras.Sequential([RandomView(**view, seed=0), RandomBlur(sigma=[0.1, 1.0], seed=0)])
+        for i, shown in enumerate(Pictures(catalog=catalog, images=images).read(drawn["id_str"], 128)):
+            changed = change(np.repeat(shown[np.newaxis].astype("f4"), _VIEWS, axis=0), training=True)
+            for j, picture in enumerate(keras.ops.convert_to_numpy(changed).round().clip(0, 255).astype("uint8")):
+                Image.fromarray(picture).save(out / f"{_VIEWS * i + j}.png")
+        table.to_csv(out / "views.csv", index=False)
+    return out / "views.csv"
+
+
+def moved(store, views, catalog: pd.DataFrame, out: Path, **pictures) -> dict:
+    """Median distance of views from their galaxy over that of two galaxies: in representation, and on the map."""
+    morphtools.make_map(store, views=views, catalog=catalog, colour=("clean_class",), out=out / "map", **pictures)
+    stores, found = (store, views), {}
+    places = {"representation": [(each.id_str, each.values()) for each in stores]}
+    tables = [morphtools.make_map(each, onto=out / "map", out=out / f"placed-{i}") for i, each in enumerate(stores)]
+    places["map"] = [(table["id_str"], table[["x", "y"]].to_numpy()) for table in tables]
+    for space, ((names, still), (seen, new)) in places.items():
+        row = pd.Index(names).get_indexer(pd.Series(seen).str.rpartition("/")[0])
+        pairs = np.random.default_rng(0).integers(0, len(still), (2, 2000))
+        usual = np.median(np.linalg.norm(still[pairs[0]] - still[pairs[1]], axis=1))
+        found[space] = round(float(np.median(np.linalg.norm(new - still[row], axis=1)) / usual), 3)
+    return found
 
 
 def everything(store, catalog: pd.DataFrame, out: Path, **pictures) -> dict:
@@ -160,19 +205,19 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", nargs="*", default=[])
     parser.add_argument("--store", nargs="*", default=[])
-    parser.add_argument("--only", nargs="*", default=["retrieval", "planted", "classes", "everything"])
+    parser.add_argument("--only", nargs="*", default=["retrieval", "planted", "classes", "moved", "everything"])
+    parser.add_argument("--sets", nargs="*", default=[], help="all by default")
+    parser.add_argument("--most", type=int, default=0, help="galaxies of a set; 0 means all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    catalog = gather(options.data, options.out)
-    images = options.out / "images"
+    catalog = gather(options.data, options.out, options.sets, options.most)
+    images, every = options.out / "images", {"catalog": options.out / "catalog.parquet"}
     stores = dict(pair.split("=", 1) for pair in options.store)
-    for weights in options.weights:
-        folder = options.out / f"by-{Path(weights).name}"
-        morphtools.represent(weights, folder, catalog=options.out / "catalog.parquet", images=images)
-        stores[Path(weights).name] = folder
-    pixels = morphtools.represent_pixels(options.out / "pixels", catalog=catalog, images=images, image_size=24)
+    by = {Path(weights).name: functools.partial(morphtools.represent, weights) for weights in options.weights}
+    by["pixels"] = functools.partial(morphtools.represent_pixels, image_size=24)
+    made = {name: represent(out=options.out / f"by-{name}", **every, images=images) for name, represent in by.items()}
     raw = {name: morphtools.Representations.open(folder) for name, folder in stores.items()}
-    raw |= {"random encoder": random_encoder(options.out / "random", catalog, images), "pixels": pixels}
+    raw |= made | {"random encoder": random_encoder(options.out / "random", catalog, images)}
     reduced = {}
     for name, store in raw.items():
         folder = options.out / f"{name.replace(' ', '-')}-40"
@@ -183,6 +228,12 @@ def main() -> None:
         labels = ("bright_ring", "ring", "gz1_class", "clean_class", "galaxy10_class")
         table = morphtools.evaluate_retrieval(compared, catalog, labels, out=options.out / "retrieval")
         print(table.to_string(index=False, float_format="{:.3f}".format), flush=True)
+    if "moved" in options.only:
+        views = draw_views(catalog, images, options.out / "views")
+        for name, represent in by.items():
+            seen = represent(out=options.out / f"views-by-{name}", catalog=views, images=views.parent)
+            said = moved(raw[name], seen, catalog, options.out / f"{name}-moved", images=images)
+            print(json.dumps({"step": "moved", "representations": name} | said), flush=True)
     steps = {"planted": planted, "classes": three_classes, "everything": everything}
     for step in (step for step in steps if step in options.only):
         for name, store in list(reduced.items())[: 1 if step == "everything" else None]:

@@ -20,12 +20,18 @@ import argparse
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.model_selection import KFold
 from transfer import by_random_encoder
 
 import morphtools
+from morphtools.analysis.acquisition import fit_learner
+from morphtools.analysis.anomaly import standardized_components
 from morphtools.analysis.pictures import represent_pixels
+from morphtools.analysis.ranking import ranking_metrics
 from morphtools.inference.representations import Representations
 from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.stretch import sdss_rgb
@@ -34,15 +40,14 @@ from tfrecords_builder.splits import split_of
 SHARES = {"odd": (0.015, 0.05)}
 RATINGS = {"mergers": 100}
 SHOWN = ["representation", "method", "acquisition", "diversity", "start", "repeats"]
-SHOWN += ["average_precision", "top_50", "top_200", "new_top_50", "found"]
-SWAPS = (  # the first and the last two for all weights, the others for those that are named first
-    {"methods": ("rational_quadratic", "walmsley2022")},
+SHOWN += ["average_precision", "average_precision ±", "top_50", "top_50 ±", "top_200", "new_top_50", "found"]
+WAYS = ("rational_quadratic", "walmsley2022", "neighbour_score", "isolation_forest", "local_outlier_factor", "random")
+SWAPS = (  # the first for all weights and ellipses, the others for the weights that are named first
+    {"methods": WAYS},
     {"methods": ("matern", "mohale2023")},
     {"acquisitions": ("upper_bound", "mean")},
     {"diversities": ("believer", "liar")},
     {"starts": ("spacing",)},
-    {"methods": ("isolation_forest", "local_outlier_factor", "random")},
-    {"methods": ("neighbour_score",)},
 )
 
 
@@ -100,15 +105,14 @@ def mock_sky(galaxies: int, out: Path) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def represent_all(weights: str, catalog: pd.DataFrame, options) -> Representations:
-    """One store with the galaxies of all tasks."""
-    folder = options.out / "representations" / Path(weights).name.replace(":", "_")
+def represent_all(weights: str, catalog: pd.DataFrame, folder: Path, options) -> Representations:
+    """One store with the galaxies of several tasks."""
     images = options.out / "images"
     if weights == "pixels":
         return represent_pixels(folder, catalog=catalog, images=images)
     if weights.startswith("random:"):
         return by_random_encoder(weights, catalog, images, folder)
-    path = options.out / "galaxies.csv"
+    path = folder.parent.with_suffix(".csv")
     catalog[["id_str", "file_loc"]].to_csv(path, index=False)
     return morphtools.represent(weights, folder, catalog=path, images=images, orientations=options.orientations)
 
@@ -122,6 +126,48 @@ def part_of(store: Representations, ids: pd.Series, folder: Path) -> Representat
     return part
 
 
+def of_many_ratings(store: Representations, catalog: pd.DataFrame, anomalous: pd.Series, folder: Path) -> dict:
+    """What representations allow: a ranking by a process that knows up to 2,500 ratings of others, in five folds."""
+    path = folder / f"{store.folder.name}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        standardized_components(store, 40, path)
+    x, score = np.load(path).astype(float), np.zeros(len(store))
+    rating = (5 * catalog.set_index("id_str")["truth"].loc[store.id_str]).round().to_numpy()
+    for others, fold in KFold(5, shuffle=True, random_state=0).split(x):
+        rated = np.random.default_rng(0).permutation(others)[:2500]
+        kernel = fit_learner(x[rated[:500]], rating[rated[:500]]).estimator.kernel_
+        score[fold] = GaussianProcessRegressor(kernel, optimizer=None).fit(x[rated], rating[rated]).predict(x[fold])
+    found = ranking_metrics(anomalous.loc[store.id_str].to_numpy()[np.argsort(-score, kind="stable")])
+    return {"representation": store.folder.name, "method": "2,500 ratings of others", "repeats": 1} | found
+
+
+def compare(task: str, catalog: pd.DataFrame, stores: dict[str, Representations], options) -> None:
+    """Searches in all ways, and prints a table for every share of anomalies."""
+    folder = options.out / task
+    if options.held_out:
+        folder, catalog = options.out / f"{task}-held-out", catalog[catalog["split"] != "train"]
+    parts = {name: part_of(store, catalog["id_str"], folder / "parts" / name) for name, store in stores.items()}
+    ratings = min(options.ratings, RATINGS.get(task, options.ratings))
+    settings = {"catalog": catalog, "column": "truth", "repeats": options.repeats, "ratings": ratings}
+    for share in SHARES.get(task, (None,)):
+        tables = []
+        for number in options.swaps:
+            swap = {"methods": ("rational_quadratic",)} | SWAPS[number]
+            if not number:
+                swap["methods"] = [name for name in WAYS if name in options.ways]
+                swap["images"] = options.out / "images" if options.ellipses else None
+            compared = dict(list(parts.items())[: 1 if number else None])
+            out = {"out": folder / f"swap-{number}", "share": share, "threshold": 0.5}
+            tables.append(morphtools.benchmark_anomalies(compared, **settings, **swap, **out))
+        truth = catalog.set_index("id_str")["truth"]
+        anomalous = truth > 0.5 if share is None else truth >= truth.quantile(1 - share)
+        most = [of_many_ratings(part, catalog, anomalous, folder / "components") for part in parts.values()]
+        table = pd.concat([*tables, pd.DataFrame(most)]).sort_values("average_precision", ascending=False)
+        print(f"\n{folder.name}: {anomalous.sum()} anomalies among {len(catalog)} galaxies, {ratings} ratings")
+        print(table[SHOWN].to_string(index=False, float_format="{:.3f}".format, na_rep=""), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -133,34 +179,23 @@ def main():
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--ratings", type=int, default=200)
     parser.add_argument("--orientations", type=int, default=8)
+    parser.add_argument("--ways", nargs="+", default=WAYS, help="for the first of SWAPS, all by default")
+    parser.add_argument("--no-ellipses", action="store_false", dest="ellipses", help="for they are slow")
     parser.add_argument("--swaps", type=int, nargs="+", default=range(len(SWAPS)), help="which of SWAPS, by number")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    catalogs = tasks(options.data, options.out)
+    groups = {"representations": tasks(options.data, options.out)}
     if options.mock:
-        catalogs["mock"] = mock_sky(options.mock, options.out)
-    every = pd.concat(catalogs.values()).drop_duplicates("id_str")
-    stores = {Path(name).name.replace(":", "_"): represent_all(name, every, options) for name in options.weights}
-    for task in options.tasks or catalogs:
-        catalog = catalogs[task]
-        if options.held_out:
-            catalog = catalog[catalog["split"] != "train"]
-        folder = options.out / (f"{task}-held-out" if options.held_out else task)
-        parts = {name: part_of(store, catalog["id_str"], folder / "parts" / name) for name, store in stores.items()}
-        settings = {"catalog": catalog, "images": options.out / "images", "repeats": options.repeats}
-        settings["ratings"] = min(options.ratings, RATINGS.get(task, options.ratings))
-        for share in SHARES.get(task, (None,)):
-            tables = []
-            for number in options.swaps:
-                swap = {"methods": ("rational_quadratic",)} | SWAPS[number]
-                out = {"out": folder / f"swap-{number}", "share": share, "threshold": 0.5}
-                compared = dict(list(parts.items())[: 1 if number in range(1, len(SWAPS) - 2) else None])
-                tables.append(morphtools.benchmark_anomalies(compared, column="truth", **settings, **swap, **out))
-            truth = catalog["truth"]
-            anomalies = int((truth > 0.5).sum() if share is None else (truth >= truth.quantile(1 - share)).sum())
-            table = pd.concat(tables).sort_values("average_precision", ascending=False)
-            print(f"\n{task}: {anomalies} anomalies among {len(catalog)} galaxies, {settings['ratings']} ratings")
-            print(table[SHOWN].to_string(index=False, float_format=lambda x: f"{x:.3f}"), flush=True)
+        name = f"mock-{options.mock}"
+        groups[f"{name}-representations"] = {name: mock_sky(options.mock, options.out)}
+    for group, catalogs in groups.items():
+        asked = [task for task in catalogs if options.tasks is None or task.split("-")[0] in options.tasks]
+        if asked:
+            every, folder = pd.concat(catalogs.values()).drop_duplicates("id_str"), options.out / group
+            names = {Path(each).name.replace(":", "_"): each for each in options.weights}
+            stores = {name: represent_all(each, every, folder / name, options) for name, each in names.items()}
+        for task in asked:
+            compare(task, catalogs[task], stores, options)
 
 
 if __name__ == "__main__":

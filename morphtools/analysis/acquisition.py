@@ -125,8 +125,13 @@ def most_promising(
     mean[asked] = -np.inf
     first = _largest(mean, _POOL)
     wanted = n_instances if DIVERSITIES[diversity] is None else _POOL
-    mark = np.sort(value(*posterior.predict(candidates, first)))[-wanted:]
-    pool = first if len(mark) < wanted else np.flatnonzero(mean >= _least_mean(value, mark[0], deviation))
+    reached = value(*posterior.predict(candidates, first))
+    pool = first
+    if len(first) >= wanted:
+        mark = np.sort(reached)[-wanted]
+        promising = mean >= _least_mean(value, mark, deviation)
+        promising[first[reached >= mark]] = True  # in other company the same mean is rounded otherwise
+        pool = np.flatnonzero(promising)
     mean, deviation = posterior.predict(candidates, pool)
     reached = value(mean, deviation)
     best = _largest(reached, n_instances)

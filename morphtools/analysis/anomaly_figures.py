@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from morphtools.analysis.ranking import recall_curve
 
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#c53030", "#319795", "#4a5568")
+_STYLES = ("-", "--", "-.")
 
 
 def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
-    """Recall and precision down to every rank, the mean over repeats and the range of all of them.
+    """Recall and precision down to every rank, the mean over repeats and, of few rankings, the range of all of them.
 
     Dotted lines are the best that is possible and what chance would reach.
 
@@ -27,11 +28,12 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     first = next(iter(rankings.values()))[0]
     total, anomalies = len(first), int(np.sum(first))
     rank = np.arange(1, total + 1)
-    for colour, (name, repeats) in zip(_cycle(len(rankings)), rankings.items(), strict=True):
+    for i, (name, repeats) in enumerate(rankings.items()):
+        colour, style = _COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)]
         recall = np.array([recall_curve(each) for each in repeats])
         for axes, curves in ((left, recall), (right, recall * anomalies / rank)):
-            axes.plot(rank, curves.mean(axis=0), color=colour, lw=1.6, label=name)
-            if len(curves) > 1:
+            axes.plot(rank, curves.mean(axis=0), color=colour, ls=style, lw=1.6, label=name)
+            if len(curves) > 1 and len(rankings) <= len(_COLOURS):  # more would hide each other
                 axes.fill_between(rank, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
     known = {"ls": ":", "color": "0.4", "lw": 1}
     left.plot(rank, np.minimum(rank / max(anomalies, 1), 1), **known, label="best possible; chance")
@@ -48,7 +50,3 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     else:
         left.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
-
-
-def _cycle(n: int) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(n)]

@@ -64,6 +64,15 @@ def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(lear
     np.testing.assert_allclose(values, everywhere[rows], rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_a_batch_has_as_many_galaxies_as_were_asked_for(name):
+    rng = np.random.default_rng(0)
+    x, ratings = rng.normal(size=(3000, 40)).astype("float32"), rng.integers(0, 6, 20)
+    learner = fit_learner(x[:20], ratings)  # so few that the bound of a deviation is the deviation itself
+    for n in range(1, 41):
+        assert len(most_promising(learner, x, n, acquisition=name, asked=np.arange(20))[0]) == n
+
+
 def test_modal_chooses_the_same_galaxies_from_the_unrated():
     rest = np.setdiff1d(np.arange(len(X)), RATED)
     process = fit_learner(X[RATED], RATINGS[RATED]).estimator
