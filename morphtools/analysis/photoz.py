@@ -58,7 +58,8 @@ def evaluate_photoz(
             first run: the distribution of all redshifts, neighbours and boosted trees in magnitudes and colours
             measured on the images, and neighbours in `representations`.
         representations: Stores by name; by default the weights that the first run started from represent its galaxies.
-        recalibrate: Whether to add the predictions with PDFs made as wide as they should be, by validation galaxies.
+        recalibrate: Whether to add the predictions with PDFs made as wide as they should be, by 200 validation galaxies
+            at least (see `fit_pit`); runs that have fewer are left as they are, with a warning.
         threshold: |Δz| of an outlier.
         bins: Number of bins with equally many galaxies; those with fewer than thirty are left out.
         resamples: Number of bootstrap samples; at most 200 in a bin.
@@ -78,6 +79,7 @@ def evaluate_photoz(
         raise ValueError("which predictions? give at least one run or predictions.parquet")
     out = Path(out)
     tests, validation = _opened(predictions)
+    knots = _recalibrations(tests, validation) if recalibrate else {}
     first = next(iter(predictions.values()))
     config, survey = _config(first)
     if catalog is None and records is None:
@@ -90,8 +92,7 @@ def evaluate_photoz(
             representations = _represented(config, survey, out, catalog, images, records)
         options = {"pictures": pictures, "survey": survey, "representations": representations, "seed": seed}
         tests |= baseline_redshifts(galaxies, next(iter(tests.values())).edges, **options)
-    if recalibrate:
-        tests |= _recalibrated({name: tests[name] for name in predictions}, validation)
+    tests |= {f"{name}, recalibrated": recalibrate_redshifts(tests[name], fit) for name, fit in knots.items()}
     tests = _of_common_galaxies(tests)
     values = {} if magnitude is None else {magnitude: _magnitudes(tests, catalog, records, magnitude)}
     table, by = _tables(tests, values, threshold=threshold, bins=bins, resamples=resamples, seed=seed)
@@ -155,16 +156,16 @@ def _represented(config: dict, survey: str | None, out: Path, catalog, images, r
     return {name: represent(weights, out / "representations" / name, **where, **how)}
 
 
-def _recalibrated(tests: dict[str, Redshifts], validation: dict[str, Redshifts]) -> dict[str, Redshifts]:
-    """Those that can be, by what their runs said of validation galaxies."""
+def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts]) -> dict[str, np.ndarray]:
+    """`fit_pit` of every run for which it is possible, by what it said of validation galaxies."""
     found = {}
-    for name, redshifts in tests.items():
+    for name in tests:
         try:
             if name not in validation:
                 raise ValueError("there is no validation.parquet beside its predictions")
-            found[f"{name}, recalibrated"] = recalibrate_redshifts(redshifts, fit_pit(validation[name]))
+            found[name] = fit_pit(validation[name])
         except ValueError as error:
-            log.warning("%s is not recalibrated: %s", name, error)
+            log.warning("%s is shown as it is, not recalibrated: %s", name, error)
     return found
 
 
@@ -209,7 +210,7 @@ def _tables(tests, values: dict[str, np.ndarray], *, bins: int, resamples: int, 
 
 def _draw(out: Path, tests: dict[str, Redshifts], table, by, threshold: float, pictures: Pictures | None) -> None:
     write_figure(out / "scores.png", figures.score_table(table, threshold, next(iter(tests.values())).edges))
-    write_figure(out / "density.png", figures.density(tests, table, threshold))
+    write_figure(out / "density.png", figures.density(tests, threshold))
     write_figure(out / "pit.png", figures.pit_histograms(tests, table))
     if len(by):
         write_figure(out / "against.png", figures.scores_against(by, threshold))

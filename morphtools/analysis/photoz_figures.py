@@ -4,14 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import binom
 
+from morphtools.inference.redshift_figures import draw_against_spectra, draw_pit
 from morphtools.inference.redshifts import Redshifts
 
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.55"
+_BLUE, _GREY = "#2b6cb0", "0.55"
 # Okabe & Ito 2008: colours that the colour-blind tell apart too
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f", "#000000")
 _WORDS = {
@@ -74,53 +73,35 @@ def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Fig
     return figure
 
 
-def density(methods: Mapping[str, Redshifts], table: pd.DataFrame, threshold: float) -> Figure:
-    """Estimate against spectroscopic redshift as a density, with the band outside of which galaxies are outliers.
+def density(methods: Mapping[str, Redshifts], threshold: float) -> Figure:
+    """`draw_against_spectra` of every method, beside each other.
 
     Args:
         methods: Redshifts of the same galaxies.
-        table: Their scores, in the same order.
         threshold: |Δz| of an outlier.
     """
-    figure, panels = _panels(len(methods), 3.1, 3.3)
-    for axes, (name, redshifts), (_, row) in zip(panels, methods.items(), table.iterrows(), strict=False):
-        truth, z = redshifts.redshift, redshifts.z()
-        low, high = redshifts.edges[[0, -1]]
-        top = min(high, max(np.quantile(truth, 0.999), np.quantile(z, 0.999)) * 1.05)
-        bins = int(np.clip(2 * np.sqrt(len(z)), 20, 100))
-        axes.hist2d(truth, z, bins, range=((low, top), (low, top)), norm=LogNorm(0.3), cmap="Blues", cmin=1)
-        line = np.array([low, top])
-        axes.plot(line, line, color=_GREY, lw=0.8)
-        for sign in (-1, 1):
-            axes.plot(line, line + sign * threshold * (1 + line), color=_ORANGE, lw=0.9, ls="--")
-        axes.set(xlim=(low, top), ylim=(low, top), aspect="equal")
-        axes.set_title(name, fontsize=9)
-        said = f"σ_MAD {row['sigma_mad']:.4f}\nη {100 * row['outlier_fraction']:.2f}%\nbias {row['bias']:+.4f}"
-        axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=7.5)
+    figure, panels = _panels(methods, 3.1, 3.3)
+    shown = [each for redshifts in methods.values() for each in (redshifts.redshift, redshifts.z())]
+    limits = min(each.min() for each in shown), max(np.quantile(each, 0.999) for each in shown)
+    for axes, redshifts in zip(panels, methods.values(), strict=False):
+        draw_against_spectra(axes, redshifts.z(), redshifts.redshift, threshold, limits)
         axes.set_xlabel("spectroscopic redshift", fontsize=8)
         axes.set_ylabel("from the image", fontsize=8)
-    figure.suptitle(f"{row['galaxies']} galaxies; outliers are outside of |Δz| = {threshold:g}", fontsize=10)
+    figure.suptitle(f"{len(shown[0])} galaxies; outliers are outside of |Δz| = {threshold:g}", fontsize=10)
     return figure
 
 
-def pit_histograms(methods: Mapping[str, Redshifts], table: pd.DataFrame, bins: int = 20) -> Figure:
-    """How often the CDF has which value at the true redshift, and how far chance makes that differ from even.
+def pit_histograms(methods: Mapping[str, Redshifts], table: pd.DataFrame) -> Figure:
+    """`draw_pit` of every method, beside each other, with the tests of uniformity.
 
     Args:
         methods: Redshifts of the same galaxies.
         table: Their scores, in the same order.
-        bins: Of the histogram.
     """
-    figure, panels = _panels(len(methods), 3.1, 2.5)
-    for axes, (name, redshifts), (_, row) in zip(panels, methods.items(), table.iterrows(), strict=False):
-        counts, edges = np.histogram(redshifts.cdf_at(redshifts.redshift), bins, (0, 1))
-        number = counts.sum()
-        band = np.array(binom.ppf((0.025, 0.975), number, 1 / bins)) * bins / number
-        axes.axhspan(*band, color="0.88")
-        axes.stairs(counts * bins / number, edges, color=_BLUE, lw=1.4)
-        axes.set(xlim=(0, 1), ylim=(0, max(2, 1.15 * counts.max() * bins / number)))
-        axes.set_title(name, fontsize=9)
-        axes.text(0.5, 0.95, f"KS {row['ks']:.3f} (p = {row['ks_p']:.2g}); χ² p = {row['chi2_p']:.2g}", fontsize=7.5,
+    figure, panels = _panels(methods, 3.1, 2.5)
+    for axes, redshifts, (_, row) in zip(panels, methods.values(), table.iterrows(), strict=False):
+        draw_pit(axes, redshifts.cdf_at(redshifts.redshift))
+        axes.text(0.5, 0.97, f"KS {row['ks']:.3f} (p = {row['ks_p']:.2g}); χ² p = {row['chi2_p']:.2g}", fontsize=7.5,
                   transform=axes.transAxes, va="top", ha="center")  # fmt: skip
         axes.set_xlabel("CDF at the true redshift (PIT)", fontsize=8)
     figure.suptitle("Calibrated PDFs are flat; the band holds 95% of the bins by chance", fontsize=10)
@@ -165,14 +146,16 @@ def scores_against(by: pd.DataFrame, threshold: float) -> Figure:
     return figure
 
 
-def _panels(number: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    columns = min(4, number)
-    lines = -(-number // columns)
+def _panels(methods: Mapping[str, Redshifts], width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """A panel with its title for every method."""
+    columns = min(4, len(methods))
+    lines = -(-len(methods) // columns)
     figure = Figure(figsize=(width * columns, height * lines + 0.3), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in panels:
+    for axes, name in zip(panels, methods, strict=False):
+        axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[number:]:
+    for axes in panels[len(methods) :]:
         axes.set_axis_off()
     return figure, panels

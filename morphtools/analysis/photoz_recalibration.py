@@ -37,7 +37,10 @@ def fit_pit(validation: Redshifts) -> np.ndarray:
     pit = validation.cdf_at(validation.redshift)[known]
     number = min(len(pit) // _PER_KNOT, _MOST_KNOTS)
     if len(pit) < _FEWEST:
-        raise ValueError(f"{len(pit)} validation galaxies with a redshift are too few, at least {_FEWEST} are needed")
+        raise ValueError(
+            f"{len(pit)} validation galaxies with a redshift are too few, at least {_FEWEST} are needed (of the labels "
+            f"of finetune an eighth validates: those of {8 * _FEWEST} labels)"
+        )
     levels = (np.arange(number) + 0.5) / number
     knots = ndtri(np.clip(np.quantile(pit, levels), 1e-9, 1 - 1e-9))
     _, first = np.unique(knots, return_index=True)  # many PITs of exactly 0 or 1 give the same knot

@@ -14,7 +14,7 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--records", type=click.Path(), help="Folder of records.")
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc, and labels to watch if there are any.")
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
-@click.option("--encoder", help="resnet18 (if nothing is said), resnet50, efficientnet_b0, …")
+@click.option("--encoder", help="resnet18 (if nothing is said), resnet10_half, resnet50, efficientnet_b0, …")
 @click.option("--weights", help="Pretrained weights to start from: a name, a run folder or a path.")
 @click.option("--image-size", type=int, help="Side in pixels (that of the images).")
 @click.option("--view-size", type=int, help="Side of views cut out of larger images, as 64 from 107.")

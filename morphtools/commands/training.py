@@ -17,7 +17,8 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--column", help="Column with 0/1 labels, vote fractions or redshifts, if the name is your own.")
 @click.option("--weights", help="Pretrained: mobilenet_v3_small_gz2 (default), another name, a run; or random.")
 @click.option(
-    "--encoder", help="For random weights: resnet18 (default), resnet50, efficientnet_b0, mobilenet_v3_small."
+    "--encoder",
+    help="For random weights: resnet18 (default), resnet10_half, resnet50, efficientnet_b0, mobilenet_v3_small.",
 )
 @click.option("--small-images", is_flag=True, default=None, help="For random weights: stem for some 64 pixels.")
 @click.option("--image-size", type=int, help="Side in pixels (that of the weights).")
@@ -59,7 +60,8 @@ def finetune(config, **options):
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
 @click.option("--weights", help="Pretrained weights to start from, or random (default).")
 @click.option(
-    "--encoder", help="For random weights: efficientnet_b0 (default), mobilenet_v3_small, resnet18, resnet50."
+    "--encoder",
+    help="For random weights: efficientnet_b0 (default), mobilenet_v3_small, resnet10_half, resnet18, resnet50.",
 )
 @click.option("--augmentations", help="Preset or YAML file (any rotation, flips, zoom, shift; contrast and grey).")
 @click.option("--image-size", type=int, help="Side in pixels (that of the images).")

@@ -102,7 +102,7 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.25), min(high, 1.02))  # a determination far below zero says no more than zero does
     axes.set_title(f"what is known of {name}", fontsize=9)
-    axes.set_ylabel("accuracy" if low > 0 else "accuracy, or R² of numbers", fontsize=8)
+    axes.set_ylabel("accuracy, or R² of numbers", fontsize=8)
     axes.legend(frameon=False, fontsize=6.5)
 
 

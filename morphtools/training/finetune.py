@@ -64,9 +64,9 @@ def finetune(
     computed once, and only the head is trained on them. Otherwise the top of the encoder is trained with the head on
     random views. For classes the head is trained alone before, and both stages stop when the validation loss has not
     fallen for some epochs (Walmsley et al.). For redshifts both are trained from the first epoch on, the learning rate
-    falling to a tenth at 60% and 90% of the epochs (Hayat et al.). Batch normalisation stays frozen. Random weights
-    have nothing to lose: unless they stay frozen, head, encoder and batch normalisation are trained together from the
-    first epoch on, for every task. The best weights are kept.
+    falling to a tenth at 60% and 90% of the epochs (Hayat et al.). Batch normalisation stays frozen for classes and is
+    trained with the rest for redshifts. Random weights have nothing to lose: unless they stay frozen, head, encoder and
+    batch normalisation are trained together from the first epoch on, for every task. The best weights are kept.
 
     Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a small simulated sky. The same
     call continues a run that was killed, to the same result; a finished run is returned as it is.
@@ -96,8 +96,9 @@ def finetune(
         batch_size: Galaxies per step.
         optimizer: Of the encoder: `adam`, or `sgd` with momentum 0.9. A frozen encoder's head is trained by Adam.
         learning_rate: For the head.
-        encoder_learning_rate: For the encoder, and for classes the head too while it is trained; at most a tenth of the
-            former. By default a tenth for redshifts, a hundredth for classes; for random weights the same.
+        encoder_learning_rate: For the encoder, and for classes the head too while it is trained, where it is at most a
+            tenth of the former; for redshifts at most the same. By default a tenth for redshifts, a hundredth for
+            classes; for random weights the same.
         bins: Number of redshift bins.
         redshift_range: Where they lie.
         pdf: `softmax`, bins free of each other; or `mixture`, five Gaussians evaluated on the bins.
@@ -177,10 +178,11 @@ def _check_rates(arguments: dict, kind: ModuleType) -> None:
     rate, pretrained = arguments["learning_rate"], arguments["weights"] != "random"
     if arguments["encoder_learning_rate"] is None:
         arguments["encoder_learning_rate"] = rate / kind.SLOWER if pretrained else rate
-    if pretrained and arguments["encoder_learning_rate"] > rate / 10:
+    most = rate / 10 if kind.HEAD_FIRST else rate
+    if pretrained and arguments["encoder_learning_rate"] > most:
         raise ValueError(
-            f"encoder_learning_rate must be at most a tenth of learning_rate ({rate}), got "
-            f"{arguments['encoder_learning_rate']}: larger steps destroy what the encoder knows"
+            f"encoder_learning_rate must be at most {'a tenth of ' if kind.HEAD_FIRST else ''}learning_rate ({rate}), "
+            f"got {arguments['encoder_learning_rate']}: larger steps destroy what the encoder knows"
         )
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SLOWER = 100  # how many times lower the learning rate of a pretrained encoder is than the head's
 HEAD_FIRST = True  # whether the head is trained alone before the encoder is (Walmsley et al. 2022)
+BATCH_NORM = False  # a few hundred galaxies would only blur its statistics (Walmsley et al. 2022)
 STRETCH = "dr2_rgb"  # of the simulated sky, for weights that take pictures
 
 

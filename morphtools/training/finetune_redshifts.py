@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SLOWER = 10  # how many times lower the learning rate of a pretrained encoder is than the head's
 HEAD_FIRST = False  # both are trained from the first epoch on (Hayat et al. 2021)
+BATCH_NORM = True  # all of a network learns (Hayat et al. 2021): frozen statistics keep colours from being learned
+ENOUGH = 5  # training galaxies a bin: with 2.4 of them a softmax was no better than the mean of all redshifts
 STRETCH = "sdss_rgb"  # of the simulated sky, for weights that take pictures
 
 
@@ -40,7 +42,19 @@ def choose(task: RedshiftTask, arguments: dict) -> tuple[pd.DataFrame, Source, t
     galaxies["label"], where = task_redshifts(task, galaxies, arguments["column"])
     log.info("redshifts of %s", where)
     names = ("labels", "test_labels", "redshift_range", "seed")
-    return draw_redshifts(galaxies, **{name: arguments[name] for name in names}), source, bands
+    drawn = draw_redshifts(galaxies, **{name: arguments[name] for name in names})
+    _tell_of_few((drawn["split"] == "train").sum(), arguments)
+    return drawn, source, bands
+
+
+def _tell_of_few(galaxies: int, arguments: dict) -> None:
+    """Warns where a softmax, whose bins learn nothing from each other, has too few spectra to learn from."""
+    each = galaxies / arguments["bins"]
+    if arguments["pdf"] == "softmax" and each < ENOUGH:
+        log.warning(
+            "%.2g spectra a bin are few for a softmax, which wants %d: its PDFs will be combs; pdf mixture suits few",
+            each, ENOUGH,
+        )  # fmt: skip
 
 
 def _simulated(arguments: dict):

@@ -40,7 +40,7 @@ def pretrain(
     image_size: int | None = None,
     view_size: int | None = None,
     small_images: bool = False,
-    augmentations: str | Path | None = None,
+    augmentations: str | Path | list[dict] | None = None,
     without: str | None = None,
     epochs: int = 20,
     batch_size: int = 128,
@@ -78,8 +78,8 @@ def pretrain(
         image_size: Side in pixels to which images are resized when read; by default that of the records or weights.
         view_size: Side in pixels of the views, if they are cut out of larger images; by default `image_size`.
         small_images: Whether the encoder has the stem for images of some 64 pixels.
-        augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`) or a YAML file; by
-            default `rgb` for pictures and `hayat2021` for flux.
+        augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`), a YAML file, or a list (see
+            `build_augmentations`); by default `rgb` for pictures and `hayat2021` for flux.
         without: A part of them to leave out, as `RandomNoise` or `RandomView.rotation` (see `ablate_augmentations`).
         epochs: How many.
         batch_size: Galaxies per step, of all devices together.

@@ -64,7 +64,7 @@ def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -
     """
     paths, names_or_paths = ("catalog", "images", "records"), ("weights", "schema", "augmentations")
     for name, value in arguments.items():
-        if name in (*paths, *names_or_paths) and value is not None:
+        if name in (*paths, *names_or_paths) and value is not None and not isinstance(value, list):
             path = Path(value).expanduser()
             arguments[name] = str(path.absolute() if name in paths or path.exists() else value)
         elif type(value) is int and value < 1 and name not in may_be_zero:

@@ -71,16 +71,16 @@ def train_encoder(
 ) -> pd.DataFrame:
     """Trains the top of the encoder, and the head with it, on random views; arguments as for `train_head`.
 
-    With random weights batch normalisation is trained too: there are no statistics to keep. A head that was not
-    trained before sees the representations of a pretrained encoder standardised, those of a new one as they are: they
-    have yet to find their scale.
+    Batch normalisation is trained too with random weights, where there are no statistics to keep, and where the kind of
+    task says so. A head that was not trained before sees the representations of a pretrained encoder standardised,
+    those of a new one as they are: they have yet to find their scale.
     """
     seed, batch_size, (turn, encoder, mean, head) = arguments["seed"], arguments["batch_size"], model.layers
     whole = {name: value for name, value in reading.items() if name != "crop"}  # the views are cut out by themselves
     images = keras.Input((*whole["image_size"], model.input_shape[-1]))
     if arguments["weights"] != "random" and not kind.HEAD_FIRST:
         head.standardize.adapt(_some_representations(encoder, chosen, reading, seed))
-    unfreeze(encoder, arguments["depth"], batch_norm=arguments["weights"] == "random")
+    unfreeze(encoder, arguments["depth"], batch_norm=kind.BATCH_NORM or arguments["weights"] == "random")
     view = kind.view(arguments, whole["image_size"][0], reading.get("crop", (None,))[0])
     viewed = keras.Sequential([images, view, turn, encoder, mean, head])
     epochs, patience, drops = kind.schedule(arguments, chosen.splits["train"])

@@ -12,6 +12,7 @@ import morphtools
 from morphtools import cli
 from morphtools.analysis import photoz, photoz_figures
 from morphtools.analysis.photoz import evaluate_photoz
+from morphtools.analysis.photoz_scores import take
 from morphtools.inference.redshift_metrics import bias, delta_z, sigma_mad
 from morphtools.inference.redshifts import Redshifts
 from morphtools.inference.representations import Representations
@@ -79,7 +80,16 @@ def test_what_cannot_be_recalibrated_is_said_and_left_out(run, tmp_path, caplog,
     said = Redshifts.open(run[0] / "predictions.parquet")
     with caplog.at_level(logging.WARNING):
         table = evaluate_photoz({"alone": said}, recalibrate=True, bins=1, resamples=5, out=tmp_path / "out")
-    assert list(table["method"]) == ["alone"] and "alone is not recalibrated: there is no validation" in caplog.text
+    assert list(table["method"]) == ["alone"] and "alone is shown as it is, not recalibrated" in caplog.text
+    assert "there is no validation.parquet" in caplog.text
+
+
+def test_too_few_to_recalibrate_by_is_said_before_any_work_is_done(run, tmp_path, caplog):
+    said = Redshifts.open(run[0] / "validation.parquet")
+    take(said, np.arange(150)).save(run[0] / "validation.parquet")
+    with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="magnitude"):
+        evaluate_photoz(run[0], recalibrate=True, magnitude="mag_r", out=tmp_path / "out")  # of no catalogue
+    assert "150 validation galaxies" in caplog.text and "those of 1600 labels" in caplog.text
 
 
 def test_methods_are_compared_on_the_galaxies_that_all_have(tmp_path, caplog, unpainted):

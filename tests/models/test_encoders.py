@@ -25,7 +25,9 @@ def images(n=4, size=32, bands=3, seed=0):
 
 
 @pytest.mark.parametrize("bands", [1, 5])
-@pytest.mark.parametrize(("name", "width"), [("efficientnet_b0", 1280), ("resnet18", 512), ("resnet50", 2048)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("efficientnet_b0", 1280), ("resnet10_half", 256), ("resnet18", 512), ("resnet50", 2048)]
+)
 def test_any_number_of_bands_gives_the_representation_of_the_papers(name, width, bands):
     assert build_encoder(name, (32, 32, bands)).output_shape == (None, width)
 
@@ -38,6 +40,13 @@ def test_any_number_of_bands_gives_the_representation_of_the_papers(name, width,
 )
 def test_residual_networks_have_the_published_number_of_parameters(name, parameters):
     assert build_encoder(name, (64, 64, 3)).count_params() == parameters
+
+
+def test_the_smallest_residual_network_has_one_block_of_half_the_width_in_each_group():
+    stem, first = 7 * 7 * 3 * 32, 2 * 9 * 32 * 32
+    others = sum(9 * n // 2 * n + 9 * n * n + n // 2 * n for n in (64, 128, 256))  # two convolutions and a shortcut
+    normalised = 3 * 32 + 3 * (64 + 128 + 256)  # channels, each with four numbers
+    assert build_encoder("resnet10_half", (64, 64, 3)).count_params() == stem + first + others + 4 * normalised
 
 
 def test_small_images_keep_their_resolution_in_the_stem():

@@ -13,6 +13,7 @@ from morphtools.inference.predict import predict
 from morphtools.inference.redshifts import Redshifts
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
+from morphtools.survey.tasks import get_task
 from morphtools.training import finetune_redshifts, fitting
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
@@ -165,7 +166,7 @@ def weights_by_layer(model):
 
 @pytest.mark.parametrize(("task", "depth"), [("photoz", 1), pytest.param("smooth", "all", marks=pytest.mark.slow)])
 def test_what_moves_in_a_pretrained_encoder_and_in_a_new_one(run, sky, tmp_path, task, depth):
-    """Batch normalisation stays frozen in a pretrained encoder and is trained in a new one, for every task."""
+    """Batch normalisation is trained in a new encoder, and in a pretrained one for redshifts, not for classes."""
     changes = {"depth": depth, "epochs": 1, "column": "redshift" if task == "photoz" else "half"}
     table, dusty, _ = galaxies(80, seed=5)
     table["half"] = (table["redshift"] > 0.2).astype(int)
@@ -183,7 +184,8 @@ def test_what_moves_in_a_pretrained_encoder_and_in_a_new_one(run, sky, tmp_path,
         assert list(stages) == (["encoder"] if task == "photoz" else ["head", "encoder"])
         for name, values in before.items():
             moved = any(not np.array_equal(a, b) for a, b in zip(values, after[name], strict=True))
-            assert moved == (name == "block2_conv" or (name == "block1_conv" and depth == "all")), name
+            trained = name == "block2_conv" or (name == "block1_conv" and depth == "all")
+            assert moved == (trained or (name == "block2_bn" and task == "photoz")), name
 
 
 def test_a_frozen_encoder_gets_a_head_only(run, sky, tmp_path):
@@ -224,6 +226,17 @@ def test_redshifts_outside_the_range_are_counted_and_not_trained_on(sky, tmp_pat
     assert Card.open(done.out / "card.json").dereddened is None
 
 
+@pytest.mark.parametrize(("pdf", "bins", "told"), [("softmax", 40, 1), ("softmax", 4, 0), ("mixture", 40, 0)])
+def test_a_softmax_with_few_spectra_a_bin_is_advised_against_in_one_line(sky, caplog, pdf, bins, told):
+    arguments = {"catalog": None, "images": None, "records": sky[0].folder, "column": None, "labels": 160, "seed": 0}
+    arguments |= {"test_labels": 2000, "redshift_range": (0.0, 0.4), "pdf": pdf, "bins": bins}
+    finetune_redshifts.choose(get_task("photoz"), arguments)
+    said = [record.message for record in caplog.records if "spectra a bin" in record.message]
+    assert len(said) == told
+    if told:  # 140 of 160 train
+        assert said[0].startswith("3.5 spectra a bin are few") and "pdf mixture" in said[0]
+
+
 def test_bands_of_an_unknown_survey_are_asked_about(sky, tmp_path):
     folder = tmp_path / "strange"
     folder.mkdir()
@@ -248,7 +261,7 @@ def test_bands_of_an_unknown_survey_are_asked_about(sky, tmp_path):
         ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; known optimizers: adam, sgd"),
         ({"survey": "lsst"}, "unknown survey 'lsst'"),
         ({"survey": "ps1"}, "survey 'ps1' has no band 'u'"),
-        ({"weights": "mobilenet_v3_small_gz2", "encoder_learning_rate": 5e-3}, "at most a tenth"),
+        ({"weights": "mobilenet_v3_small_gz2", "encoder_learning_rate": 5e-2}, r"at most learning_rate \(0.02\)"),
         ({"view_size": 20}, "views of 20 pixels cannot be cut from images of 16 × 16"),
     ],
 )

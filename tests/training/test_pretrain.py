@@ -18,6 +18,7 @@ from morphtools.training.pretrain import pretrain
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {"epochs": 2, "batch_size": 16, "encoder": "resnet18", "watched": 40}
+MOCO = TINY | {"momentum": 0.9, "augmentations": [{"RandomView": {"crop": 0.6}}, {"RandomDisplay": {"grey": 0.1}}]}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def sky(tmp_path_factory):
 @pytest.fixture(scope="module")
 def moco(sky, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "moco"
-    return pretrain("moco", catalog=sky / "catalog.csv", momentum=0.9, out=out, **TINY)
+    return pretrain("moco", catalog=sky / "catalog.csv", out=out, **MOCO)
 
 
 def test_a_run_leaves_an_encoder_its_card_and_what_a_person_needs(moco):
@@ -66,7 +67,7 @@ def test_the_encoder_can_be_loaded_and_was_trained(moco, sky):
 
 
 def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(moco, sky):
-    options = {"catalog": sky / "catalog.csv", "momentum": 0.9, "out": moco.out} | TINY
+    options = {"catalog": sky / "catalog.csv", "out": moco.out} | MOCO
     assert pretrain("moco", **options).metrics == moco.metrics
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 2 → 3\)"):
         pretrain("moco", **options | {"epochs": 3})
