@@ -3,7 +3,7 @@
     python benchmarks/weights/pack.py RUN NAME CARD.yaml
 
 CARD.yaml holds what a run cannot know: `surveys`, `data`, `licence`, `citation`, `scores`, `stretch`. Weights above
-20 MB are kept with 8 significant bits and compressed, which Keras reads like any others; how far representations of
+20 MB are kept with 9 significant bits and compressed, which Keras reads like any others; how far representations of
 random images move by that is printed.
 """
 
@@ -18,7 +18,7 @@ import yaml
 from morphtools.models.cards import WEIGHTS, Card, write_card
 from morphtools.models.pretrained import load_pretrained
 
-LARGEST, BITS = 20e6, 8
+LARGEST, BITS = 20e6, 9
 
 
 def rounded(values: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
     python benchmarks/weights/transfer.py DATA OUT WEIGHTS [WEIGHTS ...]
 
 DATA holds `decals_rings` and `galaxy10_decals`, each with `catalog.csv` and `images.zip`. WEIGHTS are names, run
-folders, or `random:ENCODER:SIZE`. Representations go to OUT and are used again. Prints accuracy as mean and standard
-deviation over draws of the labels; "all" is 10-fold cross-validation.
+folders, `random:ENCODER:SIZE`, or several of these joined by `+`, side by side. Representations go to OUT and are used
+again. Prints accuracy as mean and standard deviation over draws of the labels; "all" is 10-fold cross-validation.
 """
 
 import argparse
@@ -31,6 +31,9 @@ C = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 def representations(weights, name, data, out):
     """Representations of a set, in the order of its catalogue."""
+    if "+" in str(weights):
+        parts = [representations(each, name, data, out) for each in weights.split("+")]
+        return parts[0][0], np.hstack([x for _, x in parts])
     catalog = pd.read_csv(data / name / "catalog.csv", dtype={"id_str": str, "file_loc": str})
     folder = out / f"{Path(weights).name.replace(':', '_')}-{name}"
     if str(weights).startswith("random:"):
@@ -111,7 +114,8 @@ def main():
             y = catalog[column].to_numpy()
             cells = [scores(x, y, n, args.draws) for n in numbers] + [cross_validated(x, y)]
             shown = [f"{m[0]:.3f}±{s[0]:.3f}" + ("" if np.isnan(m[1]) else f" ({m[1]:.3f})") for m, s in cells]
-            print(f"{Path(weights).name:<32}" + "".join(f"{cell:>20}" for cell in shown), flush=True)
+            short = "+".join(Path(each).name for each in weights.split("+"))
+            print(f"{short:<32}" + "".join(f"{cell:>20}" for cell in shown), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ import threading
 import keras
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from morphtools.models import cards
 from morphtools.models.cards import Card, cite, find_card, list_pretrained, sha256_of, write_card
 from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
 from morphtools.models.heads import classification_head
 from morphtools.models.pretrained import load_pretrained
+from morphtools.survey.simulate import simulate_galaxies
+from morphtools.survey.stretch import sdss_rgb
 
 CARD = Card(
     name="tiny",
@@ -242,6 +245,25 @@ def test_weights_of_the_package_are_listed_loaded_by_name_and_cited(tiny, monkey
     assert card == dataclasses.replace(CARD, sha256=sha256_of(tiny[0] / "tiny.weights.h5"))
     np.testing.assert_allclose(shown(load_pretrained("tiny"), images()), shown(tiny[1].layers[1], images()), atol=1e-5)
     assert "tiny (CC-BY-4.0): Nobody 2026" in cite("tiny") and cite() == cite("tiny") and "morphtools" in cite()
+
+
+@pytest.mark.parametrize("name", [card.name for card in list_pretrained()])
+def test_turning_a_galaxy_moves_it_less_in_shipped_representations_than_in_random_ones(name):
+    path = find_card(name)
+    card = Card.open(path)
+    assert cards.weights_beside(path).stat().st_size <= 20e6  # more belongs on the web
+    assert card.surveys and card.data and card.scores and card.licence and card.citation
+    sky = {"image_size": card.image_size[0], "bands": "gri", "field_radii": 12.0, "magnitude_limit": 16.5}
+    galaxies = sdss_rgb(simulate_galaxies(40, seed=3, **sky)[1]).astype("float32")
+
+    def moved(encoder):
+        """Median distance of a galaxy from itself, turned, over that of two galaxies."""
+        distances = cdist(shown(encoder, np.rot90(galaxies, axes=(1, 2))), shown(encoder, galaxies))
+        return np.median(np.diag(distances)) / np.median(distances)
+
+    random = build_encoder(input_shape=card.input_shape, **card.encoder)
+    settle_batch_norm(random, galaxies)
+    assert moved(load_pretrained(name)) < 0.9 * moved(random)
 
 
 @pytest.fixture
