@@ -34,8 +34,10 @@ def measure(
 
     import keras
     import numpy as np
+    import tensorflow as tf
 
     from morphtools import MoCo, build_augmentations, build_encoder
+    from morphtools.data.dataset import steady
     from morphtools.training.devices import precision
 
     keras.utils.set_random_seed(0)
@@ -44,9 +46,9 @@ def measure(
         learner = MoCo(network, build_augmentations(augmentations, seed=0), queue=queue, temperature=0.1)
     learner.compile(keras.optimizers.SGD(0.03, momentum=0.9))
     images = np.random.default_rng(0).uniform(size=(batch_size, side, side, 3)).astype("float32")
-    options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
-    many = np.concatenate([images] * steps)
-    learner.fit(many, **options)  # what happens once only, TensorFlow does in the first calls of `fit`
+    options = {"shuffle": False, "verbose": 0}
+    many = steady(tf.data.Dataset.from_tensors(images).repeat(steps))
+    learner.fit(many, **options)  # what happens once only, TensorFlow does in the first call of `fit`
     start = time.perf_counter()
     learner.fit(many, **options)
     return steps * batch_size / (time.perf_counter() - start)

@@ -1,5 +1,6 @@
 """Records to batches."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, parse
+
+_PARALLEL = os.cpu_count() or 1  # batches, or images, decoded side by side
 
 
 def load_dataset(
@@ -61,15 +64,15 @@ def load_dataset(
         dataset = dataset.shuffle(min(4096, max(1, records.splits[split])), seed=seed)
     read = _reader(records, image_size, crop, dereddened)
     if records.uniform and records.encoding != "encoded":  # a batch at a time is several times faster
-        dataset = dataset.batch(batch_size, drop_remainder).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.batch(batch_size, drop_remainder).map(read, num_parallel_calls=_PARALLEL)
     else:
-        dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder)
+        dataset = dataset.map(read, num_parallel_calls=_PARALLEL).batch(batch_size, drop_remainder)
     if stretch is not None:
-        dataset = dataset.map(_stretched(records, stretch), num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.map(_stretched(records, stretch), num_parallel_calls=_PARALLEL)
     if augment is not None:
         dataset = dataset.map(lambda batch: {**batch, "image": augment(batch["image"])})
     cardinality = records.splits[split] // batch_size if drop_remainder else -(-records.splits[split] // batch_size)
-    return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
+    return steady(dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(2))
 
 
 def load_shards(
@@ -106,12 +109,23 @@ def load_shards(
         together = records.uniform and records.encoding != "encoded"
         found = found.batch(batch_size) if together else found
         galaxies = found.map(
-            lambda place, serialized: {**read(serialized), "place": place}, num_parallel_calls=tf.data.AUTOTUNE
+            lambda place, serialized: {**read(serialized), "place": place}, num_parallel_calls=_PARALLEL
         ).ignore_errors()
         batches = galaxies if together else galaxies.batch(batch_size)
-        return batches.map(lambda batch: finish({**batch, "shard": shard}), num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.map(lambda batch: finish({**batch, "shard": shard}), num_parallel_calls=_PARALLEL)
 
-    return tf.data.Dataset.range(len(places)).flat_map(one).prefetch(tf.data.AUTOTUNE)
+    return steady(tf.data.Dataset.range(len(places)).flat_map(one).prefetch(2))
+
+
+def steady(dataset):
+    """The dataset without autotuning.
+
+    The thread that tunes (TensorFlow 2.21) sleeps for 10 ms, 20 ms, 40 ms, …, and who is done with an iterator may wait
+    until it wakes up: epochs lasted until the next of 5.1, 10.2, 20.5, … seconds.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _reader(records: Records, image_size, crop, dereddened: str | None) -> Callable:
