@@ -76,10 +76,10 @@ def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(moco, sky):
 @pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_trajectory(moco, sky, tmp_path):
     """The queue, the second network, the optimizer and all draws go on as if nothing had happened."""
-    code = "from morphtools.training.pretrain import pretrain; import sys; pretrain('moco', catalog=sys.argv[1], "
-    code += "momentum=0.9, epochs=2, batch_size=16, encoder='resnet18', watched=40, out=sys.argv[2])"
+    code = "from morphtools.training.pretrain import pretrain; import json, sys; "
+    code += "pretrain('moco', catalog=sys.argv[1], out=sys.argv[2], **json.loads(sys.argv[3]))"
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
+    command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out), json.dumps(MOCO)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for stage in ("state/baselines.json", "state/learner.npz"):
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
