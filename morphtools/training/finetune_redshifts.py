@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SLOWER = 10  # how many times lower the learning rate of a pretrained encoder is than the head's
 HEAD_FIRST = False  # both are trained from the first epoch on (Hayat et al. 2021)
-BATCH_NORM = True  # all of a network learns (Hayat et al. 2021): frozen statistics keep colours from being learned
+BATCH_NORM = True  # frozen, a pretrained encoder stayed behind one from scratch (CONTRIBUTING, traps)
 ENOUGH = 5  # training galaxies a bin: with 2.4 of them a softmax was no better than the mean of all redshifts
 STRETCH = "sdss_rgb"  # of the simulated sky, for weights that take pictures
 
