@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from morphtools.models.batch_norm import BatchNormalization
+
 _BLOCKS = {  # kind of block, blocks in each group, width of the first
     "resnet10_half": ("basic", (1, 1, 1, 1), 32),
     "resnet18": ("basic", (2, 2, 2, 2), 64),
@@ -57,8 +59,8 @@ def _residual(x, width: int, stride: int, kind: str, name: str):
 
 
 def _conv(x, filters: int, kernel: int, stride: int, name: str):
-    if kernel > 1:  # symmetric padding: "same" would shift the grid where the stride is 2
+    if kernel > 1 and stride > 1:  # symmetric padding: here "same" would shift the grid
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    init = keras.initializers.HeNormal()
-    x = layers.Conv2D(filters, kernel, stride, use_bias=False, kernel_initializer=init, name=f"{name}_conv")(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    options = {"use_bias": False, "kernel_initializer": keras.initializers.HeNormal(), "name": f"{name}_conv"}
+    x = layers.Conv2D(filters, kernel, stride, "same" if stride == 1 else "valid", **options)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
