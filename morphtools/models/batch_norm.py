@@ -1,6 +1,6 @@
-"""Batch normalisation of images in one pass: what Keras computes, by TensorFlow's fused kernel where that is the backend.
+"""Batch normalisation of images in few passes: what Keras computes, on TensorFlow by its fused kernel.
 
-One of the two files of this room, beside `replicas.py`, that name a backend.
+Of this room only `replicas.py`, `votes.py` and this file name a backend.
 """
 
 import keras

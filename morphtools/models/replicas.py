@@ -1,7 +1,7 @@
 """Training on several devices at once: what one replica must know of the others.
 
-The only file of this room that names a backend. On TensorFlow a replica of a `tf.distribute` strategy sees its share
-of the batch only. On JAX a step sees the whole batch whatever the devices, so there is nothing to do.
+On TensorFlow a replica of a `tf.distribute` strategy sees its share of the batch only. On JAX a step sees the whole
+batch whatever the devices, so there is nothing to do.
 """
 
 import keras
