@@ -86,7 +86,8 @@ def train(
         batch_size: Galaxies per step, over all devices.
         learning_rate: Highest, of AdamW, reached after two epochs.
         weight_decay: Of AdamW.
-        average: Momentum of the running average of the weights, which is what is validated and kept; 0 for none.
+        average: Momentum of the running average of the weights, which is what is validated and kept; 0 for none. In
+            a short training it is lower, so that no more than the last fortieth of the steps counts.
         mixed_precision: Whether to compute in bfloat16 where that is safe. Faster on recent GPUs only.
         seed: Decides first weights, order and views.
         out: Run folder; by default `morphtools-runs/votes`.
@@ -110,7 +111,9 @@ def train(
             return run
         chosen = _records(run, tree, arguments)
     with LogFile(run), all_devices()[0]:
+        baseline = _mean_answers(chosen, tree)
         model, card, reading = _assemble(run, tree, chosen, arguments)
+        model.layers[-1].begin_with(baseline)
         history = _fit(run, model, tree, chosen, reading, arguments)
     with LogFile(run):
         encoder, head = model.layers[-2:]
@@ -122,7 +125,7 @@ def train(
         described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
         card = dataclasses.replace(card, **described, data=data, scores={})
         card = write_card(card, run.out / "model.keras")
-        _evaluate(run, whole, tree, chosen, card, reading, len(history))
+        _evaluate(run, whole, tree, chosen, card, reading, baseline, len(history))
     return run
 
 
@@ -189,20 +192,33 @@ def _assemble(run: Run, tree: Schema, chosen: Records, arguments: dict) -> tuple
     return keras.Sequential([keras.Input(encoder.input_shape[1:]), views, encoder, head]), card, reading
 
 
-def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
-    """Fits on the training split, with the history and its curve on disk after every epoch."""
-    import tensorflow as tf
+def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
+    """Concentrations (A,) of the best model that says the same of every galaxy: where training begins."""
+    index = chosen.index(["split", *tree.label_cols])
+    trained = index[index["split"] == "train"].drop(columns="split").fillna(0.0).to_numpy()
+    return mean_concentrations(trained, tree)
 
-    seed, size = arguments["seed"], arguments["batch_size"]
-    steps = chosen.splits["train"] // size
+
+def _optimizer(steps: int, arguments: dict) -> keras.optimizers.Optimizer:
+    """AdamW for epochs of so many steps: two epochs of warm-up, a cosine, and the running average of the weights."""
     total = steps * arguments["epochs"]
     warm = min(2 * steps, total // 5)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, total - warm, warmup_target=arguments["learning_rate"], warmup_steps=warm
     )
-    average = {"use_ema": True, "ema_momentum": arguments["average"]} if arguments["average"] else {}
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=arguments["weight_decay"], clipnorm=5.0, **average)
+    average = min(arguments["average"], 1 - 40 / max(total, 80))  # further back the weights knew far less
+    averaged = {"use_ema": True, "ema_momentum": average} if average else {}
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=arguments["weight_decay"], clipnorm=5.0, **averaged)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
+    """Fits on the training split, with the history and its curve on disk after every epoch."""
+    import tensorflow as tf
+
+    seed, size = arguments["seed"], arguments["batch_size"]
+    optimizer = _optimizer(chosen.splits["train"] // size, arguments)
     model.compile(optimizer, DirichletMultinomialLoss(tree.membership))
 
     def batches(split, **options):
@@ -259,13 +275,10 @@ def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) ->
     model.layers[-1].recalibrate(*(found.T @ tree.membership))
 
 
-def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, epochs: int) -> None:
+def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, baseline, epochs) -> None:
     """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
     provenance = {"weights": card.sha256, "records": chosen.digest}
     ids, votes, concentrations = _answers(run, model, tree, chosen, "test", reading)
-    index = chosen.index(["split", *tree.label_cols])
-    trained = index[index["split"] == "train"].drop(columns="split").fillna(0.0).to_numpy()
-    baseline = mean_concentrations(trained, tree)
     table = evaluate_votes(votes, concentrations, tree, out=run.out, baseline=baseline)
     predictions = vote_tables(ids, concentrations, tree)[1]
     predictions = predictions[[name for name in predictions if "_concentration" not in name]]

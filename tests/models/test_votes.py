@@ -116,6 +116,14 @@ def test_the_head_gives_concentrations_from_1_to_101_and_survives_saving(tmp_pat
     np.testing.assert_allclose(keras.models.load_model(tmp_path / "m.keras").predict_on_batch(x), alpha, rtol=1e-6)
 
 
+def test_a_head_can_begin_with_the_same_concentrations_for_every_galaxy():
+    head = DirichletHead(4)
+    head.build((None, 8))
+    head.begin_with(np.array([2.0, 30.0, 0.2, 500.0]))
+    galaxies = np.random.default_rng(0).normal(scale=100, size=(3, 8)).astype("float32")
+    np.testing.assert_allclose(head(galaxies), [[2.0, 30.0, 1.1, 100.0]] * 3, rtol=1e-5)
+
+
 def test_a_recalibrated_head_is_scaled_and_floored_and_saved_like_that(tmp_path):
     model = keras.Sequential([keras.Input((16,)), DirichletHead(3, seed=3)])
     x = np.random.default_rng(0).normal(size=(8, 16)).astype("float32")

@@ -15,7 +15,7 @@ from PIL import Image
 from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.training.finetune import finetune
-from morphtools.training.train import train
+from morphtools.training.train import _optimizer, train
 from tfrecords_builder.build import build_records
 
 ROOT = Path(__file__).parent.parent.parent
@@ -200,3 +200,10 @@ def test_records_must_have_the_votes_and_enough_galaxies(survey, tmp_path):
     with pytest.raises(ValueError, match="fewer galaxies for training than batch_size"):
         train(**options(survey, batch_size=5000), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("steps, momentum", [(10, 0.6), (500, 0.992), (100_000, 0.999)])
+def test_the_average_of_a_short_training_reaches_back_a_fortieth_of_its_steps(steps, momentum):
+    arguments = {"epochs": 10, "learning_rate": 1e-3, "weight_decay": 1e-4, "average": 0.999}
+    assert _optimizer(steps, arguments).ema_momentum == pytest.approx(momentum)
+    assert not _optimizer(steps, arguments | {"average": 0.0}).use_ema
