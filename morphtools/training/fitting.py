@@ -59,7 +59,7 @@ def fit(
         after_epoch: Called with the history so far, its rows as dicts.
 
     Returns:
-        History: one row per epoch with `stage`, `epoch`, `loss`, `val_loss` and `kept` (the best epoch).
+        History: one row per epoch with `stage`, `epoch` (from 1), `loss`, `val_loss` and `kept` (the best epoch).
     """
     model.optimizer.build(model.trainable_variables)
     history, best = load_state(model, state) if state.exists() else ([], None)
@@ -69,17 +69,17 @@ def fit(
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)
             reseed(model, seed, epoch)
-            row = {"stage": stage, "epoch": epoch}
+            row = {"stage": stage, "epoch": epoch + 1}
             row["loss"], raw = _train(model, batches(epoch))
             row["val_loss"] = _test(model, validation())
             if not np.isfinite(row["loss"]):
-                raise ValueError(f"the loss of epoch {epoch} of {stage} is {row['loss']}; try a smaller learning rate")
+                raise ValueError(f"the loss of epoch {epoch + 1} of {stage} is {row['loss']}; try a smaller learning rate")
             history.append(row)
             if _waited(history) == 0:
                 best = [np.array(w) for w in model.get_weights()]
             if raw is not None:
                 model.set_weights(raw)
-            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, epoch, row["loss"], row["val_loss"])
+            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, row["epoch"], row["loss"], row["val_loss"])
             progress.update()
             if after_epoch is not None:
                 after_epoch(history)
@@ -89,7 +89,7 @@ def fit(
                 saved = time.monotonic()
     save_state(model, state, history, best)
     model.set_weights(best)
-    kept = int(_losses(history).argmin())
+    kept = int(_losses(history).argmin()) + 1
     log.info(
         "%s: %d epochs, kept epoch %d with validation loss %.4f",
         stage,
