@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     history, best = load_state(model, state) if state.exists() else ([], None)
     saved = time.monotonic()
-    progress = tqdm(initial=len(history), total=epochs, desc=stage, unit="epoch", disable=None)
+    progress = progress_bar(initial=len(history), total=epochs, desc=stage, unit="epoch")
     with progress:
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)
@@ -73,7 +73,8 @@ def fit(
             row["loss"], raw = _train(model, batches(epoch))
             row["val_loss"] = _test(model, validation())
             if not np.isfinite(row["loss"]):
-                raise ValueError(f"the loss of epoch {epoch + 1} of {stage} is {row['loss']}; try a smaller learning rate")
+                said = f"the loss of epoch {row['epoch']} of {stage} is {row['loss']}"
+                raise ValueError(f"{said}; try a smaller learning rate")
             history.append(row)
             if _waited(history) == 0:
                 best = [np.array(w) for w in model.get_weights()]
@@ -121,7 +122,7 @@ class _Epoch(keras.callbacks.Callback):
 
     def __init__(self, steps: int):
         super().__init__()
-        self.bar = tqdm(total=steps, desc="epoch", unit="step", leave=False, disable=None)
+        self.bar = progress_bar(total=steps, desc="epoch", unit="step", leave=False)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
