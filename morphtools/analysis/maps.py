@@ -26,6 +26,7 @@ from morphtools.analysis.tables import (
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.quiet import quietly
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,8 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     rng = np.random.default_rng(settings["seed"])
     drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
     values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
-    from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
+    with quietly():
+        from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
 
     log.info("fitting UMAP to %d galaxies in %d dimensions", *values.shape)
     mapper = UMAP(
