@@ -20,5 +20,6 @@ def progress_bar(*args, **options) -> tqdm:
     """
     if "ipykernel" in sys.modules:
         inside = bool(getattr(tqdm, "_instances", ()))  # the bars that are open
+        options = {"mininterval": 1.0, **options}
         return tqdm(*args, file=sys.stdout, disable=inside, **options)  # standard error looks like a mistake there
     return tqdm(*args, disable=None, **options)
