@@ -61,7 +61,8 @@ loop.scores().head(8)
 #
 # Look down the ranking: how many of the needles have you seen after looking at so many? Compare with looking at
 # random, with an *isolation forest*, which knows what is unusual but not what you like, and with the tool that was
-# used before (`neighbour_score`: it asks you, too, but begins from what is unusual).
+# used before (`neighbour_score`: it asks you, too, but begins from what is unusual). `rational_quadratic` is what
+# `find_anomalies` did above, named after the shape that it takes your interest to have.
 
 # %%
 ways = ("rational_quadratic", "neighbour_score", "isolation_forest", "random")

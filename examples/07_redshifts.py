@@ -58,7 +58,8 @@ morphtools.show(run.out / "figures" / "redshifts.png", run.out / "figures" / "ga
 # ## A whole PDF for each galaxy
 #
 # The redshift in one number is the mean of the PDF, and intervals are its quantiles. Where the PDF has two peaks, the
-# mean lies between them, where the galaxy surely is not: look at the PDF before you use the number.
+# mean lies between them, where the galaxy hardly is: look at the PDF before you use the number. Below, one of the
+# surest, one in the middle and one of the least sure; the number in the title is half the width of the middle 68%.
 
 # %%
 redshifts = morphtools.Redshifts.open(run.out / "predictions.parquet")
@@ -71,6 +72,7 @@ for panel, row in zip(axes, rows, strict=True):
     panel.axvline(redshifts.z()[row], color="#2b6cb0", ls="--")
     panel.axvline(redshifts.redshift[row], color="#dd6b20")
     panel.set_title(f"{redshifts.id_str[row]}: ± {width[row] / 2:.3f}", fontsize=9)
+axes[0].set_ylabel("probability of a bin")
 axes[1].set_xlabel("redshift (dashed: the mean of the PDF; orange: the spectrum)")
 plt.show()
 redshifts.table().drop(columns="pdf").head().round(4)
@@ -80,10 +82,13 @@ redshifts.table().drop(columns="pdf").head().round(4)
 #
 # Ask each PDF: how probable was a redshift below the true one? If the PDFs are right, the answers are spread evenly
 # from 0 to 1 (the *PIT*). A bowl: too narrow, the truth lies in the tails too often. A hump: too wide. A slope:
-# biased. With a few hundred validation galaxies `recalibrate=True` mends it.
+# biased. Bars inside the grey band may be chance; p says how often chance alone is as uneven. With a few hundred
+# validation galaxies `recalibrate=True` mends it.
 #
-# And was a network needed at all? `baselines` adds what can be had without: the distribution of all redshifts, and
-# neighbours and boosted trees in colours and magnitudes measured on the same images, as has been done for decades.
+# And was a network needed at all? `baselines` adds what can be had without: the same answer for all, the distribution
+# of redshifts (`mean`); neighbours and boosted trees in colours and magnitudes measured on the same images, as has
+# been done for decades; and neighbours in the representations of the frozen network. (ln p(z) is the logarithm of the
+# PDF at the true redshift: larger is better.)
 
 # %%
 table = morphtools.evaluate_photoz({"network": run.out}, baselines=True, out="evaluated")

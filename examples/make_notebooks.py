@@ -11,8 +11,12 @@ INSTALL = f"""# Installs morphtools where it is not there yet (on Colab, say), a
 try:
     import morphtools
 except ImportError:
-    %pip install -q git+https://github.com/{REPOSITORY}
-    import morphtools
+    %pip install -q https://github.com/{REPOSITORY}/archive/refs/heads/main.zip
+    try:
+        import morphtools
+    except ImportError:
+        said = "pip says above why it could not. With a copy of the project on this machine: %pip install /folder/of/it"
+        raise ImportError(said) from None
 
 print(morphtools.doctor()[0])"""
 

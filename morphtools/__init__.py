@@ -80,7 +80,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'morphtools' has no attribute {name!r}")
     from importlib import import_module
 
-    from morphtools.quiet import quietly
+    from tfrecords_builder.quiet import quietly
 
     with quietly():
         return getattr(import_module(_HOMES[name]), name)

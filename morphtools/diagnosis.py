@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from morphtools.models.cards import list_pretrained
-from morphtools.quiet import quietly
+from tfrecords_builder.quiet import quietly
 
 
 def doctor() -> tuple[str, bool]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
@@ -27,6 +26,7 @@ from tfrecords_builder.plan import (
     remove_plan,
     take_census,
 )
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
 from tfrecords_builder.splits import SPLITS
@@ -246,7 +246,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
     failed, examples, seen = 0, [], 0
     total = sum(shards.values()) + sum(job.records.splits.values())
     try:
-        with tqdm(total=sum(shards.values()), desc="building records", unit="galaxy", disable=None) as progress:
+        with progress_bar(total=sum(shards.values()), desc="building records", unit="galaxy") as progress:
             for name, tally in _tallies(job, shards, workers, executor):
                 progress.update(shards[name])
                 failed, seen = failed + len(tally.failures), seen + shards[name]

@@ -5,8 +5,8 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.tfrecord import decode, scan
 
@@ -23,7 +23,7 @@ def verify_records(records: Records | str | Path) -> list[str]:
     records = Records.open(records)
     problems, counts = [], dict.fromkeys(records.splits, 0)
     index = _by_shard(records, problems)
-    for name, checksum in tqdm(sorted(records.checksums.items()), desc="verifying", unit="shard", disable=None):
+    for name, checksum in progress_bar(sorted(records.checksums.items()), desc="verifying", unit="shard"):
         path = records.folder / name
         counts[name.split("-")[0]] += len(index.get(name, {}))
         if not path.exists():

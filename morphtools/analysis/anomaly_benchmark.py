@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis.anomaly import standardized_components
 from morphtools.analysis.anomaly_figures import ranking_curves
@@ -20,6 +19,7 @@ from morphtools.analysis.ratings import HIGHEST
 from morphtools.analysis.tables import write_figure, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def benchmark_anomalies(
     _claim(out, {"column": column, "galaxies": len(truth), "components": components, "seed": seed, **how, **made_of})
     runs = [(way, repeat) for way in ways for repeat in range(repeats if way.draws else 1)]
     rows, curves = [], {}
-    for way, repeat in tqdm(runs, desc="searching", unit="run", disable=None):
+    for way, repeat in progress_bar(runs, desc="searching", unit="run"):
         path = out / "runs" / f"{str(way).replace(' ', '-')}-{repeat}.npz"
         if not path.exists():
             x = _features(way.representation, stores, truth.index, components, out, pictures)
@@ -135,7 +135,7 @@ def _features(name: str, stores, ids: pd.Index, components: int, out: Path, pict
             standardized_components(stores[name], components, path)
         return np.load(path, mmap_mode="r")[pd.Index(stores[name].id_str).get_indexer(ids)]
     if not path.exists():
-        shown = pictures.read(tqdm(ids, "measuring ellipses", unit="galaxy", disable=None), _SIDE)
+        shown = pictures.read(progress_bar(ids, "measuring ellipses", unit="galaxy"), _SIDE)
         blank = np.zeros((_SIDE, _SIDE), np.uint8)
         features = ellipse_features(blank if isinstance(each, ValueError) else each for each in shown)
         write_whole(path, lambda new: np.save(new, scale_features(features)))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis.anomaly import AnomalyLoop
 from morphtools.analysis.anomaly_figures import ranking_curves
@@ -19,6 +18,7 @@ from morphtools.analysis.tables import write_figure, write_table
 from morphtools.inference import figures
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
 
 _HELP = "0 (dull) to 5 (what you look for), s skip, u undo, q stop"
 
@@ -104,7 +104,7 @@ def _rated(loop: AnomalyLoop) -> int:
 
 
 def _ask_column(loop: AnomalyLoop, fractions: pd.Series, ratings: int, batch_size: int) -> None:
-    with tqdm(total=ratings, initial=_rated(loop), desc="rating", unit="galaxy", disable=None) as bar:
+    with progress_bar(total=ratings, initial=_rated(loop), desc="rating", unit="galaxy") as bar:
         while (left := ratings - _rated(loop)) > 0 and (batch := loop.suggest(min(batch_size, left))):
             values = (HIGHEST * fractions[batch]).round()
             loop.rate({name: None if np.isnan(value) else value for name, value in values.items()})
@@ -122,7 +122,7 @@ def _ask_person(loop: AnomalyLoop, pictures: Pictures | None, ratings: int, batc
             name = waiting[0]
             try:
                 answer = input(f"{numbers.get(name, '   ·')}  {name}: ").strip().lower()
-            except EOFError:
+            except (EOFError, NotImplementedError):  # the end of a pipe, or a notebook that runs unattended
                 return
             if answer == "q":
                 return

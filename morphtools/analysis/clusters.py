@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis import figures
 from morphtools.analysis.pca import Projection, batches_of, fit_pca
@@ -28,6 +27,7 @@ from morphtools.analysis.tables import (
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ def _assign(store: Representations, keep: np.ndarray, projection: Projection, fi
     number_of = np.argsort(order)
     centres = getattr(fitted, "means_", getattr(fitted, "cluster_centers_", None))
     parts = []
-    bar = tqdm(total=int(keep.sum()), desc="assigning to clusters", unit="galaxy", disable=None)
+    bar = progress_bar(total=int(keep.sum()), desc="assigning to clusters", unit="galaxy")
     with bar:
         for names, values in batches_of(store, keep, 8192):
             if not len(names):

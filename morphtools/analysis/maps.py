@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis import figures
 from morphtools.analysis.neighbours import exact
@@ -26,6 +25,8 @@ from morphtools.analysis.tables import (
 )
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.quiet import quietly
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,8 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     rng = np.random.default_rng(settings["seed"])
     drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
     values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
-    from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
+    with quietly():
+        from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
 
     log.info("fitting UMAP to %d galaxies in %d dimensions", *values.shape)
     mapper = UMAP(
@@ -159,7 +161,7 @@ class _Map:
     def place(self, store: Representations, keep: np.ndarray | None = None) -> pd.DataFrame:
         """`id_str`, `x`, `y`, `fitted` of every galaxy of a store."""
         parts = []
-        bar = tqdm(total=len(store) if keep is None else int(keep.sum()), desc="placing", unit="galaxy", disable=None)
+        bar = progress_bar(total=len(store) if keep is None else int(keep.sum()), desc="placing", unit="galaxy")
         with bar:
             for names, representations in batches_of(store, keep, _BATCH):
                 if not len(names):

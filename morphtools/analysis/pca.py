@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from morphtools.analysis.tables import space_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
+from tfrecords_builder.progress import progress_bar
 
 _ROWS = 8192  # in double precision at a time
 _FILE = "projection.npz"
@@ -126,7 +126,7 @@ def fit_pca(
         raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
     mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
     scatter = np.zeros((store.dimension, store.dimension))
-    for _, values in tqdm(batches_of(store, keep, _ROWS), "principal components", unit="batch", disable=None):
+    for _, values in progress_bar(batches_of(store, keep, _ROWS), "principal components", unit="batch"):
         away = values - mean
         scatter += away.T @ away
     total = np.trace(scatter)
@@ -190,7 +190,7 @@ def reduce_representations(
     provenance = store.provenance | {"pca": projection.digest}
     reduced = Representations.create(out, len(projection.components), provenance)
     done = {path.name: pq.read_metadata(path).num_rows for path in reduced.parts}
-    for path in tqdm(store.parts, "reducing", unit="part", disable=None):
+    for path in progress_bar(store.parts, "reducing", unit="part"):
         if path.name not in done:  # part by part: a store may grow in its middle
             names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
             reduced.append(np.concatenate(names), np.concatenate(values), part=path.stem.removeprefix("part-"))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis.pca import fit_pca
 from morphtools.analysis.photometry import aperture_fluxes, aperture_noise, magnitudes_and_colours
@@ -18,6 +17,7 @@ from morphtools.inference.redshifts import Redshifts
 from morphtools.inference.representations import Representations
 from tfrecords_builder.images import Image
 from tfrecords_builder.pixels import to_pixels
+from tfrecords_builder.progress import progress_bar
 
 _COMPONENTS = 40  # principal components of representations
 _NOISE_FROM = 256  # galaxies
@@ -109,7 +109,7 @@ def measure(pictures: Pictures, ids: pd.Index, ebv=None, survey: str | None = No
         survey: Whose filters these are.
     """
     fluxes, noises, bands = {}, [], pictures.bands
-    images = tqdm(pictures.images(ids), "measuring magnitudes", total=len(ids), unit="galaxy", disable=None)
+    images = progress_bar(pictures.images(ids), "measuring magnitudes", total=len(ids), unit="galaxy")
     for row, image in enumerate(images):
         if not isinstance(image, Image):
             continue

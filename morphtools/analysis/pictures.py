@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.analysis.tables import open_catalog
 from morphtools.inference.figures import as_picture
@@ -17,6 +16,7 @@ from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import to_pixels
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def represent_pixels(
     store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
     ids = pd.Index(ids).difference(store.id_str, sort=False)
     failed = []
-    for start in tqdm(range(0, len(ids), _BATCH), "representing pixels", disable=None):
+    for start in progress_bar(range(0, len(ids), _BATCH), "representing pixels"):
         batch = ids[start : start + _BATCH]
         found = list(pictures.read(batch, image_size))
         failed += [str(picture) for picture in found if isinstance(picture, ValueError)]

@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-from morphtools.quiet import quietly
+from tfrecords_builder.quiet import quietly
 
 
 def typed(options: dict) -> dict:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from morphtools.data.dataset import load_shards
 from tfrecords_builder.build import build_records, share_of
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, read_pixels
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def stream(
     if not places:
         return
     batches = load_shards(records, places, batch_size=batch_size, **(reading or {}))
-    bar = tqdm(total=sum(sizes.values()), initial=sum(done.values()), desc=label, unit="galaxy", disable=None)
+    bar = progress_bar(total=sum(sizes.values()), initial=sum(done.values()), desc=label, unit="galaxy")
     with bar, ThreadPoolExecutor(1) as writer:
         writing = None
         for shard, stop, names, values in _runs(_outputs(_step(model, batch_size), batches, bar), list(places)):

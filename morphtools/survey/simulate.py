@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.survey import stretch
 from morphtools.survey.instruments import camera_for
@@ -18,6 +17,7 @@ from morphtools.survey.sky_frames import Sky, chunks, describe, draw, render
 from morphtools.survey.sky_products import fits_bytes, tangent_header
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.progress import progress_bar
 
 PRODUCTS = ("fits", "mosaic")
 
@@ -158,7 +158,7 @@ def simulate_survey(
     _claim(out / "survey.json", asdict(sky) | layout)
     write = _write_cutouts if products == "fits" else _write_mosaics
     tables = []
-    with tqdm(total=galaxies, desc="simulating", unit="galaxy", disable=None) as progress:
+    with progress_bar(total=galaxies, desc="simulating", unit="galaxy") as progress:
         for table in write(sky, out, galaxies, field_side):
             tables.append(table)
             progress.update(len(table))

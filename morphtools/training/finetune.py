@@ -196,7 +196,7 @@ def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: di
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
     kind.check_usable(chosen)
-    log.info("%s for training, validation and test", ", ".join(f"{n} galaxies" for n in chosen.splits.values()))
+    log.info("galaxies for training: %d, for validation: %d, for the test: %d", *chosen.splits.values())
     return chosen
 
 

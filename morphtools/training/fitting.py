@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -59,27 +59,28 @@ def fit(
         after_epoch: Called with the history so far, its rows as dicts.
 
     Returns:
-        History: one row per epoch with `stage`, `epoch`, `loss`, `val_loss` and `kept` (the best epoch).
+        History: one row per epoch with `stage`, `epoch` (from 1), `loss`, `val_loss` and `kept` (the best epoch).
     """
     model.optimizer.build(model.trainable_variables)
     history, best = load_state(model, state) if state.exists() else ([], None)
     saved = time.monotonic()
-    progress = tqdm(initial=len(history), total=epochs, desc=stage, unit="epoch", disable=None)
+    progress = progress_bar(initial=len(history), total=epochs, desc=stage, unit="epoch")
     with progress:
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)
             reseed(model, seed, epoch)
-            row = {"stage": stage, "epoch": epoch}
+            row = {"stage": stage, "epoch": epoch + 1}
             row["loss"], raw = _train(model, batches(epoch))
             row["val_loss"] = _test(model, validation())
             if not np.isfinite(row["loss"]):
-                raise ValueError(f"the loss of epoch {epoch} of {stage} is {row['loss']}; try a smaller learning rate")
+                said = f"the loss of epoch {row['epoch']} of {stage} is {row['loss']}"
+                raise ValueError(f"{said}; try a smaller learning rate")
             history.append(row)
             if _waited(history) == 0:
                 best = [np.array(w) for w in model.get_weights()]
             if raw is not None:
                 model.set_weights(raw)
-            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, epoch, row["loss"], row["val_loss"])
+            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, row["epoch"], row["loss"], row["val_loss"])
             progress.update()
             if after_epoch is not None:
                 after_epoch(history)
@@ -89,7 +90,7 @@ def fit(
                 saved = time.monotonic()
     save_state(model, state, history, best)
     model.set_weights(best)
-    kept = int(_losses(history).argmin())
+    kept = int(_losses(history).argmin()) + 1
     log.info(
         "%s: %d epochs, kept epoch %d with validation loss %.4f",
         stage,
@@ -121,7 +122,7 @@ class _Epoch(keras.callbacks.Callback):
 
     def __init__(self, steps: int):
         super().__init__()
-        self.bar = tqdm(total=steps, desc="epoch", unit="step", leave=False, disable=None)
+        self.bar = progress_bar(total=steps, desc="epoch", unit="step", leave=False)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()

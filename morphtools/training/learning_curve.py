@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.inference.label_savings import in_a_sentence, label_savings, means_by_labels
 from morphtools.inference.learning_figures import scores_by_labels
@@ -22,6 +21,7 @@ from morphtools.training.neighbours import neighbour_metrics
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
 
@@ -112,7 +112,7 @@ def learning_curve(
     out, where = Path(out), {"catalog": catalog, "images": images, "records": records}
     numbers = _numbers(get_task(task), labels, where, column)
     rows, stores = [], {}
-    bar = tqdm(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell", disable=None)
+    bar = progress_bar(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell")
     for asked in numbers:
         for way, seed in itertools.product(order, range(seeds)):
             trained = out / "cells" / f"{_slug(order[0] if 'neighbours' in ways[way] else way)}-{asked}-{seed}"

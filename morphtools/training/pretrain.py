@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from morphtools.data.dataset import load_dataset
 from morphtools.inference.learning_figures import learning_curve
@@ -24,6 +23,7 @@ from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -185,8 +185,9 @@ def _train(run: Run, setting: Setting, learner, galaxies, to_beat: dict, argumen
         batch_size=batch_size,
     )
     steps = setting.records.splits["train"] // batch_size
-    bar = tqdm(initial=len(history) * steps, total=arguments["epochs"] * steps, desc=arguments["method"], unit="step",
-               disable=None)  # fmt: skip
+    bar = progress_bar(
+        initial=len(history) * steps, total=arguments["epochs"] * steps, desc=arguments["method"], unit="step"
+    )
     with bar:
         while len(history) < arguments["epochs"]:
             epoch = len(history)

@@ -232,7 +232,7 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
 
     def report(history):
         row, table = history[-1], pd.DataFrame(history)
-        log.info("epoch %d: loss %.4f, validation %.4f", row["epoch"] + 1, row["loss"], row["val_loss"])
+        log.info("epoch %d: loss %.4f, validation %.4f", row["epoch"], row["loss"], row["val_loss"])
         table["kept"] = table.index == table["val_loss"].argmin()
         write_whole(run.out / "history.csv", table.to_csv(index=False))
         curve = figures.training_curve(table, "−log likelihood of the votes")

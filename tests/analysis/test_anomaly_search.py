@@ -23,7 +23,7 @@ def survey(galaxies, tmp_path):
     return store, catalog, images, tmp_path / "session"
 
 
-def type_in(monkeypatch, answers):
+def type_in(monkeypatch, answers, end=EOFError):
     """Answers the prompts one after the other, then ends the input; returns the prompts."""
     prompts, waiting = [], iter(answers)
 
@@ -32,7 +32,7 @@ def type_in(monkeypatch, answers):
         try:
             return next(waiting)
         except StopIteration:
-            raise EOFError from None
+            raise end from None
 
     monkeypatch.setattr(builtins, "input", answer)
     return prompts
@@ -65,6 +65,14 @@ def test_a_galaxy_whose_fraction_is_unknown_is_skipped(survey):
     catalog.loc[:29, "fraction"] = np.nan
     loop = find_anomalies(store, catalog=catalog, oracle="fraction", ratings=200, out=out)
     assert loop.ratings()["rating"].notna().sum() == 10 and len(loop.ratings()) == 40
+
+
+def test_a_notebook_that_runs_unattended_rates_nothing_and_goes_on(survey, monkeypatch):
+    store, catalog, images, out = survey
+    # ipykernel's `StdinNotImplementedError`, which `nbconvert --execute` leads to, is one
+    prompts = type_in(monkeypatch, [], end=NotImplementedError)
+    loop = find_anomalies(store, catalog=catalog, images=images, out=out)
+    assert len(prompts) == 1 and loop.history().empty
 
 
 def test_typed_ratings_are_stored_one_by_one_with_skip_undo_and_help(survey, monkeypatch, capsys):

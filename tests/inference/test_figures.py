@@ -28,7 +28,7 @@ def test_the_training_curve_marks_what_was_kept():
     history = pd.DataFrame(
         {
             "stage": ["head"] * 3 + ["encoder"] * 2,
-            "epoch": [0, 1, 2, 0, 1],
+            "epoch": [1, 2, 3, 1, 2],
             "loss": [3.0, 2, 1, 1, 1],
             "val_loss": [3.0, 2, 2.5, 1.5, 1.6],
             "kept": [False, True, False, True, False],

@@ -71,6 +71,15 @@ def test_the_best_weights_are_kept(tmp_path):
     assert -np.log(p).mean() == pytest.approx(best, rel=1e-5)
 
 
+def test_the_log_the_history_and_the_picture_number_the_kept_epoch_alike(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="morphtools"):
+        history, _ = run(tmp_path / "s.npz")
+    assert list(history["epoch"]) == list(range(1, len(history) + 1))
+    kept = int(history["val_loss"].argmin()) + 1  # counted from 1, as `training_curve` draws it
+    assert list(history.loc[history["kept"], "epoch"]) == [kept]
+    assert f"{len(history)} epochs, kept epoch {kept} with" in caplog.text
+
+
 def test_it_stops_when_patience_is_over(tmp_path):
     history, _ = run(tmp_path / "s.npz", epochs=500, patience=3)
     assert len(history) == history["val_loss"].argmin() + 1 + 3
@@ -84,7 +93,7 @@ def test_other_seeds_give_other_dropout(tmp_path):
 def test_a_diverging_loss_is_said_in_words(tmp_path):
     diverging = model()
     diverging.compile("sgd", lambda true, said: keras.ops.sum(said) * np.nan)  # relu of NaN is 0 on some processors
-    with pytest.raises(ValueError, match=r"loss of epoch 0 of head is nan; try a smaller learning rate"):
+    with pytest.raises(ValueError, match=r"loss of epoch 1 of head is nan; try a smaller learning rate"):
         run(tmp_path / "s.npz", fitted=diverging)
 
 

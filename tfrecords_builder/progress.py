@@ -1,0 +1,25 @@
+"""How far a long call is, where somebody may be watching."""
+
+import sys
+import warnings
+
+from tqdm import tqdm
+
+# Packages that we use ask for widgets when they are imported into a notebook; ours are lines of text.
+warnings.filterwarnings("ignore", "IProgress not found")
+
+
+def progress_bar(*args, **options) -> tqdm:
+    """`tqdm` in a terminal or below the cell of a notebook; nothing where the output goes to a file or a pipe.
+
+    A notebook cannot move its cursor up, so of bars inside each other it shows the outermost.
+
+    Args:
+        args: As for `tqdm`.
+        options: As for `tqdm`.
+    """
+    if "ipykernel" in sys.modules:
+        inside = bool(getattr(tqdm, "_instances", ()))  # the bars that are open
+        options = {"mininterval": 1.0, **options}
+        return tqdm(*args, file=sys.stdout, disable=inside, **options)  # standard error looks like a mistake there
+    return tqdm(*args, disable=None, **options)
