@@ -1,6 +1,6 @@
 """Redshifts of real quasars and galaxies: networks beside colours, neighbours and the mean.
 
-    python benchmarks/weights/redshifts.py DATA OUT ENCODER [--seeds 3] [--only quasars galaxies]
+    python benchmarks/weights/redshifts.py DATA OUT ENCODER [--seeds 3] [--only neighbours quasars galaxies]
 
 DATA holds `quasar_ugriz/quasars.npz` (SDSS ugriz cubes of 32 px with `z`; those of `repo_class` 0 below z = 5 are used)
 and `sdss_bright` (colour pictures with `spec_z`). ENCODER is a run of `pretrain` on SDSS *ugriz* flux, such as that of
@@ -9,6 +9,8 @@ and `sdss_bright` (colour pictures with `spec_z`). ENCODER is a run of `pretrain
 - `quasars`: `pretrain` goes on from ENCODER with the quasars of the train split, without labels; then the encoder is
   fine-tuned, and the same network is trained from scratch. Neighbours in both encoders and in a random one, and
   neighbours and boosted trees in magnitudes and colours, are beside them.
+- `neighbours`: of the same quasars, in the representations by ENCODER as it is and by a random encoder, beside the
+  baselines. Nothing is trained.
 - `galaxies`: the head alone on the shipped weights, neighbours in their representations, and the same baselines.
 
 Prints means over seeds with 95% intervals of the mean (Student's t).
@@ -24,6 +26,9 @@ import yaml
 from scipy.stats import t as student
 
 import morphtools
+from morphtools.analysis.photoz_baselines import baseline_redshifts
+from morphtools.analysis.photoz_scores import flat, photoz_scores
+from morphtools.analysis.pictures import Pictures
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.encoders import any_way_up, settle_batch_norm
 
@@ -38,19 +43,10 @@ GALAXIES = {"redshift_range": (0.0, 0.2), "bins": 80, "labels": 5000, "test_labe
 
 def quasars(data: Path, out: Path, encoder: str, seed: int) -> pd.DataFrame:
     """The scores of every method on the test quasars of a seed."""
-    path = data / "quasar_ugriz" / "quasars.npz"
-    with np.load(path) as arrays:
-        good, z = (arrays["repo_class"] == 0) & (arrays["z"] < 5), arrays["z"]
-    rows = np.flatnonzero(good)
-    catalog = pd.DataFrame({"id_str": [f"quasar{i}" for i in rows], "file_loc": rows.astype(str), "redshift": z[rows]})
-    options = {"images": path, "hdu": "images", "bands": tuple("ugriz"), "seed": seed}
-    records = morphtools.build_records(catalog, out / "records", **options)
+    records = quasar_records(data, out, seed)
     recipe = yaml.safe_load(RECIPE.read_text()) | QUASAR_MOCO | {"weights": encoder}
     own = morphtools.pretrain(**recipe, records=records.folder, seed=seed, out=out / "moco").out
-    stores = {"random encoder": by_random_encoder(records, out / "random", seed)}
-    for name, weights in {"MoCo of galaxies": encoder, "MoCo of quasars": own}.items():
-        folder = out / name.replace(" ", "-")
-        stores[name] = morphtools.represent(weights, folder, records=records.folder, image_size=32)
+    stores = represented(records, {"MoCo of galaxies": encoder, "MoCo of quasars": own}, out, seed)
     common = {"records": records.folder, "seed": seed, "survey": "none", **QUASARS}
     starts = {
         "fine-tuned": {"weights": own, "encoder_learning_rate": 1e-3},
@@ -59,6 +55,37 @@ def quasars(data: Path, out: Path, encoder: str, seed: int) -> pd.DataFrame:
     runs = {name: morphtools.finetune("photoz", **common, **start, out=out / name.replace(" ", "-")).out
             for name, start in starts.items()}  # fmt: skip
     return morphtools.evaluate_photoz(runs, baselines=True, representations=stores, out=out / "evaluated")
+
+
+def neighbours(data: Path, out: Path, encoder: str, seed: int) -> pd.DataFrame:
+    """The scores of what trains nothing on the test quasars of a seed."""
+    records = quasar_records(data, out, seed)
+    galaxies = records.index().set_index("id_str")[["split", "redshift"]]
+    edges = np.linspace(*QUASARS["redshift_range"], QUASARS["bins"] + 1)
+    stores = represented(records, {"MoCo of galaxies": encoder}, out, seed)
+    found = baseline_redshifts(galaxies, edges, pictures=Pictures(records.folder), representations=stores, seed=seed)
+    rows = [{"method": name, "galaxies": len(each.id_str)} | flat(photoz_scores(each)) for name, each in found.items()]
+    return pd.DataFrame(rows)
+
+
+def quasar_records(data: Path, out: Path, seed: int):
+    """Records of the quasars that can be trusted."""
+    path = data / "quasar_ugriz" / "quasars.npz"
+    with np.load(path) as arrays:
+        good, z = (arrays["repo_class"] == 0) & (arrays["z"] < 5), arrays["z"]
+    rows = np.flatnonzero(good)
+    catalog = pd.DataFrame({"id_str": [f"quasar{i}" for i in rows], "file_loc": rows.astype(str), "redshift": z[rows]})
+    options = {"images": path, "hdu": "images", "bands": tuple("ugriz"), "seed": seed}
+    return morphtools.build_records(catalog, out / "records", **options)
+
+
+def represented(records, weights: dict[str, str], out: Path, seed: int) -> dict:
+    """Representations by weights of several names and by a random encoder."""
+    stores = {"random encoder": by_random_encoder(records, out / "random", seed)}
+    for name, each in weights.items():
+        folder = out / name.replace(" ", "-")
+        stores[name] = morphtools.represent(each, folder, records=records.folder, image_size=32)
+    return stores
 
 
 def by_random_encoder(records, folder: Path, seed: int):
@@ -95,7 +122,7 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("encoder", help="a run of pretrain on SDSS ugriz flux")
     parser.add_argument("--seeds", type=int, default=3)
-    kinds = {"quasars": quasars, "galaxies": galaxies}
+    kinds = {"neighbours": neighbours, "quasars": quasars, "galaxies": galaxies}
     parser.add_argument("--only", nargs="+", choices=kinds, default=list(kinds))
     options = parser.parse_args()
     for kind in options.only:

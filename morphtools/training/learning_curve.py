@@ -87,6 +87,8 @@ def learning_curve(
         labels: Numbers of labels for training and validation; below 1, shares of all there are.
         ways: By name, arguments of `finetune`. With `neighbours: k` nothing is trained: k nearest training galaxies
             tell, in the representations by `weights`. By default the shipped weights and training from scratch.
+            `epochs` may differ by the number of labels, as {300: 96, 1000: 48}: the fewer the labels, the fewer the
+            steps of an epoch, and a fit that is too short is no measure of a way.
         common: Arguments of `finetune` that all ways have.
         seeds: How many.
         catalog: Table with `id_str`, `file_loc` and what is asked.
@@ -111,6 +113,7 @@ def learning_curve(
         raise ValueError(unknown("way", reference, ways))
     out, where = Path(out), {"catalog": catalog, "images": images, "records": records}
     numbers = _numbers(get_task(task), labels, where, column)
+    _check_epochs(ways, numbers)
     rows, stores = [], {}
     bar = progress_bar(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell")
     for asked in numbers:
@@ -120,7 +123,8 @@ def learning_curve(
                 stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
                 found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
             else:
-                found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **ways[way]).metrics
+                how = ways[way] | {"epochs": _epochs(ways[way], asked)}
+                found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **how).metrics
                 keras.utils.clear_session()
             rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
             bar.update()
@@ -142,6 +146,22 @@ def _checked(ways: Mapping[str, Mapping]) -> list[str]:
     if len({_slug(name) for name in ways}) < len(ways):
         raise ValueError(f"the names of the ways are too alike: {', '.join(ways)}")
     return order
+
+
+def _check_epochs(ways: Mapping[str, Mapping], numbers: list[int]) -> None:
+    """Raises ValueError where epochs by the number of labels lack a number, before anything is trained."""
+    for name, way in ways.items():
+        given = way.get("epochs")
+        if isinstance(given, Mapping) and (missing := [str(asked) for asked in numbers if asked not in given]):
+            raise ValueError(
+                f"way {name!r}: epochs are given for {', '.join(map(str, given))} labels, not for {', '.join(missing)}"
+            )
+
+
+def _epochs(way: Mapping, asked: int) -> int | None:
+    """How many epochs a way has with a number of labels."""
+    given = way.get("epochs")
+    return given[asked] if isinstance(given, Mapping) else given
 
 
 def _slug(way: str) -> str:

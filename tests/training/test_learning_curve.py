@@ -75,6 +75,16 @@ def test_common_arguments_reach_all_ways_and_a_way_overrules_them(cells, tmp_pat
     assert [others["epochs"] for *_, others in cells] == [3, 9] and cells[0][-1]["depth"] == 1
 
 
+def test_epochs_may_differ_by_the_number_of_labels(cells, tmp_path):
+    ways = {"a": {"weights": "random"}, "b": {"epochs": 9}, "c": {"neighbours": 5}}
+    with pytest.raises(ValueError, match="way 'a': epochs are given for 50, 200 labels, not for 100"):
+        learning_curve("bars", [50, 100], ways=ways, common={"epochs": {50: 20, 200: 5}}, seeds=1, out=tmp_path)
+    assert not cells  # said before anything was trained
+    del ways["c"]
+    learning_curve("bars", [200, 50], ways=ways, common={"epochs": {50: 20, 200: 5}}, seeds=1, out=tmp_path)
+    assert [(labels, others["epochs"]) for _, labels, *_, others in cells] == [(50, 20), (50, 9), (200, 5), (200, 9)]
+
+
 def test_the_figure_shows_every_way_with_intervals_and_what_others_published(tmp_path):
     rows = [{"way": way, "asked": n, "labels": n, "seed": seed, "accuracy": 0.5 + n / 1000 + 0.01 * seed}
             for way in "ab" for n in (50, 100) for seed in range(3)]  # fmt: skip
