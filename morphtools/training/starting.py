@@ -1,9 +1,11 @@
 """The encoder that a training starts from: pretrained, or random."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from morphtools.data.dataset import load_dataset
 from morphtools.models.cards import Card, find_card
@@ -71,6 +73,14 @@ def starting_encoder(
         dereddened=reading.get("dereddened"),
     )
     return encoder, card, reading
+
+
+def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.ndarray]:
+    """Some 3000 training galaxies as they are, without random views, a batch of 64 at a time."""
+    whole = chosen.splits["train"] >= 64
+    dataset = load_dataset(chosen, "train", batch_size=64, shuffle=True, drop_remainder=whole, seed=seed, **reading)
+    for batch in dataset.take(48):
+        yield batch["image"].numpy()
 
 
 def _random(chosen: Records, arguments: dict) -> Card:

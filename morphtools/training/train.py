@@ -26,7 +26,7 @@ from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices, precision
 from morphtools.training.fitting import fit
 from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
-from morphtools.training.starting import checked_start, starting_encoder
+from morphtools.training.starting import checked_start, some_images, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
@@ -118,7 +118,7 @@ def train(
     with LogFile(run):
         encoder, head = model.layers[-2:]
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
-        settle_batch_norm(encoder, *_some_images(chosen, reading))
+        settle_batch_norm(encoder, *some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)
         data = f"{chosen.splits['train']} galaxies with votes of {tree.name}" + (f"; {card.data}" if card.data else "")
@@ -249,13 +249,6 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
         seed=seed,
         after_epoch=report,
     )
-
-
-def _some_images(chosen: Records, reading: dict):
-    """Some 3000 training galaxies as they are, without random views, a batch at a time."""
-    dataset = load_dataset(chosen, "train", batch_size=64, drop_remainder=chosen.splits["train"] >= 64, **reading)
-    for batch in dataset.take(48):
-        yield batch["image"].numpy()
 
 
 def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):

@@ -168,7 +168,7 @@ def weights_by_layer(model):
 def test_what_moves_in_a_pretrained_encoder_and_in_a_new_one(run, sky, tmp_path, task, depth):
     """Batch normalisation is trained in a new encoder, and in a pretrained one for redshifts, not for classes."""
     changes = {"depth": depth, "epochs": 1, "column": "redshift" if task == "photoz" else "half"}
-    table, dusty, _ = galaxies(80, seed=5)
+    table, dusty, clean = galaxies(80, seed=5)
     table["half"] = (table["redshift"] > 0.2).astype(int)
     changes |= {"records": records_of(tmp_path / "records", table, dusty).folder, "labels": 50, "survey": "sdss"}
     before = weights_by_layer(keras.saving.load_model(run.out / "model.keras"))
@@ -180,6 +180,13 @@ def test_what_moves_in_a_pretrained_encoder_and_in_a_new_one(run, sky, tmp_path,
             norm = after["block2_bn"]
             assert not np.allclose(norm[0], 1) and not np.allclose(norm[1], 0)  # gamma and beta are trained
             assert list(stages) == ["encoder"]
+            # its averages are those of the training galaxies, which are one batch, as the model is shown them
+            used = pd.read_parquet(done.out / "galaxies.parquet").set_index("id_str")
+            train = clean[[name in used.index and used.at[name, "split"] == "train" for name in table["id_str"]]]
+            encoder = keras.saving.load_model(done.out / "model.keras").layers[1]
+            maps = keras.Model(encoder.input, encoder.get_layer("block2_conv").output).predict(train, verbose=0)
+            np.testing.assert_allclose(norm[2], maps.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(norm[3], maps.var(axis=(0, 1, 2)), rtol=1e-3)
             continue
         assert list(stages) == (["encoder"] if task == "photoz" else ["head", "encoder"])
         for name, values in before.items():
