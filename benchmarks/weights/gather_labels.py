@@ -1,4 +1,4 @@
-"""Every label at hand as a question of its own campaign: the catalogue from which `mobilenet_v3_small_gz2` learned.
+"""Every label at hand as a question of its own campaign: the catalogue from which the shipped weights learned votes.
 
     python benchmarks/weights/gather_labels.py DATA OUT --mock 5000
 
