@@ -77,7 +77,7 @@ def train_encoder(
     those of a new one as they are: they have yet to find their scale.
 
     In the end batch normalisation that was trained gets the statistics of the galaxies as the model will be shown them:
-    with its averages over the last views redshifts were biased by .002 to .004, with these by less than .0004.
+    with its averages over the last views redshifts were biased by .002 to .004, with these by less than .0005.
     """
     seed, batch_size, (turn, encoder, mean, head) = arguments["seed"], arguments["batch_size"], model.layers
     whole = {name: value for name, value in reading.items() if name != "crop"}  # the views are cut out by themselves
