@@ -111,7 +111,7 @@ class DirichletHead(layers.Layer):
         The mean of the votes is a far better beginning than random answers, however large representations are.
         """
         share = (ops.clip(ops.convert_to_tensor(concentrations, "float32"), 1.1, 100.0) - 1.0) / 100.0
-        self.dense.kernel.assign(ops.zeros_like(self.dense.kernel))
+        self.dense.kernel.assign(ops.zeros(self.dense.kernel.shape))
         self.dense.bias.assign(ops.log(share / (1.0 - share)))
 
     def recalibrate(self, scale, floor) -> None:
