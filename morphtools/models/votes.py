@@ -108,7 +108,7 @@ class DirichletHead(layers.Layer):
     def begin_with(self, concentrations) -> None:
         """Lets the head, once built, say the same of every galaxy: (A,) concentrations, as near as 1.1–100 allows.
 
-        The mean of the votes is a far better beginning than random answers, however large representations are.
+        Random answers are sharp, and wrong, where representations are large; the mean of the votes is neither.
         """
         share = (ops.clip(ops.convert_to_tensor(concentrations, "float32"), 1.1, 100.0) - 1.0) / 100.0
         self.dense.kernel.assign(ops.zeros(self.dense.kernel.shape))
