@@ -10,7 +10,7 @@ import keras
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of (B, H, W, C), in fewer passes over memory; the same numbers.
 
-    Keras composes it of moments and arithmetic in float32. With the kernel a training step of ResNet-18 at 64 px is 1.08
+    Keras composes it of moments and arithmetic in float32. By the kernel a training step of ResNet-18 at 64 px is 1.08
     times as fast on a processor, in bfloat16 1.21 times (`benchmarks/batch_norm.py`). Whatever the kernel cannot do
     (other backends, the statistics of several replicas, masks) goes Keras' way. It has Keras' name: weights are kept
     under it.
