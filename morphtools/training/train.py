@@ -195,8 +195,13 @@ def _assemble(run: Run, tree: Schema, chosen: Records, arguments: dict) -> tuple
 def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
     """Concentrations (A,) of the best model that says the same of every galaxy: where training begins."""
     index = chosen.index(["split", *tree.label_cols])
-    trained = index[index["split"] == "train"].drop(columns="split").fillna(0.0).to_numpy()
-    return mean_concentrations(trained, tree)
+    trained = index[index["split"] == "train"].fillna(0.0)
+    for question in tree.questions:
+        votes = trained[list(question.label_cols)].to_numpy()
+        several = votes[votes.sum(axis=1) > 1]
+        if len(several) >= 100 and (several.max(axis=1) == several.sum(axis=1)).all():
+            log.warning("%s: the votes for a galaxy always agree; a class is better given as one vote", question.text)
+    return mean_concentrations(trained[list(tree.label_cols)].to_numpy(), tree)
 
 
 def _optimizer(steps: int, arguments: dict) -> keras.optimizers.Optimizer:

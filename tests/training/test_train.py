@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,8 +15,9 @@ from PIL import Image
 
 from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
+from morphtools.survey.schemas import get_schema
 from morphtools.training.finetune import finetune
-from morphtools.training.train import _optimizer, train
+from morphtools.training.train import _mean_answers, _optimizer, train
 from tfrecords_builder.build import build_records
 
 ROOT = Path(__file__).parent.parent.parent
@@ -207,3 +209,11 @@ def test_the_average_of_a_short_training_reaches_back_a_fortieth_of_its_steps(st
     arguments = {"epochs": 10, "learning_rate": 1e-3, "weight_decay": 1e-4, "average": 0.999}
     assert _optimizer(steps, arguments).ema_momentum == pytest.approx(momentum)
     assert not _optimizer(steps, arguments | {"average": 0.0}).use_ema
+
+
+def test_a_class_given_as_several_votes_is_remarked_on(survey, caplog):
+    tree = get_schema(survey / "schema.yaml")
+    votes = pd.DataFrame({"split": "train", "ring_yes": [5.0, 0.0] * 60, "size_large": [3.0, 0.0] * 60})
+    votes["ring_no"], votes["size_small"] = 5 - votes["ring_yes"], np.where(votes["ring_yes"], 1.0, np.nan)
+    _mean_answers(SimpleNamespace(index=lambda columns: votes[columns]), tree)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["ring"]
