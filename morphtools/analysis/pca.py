@@ -126,9 +126,11 @@ def fit_pca(
         raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
     mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
     scatter = np.zeros((store.dimension, store.dimension))
-    for _, values in progress_bar(batches_of(store, keep, _ROWS), "principal components", unit="batch"):
-        away = values - mean
-        scatter += away.T @ away
+    with progress_bar(total=number, desc="principal components", unit="galaxy") as bar:
+        for _, values in batches_of(store, keep, _ROWS):
+            away = values - mean
+            scatter += away.T @ away
+            bar.update(len(values))
     total = np.trace(scatter)
     if total <= 0:
         raise ValueError(f"the representations in {store.folder} are all the same")

@@ -136,13 +136,16 @@ def represent_pixels(
     store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
     ids = pd.Index(ids).difference(store.id_str, sort=False)
     failed = []
-    for start in progress_bar(range(0, len(ids), _BATCH), "representing pixels"):
+    bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")
+    for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
         found = list(pictures.read(batch, image_size))
+        bar.update(len(batch))
         failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
         good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
         if good:
             store.append(batch[good], np.stack([found[i] for i in good]).reshape(len(good), -1) / np.float32(255))
+    bar.close()
     if failed:
         log.warning("%d of %d galaxies cannot be read and are left out: %s", len(failed), len(ids), some(failed, 2))
     return store

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 
 _BLUE, _GREY = "#2b6cb0", "0.55"
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#b7791f")
-_STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-."}
+_STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-.", "commonest class": (0, (1, 4))}
 
 
 def learning_curve(history, baselines: dict[str, dict], guess: float, title: str = "") -> Figure:
@@ -109,7 +109,7 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
 def _rank(axes, epoch, history, baselines) -> None:
     axes.plot(epoch, history["effective_rank"], color=_BLUE, lw=1.6, marker="o", ms=3)
     for baseline, found in baselines.items():
-        if baseline != "pixels + PCA":
+        if baseline not in ("pixels + PCA", "commonest class"):
             axes.axhline(found["effective_rank"], color=_GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     axes.set_ylim(bottom=0)
     axes.set_title("dimensions used (effective rank)", fontsize=9)

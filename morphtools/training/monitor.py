@@ -9,6 +9,7 @@ import pandas as pd
 
 from morphtools.data.dataset import load_dataset
 from morphtools.inference.probes import effective_rank, knn_scores, linear_scores, principal_components, spread
+from morphtools.survey.label_columns import is_class
 from tfrecords_builder.records import Records
 
 
@@ -77,12 +78,16 @@ def scores(representations: np.ndarray, labels: dict[str, np.ndarray], *, splits
 
 
 def baselines(watched: Watched, encoders: dict[str, keras.Model], noise, seed: int = 0) -> dict[str, dict]:
-    """Scores of what the training has to beat: encoders by name, and the principal components of the pixels."""
+    """Scores of what the training has to beat: encoders by name, principal components, the commonest class."""
     found = {
         name: scores(represented(encoder, watched), watched.labels, seed=seed) for name, encoder in encoders.items()
     }
     pixels = watched.images if noise is None else np.arcsinh(watched.images / np.asarray(noise, np.float32))
-    return found | {"pixels + PCA": scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)}
+    found["pixels + PCA"] = scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)
+    classes = {name: pd.Series(values).dropna() for name, values in watched.labels.items() if is_class(values)}
+    shares = {f"knn {name}": float(known.value_counts(normalize=True).max()) for name, known in classes.items()}
+    found["commonest class"] = {name: share for name, share in shares.items() if name in found["pixels + PCA"]}
+    return found
 
 
 def represented(encoder: keras.Model, watched: Watched) -> np.ndarray:

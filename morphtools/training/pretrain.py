@@ -172,6 +172,9 @@ def _baselines(run: Run, setting: Setting, galaxies, arguments: dict) -> dict[st
             encoders = {"random encoder": fresh, "starting weights": setting.start}
         found = baselines(galaxies, encoders, setting.noise, arguments["seed"])
         write_whole(path, json.dumps(found))
+        for name, row in found.items():
+            if _known(row):
+                log.info("to beat: %s%s", name, _known(row))
     return json.loads(path.read_text())
 
 
@@ -213,7 +216,6 @@ def _train(run: Run, setting: Setting, learner, galaxies, to_beat: dict, argumen
 def _report(run: Run, history: list[dict], to_beat: dict, guess: float, arguments: dict) -> None:
     """An epoch in words, its row in `history.csv`, and the curve so far."""
     row = history[-1]
-    known = ", ".join(f"{n.removeprefix('knn ')} {row[n]:.3f}" for n in _scored(row))
     log.info(
         "epoch %d of %d: loss %.4f (a guess: %.2f), rank %.0f%s, %.0f galaxies/s",
         row["epoch"],
@@ -221,7 +223,7 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, argument
         row["loss"],
         guess,
         row["effective_rank"],
-        f", neighbours know {known}" if known else "",
+        _known(row),
         row["galaxies_per_second"],
     )
     for alarm in alarms(row, guess):
@@ -231,6 +233,12 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, argument
     title = f"{arguments['method']}, {row['epoch']} of {arguments['epochs']} epochs"
     figure = learning_curve(table, to_beat, guess, title)
     write_whole(run.out / "figures" / "learning.png", lambda path: figure.savefig(path, dpi=130))
+
+
+def _known(row: dict) -> str:
+    """What neighbours know, in words."""
+    known = ", ".join(f"{name.removeprefix('knn ')} {row[name]:.3f}" for name in _scored(row))
+    return f", neighbours know {known}" if known else ""
 
 
 def _scored(row: dict) -> list[str]:

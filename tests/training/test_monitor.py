@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from morphtools.inference.learning_figures import learning_curve
-from morphtools.training.monitor import alarms, chance, scores
+from morphtools.training.monitor import Watched, alarms, baselines, chance, scores
 
 RNG = np.random.default_rng(0)
 
@@ -49,3 +49,10 @@ def test_the_curve_shows_every_label_beside_its_baselines():
     assert titles == ["loss", "dimensions used (effective rank)", "what is known of ring"]
     texts = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
     assert texts == ["5 neighbours", "random encoder", "pixels + PCA"]
+
+
+def test_neighbours_have_to_beat_whoever_always_says_the_commonest_class():
+    images = np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
+    kind = np.array(["a"] * 24 + ["b"] * 8 + [None] * 8, dtype=object)
+    watched = Watched(images, {"kind": kind, "z": np.linspace(0, 1, 40), "few": np.where(np.arange(40) < 9, "a", None)})
+    assert baselines(watched, {}, noise=None)["commonest class"] == {"knn kind": 0.75}
