@@ -19,14 +19,14 @@ GALAXIES, CLUSTERS = (48, 3) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 # %%
 options = {"bands": "gri", "image_size": 96, "field_radii": 12, "magnitude_limit": 15.5}
 options["fractions"] = {"ring": 0.1, "merger": 0.06}
-sky = morphtools.simulate_survey("survey", galaxies=GALAXIES, artifact_rate=0.06, seed=7, **options)
+sky = morphtools.simulate_survey("mixed", galaxies=GALAXIES, artifact_rate=0.06, seed=7, **options)
 sky["kind"] = "disk"
 for kind in ("smooth", "edge_on", "ring", "merger"):
     sky.loc[sky[f"true_{kind}"] > 0, "kind"] = kind
 sky.loc[sky["true_artifact"] != "none", "kind"] = "artefact"
-store = morphtools.represent("mobilenet_v3_small_gz2", "representations", catalog="survey/catalog.csv", images="survey")
+store = morphtools.represent("mobilenet_v3_small_gz2", "representations", catalog="mixed/catalog.csv", images="mixed")
 print(len(store), "galaxies in", store.dimension, "dimensions;", sky["kind"].value_counts().to_dict())
-where = {"catalog": sky, "images": "survey"}
+where = {"catalog": sky, "images": "mixed"}
 
 # %% [markdown]
 # Computed once, kept on disk, used by everything below.

@@ -28,7 +28,7 @@ sky["taste"] = (sky["merging-dr5_merger"] + sky["merging-dr5_major-disturbance"]
 sky.to_csv("haystack/known.csv", index=False)
 where = {"catalog": "haystack/known.csv", "images": "haystack"}
 print((sky["taste"] > 0.5).sum(), "of", len(sky), "are interesting")
-morphtools.represent("mobilenet_v3_small_gz2", "representations", **where)
+morphtools.represent("mobilenet_v3_small_gz2", "haystack-as-numbers", **where)
 needles = sky[sky["taste"] > 0.5].head(16)
 morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **where, out="needles.png")
 
@@ -40,7 +40,7 @@ morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **w
 
 # %%
 how = {"ratings": RATINGS, "threshold": 0.5}
-loop = morphtools.find_anomalies("representations", oracle="taste", **how, **where, out="session")
+loop = morphtools.find_anomalies("haystack-as-numbers", oracle="taste", **how, **where, out="session")
 asked = loop.history()["rating"]
 plt.figure(figsize=(7, 2.2))
 plt.bar(range(1, len(asked) + 1), asked, color=["0.6"] * 10 + ["#2b6cb0"] * (len(asked) - 10))
@@ -49,7 +49,7 @@ plt.ylabel("rating")
 plt.show()
 
 # %% [markdown]
-# It finds one by luck, understands, and then shows one after the other. And here is its ranking of *all* galaxies,
+# It finds a few by luck, understands, and then shows one after the other. And here is its ranking of *all* galaxies,
 # most of which nobody has rated: the number it expects you to give, and how sure it is.
 
 # %%
@@ -67,7 +67,7 @@ loop.scores().head(8)
 # %%
 ways = ("rational_quadratic", "neighbour_score", "isolation_forest", "random")
 options = {"column": "taste", "catalog": "haystack/known.csv", "repeats": REPEATS}
-table = morphtools.benchmark_anomalies("representations", methods=ways, **how, **options, out="compared")
+table = morphtools.benchmark_anomalies("haystack-as-numbers", methods=ways, **how, **options, out="compared")
 morphtools.show("compared/recall.png")
 print(table[["method", "found"]].round(2).to_string(index=False))
 
@@ -82,7 +82,7 @@ print(table[["method", "found"]].round(2).to_string(index=False))
 # question, so stop when you are tired; the same call goes on tomorrow.
 
 # %%
-mine = morphtools.find_anomalies("representations", **where, ratings=OWN, batch_size=10, rater="me", out="my-session")
+mine = morphtools.find_anomalies("haystack-as-numbers", **where, ratings=OWN, rater="me", out="my-session")
 
 # %% [markdown]
 # What does the machine think you like? With ten ratings it has hardly begun; give it fifty, by calling again with a

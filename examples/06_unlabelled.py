@@ -24,12 +24,12 @@ GALAXIES, EPOCHS, BATCH = (48, 1, 8) if SHORT else (800, 15, 32)
 # %%
 KINDS = ("smooth", "edge_on", "ring", "spiral")
 options = {"image_size": 64, "field_radii": 6, "magnitude_limit": 15.5, "fractions": dict.fromkeys(KINDS, 0.25)}
-sky = morphtools.simulate_survey("sky", galaxies=GALAXIES, artifact_rate=0, seed=6, **options)
+sky = morphtools.simulate_survey("kinds", galaxies=GALAXIES, artifact_rate=0, seed=6, **options)
 sky["class"] = sky[[f"true_{kind}" for kind in KINDS]].to_numpy().argmax(axis=1)
-records = morphtools.build_records(sky[["id_str", "file_loc", "class", "redshift"]], "records", images="sky")
+records = morphtools.build_records(sky[["id_str", "file_loc", "class", "redshift"]], "kinds-records", images="kinds")
 show = sky.groupby("class").head(8).sort_values("class")
 captions = [KINDS[number] for number in show["class"]]
-morphtools.show_galaxies(show["id_str"], captions, "Some galaxies", catalog=sky, images="sky", out="galaxies.png")
+morphtools.show_galaxies(show["id_str"], captions, "Some galaxies", catalog=sky, images="kinds", out="galaxies.png")
 
 # %% [markdown]
 # ## Views
@@ -53,7 +53,7 @@ for preset in ("hayat2021", "rgb"):
 # many dimensions it uses.
 
 # %%
-setting = {"records": "records", "label": "class", "encoder": "resnet10_half", "momentum": 0.99}
+setting = {"records": "kinds-records", "label": "class", "encoder": "resnet10_half", "momentum": 0.99}
 setting |= {"epochs": EPOCHS, "batch_size": BATCH}
 moco = morphtools.pretrain("moco", **setting, temperature=0.2, out="runs/moco")
 byol = morphtools.pretrain("byol", **setting, hidden=512, out="runs/byol")
@@ -86,10 +86,10 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 # %%
 still = morphtools.pretrain("moco", **setting, temperature=0.2, without="RandomView.rotation", out="runs/no-rotation")
 edge_on = sky.loc[sky["true_edge_on"].idxmax(), "id_str"]
-where = {"catalog": sky, "images": "sky"}
+where = {"catalog": sky, "images": "kinds"}
 for name, run in (("with", moco), ("without", still)):
     print(f"{name} rotation, {run.metrics['test']['class']['value']:.2f} of the galaxies are known by their neighbours")
-    store = morphtools.represent(run.out, f"{name}-rotation", records="records", orientations=1)
+    store = morphtools.represent(run.out, f"{name}-rotation", records="kinds-records", orientations=1)
     morphtools.find_similar(store, like=edge_on, galaxies=16, **where, out=f"similar-{name}-rotation")
     morphtools.show(f"similar-{name}-rotation/similar.png")
 
@@ -118,5 +118,5 @@ for name, run in (("with", moco), ("without", still)):
 # ## Try
 #
 # 1. A set of your own, as a YAML file: only `RandomView: {rotation: 0.5}`. What does the network learn from it?
-# 2. `morphtools.evaluate_representations("runs/moco,runs/byol", "records", label="class")` tells what they know from
-#    how many labels, and how far a galaxy moves when it is turned or blurred.
+# 2. `morphtools.evaluate_representations("runs/moco,runs/byol", "kinds-records", label="class")` tells what they know
+#    from how many labels, and how far a galaxy moves when it is turned or blurred.

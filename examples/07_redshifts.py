@@ -25,8 +25,8 @@ GALAXIES, SPECTRA, EPOCHS = (90, 50, 2) if "MORPHTOOLS_SHORT" in os.environ else
 
 # %%
 options = {"bands": "gri", "image_size": 64, "artifact_rate": 0}
-sky = morphtools.simulate_survey("sky", galaxies=GALAXIES, seed=8, **options)
-where = {"catalog": sky, "images": "sky"}
+sky = morphtools.simulate_survey("deep", galaxies=GALAXIES, seed=8, **options)
+where = {"catalog": sky, "images": "deep"}
 shown = sky.sort_values("redshift").iloc[:: len(sky) // 24].head(24)
 captions = [f"z = {z:.3f}" for z in shown["redshift"]]
 morphtools.show_galaxies(shown["id_str"], captions, "From near to far", **where, out="near-to-far.png")
@@ -42,8 +42,8 @@ morphtools.show_galaxies(shown["id_str"], captions, "From near to far", **where,
 # the images are corrected for it.
 
 # %%
-data = {"catalog": "sky/catalog.csv", "images": "sky", "redshift_range": (0.0, 0.25), "pdf": "mixture"}
-run = morphtools.finetune("photoz", SPECTRA, **data, epochs=EPOCHS, out="run")
+data = {"catalog": "deep/catalog.csv", "images": "deep", "redshift_range": (0.0, 0.25), "pdf": "mixture"}
+run = morphtools.finetune("photoz", SPECTRA, **data, epochs=EPOCHS, out="redshifts")
 print(run.summary)
 
 # %% [markdown]
@@ -91,8 +91,8 @@ redshifts.table().drop(columns="pdf").head().round(4)
 # PDF at the true redshift: larger is better.)
 
 # %%
-table = morphtools.evaluate_photoz({"network": run.out}, baselines=True, out="evaluated")
-morphtools.show("evaluated/scores.png", "evaluated/pit.png")
+table = morphtools.evaluate_photoz({"network": run.out}, baselines=True, out="redshifts-compared")
+morphtools.show("redshifts-compared/scores.png", "redshifts-compared/pit.png")
 print(table[["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crps"]].round(4).to_string(index=False))
 
 # %% [markdown]
@@ -104,9 +104,9 @@ print(table[["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crp
 # ## Galaxies without a spectrum
 
 # %%
-morphtools.simulate_survey("new-sky", galaxies=max(30, GALAXIES // 10), seed=9, **options)
-morphtools.predict(run.out, "predicted", catalog="new-sky/catalog.csv", images="new-sky")
-pd.read_csv("predicted/predictions.csv").head()
+morphtools.simulate_survey("far-sky", galaxies=max(30, GALAXIES // 10), seed=9, **options)
+morphtools.predict(run.out, "far", catalog="far-sky/catalog.csv", images="far-sky")
+pd.read_csv("far/predictions.csv").head()
 
 # %% [markdown]
 # ## With galaxies of your own

@@ -17,6 +17,12 @@ every_tutorial = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: pat
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One for all tutorials: who follows one after the other must not find the galaxies of another."""
+    return tmp_path_factory.mktemp("afternoon")
+
+
+@pytest.fixture(scope="module")
 def notebook():
     return runpy.run_path(str(EXAMPLES / "make_notebooks.py"))["notebook"]
 
@@ -47,9 +53,9 @@ def test_a_tutorial_is_short_and_says_how_to_use_it_on_galaxies_of_your_own(scri
     "script",
     [pytest.param(path, marks=() if path.stem in FAST else pytest.mark.slow, id=path.stem) for path in SCRIPTS],
 )
-def test_a_tutorial_runs_and_every_picture_it_names_is_there(script, tmp_path, monkeypatch, capsys):
+def test_a_tutorial_runs_and_every_picture_it_names_is_there(script, folder, monkeypatch, capsys):
     matplotlib.use("agg")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("MORPHTOOLS_SHORT", "1")
     monkeypatch.setattr(sys, "stdin", io.StringIO("5\n0\nq\n"))  # who is asked to rate
     runpy.run_path(str(script))
