@@ -1,6 +1,7 @@
 """From what was typed to the call of a verb."""
 
 import inspect
+import logging
 from pathlib import Path
 
 from tfrecords_builder.quiet import quietly
@@ -12,7 +13,8 @@ def typed(options: dict) -> dict:
 
 
 def import_quietly():
-    """Imports TensorFlow, and lets it find its devices, without what it prints about the machine."""
+    """Imports TensorFlow, and lets it find its devices, without what it prints about the machine and its tracing."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with quietly():
         import tensorflow
 

@@ -5,11 +5,12 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import t as student
 
+_SHARES = ("accuracy", "precision", "recall", "f1", "auc", "outlier_fraction", "calibration_error")
 LOWER_IS_BETTER = ("sigma_mad", "outlier_fraction", "crps", "calibration_error")
 
 
 def means_by_labels(results: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Means over seeds with 95% intervals of the mean (Student's t; NaN for one seed).
+    """Means over seeds with 95% intervals of the mean (Student's t, within 0–1 for shares; NaN for one seed).
 
     Args:
         results: A row per `way`, number of labels `asked` for and `seed`, with `labels`, those used, and scores.
@@ -22,11 +23,10 @@ def means_by_labels(results: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     for (way, asked), group in results.groupby(["way", "asked"], sort=False):
         row = {"way": way, "asked": asked, "labels": group["labels"].mean(), "seeds": len(group)}
         for metric in metrics:
-            mean, half = (
-                group[metric].mean(),
-                group[metric].sem() * student.ppf(0.975, max(1, group[metric].count() - 1)),
-            )
-            row |= {metric: mean, f"{metric} low": mean - half, f"{metric} high": mean + half}
+            values = group[metric].dropna()
+            mean, half = values.mean(), values.sem() * student.ppf(0.975, max(1, len(values) - 1))
+            low, high = np.clip([mean - half, mean + half], *((0, 1) if metric in _SHARES else (-np.inf, np.inf)))
+            row |= {metric: mean, f"{metric} low": low, f"{metric} high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 

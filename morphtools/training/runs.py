@@ -44,8 +44,9 @@ class Run:
     def summary(self) -> str:
         """What the run found, in a few lines."""
         metrics = self.metrics
+        width = 1 + max([17, *map(len, metrics["test"])])
         rows = [
-            f"  {name.replace('_', ' '):<18}{_number(m['value'])}"
+            f"  {name.replace('_', ' '):<{width}}{_number(m['value'])}"
             + (f"  [{_number(m['low'])}, {_number(m['high'])}]" if "low" in m else "")
             for name, m in metrics["test"].items()
         ]

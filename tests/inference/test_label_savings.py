@@ -28,6 +28,8 @@ def test_means_have_students_intervals():
     low, high = student.interval(0.95, 3, values.mean(), values.std(ddof=1) / 2)
     assert [row["accuracy"], row["accuracy low"], row["accuracy high"]] == pytest.approx([values.mean(), low, high])
     assert np.isnan(means_by_labels(study(seeds=1), ["accuracy"])["accuracy low"]).all()
+    few = means_by_labels(study(noise=0.5, seeds=2), ["accuracy"])  # t of one degree of freedom is 12.7
+    assert few["accuracy low"].min() == 0 and few["accuracy high"].max() == 1
 
 
 def test_equivalent_labels_are_read_off_a_line_in_the_logarithm():
