@@ -5,10 +5,19 @@ import re
 import keras
 from keras import layers, ops
 
+from morphtools.models.efficientnet_lite import build_efficientnet_lite
 from morphtools.models.resnet import build_resnet
 from tfrecords_builder.naming import unknown
 
-ENCODERS = ("efficientnet_b0", "mobilenet_v3_small", "resnet10_half", "resnet18", "resnet50")
+ENCODERS = (
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "mobilenet_v3_small",
+    "resnet10_half",
+    "resnet18",
+    "resnet50",
+)
 
 
 def build_encoder(
@@ -17,33 +26,42 @@ def build_encoder(
     *,
     small_images: bool = False,
     noise: tuple[float, ...] | None = None,
+    drop: float = 0.0,
 ) -> keras.Model:
     """Builds an encoder with random weights.
 
     Args:
-        name: `efficientnet_b0` (1280-d), `mobilenet_v3_small` (576-d), `resnet18` (512-d), `resnet50` (2048-d) or
-            `resnet10_half` (256-d), for small images on a laptop.
+        name: `efficientnet_b0`, `efficientnet_lite0`, `efficientnet_lite2` (1280-d), `mobilenet_v3_small` (576-d),
+            `resnet18` (512-d), `resnet50` (2048-d) or `resnet10_half` (256-d), for small images on a laptop.
         input_shape: (H, W, C): any number of bands; H and W may be None.
         small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
         noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
             the encoder's first layer. None for images that are 0–1 already.
+        drop: Stochastic depth (EfficientNet-Lite only): the rate at which the last block is skipped in training. It
+            changes neither the weights nor what the trained encoder gives.
 
     Returns:
         A model (B, H, W, C) → (B, D).
 
     Raises:
-        ValueError: No such encoder, or `small_images` where it does not apply.
+        ValueError: No such encoder, or `small_images` or `drop` where they do not apply.
     """
     if name not in ENCODERS:
         raise ValueError(unknown("encoder", name, ENCODERS))
     if small_images and not name.startswith("resnet"):
         raise ValueError(f"small_images is a stem of the residual networks; {name!r} has none")
+    if drop and not name.startswith("efficientnet_lite"):
+        raise ValueError(f"drop is for efficientnet_lite0 and efficientnet_lite2, not for {name!r}")
+    if not 0 <= drop < 1:
+        raise ValueError(f"drop is a rate from 0 to below 1, got {drop}")
     inputs = keras.Input(input_shape, name="image")
     x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
     if name == "efficientnet_b0":
         x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
         network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
         return keras.Model(inputs, network.output, name=name)
+    if name.startswith("efficientnet_lite"):
+        return keras.Model(inputs, build_efficientnet_lite(name, x, drop=drop), name=name)
     if name == "mobilenet_v3_small":
         x = layers.Rescaling(2.0, -1.0, name="range")(x)
         network = keras.applications.MobileNetV3Small(

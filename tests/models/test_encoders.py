@@ -133,7 +133,8 @@ def test_blocks_run_from_the_top_to_the_stem_and_hold_every_layer_once(name):
     for block in blocks:
         assert encoder.layers.index(block[-1]) <= last
         last = encoder.layers.index(block[0])
-    assert len(blocks) == {"efficientnet_b0": 9, "mobilenet_v3_small": 13}.get(name, 5)  # residual: stem and four
+    efficient = dict.fromkeys(("efficientnet_b0", "efficientnet_lite0", "efficientnet_lite2"), 9)
+    assert len(blocks) == (efficient | {"mobilenet_v3_small": 13}).get(name, 5)  # residual: stem and four
 
 
 @pytest.mark.parametrize(
