@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from morphtools.analysis.acquisition import fit_learner, most_promising
-from morphtools.analysis.gaussian_process import Posterior
+from morphtools.anomalies.acquisition import fit_learner, most_promising
+from morphtools.anomalies.gaussian_process import Posterior
 
 
 def timed(name: str, function, repeats: int, scale: float = 1.0) -> dict:

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 import morphtools
-from morphtools.analysis.pictures import Pictures
 from morphtools.data.augment import RandomView
 from morphtools.data.augment_light import RandomBlur
+from morphtools.explore.pictures import Pictures
 
 _SHOWN = 12  # galaxies per cluster that a person looks at
 _EASY = {"gz1_class": ("elliptical", "edge_on", "spiral"), "clean_class": ("round_smooth", "edge_on", "spiral")}

@@ -24,9 +24,9 @@ from PIL import Image
 import morphtools.inference.predict as verb
 from morphtools.inference import stream
 from morphtools.models.cards import Card, write_card
+from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
 from morphtools.models.pretrained import load_pretrained
-from morphtools.models.votes import DirichletHead
 from morphtools.survey.schemas import get_schema
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import Image as Stored

@@ -10,7 +10,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 import time
 
-from morphtools.survey.simulate import simulate_galaxies
+from morphtools.sky.simulate import simulate_galaxies
 
 
 def main():

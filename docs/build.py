@@ -12,7 +12,7 @@ PAGES = (
     "morphtools",
     "tfrecords_builder",
     # what the docstrings of these two send a reader to
-    "morphtools.inference.calibration",
+    "morphtools.answers.calibration",
     "morphtools.survey.schemas",
     "morphtools.survey.stretch",
     "morphtools.survey.tasks",

@@ -8,7 +8,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import analysis, anomaly, inference, photoz, pretraining, records, schemas, training
+from morphtools.commands import anomalies, explore, inference, photoz, pretraining, records, schemas, training
 from morphtools.commands.calling import import_quietly
 
 
@@ -54,8 +54,8 @@ def doctor():
 
 
 for _command in (
-    anomaly.benchmark_anomalies,
-    anomaly.find_anomalies,
+    anomalies.benchmark_anomalies,
+    anomalies.find_anomalies,
     training.finetune,
     training.learning_curve,
     training.train,
@@ -71,13 +71,13 @@ for _command in (
     records.inspect_records,
     records.simulate_survey,
     schemas.list_schemas,
-    analysis.reduce_representations,
-    analysis.represent_pixels,
-    analysis.find_similar,
-    analysis.make_map,
-    analysis.cluster,
-    analysis.find_artifacts,
-    analysis.evaluate_retrieval,
+    explore.reduce_representations,
+    explore.represent_pixels,
+    explore.find_similar,
+    explore.make_map,
+    explore.cluster,
+    explore.find_artifacts,
+    explore.evaluate_retrieval,
     photoz.evaluate_photoz,
 ):
     # an example stays on one line, however narrow the terminal, so that it can be copied (click fills other paragraphs)

@@ -28,12 +28,12 @@ from sklearn.model_selection import KFold
 from transfer import by_random_encoder
 
 import morphtools
-from morphtools.analysis.acquisition import fit_learner
-from morphtools.analysis.anomaly import standardized_components
-from morphtools.analysis.pictures import represent_pixels
-from morphtools.analysis.ranking import ranking_metrics
+from morphtools.anomalies.acquisition import fit_learner
+from morphtools.anomalies.loop import standardized_components
+from morphtools.anomalies.ranking import ranking_metrics
+from morphtools.explore.pictures import represent_pixels
 from morphtools.inference.representations import Representations
-from morphtools.survey.simulate import simulate_galaxies
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.stretch import sdss_rgb
 from tfrecords_builder.splits import split_of
 

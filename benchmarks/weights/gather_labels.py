@@ -31,8 +31,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from PIL import Image
 
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.schemas import get_schema
-from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.stretch import sdss_rgb
 from tfrecords_builder.splits import split_of
 

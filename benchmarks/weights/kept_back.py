@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 import morphtools
-from morphtools.inference.calibration import mean_concentrations, vote_metrics
+from morphtools.answers.calibration import mean_concentrations, vote_metrics
 
 CLASSES = ("class-clean", "class-gz1")
 EXPERTS = ("ring-na10", "bar-na10", "inner-ring-efigi", "outer-ring-efigi", "perturbation-efigi", "multiplicity-efigi")

@@ -26,11 +26,11 @@ import yaml
 from scipy.stats import t as student
 
 import morphtools
-from morphtools.analysis.photoz_baselines import baseline_redshifts
-from morphtools.analysis.photoz_scores import flat, photoz_scores
-from morphtools.analysis.pictures import Pictures
+from morphtools.explore.pictures import Pictures
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.encoders import any_way_up, settle_batch_norm
+from morphtools.studies.photoz_baselines import baseline_redshifts
+from morphtools.studies.photoz_scores import flat, photoz_scores
 
 SCORES = ["bias", "sigma_mad", "outlier_fraction", "crps", "log_likelihood"]
 RECIPE = Path(__file__).parents[2] / "configs" / "pretrain" / "moco_ugriz_small.yaml"

@@ -12,8 +12,8 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
-from morphtools.inference.posteriors import vote_tables
-from morphtools.inference.redshifts import Redshifts, metadata
+from morphtools.answers.posteriors import vote_tables
+from morphtools.answers.redshifts import Redshifts, metadata
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card, sha256_of
 from morphtools.models.preparation import prepare

@@ -1,6 +1,6 @@
 """Batch normalisation of images in few passes: what Keras computes, on TensorFlow by its fused kernel.
 
-Of this room only `replicas.py`, `votes.py` and this file name a backend.
+Of this room only `replicas.py`, `dirichlet.py` and this file name a backend.
 """
 
 import keras

@@ -6,10 +6,10 @@ import keras
 from keras import layers, ops
 
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
+from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import any_way_up, build_encoder
 from morphtools.models.heads import classification_head
-from morphtools.models.redshifts import redshift_head
-from morphtools.models.votes import DirichletHead
+from morphtools.models.redshift_head import redshift_head
 from morphtools.survey.schemas import Schema
 
 

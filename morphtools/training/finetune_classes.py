@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.class_metrics import classification_metrics
+from morphtools.answers.class_report import draw_figures
+from morphtools.answers.predictions import Predictions
 from morphtools.data.augment import RandomView
-from morphtools.inference.metrics import classification_metrics
-from morphtools.inference.predictions import Predictions
-from morphtools.inference.report import draw_figures
 from morphtools.models.heads import classification_head
-from morphtools.survey.simulate import simulate_galaxies
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.tasks import Task, task_labels
 from morphtools.training.fitting import patience_of_walmsley
 from morphtools.training.labels import draw_labels, given_galaxies

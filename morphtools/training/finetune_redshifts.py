@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.redshift_figures import draw_redshift_figures
+from morphtools.answers.redshift_metrics import photoz_metrics
+from morphtools.answers.redshifts import ESTIMATES, Redshifts
 from morphtools.data.augment import RandomView
-from morphtools.inference.redshift_figures import draw_redshift_figures
-from morphtools.inference.redshift_metrics import photoz_metrics
-from morphtools.inference.redshifts import ESTIMATES, Redshifts
-from morphtools.models.redshifts import RedshiftLoss, redshift_head
+from morphtools.models.redshift_head import RedshiftLoss, redshift_head
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.extinction import COEFFICIENTS
 from morphtools.survey.instruments import camera_for
-from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.tasks import RedshiftTask, task_redshifts
 from morphtools.training.labels import draw_redshifts, given_galaxies
 from tfrecords_builder.images import Source, from_pixels

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from morphtools.survey.simulate import simulate_galaxies
+from morphtools.sky.simulate import simulate_galaxies
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import Source, from_pixels, open_images
 from tfrecords_builder.records import Records

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from morphtools.data.dataset import load_dataset
-from morphtools.inference.probes import effective_rank, knn_scores, linear_scores, principal_components, spread
 from morphtools.survey.label_columns import is_class
+from morphtools.training.probes import effective_rank, knn_scores, linear_scores, principal_components, spread
 from tfrecords_builder.records import Records
 
 

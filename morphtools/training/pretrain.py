@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from morphtools.data.dataset import load_dataset
-from morphtools.inference.learning_figures import learning_curve
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.fitting import load_state, reseed, save_state
 from morphtools.training.labels import unlabelled_galaxies
 from morphtools.training.learner import METHODS, OPTIMIZERS, SCHEDULES, Setting, build_learner, prepare_setting
+from morphtools.training.learning_figures import learning_curve
 from morphtools.training.monitor import alarms, baselines, chance, represented, scores, watched_galaxies
 from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
 from tfrecords_builder.build import build_records

@@ -9,19 +9,19 @@ import keras
 import numpy as np
 import pandas as pd
 
+from morphtools.answers import class_figures as figures
+from morphtools.answers.calibration import evaluate_votes, mean_concentrations
+from morphtools.answers.posteriors import vote_tables
+from morphtools.answers.recalibration import fit_recalibration
 from morphtools.data.dataset import load_dataset
 from morphtools.data.presets import build_augmentations
-from morphtools.inference import figures
-from morphtools.inference.calibration import evaluate_votes, mean_concentrations
-from morphtools.inference.posteriors import vote_tables
 from morphtools.inference.predict import ask_every_way
-from morphtools.inference.recalibration import fit_recalibration
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
+from morphtools.models.dirichlet import DirichletHead, DirichletMultinomialLoss
 from morphtools.models.encoders import any_way_up, settle_batch_norm
-from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.schemas import Schema, get_schema
-from morphtools.survey.simulate import simulate_galaxies
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices, precision
 from morphtools.training.fitting import fit

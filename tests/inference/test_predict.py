@@ -11,9 +11,9 @@ from morphtools.data.dataset import load_dataset
 from morphtools.inference import stream
 from morphtools.inference.predict import predict
 from morphtools.models.cards import Card, write_card
+from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import any_way_up
 from morphtools.models.heads import classification_head
-from morphtools.models.votes import DirichletHead
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.build import build_records
 

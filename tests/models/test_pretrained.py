@@ -14,7 +14,7 @@ from morphtools.models.cards import Card, cite, find_card, list_pretrained, sha2
 from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
 from morphtools.models.heads import classification_head
 from morphtools.models.pretrained import load_pretrained
-from morphtools.survey.simulate import simulate_galaxies
+from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.stretch import sdss_rgb
 
 CARD = Card(

@@ -4,7 +4,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from morphtools.models.redshifts import MixtureHead, RedshiftLoss, redshift_head, redshift_loss
+from morphtools.models.redshift_head import MixtureHead, RedshiftLoss, redshift_head, redshift_loss
 
 pytestmark = pytest.mark.any_backend
 X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from morphtools.sky.galaxies import draw_galaxies
+from morphtools.sky.volunteers import answer_probabilities, draw_votes
 from morphtools.survey.campaigns import GZ2_TASKS
 from morphtools.survey.schemas import SCHEMAS, get_schema
-from morphtools.survey.sky_galaxies import draw_galaxies
-from morphtools.survey.volunteers import answer_probabilities, draw_votes
 from morphtools.survey.vote_columns import counts_from_fractions, read_votes
 
 GZ2 = SCHEMAS["gz2"]

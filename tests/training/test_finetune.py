@@ -12,8 +12,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from morphtools.answers.predictions import Predictions
 from morphtools.inference.predict import predict
-from morphtools.inference.predictions import Predictions
 from morphtools.training import finetune_classes
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy.stats import gaussian_kde
 
+from morphtools.answers.redshifts import Redshifts
 from morphtools.data.dataset import load_dataset
 from morphtools.inference.predict import predict
-from morphtools.inference.redshifts import Redshifts
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
 from morphtools.survey.tasks import get_task

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from morphtools.inference.learning_figures import learning_curve
+from morphtools.training.learning_figures import learning_curve
 from morphtools.training.monitor import Watched, alarms, baselines, chance, scores
 
 RNG = np.random.default_rng(0)

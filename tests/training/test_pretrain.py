@@ -109,7 +109,7 @@ def test_the_other_methods_start_from_weights_and_show_them_as_a_baseline(method
 
 @pytest.mark.slow
 def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
-    from morphtools.survey.simulate import simulate_galaxies
+    from morphtools.sky.simulate import simulate_galaxies
     from tfrecords_builder.build import build_records
     from tfrecords_builder.images import from_pixels
 

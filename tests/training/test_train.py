@@ -160,7 +160,7 @@ import keras, numpy as np, tensorflow as tf
 count = int(sys.argv[1])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-from morphtools.models.votes import DirichletHead, DirichletMultinomialLoss
+from morphtools.models.dirichlet import DirichletHead, DirichletMultinomialLoss
 from morphtools.training.devices import all_devices
 scope, devices = all_devices()
 assert devices == count

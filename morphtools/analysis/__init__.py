@@ -1,1 +1,0 @@
-"""Representations in, tables and pictures out; free of TensorFlow."""

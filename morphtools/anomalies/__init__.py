@@ -1,0 +1,1 @@
+"""The rating loop that finds the galaxies interesting to one person."""

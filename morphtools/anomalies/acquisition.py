@@ -1,0 +1,182 @@
+"""Which galaxies to rate next: modAL's Bayesian optimiser with an acquisition that holds at its limits and scales."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from modAL.models import BayesianOptimizer
+from scipy.special import erfcx, ndtr
+from sklearn.exceptions import ConvergenceWarning
+
+from morphtools.anomalies.gaussian_process import Posterior, gaussian_process, one_thread
+from tfrecords_builder.naming import unknown
+
+_POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
+_FEW = 32  # ratings that bound a deviation closely enough: about one candidate in a hundred passes
+
+
+def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
+    """Logarithm of the expected improvement: E[max(f − best − tradeoff, 0)] for f ~ N(mean, deviation²).
+
+    In the logarithm, hopeless galaxies keep their order: the plain formula is 0 for all of them beyond z = −38. For
+    a deviation of 0 it is the logarithm of max(mean − best − tradeoff, 0).
+
+    Args:
+        mean: (N,) ratings.
+        deviation: (N,) or one, in ratings.
+        best: Highest rating so far.
+        tradeoff: ε, the improvement that is worth nothing yet, in ratings.
+
+    Returns:
+        (N,) float64.
+
+    Reference:
+        Jones, Schonlau & Welch 1998, doi:10.1023/A:1008306431147; Ament et al. 2023, arXiv:2310.20708 (logarithm).
+    """
+    mean, deviation = np.broadcast_arrays(np.asarray(mean, float), np.asarray(deviation, float))
+    gain = mean - best - tradeoff
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = gain / deviation
+        density = -(z**2) / 2 - np.log(2 * np.pi) / 2
+        near = np.log(np.exp(density) + z * ndtr(z))
+        # below 1/(z² + 3) the difference is only rounding
+        ratio = np.maximum(1 - np.sqrt(np.pi / 2) * np.abs(z) * erfcx(np.abs(z) / np.sqrt(2)), 1 / (z**2 + 3))
+        far = density + np.log(ratio)
+        value = np.log(deviation) + np.where(z > -1, near, far)
+        return np.where(deviation > 0, value, np.log(np.maximum(gain, 0)))
+
+
+# Each grows with the mean and with the deviation: `most_promising` relies on it.
+ACQUISITIONS: dict[str, Callable] = {
+    "expected_improvement": log_expected_improvement,
+    "upper_bound": lambda mean, deviation, best, tradeoff: mean + 2 * deviation,
+    "mean": lambda mean, deviation, best, tradeoff: mean + 0 * deviation,
+}
+
+# What is believed of galaxies chosen for the batch before they are rated, from (what is expected, lowest rating).
+DIVERSITIES: dict[str, Callable | None] = {
+    "none": None,
+    "believer": lambda expected, lowest: expected,
+    "liar": lambda expected, lowest: lowest,
+}
+
+
+def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic") -> BayesianOptimizer:
+    """A Gaussian process fitted to rated galaxies, as modAL's optimiser that asks `most_promising`.
+
+    With all ratings equal there is nothing to fit a kernel to: it then keeps its first scales.
+
+    Args:
+        x: (n, D) standardised representations.
+        ratings: (n,).
+        kernel: Of `KERNELS`.
+    """
+    process = gaussian_process(kernel, x.shape[1])
+    if np.ptp(ratings) == 0:
+        process.optimizer = None
+    # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
+    # could not take a rating back.
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is meant
+        return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))
+
+
+def most_promising(
+    learner: BayesianOptimizer,
+    candidates: np.ndarray,
+    n_instances: int = 10,
+    *,
+    acquisition: str = "expected_improvement",
+    tradeoff: float = 0.5,
+    diversity: str = "none",
+    asked: np.ndarray = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """The galaxies with the highest acquisition, as a query strategy for modAL.
+
+    Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition
+    with that deviation is an upper bound. So no galaxy needs its own whose bound falls below what the galaxies with
+    the highest means reach. The result is the same as without this.
+
+    Args:
+        learner: Of `fit_learner`.
+        candidates: (N, D), possibly memory-mapped.
+        n_instances: How many.
+        acquisition: Of `ACQUISITIONS`.
+        tradeoff: ε of the expected improvement, in ratings.
+        diversity: Of `DIVERSITIES`.
+        asked: Rows that may not be chosen.
+
+    Returns:
+        Rows, best first, and their acquisitions when they were chosen.
+
+    Reference:
+        Ginsbourger, Le Riche & Carraro 2010, doi:10.1007/978-3-642-10701-6_6 (kriging believer, constant liar).
+    """
+    for kind, name, known in (("acquisition", acquisition, ACQUISITIONS), ("diversity", diversity, DIVERSITIES)):
+        if name not in known:
+            raise ValueError(unknown(kind, name, known))
+
+    def value(mean, deviation):
+        return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
+
+    posterior = Posterior(learner.estimator)
+    asked = np.asarray(asked, int)
+    mean, deviation = posterior.predict(candidates, ratings=_FEW)
+    mean[asked] = -np.inf
+    first = _largest(mean, _POOL)
+    wanted = n_instances if DIVERSITIES[diversity] is None else _POOL
+    reached = value(*posterior.predict(candidates, first))
+    pool = first
+    if len(first) >= wanted:
+        mark = np.sort(reached)[-wanted]
+        promising = mean >= _least_mean(value, mark, deviation)
+        promising[first[reached >= mark]] = True  # in other company the same mean is rounded otherwise
+        pool = np.flatnonzero(promising)
+    mean, deviation = posterior.predict(candidates, pool)
+    reached = value(mean, deviation)
+    best = _largest(reached, n_instances)
+    if DIVERSITIES[diversity] is None or not len(pool):
+        return pool[best], reached[best]
+    pool = pool[_largest(reached, _POOL)]
+    best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
+    return pool[best], reached
+
+
+def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarray:
+    """(N,) means below which an acquisition of `mark` is out of reach with these deviations.
+
+    Found by bisection for a hundred deviations; those of the galaxies are rounded up to them.
+    """
+    steps = np.linspace(0, deviation.max(), 101)
+    low, high = np.full((2, len(steps)), [[-1e3], [1e3]])
+    for _ in range(50):
+        middle = (low + high) / 2
+        reached = value(middle, steps) >= mark
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return low[np.searchsorted(steps, deviation).clip(max=100)]
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Where the n largest finite values are, the largest first; equal ones in order."""
+    places = np.flatnonzero(values > -np.inf)
+    if len(places) > n:
+        least = np.partition(values[places], -n)[-n]
+        places = places[values[places] >= least]
+    return places[np.argsort(-values[places], kind="stable")][:n]
+
+
+def _one_after_another(learner, pool: np.ndarray, n: int, value: Callable, believe: Callable):
+    """Chooses n of the pool, each time as if those before had been rated as `believe` says."""
+    mean, covariance = learner.predict(pool.astype(float), return_cov=True)
+    lowest, chosen, values = learner.y_training.min(), [], []
+    for _ in range(min(n, len(pool))):
+        reached = value(mean, np.sqrt(np.maximum(covariance.diagonal(), 0)))
+        reached[chosen] = -np.inf
+        one = int(np.argmax(reached))
+        chosen.append(one)
+        values.append(reached[one])
+        # Conditioning on one rating. The covariance of a galaxy with itself includes white noise: that of ratings.
+        gain = covariance[one] / covariance[one, one]
+        mean = mean + gain * (believe(mean[one], lowest) - mean[one])
+        covariance = covariance - np.outer(gain, covariance[one])
+    return chosen, np.array(values)

@@ -1,0 +1,52 @@
+"""Pictures of how well rankings find anomalies."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from morphtools.anomalies.ranking import recall_curve
+
+_COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#c53030", "#319795", "#4a5568")
+_STYLES = ("-", "--", "-.")
+
+
+def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
+    """Recall and precision down to every rank, the mean over repeats and, of few rankings, the range of all of them.
+
+    Dotted lines are the best that is possible and what chance would reach.
+
+    Args:
+        rankings: For every method one (N,) array of true or false per repeat, the galaxy ranked first in front; all
+            about the same galaxies.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 3 (figures of recall).
+    """
+    figure = Figure(figsize=(10, 4.3 + 0.1 * len(rankings)), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    first = next(iter(rankings.values()))[0]
+    total, anomalies = len(first), int(np.sum(first))
+    rank = np.arange(1, total + 1)
+    for i, (name, repeats) in enumerate(rankings.items()):
+        colour, style = _COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)]
+        recall = np.array([recall_curve(each) for each in repeats])
+        for axes, curves in ((left, recall), (right, recall * anomalies / rank)):
+            axes.plot(rank, curves.mean(axis=0), color=colour, ls=style, lw=1.6, label=name)
+            if len(curves) > 1 and len(rankings) <= len(_COLOURS):  # more would hide each other
+                axes.fill_between(rank, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
+    known = {"ls": ":", "color": "0.4", "lw": 1}
+    left.plot(rank, np.minimum(rank / max(anomalies, 1), 1), **known, label="best possible; chance")
+    left.plot(rank, rank / total, **known)
+    right.plot(rank, np.minimum(anomalies / rank, 1), **known)
+    right.axhline(anomalies / total, **known)
+    left.set(ylabel=f"share of the {anomalies} anomalies", xlabel="galaxies looked at, in the order of the ranking")
+    right.set(ylabel="share of anomalies among them", xlabel="galaxies looked at, in the order of the ranking")
+    for axes in (left, right):
+        axes.set(xlim=(1, min(total, max(10 * anomalies, 100))), ylim=(0, 1.03), xscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+    if len(rankings) > 1:  # many curves fill the axes: the legend stands outside
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    else:
+        left.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure

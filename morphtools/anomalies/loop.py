@@ -1,0 +1,263 @@
+"""The galaxies that are interesting to you: rate a few dozen, and rank a survey by your interest."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import pandas as pd
+
+from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES, fit_learner
+from morphtools.anomalies.gaussian_process import KERNELS, Posterior
+from morphtools.anomalies.ratings import Ratings
+from morphtools.explore.pca import fit_pca
+from morphtools.inference.representations import Representations
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import some, unknown
+
+
+class AnomalyLoop:
+    """Asks for ratings of galaxies, learns from them what interests you, and scores every galaxy.
+
+    A Gaussian process on the standardised principal components of the representations predicts ratings. Each batch is
+    where it expects most of improvement; the first, while there is no rating, is spread over all galaxies. To start
+    from known examples, `rate` them before anything was suggested.
+
+    A session is the folder `out`: `ratings.sqlite` has every rating before `rate` returns, `candidates.npy` the
+    components, `session.json` what they were made of. Opened again it goes on where it was; what is suggested follows
+    from the representations, the ratings and the arguments alone. Several raters may use one session at a time.
+
+    Args:
+        representations: Of all candidates, or their folder.
+        out: Folder of the session.
+        kernel: `rational_quadratic` or `matern`, both with white noise; `walmsley2022` and `mohale2023` are those of
+            the papers, which find less.
+        acquisition: `expected_improvement`, `upper_bound` (mean + 2 deviations) or `mean`.
+        tradeoff: ε of the expected improvement, in ratings.
+        diversity: How the galaxies of a batch keep apart: `none`, `believer` (each is chosen as if those before had
+            been rated as predicted) or `liar` (as if they had been rated lowest).
+        start: The first batch: `random`, or `spacing`, galaxies at equal steps along the first principal component.
+        components: Number of principal components.
+        rater: Who rates.
+        seed: Of the random start.
+
+    Raises:
+        ValueError: The session belongs to other representations, or was made with another number of components.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 3; Mohale & Lochner 2023, arXiv:2311.14157, section 7.1.
+    """
+
+    def __init__(
+        self,
+        representations: str | Path | Representations,
+        out: str | Path,
+        *,
+        kernel: str = "rational_quadratic",
+        acquisition: str = "expected_improvement",
+        tradeoff: float = 0.5,
+        diversity: str = "none",
+        start: str = "random",
+        components: int = 40,
+        rater: str = "me",
+        seed: int = 0,
+    ):
+        choices = (
+            ("kernel", kernel, KERNELS),
+            ("acquisition", acquisition, ACQUISITIONS),
+            ("diversity", diversity, DIVERSITIES),
+            ("start", start, STARTS),
+        )
+        for kind, name, known in choices:
+            if name not in known:
+                raise ValueError(unknown(kind, name, known))
+        self.out, self.rater = Path(out), rater
+        self._kernel, self._start, self._seed = kernel, start, seed
+        self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
+        store = Representations.open(representations)
+        self._names = pd.Index(store.id_str)
+        if not self._names.is_unique:
+            twice = some(self._names[self._names.duplicated()].unique())
+            raise ValueError(f"galaxies that are twice in {store.folder}: {twice}")
+        self._candidates = _open_session(self.out, store, components)
+        self._store = Ratings(self.out / "ratings.sqlite")
+
+    def suggest(self, n: int = 10) -> list[str]:
+        """The next galaxies to rate: the rest of the batch that was begun, else the n that promise most.
+
+        Args:
+            n: How many, if a new batch is begun.
+
+        Returns:
+            Names, the most promising first; never one that was rated or skipped; none if all were.
+        """
+        begun = self._store.asked(self.rater)
+        if begun:
+            return begun
+        seen, ratings = self._seen()
+        if np.isfinite(ratings).any():
+            chosen, _ = self._learner().query(self._candidates, n, asked=seen, **self._acquisition)
+        else:
+            free = np.setdiff1d(np.arange(len(self._names)), seen)
+            chosen = STARTS[self._start](self._candidates, free, min(n, len(free)), self._seed)
+        names = [str(name) for name in self._names[chosen]]
+        self._store.ask(names, self.rater)
+        return names
+
+    def rate(self, ratings: Mapping[str, float | None]) -> None:
+        """Stores ratings; they are on disk when this returns.
+
+        Args:
+            ratings: From 0 (dull) to 5 (what you are looking for) by `id_str`; None skips a galaxy for good.
+
+        Raises:
+            ValueError: There is no such galaxy, or a rating outside 0–5: then none is stored.
+        """
+        self._check(ratings)
+        self._store.add(ratings, self.rater)
+
+    def undo(self, n: int = 1) -> list[str]:
+        """Takes back your last ratings, which stay in the history.
+
+        Args:
+            n: How many.
+
+        Returns:
+            Names of the galaxies, the last one first.
+        """
+        return self._store.undo(n, self.rater)
+
+    def ratings(self) -> pd.DataFrame:
+        """Every galaxy seen so far: `id_str`, `rating` (mean of the raters, NaN if skipped), `raters`."""
+        return self._store.current()
+
+    def history(self) -> pd.DataFrame:
+        """Every rating ever given: `id_str`, `rating`, `rater`, `time` (UTC) and when it was `undone`, if it was."""
+        return self._store.history()
+
+    def merge(self, other: str | Path) -> int:
+        """Adds the ratings of another session about these galaxies, whatever its representations.
+
+        Args:
+            other: Folder of that session.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            FileNotFoundError: There is no session.
+            ValueError: It rates galaxies that have no representation here.
+        """
+        path = Path(other) / "ratings.sqlite"
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no session at {other} (no ratings.sqlite)")
+        theirs = Ratings(path)
+        self._check(theirs.history()["id_str"])
+        return self._store.merge(theirs)
+
+    def scores(self) -> pd.DataFrame:
+        """Every galaxy, the most interesting first.
+
+        Returns:
+            `id_str`; `score`, the rating that is expected; `uncertainty`, its standard deviation; `rating` and
+            `raters`, NaN and 0 where there are none.
+
+        Raises:
+            ValueError: There are no ratings yet.
+        """
+        if not np.isfinite(self._seen()[1]).any():
+            raise ValueError(f"there are no ratings in {self.out} yet, so no scores")
+        score, uncertainty = Posterior(self._learner().estimator).predict(self._candidates)
+        rating, raters = np.full(len(score), np.nan), np.zeros(len(score), int)
+        current = self._store.current()
+        rows = self._names.get_indexer(current["id_str"])
+        rating[rows], raters[rows] = current["rating"], current["raters"]
+        columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
+        table = pd.DataFrame({"id_str": self._names} | columns)
+        return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+    def _seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the galaxies that were rated or skipped, and their ratings, NaN where skipped."""
+        current = self._store.current()
+        return self._names.get_indexer(current["id_str"]), current["rating"].to_numpy()
+
+    def _learner(self):
+        rows, ratings = self._seen()
+        rated = np.isfinite(ratings)
+        return fit_learner(self._candidates[rows[rated]], ratings[rated], self._kernel)
+
+    def _check(self, names) -> None:
+        names = pd.Index(list(names), dtype=object)
+        strangers = names[self._names.get_indexer(names) < 0].unique()
+        if len(strangers):
+            raise ValueError(f"galaxies without representations in this session: {some(strangers)}")
+
+
+def _random(candidates, free, n, seed):
+    return np.random.default_rng(seed).choice(free, n, replace=False)
+
+
+def _spacing(candidates, free, n, seed):
+    along = free[np.argsort(candidates[free, 0], kind="stable")]
+    return along[np.linspace(0, len(along) - 1, n).round().astype(int)]
+
+
+STARTS = {"random": _random, "spacing": _spacing}
+
+
+def standardized_components(store: Representations, components: int, path: Path) -> None:
+    """Writes the first principal components, each divided by its standard deviation, as (N, K) float32 `.npy`."""
+    projection = fit_pca(store, components=min(components, store.dimension, len(store) - 1))
+    shape = (len(store), len(projection.components))
+
+    def write(new):
+        out = np.lib.format.open_memmap(new, "w+", np.float32, shape)
+        squares, start = np.zeros(shape[1]), 0
+        for _, values in store.batches():
+            part = out[start : start + len(values)]
+            part[:] = projection(values)
+            squares += (part.astype(float) ** 2).sum(axis=0)
+            start += len(values)
+        deviation = np.sqrt(squares / len(store)).astype(np.float32)
+        for start in range(0, len(out), 65536):
+            out[start : start + 65536] /= np.maximum(deviation, np.finfo(np.float32).tiny)
+        out.flush()
+
+    write_whole(path, write)
+
+
+def _open_session(out: Path, store: Representations, components: int) -> np.ndarray:
+    """Makes the folder of a session or checks that it belongs to these representations; returns the candidates."""
+    about = {"components": components, "parts": {path.name: _checksum(path) for path in store.parts}}
+    path = out / "session.json"
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+            same = {key: before[key] == about[key] for key in about}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        if not same["components"]:
+            raise ValueError(f"the session in {out} has {before['components']} components, not {components}")
+        if not same["parts"]:
+            raise ValueError(
+                f"the representations at {store.folder} are not those of the session in {out}; "
+                f"begin another session and merge the ratings of this one into it"
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is there already and is no session; choose another out")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(about, indent=1))
+    if not (out / "candidates.npy").exists():
+        standardized_components(store, components, out / "candidates.npy")
+    return np.load(out / "candidates.npy", mmap_mode="r")
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32C of a file, which is read at the speed of the disk."""
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(2**24):
+            checksum = google_crc32c.extend(checksum, block)
+    return checksum

@@ -1,0 +1,135 @@
+"""Ways to search for anomalies, tried on galaxies whose truth is known."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES, fit_learner
+from morphtools.anomalies.gaussian_process import KERNELS, Posterior
+from morphtools.anomalies.loop import STARTS
+from morphtools.explore.outliers import isolation_forest, local_outlier_factor, neighbour_score
+from morphtools.explore.tables import column_of, known_of
+from tfrecords_builder.naming import unknown
+from tfrecords_builder.records import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """One way to search: a representation by name, a method, and how a Gaussian process is used."""
+
+    representation: str
+    method: str
+    acquisition: str = ""
+    diversity: str = ""
+    start: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in dataclasses.astuple(self) if part not in ("", "none"))
+
+    @property
+    def draws(self) -> bool:
+        """Whether another seed gives another result."""
+        return self.method != "local_outlier_factor" and self.start != "spacing"
+
+
+def vote_fractions(
+    ids: Sequence[str], column: str, catalog: str | Path | pd.DataFrame | None, records: str | Path | None
+) -> pd.Series:
+    """The truth about galaxies: a column of a catalogue or else of records, by name, NaN where it is unknown.
+
+    Raises:
+        ValueError: There is neither, they have no such column, or it is not a fraction from 0 to 1.
+    """
+    if catalog is None and records is None:
+        raise ValueError(f"the column {column!r} is looked for in a catalog or in records: give either")
+    table = catalog if catalog is not None else Records.open(records).index()
+    values = pd.to_numeric(column_of(known_of(ids, table), column), errors="coerce").astype(float)
+    if not values.dropna().between(0, 1).all():
+        low, high = values.min(), values.max()
+        raise ValueError(f"the column {column!r} must be a fraction, from 0 to 1; it goes from {low:g} to {high:g}")
+    return values
+
+
+def searches(
+    representations: Sequence[str],
+    methods: Sequence[str],
+    acquisitions: Sequence[str],
+    diversities: Sequence[str],
+    starts: Sequence[str],
+) -> Iterator[Search]:
+    """Every combination; only Gaussian processes have acquisitions, diversities and starts.
+
+    Raises:
+        ValueError: One of them is not known.
+    """
+    known = {"method": METHODS, "acquisition": ACQUISITIONS, "diversity": DIVERSITIES, "start": STARTS}
+    for (kind, names), given in zip(known.items(), (methods, acquisitions, diversities, starts), strict=True):
+        for name in given:
+            if name not in names:
+                raise ValueError(unknown(kind, name, names))
+    for representation, method in itertools.product(representations, methods):
+        if method in KERNELS:
+            for how in itertools.product(acquisitions, diversities, starts):
+                yield Search(representation, method, *how)
+        else:
+            yield Search(representation, method)
+
+
+def simulate(
+    search: Search, x: np.ndarray, truth: np.ndarray, *, ratings: int, batch_size: int, tradeoff: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Searches with a rater who knows the truth.
+
+    Args:
+        search: How.
+        x: (N, D) standardised features.
+        truth: (N,) rating of every galaxy, 0–5.
+        ratings: How many the rater gives.
+        batch_size: How many at a time.
+        tradeoff: ε of the expected improvement.
+        seed: Of whatever is drawn.
+
+    Returns:
+        Rows (N,) of all galaxies, the highest score first, and rows of those that were rated: where a method asks for
+        none, the first of its ranking, as if they had been looked through.
+    """
+    ratings = min(ratings, len(x))
+    score, rated = METHODS[search.method](search, x, truth, ratings, batch_size, tradeoff, seed)
+    order = np.argsort(-score, kind="stable")
+    return order, order[:ratings] if rated is None else rated
+
+
+def _gaussian_process(search, x, truth, ratings, batch_size, tradeoff, seed):
+    how = {"acquisition": search.acquisition, "tradeoff": tradeoff, "diversity": search.diversity}
+    rated = STARTS[search.start](x, np.arange(len(x)), min(batch_size, ratings), seed)
+    while True:
+        learner = fit_learner(x[rated], truth[rated], search.method)
+        if len(rated) == ratings:
+            return Posterior(learner.estimator).mean(x), rated
+        new, _ = learner.query(x, min(batch_size, ratings - len(rated)), asked=rated, **how)
+        rated = np.concatenate([rated, new])
+
+
+def _neighbours(search, x, truth, ratings, batch_size, tradeoff, seed):
+    """The tool of Lochner & Bassett 2021: first what an isolation forest finds odd, then by the neighbour score."""
+    score = anomaly = isolation_forest(x, seed=seed)
+    rated = np.array([], int)
+    while len(rated) < ratings:
+        free = np.setdiff1d(np.arange(len(x)), rated)
+        new = free[np.argsort(-score[free], kind="stable")][: min(batch_size, ratings - len(rated))]
+        rated = np.concatenate([rated, new])
+        score = neighbour_score(x, anomaly, rated, truth[rated], seed=seed)
+    return score, rated
+
+
+METHODS: dict[str, Callable] = {
+    **dict.fromkeys(KERNELS, _gaussian_process),
+    "neighbour_score": _neighbours,
+    "isolation_forest": lambda search, x, *rest: (isolation_forest(x, seed=rest[-1]), None),
+    "local_outlier_factor": lambda search, x, *rest: (local_outlier_factor(x), None),
+    "random": lambda search, x, *rest: (np.random.default_rng(rest[-1]).random(len(x)), None),
+}

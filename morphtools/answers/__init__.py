@@ -1,0 +1,1 @@
+"""What can be asked of a galaxy: how answers are kept, scored and drawn."""

@@ -1,0 +1,1 @@
+"""Representations in, tables and pictures out: neighbours, maps, clusters, artefacts, outliers."""

@@ -1,0 +1,151 @@
+"""Small colour pictures of single galaxies, from records or from a catalogue and its images."""
+
+import base64
+import io
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.class_figures import as_picture
+from morphtools.explore.tables import open_catalog
+from morphtools.inference.representations import Representations
+from tfrecords_builder.catalog import check_catalog
+from tfrecords_builder.images import Image, open_images, read_images
+from tfrecords_builder.naming import some
+from tfrecords_builder.pixels import to_pixels
+from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1024
+
+
+class Pictures:
+    """Where the pictures of galaxies come from.
+
+    Args:
+        records: Records or their folder.
+        catalog: Table with `id_str` and `file_loc`, or its path, instead of records.
+        images: Folder, zip archive or stack in which `file_loc` is found.
+
+    Attributes:
+        noise: (C,) per pixel and band, where records tell it.
+        bands: Names of the bands, where records tell them.
+    """
+
+    def __init__(self, records=None, catalog=None, images=None):
+        self.noise, self.bands, self._places = None, None, None
+        if records is not None:
+            records = Records.open(records)
+            self._source, self.noise, self.bands = records.source(), records.noise, records.bands
+        elif images is not None and catalog is not None:
+            catalog = check_catalog(open_catalog(catalog))
+            self._source = open_images(images)
+            self._places = catalog.set_index("id_str", drop=False)
+        else:
+            raise ValueError("pictures come from records, or from a catalog and its images")
+
+    @property
+    def id_str(self) -> pd.Index | None:
+        """All galaxies of the catalogue; None for records, whose index tells."""
+        return None if self._places is None else self._places.index
+
+    def read(self, ids: Iterable[str], side: int) -> Iterator[np.ndarray | ValueError]:
+        """The picture (side, side, 3) uint8 of every galaxy, or why there is none."""
+        for id_str, image in zip(ids, self.images(ids), strict=True):
+            if not isinstance(image, Image):
+                yield ValueError(f"{id_str}: {image}")
+                continue
+            yield self._picture(image, side)
+
+    def images(self, ids: Iterable[str]) -> Iterator[Image | ValueError]:
+        """The image of every galaxy, or why there is none."""
+        if self._places is None:
+            return read_images(self._source, ({"file_loc": id_str} for id_str in ids))
+        unlisted = [id_str for id_str in ids if id_str not in self._places.index]
+        if unlisted:
+            raise ValueError(f"the catalogue has no {some(unlisted)}")
+        return read_images(self._source, self._places.loc[list(ids)].to_dict("records"))
+
+    def _picture(self, image: Image, side: int) -> np.ndarray:
+        from PIL import Image as Picture
+
+        pixels = to_pixels(image)
+        noise = None
+        if not isinstance(image.data, bytes):
+            noise = self.noise or pixel_noise(pixels)
+        picture = Picture.fromarray(np.round(255 * as_picture(pixels, noise)).astype(np.uint8))
+        return np.asarray(picture.resize((side, side), Picture.Resampling.LANCZOS))
+
+
+def pixel_noise(pixels: np.ndarray) -> np.ndarray:
+    """(C,) 1.4826 × the median absolute deviation of every band, for images whose noise nobody has told."""
+    with np.errstate(all="ignore"):
+        middle = np.nanmedian(pixels, axis=(0, 1))
+        noise = 1.4826 * np.nanmedian(np.abs(pixels - middle), axis=(0, 1))
+    return np.where(noise > 0, noise, 1.0)
+
+
+def thumbnails(pictures: Pictures, ids: Iterable[str], side: int = 64) -> list[np.ndarray]:
+    """A picture (side, side, 3) uint8 of every galaxy; grey where there is none."""
+    found = list(pictures.read(ids, side))
+    missing = [str(picture) for picture in found if isinstance(picture, ValueError)]
+    if missing:
+        log.warning("%d of %d pictures cannot be read: %s", len(missing), len(found), some(missing, 2))
+    grey = np.full((side, side, 3), 128, np.uint8)
+    return [grey if isinstance(picture, ValueError) else picture for picture in found]
+
+
+def data_url(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 as text that stands for itself in HTML."""
+    from PIL import Image as Picture
+
+    file = io.BytesIO()
+    Picture.fromarray(picture).save(file, "jpeg", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def represent_pixels(
+    out: str | Path,
+    *,
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    records: str | Path | Records | None = None,
+    image_size: int = 32,
+) -> Representations:
+    """Represents galaxies by the pixels of their pictures: what every encoder has to be better than.
+
+    Galaxies that are in `out` already are left out, so a killed call goes on, and several catalogues add up.
+
+    Args:
+        out: Folder of the store.
+        catalog: Table with `id_str` and `file_loc`.
+        images: Folder, zip archive or stack of their images.
+        records: Records, instead of both.
+        image_size: Side in pixels to which the pictures are shrunk.
+
+    Returns:
+        The store, in 3 × `image_size`² dimensions; usually reduced next.
+    """
+    pictures = Pictures(records, catalog, images)
+    ids = pictures.id_str if pictures.id_str is not None else Records.open(records).index(["id_str"])["id_str"]
+    store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
+    ids = pd.Index(ids).difference(store.id_str, sort=False)
+    failed = []
+    bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")
+    for start in range(0, len(ids), _BATCH):
+        batch = ids[start : start + _BATCH]
+        found = list(pictures.read(batch, image_size))
+        bar.update(len(batch))
+        failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
+        good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
+        if good:
+            store.append(batch[good], np.stack([found[i] for i in good]).reshape(len(good), -1) / np.float32(255))
+    bar.close()
+    if failed:
+        log.warning("%d of %d galaxies cannot be read and are left out: %s", len(failed), len(ids), some(failed, 2))
+    return store

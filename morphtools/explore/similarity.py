@@ -1,0 +1,166 @@
+"""`find_similar`: more galaxies like this one."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers import class_figures as figures
+from morphtools.explore.neighbours import Neighbours, exact
+from morphtools.explore.page import write_page
+from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.explore.positions import nearest_on_sky, positions, separations, within_cone
+from morphtools.explore.tables import known_of, left_out, open_catalog, write_figure, write_table
+from morphtools.inference.representations import Representations
+
+log = logging.getLogger(__name__)
+
+_AWAY = 0.5  # how far counter-examples push, in their distance from the examples
+_BLUE, _ORANGE = (43, 108, 176), (221, 107, 32)
+
+
+def find_similar(
+    representations: str | Path | Representations | Neighbours,
+    *,
+    like: str | Sequence[str] = (),
+    unlike: str | Sequence[str] = (),
+    query: np.ndarray | None = None,
+    ra: float | None = None,
+    dec: float | None = None,
+    max_separation: float = 5.0,
+    within: tuple[float, float, float] | None = None,
+    galaxies: int = 48,
+    metric: str = "cosine",
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    exclude: str | Path | pd.DataFrame | None = None,
+    out: str | Path = "morphtools-runs/similar",
+) -> pd.DataFrame:
+    """Finds the galaxies whose representations are nearest to one, or to the mean of several.
+
+    Writes `similar.csv` and, where there are images, `similar.png` and `similar.html`, a page that needs no other
+    file. Counter-examples move what is looked for away from their mean m₋: m₊ + ½ (m₊ − m₋), Rocchio's rule, where
+    m₊ is the mean of the examples.
+
+    Args:
+        representations: The store or its folder; or `Neighbours`, to ask many times.
+        like: `id_str` of an example, or of several.
+        unlike: `id_str` of counter-examples.
+        query: (D,) or (n, D) representations of further examples, such as those of images of one's own.
+        ra: Right ascension of another example (deg, ICRS): the galaxy of the catalogue that is nearest on the sky.
+        dec: Its declination.
+        max_separation: Farthest it may be from there (arcsec).
+        within: Search only a circle on the sky: ra, dec, radius (deg).
+        galaxies: How many to find.
+        metric: `cosine`, `euclidean` or `manhattan`; that of `Neighbours` where they are given.
+        catalog: Table with `id_str`; its columns are added to the result. Needs `ra` and `dec` for places.
+        images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
+        records: Records, instead of images.
+        exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
+        out: Folder to write to.
+
+    Returns:
+        `rank` from 1, `id_str`, `distance`, `separation` (arcsec, where a place was given) and the columns of the
+        catalogue. Examples and counter-examples are not among them.
+
+    Raises:
+        ValueError: No example is given, there is no such galaxy, or none near the place.
+    """
+    if galaxies < 1:
+        raise ValueError(f"how many galaxies? 1 or more, not {galaxies}")
+    catalog = open_catalog(catalog)
+    near = representations if isinstance(representations, Neighbours) else Neighbours(representations, metric=metric)
+    like, unlike = _names(like), _names(unlike)
+    known = known_of(near.id_str, catalog)
+    if (ra is None) != (dec is None):
+        raise ValueError("a place on the sky is ra and dec, both in degrees")
+    if ra is not None:
+        row, separation = nearest_on_sky(known, ra, dec, max_separation)
+        like = [*like, near.id_str[row]]
+        log.info("%s is %.2f arcsec from ra %g, dec %g", near.id_str[row], separation, ra, dec)
+    rows, others = near.rows(like), near.rows(unlike)
+    sought = _sought(near, rows, others, query)
+    allowed = ~left_out(near.id_str, exclude)
+    allowed[[*rows, *others]] = False
+    if within is not None:
+        allowed &= within_cone(known, *within)
+    found, distance = _nearest_allowed(near, sought, galaxies, allowed)
+    table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
+    if ra is not None:
+        table["separation"] = _separation(known, ra, dec)[found]
+    more = known.iloc[found].drop(columns=["file_loc", *table.columns], errors="ignore").reset_index(drop=True)
+    table = pd.concat([table, more], axis=1)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "similar.csv", table)
+    if records is not None or images is not None:
+        title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
+        _draw(out, title, table, like, unlike, Pictures(records, catalog, images))
+    return table
+
+
+def _names(ids: str | Sequence[str]) -> list[str]:
+    return [ids] if isinstance(ids, str) else [str(name) for name in ids]
+
+
+def _sought(near: Neighbours, rows: np.ndarray, others: np.ndarray, query: np.ndarray | None) -> np.ndarray:
+    """(1, D): the mean of the examples, pushed away from that of the counter-examples."""
+    examples = near.values[rows]
+    if query is not None:
+        examples = np.concatenate([examples, near.as_values(query)])
+    if not len(examples):
+        raise ValueError("say what to look for: like (id_str), ra and dec, or query (representations)")
+    mean = examples.mean(axis=0)
+    if len(others):
+        mean = mean + _AWAY * (mean - near.values[others].mean(axis=0))
+    return mean[np.newaxis]
+
+
+def _nearest_allowed(near: Neighbours, sought: np.ndarray, galaxies: int, allowed: np.ndarray):
+    """Rows and distances of the nearest that are allowed."""
+    refused = int(np.count_nonzero(~allowed))
+    if refused <= 1000:  # so many more, instead of a copy of all others
+        (rows,), (distances,) = near.nearest(sought, galaxies + refused)
+        good = (rows >= 0) & allowed[rows]
+        return rows[good][:galaxies], distances[good][:galaxies]
+    (kept,) = np.nonzero(allowed)
+    (rows,), (distances,) = exact(near.values[kept], near.as_values(sought), min(galaxies, len(kept)), near.metric)
+    return kept[rows], distances
+
+
+def _separation(known: pd.DataFrame, ra: float, dec: float) -> np.ndarray:
+    separation = np.full(len(known), np.nan)
+    places, rows = positions(known)
+    separation[rows] = 3600 * separations(places, ra, dec)
+    return separation
+
+
+def _draw(out: Path, title: str, table: pd.DataFrame, like: list[str], unlike: list[str], pictures: Pictures) -> None:
+    """The gallery and the page: examples in blue, counter-examples in orange, then what was found."""
+    given = [*like, *unlike]
+    shown = thumbnails(pictures, [*given, *table["id_str"]], 128)
+    for i in range(len(given)):
+        shown[i] = _framed(shown[i], _BLUE if i < len(like) else _ORANGE)
+    captions = [*["example"] * len(like), *["not like this"] * len(unlike)]
+    captions = [f"{caption}\n{_short(name)}" for caption, name in zip(captions, given, strict=True)]
+    captions += [f"{row.rank}: {row.distance:.3f}\n{_short(row.id_str)}" for row in table.itertuples()]
+    write_page(out / "similar.html", title, [*given, *table["id_str"]], shown, captions, table)
+    gap = -len(given) % 8  # what was found begins a row
+    shown[len(given) : len(given)] = [np.full_like(shown[0], 255)] * gap
+    captions[len(given) : len(given)] = [""] * gap
+    write_figure(out / "similar.png", figures.gallery(shown, captions, title, columns=8))
+
+
+def _framed(picture: np.ndarray, colour) -> np.ndarray:
+    framed = np.empty_like(picture)
+    framed[:] = colour
+    width = len(picture) // 24
+    framed[width:-width, width:-width] = picture[width:-width, width:-width]
+    return framed
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"

@@ -1,0 +1,1 @@
+"""What proves a method: learning curves, ablations, benchmarks, redshifts against baselines."""

@@ -1,0 +1,180 @@
+"""`benchmark_anomalies`: how well anomalies are found, by representation, regressor, acquisition and start."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.anomalies.anomaly_figures import ranking_curves
+from morphtools.anomalies.loop import standardized_components
+from morphtools.anomalies.ranking import mean_with_interval, ranking_metrics
+from morphtools.anomalies.ratings import HIGHEST
+from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
+from morphtools.explore.pictures import Pictures
+from morphtools.explore.tables import write_figure, write_table
+from morphtools.inference.representations import Representations
+from morphtools.studies.ellipses import ellipse_features, scale_features
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+ELLIPSES = "ellipses"
+_SIDE = 128  # pixels of the pictures whose ellipses are measured
+
+
+def benchmark_anomalies(
+    representations: Mapping[str, str | Path] | str | Path | Representations,
+    *,
+    column: str,
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    threshold: float = 0.9,
+    share: float | None = None,
+    methods: Sequence[str] = tuple(METHODS),
+    acquisitions: Sequence[str] = ("expected_improvement",),
+    diversities: Sequence[str] = ("none",),
+    starts: Sequence[str] = ("random",),
+    tradeoff: float = 0.5,
+    ratings: int = 200,
+    batch_size: int = 10,
+    components: int = 40,
+    repeats: int = 15,
+    seed: int = 0,
+    out: str | Path = "morphtools-runs/benchmark-anomalies",
+) -> pd.DataFrame:
+    """Simulates raters of galaxies whose truth is known, and says how well each way of searching finds anomalies.
+
+    A rating is five times the column, rounded. Every way is repeated with other seeds, unless it draws nothing. Where
+    there are pictures, `ellipses` is one more representation; with the method `neighbour_score` it is the complete
+    tool that came before representations. Writes `results.csv` (a row per repeat), `table.csv` (means and 95%
+    intervals) and `recall.png`. A killed call goes on, and one with another threshold needs no new runs.
+
+    Args:
+        representations: Folders by name, or one folder.
+        column: Vote fraction or 0/1; only galaxies where it is known take part.
+        catalog: Table with `id_str` and the column, and `file_loc` for pictures.
+        images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
+        records: Or records with the column and the pictures.
+        threshold: A galaxy is an anomaly if the column is above this.
+        share: Instead, the share of galaxies that are anomalies: those with the highest values.
+        methods: Gaussian processes by kernel; `neighbour_score` (Lochner & Bassett 2021); and, without ratings,
+            `isolation_forest`, `local_outlier_factor`, `random`.
+        acquisitions: For the Gaussian processes, as all that follow.
+        diversities: How the galaxies of a batch keep apart.
+        starts: The first batch.
+        tradeoff: ε of the expected improvement.
+        ratings: How many in all.
+        batch_size: How many at a time.
+        components: Number of principal components.
+        repeats: How often.
+        seed: Of the first repeat; the others follow.
+        out: Folder for the results.
+
+    Returns:
+        One row per way of searching: mean and half the 95% interval of every metric, for the ranking of all galaxies
+        and (`new_…`) of those that were not rated; `found` is the share of anomalies that were rated.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, section 3 and table 1.
+    """
+    if not isinstance(representations, Mapping):
+        representations = {"representations": representations}
+    stores = {name: Representations.open(folder) for name, folder in representations.items()}
+    pictures = Pictures(records, catalog, images) if records is not None or images is not None else None
+    truth = _truth(stores, catalog, records, column)
+    anomalous = (truth > threshold if share is None else truth >= truth.quantile(1 - share)).to_numpy()
+    if not 0 < anomalous.sum() < len(truth):
+        raise ValueError(f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find")
+    names = [*stores, ELLIPSES] if pictures is not None else [*stores]
+    ways = list(searches(names, methods, acquisitions, diversities, starts))
+    out, how = Path(out), {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff}
+    made_of = {name: store.provenance for name, store in stores.items()}
+    _claim(out, {"column": column, "galaxies": len(truth), "components": components, "seed": seed, **how, **made_of})
+    runs = [(way, repeat) for way in ways for repeat in range(repeats if way.draws else 1)]
+    rows, curves = [], {}
+    for way, repeat in progress_bar(runs, desc="searching", unit="run"):
+        path = out / "runs" / f"{str(way).replace(' ', '-')}-{repeat}.npz"
+        if not path.exists():
+            x = _features(way.representation, stores, truth.index, components, out, pictures)
+            found = simulate(way, x, (HIGHEST * truth).round().to_numpy(), seed=seed + repeat, **how)
+            write_whole(path, lambda new, found=found: np.savez_compressed(new, order=found[0], rated=found[1]))
+        with np.load(path, allow_pickle=False) as run:
+            order, rated = run["order"], run["rated"]
+        rows.append(dataclasses.asdict(way) | {"repeat": repeat} | _metrics(anomalous, order, rated))
+        curves.setdefault(str(way), []).append(anomalous[order])
+    write_table(out / "results.csv", pd.DataFrame(rows))
+    table = _summary(pd.DataFrame(rows))
+    write_table(out / "table.csv", table)
+    write_figure(out / "recall.png", ranking_curves(curves))
+    log.info("%d galaxies, %d of them anomalies, %d ratings; see %s", len(truth), anomalous.sum(), ratings, out)
+    return table
+
+
+def _truth(stores: Mapping[str, Representations], catalog, records, column: str) -> pd.Series:
+    """The column's value, by name, of every galaxy where it is known and that all stores have."""
+    if ELLIPSES in stores:
+        raise ValueError(f"{ELLIPSES!r} means what is measured in pictures; call these representations otherwise")
+    common = None
+    for store in stores.values():
+        names = pd.Index(store.id_str)
+        common = names if common is None else common[common.isin(names)]
+    return vote_fractions(common, column, catalog, records).dropna()
+
+
+def _features(name: str, stores, ids: pd.Index, components: int, out: Path, pictures: Pictures | None) -> np.ndarray:
+    """(N, K) standardised features of the galaxies `ids`, made once and kept in `out`."""
+    path = out / "features" / f"{name}.npy"
+    if name != ELLIPSES:
+        if not path.exists():
+            standardized_components(stores[name], components, path)
+        return np.load(path, mmap_mode="r")[pd.Index(stores[name].id_str).get_indexer(ids)]
+    if not path.exists():
+        shown = pictures.read(progress_bar(ids, "measuring ellipses", unit="galaxy"), _SIDE)
+        blank = np.zeros((_SIDE, _SIDE), np.uint8)
+        features = ellipse_features(blank if isinstance(each, ValueError) else each for each in shown)
+        write_whole(path, lambda new: np.save(new, scale_features(features)))
+    return np.load(path)
+
+
+def _metrics(anomalous: np.ndarray, order: np.ndarray, rated: np.ndarray) -> dict[str, float]:
+    new = anomalous[order[~np.isin(order, rated)]]
+    return (
+        ranking_metrics(anomalous[order])
+        | {f"new_{name}": value for name, value in ranking_metrics(new).items()}
+        | {"found": anomalous[rated].sum() / anomalous.sum()}
+    )
+
+
+def _summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean, and half the interval as `… ±`, of every metric for every way."""
+    rows = []
+    names = [field.name for field in dataclasses.fields(Search)]
+    for way, group in results.groupby(names, sort=False):
+        row = dict(zip(names, way, strict=True)) | {"repeats": len(group)}
+        for metric in results.columns.drop([*names, "repeat"]):
+            row[metric], row[f"{metric} ±"] = mean_with_interval(group[metric])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _claim(out: Path, settings: dict) -> None:
+    """Makes the folder of a benchmark, or comes back to one with these settings."""
+    path = out / "benchmark.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
+        if changed:
+            raise FileExistsError(f"{out} holds a benchmark with another {', '.join(changed)}; choose another out")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is there already and is no benchmark; choose another out")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(settings, indent=1))
+    for folder in ("runs", "features"):
+        (out / folder).mkdir(exist_ok=True)

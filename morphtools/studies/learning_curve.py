@@ -1,0 +1,224 @@
+"""`learning_curve`: how many labels do I need, and how many does pretraining save?"""
+
+import dataclasses
+import inspect
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+from morphtools.inference.represent import represent
+from morphtools.inference.representations import Representations
+from morphtools.models.cards import Card, find_card
+from morphtools.studies.label_savings import in_a_sentence, label_savings, means_by_labels
+from morphtools.studies.run_neighbours import neighbour_metrics
+from morphtools.survey.tasks import RedshiftTask, Task, get_task, task_labels, task_redshifts
+from morphtools.training.finetune import finetune
+from morphtools.training.learning_figures import scores_by_labels
+from tfrecords_builder.catalog import check_catalog, read_catalog
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.naming import unknown
+from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.records import Records
+from tfrecords_builder.splits import split_of
+
+WAYS = {  # the shipped weights, and the same network without them
+    "pretrained": {},
+    "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
+}
+_CELL = ("way", "asked", "seed", "labels", "tested")
+_OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningCurve:
+    """What `learning_curve` found, in the folder `out`.
+
+    Attributes:
+        out: The folder.
+        metric: The score that is drawn.
+        table: Means over seeds with intervals (see `means_by_labels`).
+        savings: Labels saved (see `label_savings`).
+        sentences: The same in words.
+    """
+
+    out: Path
+    metric: str
+    table: pd.DataFrame
+    savings: pd.DataFrame
+    sentences: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """Table and sentences as text."""
+        columns = ["way", "labels", "seeds", self.metric, f"{self.metric} low", f"{self.metric} high"]
+        shown = self.table[columns].to_string(index=False, float_format="{:.4g}".format)
+        return "\n".join([shown, *self.sentences, f"see {self.out}: results.csv, table.csv and learning_curve.png"])
+
+
+def learning_curve(
+    task: str = "rings",
+    labels: Sequence[float] = (50, 100, 250, 500),
+    *,
+    ways: Mapping[str, Mapping] | None = None,
+    common: Mapping | None = None,
+    seeds: int = 5,
+    catalog: str | Path | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    column: str | None = None,
+    metric: str | None = None,
+    reference: str | None = None,
+    published: Mapping[str, float] | None = None,
+    out: str | Path = "morphtools-runs/learning-curve",
+) -> LearningCurve:
+    """Trains with more and more labels, in several ways and with several seeds, and says how many labels each saves.
+
+    Every cell is a run of `finetune` in `out/cells`, with the few labels among the many of the same seed. A killed
+    call goes on, and one with more seeds, ways or labels keeps what is finished. Of a catalogue every seed tests on
+    other galaxies too; of records, whose splits are theirs, on the same. Tables and figure are written after every
+    number of labels.
+
+    Args:
+        task: As for `finetune`.
+        labels: Numbers of labels for training and validation; below 1, shares of all there are.
+        ways: By name, arguments of `finetune`. With `neighbours: k` nothing is trained: k nearest training galaxies
+            tell, in the representations by `weights`. By default the shipped weights and training from scratch.
+            `epochs` may differ by the number of labels, as {300: 96, 1000: 48}: the fewer the labels, the fewer the
+            steps of an epoch, and a fit that is too short is no measure of a way.
+        common: Arguments of `finetune` that all ways have.
+        seeds: How many.
+        catalog: Table with `id_str`, `file_loc` and what is asked.
+        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        records: Folder of records, instead of both: faster, where images are large.
+        column: As for `finetune`.
+        metric: What to draw; by default `sigma_mad` of redshifts and `accuracy` of classes.
+        reference: The way that others are compared with; by default the first that starts from random weights.
+        published: Numbers of others by name, drawn as lines; the names say what they are about.
+        out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv` and `learning_curve.png`.
+
+    Returns:
+        The curve.
+
+    Reference:
+        Hayat et al. 2021, arXiv:2012.13083, figure 4.
+    """
+    ways = {name: dict(common or {}) | dict(way) for name, way in (ways or WAYS).items()}
+    order = _checked(ways)
+    reference = reference or next((name for name, way in ways.items() if way.get("weights") == "random"), None)
+    if reference is not None and reference not in ways:
+        raise ValueError(unknown("way", reference, ways))
+    out, where = Path(out), {"catalog": catalog, "images": images, "records": records}
+    numbers = _numbers(get_task(task), labels, where, column)
+    _check_epochs(ways, numbers)
+    rows, stores = [], {}
+    bar = progress_bar(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell")
+    for asked in numbers:
+        for way, seed in itertools.product(order, range(seeds)):
+            trained = out / "cells" / f"{_slug(order[0] if 'neighbours' in ways[way] else way)}-{asked}-{seed}"
+            if "neighbours" in ways[way]:
+                stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
+                found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
+            else:
+                how = ways[way] | {"epochs": _epochs(ways[way], asked)}
+                found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **how).metrics
+                keras.utils.clear_session()
+            rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
+            bar.update()
+        results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
+        curve = _report(out, task, results, metric, reference, published or {})
+    return curve
+
+
+def _checked(ways: Mapping[str, Mapping]) -> list[str]:
+    """The names of the ways, those that train first: neighbours are asked of the same galaxies."""
+    allowed = [name for name in inspect.signature(finetune).parameters if name not in _OURS] + ["neighbours"]
+    for name, way in ways.items():
+        for argument in way:
+            if argument not in allowed:
+                raise ValueError(f"way {name!r}: {unknown('argument', argument, allowed)}")
+    order = sorted(ways, key=lambda name: "neighbours" in ways[name])
+    if "neighbours" in ways[order[0]]:
+        raise ValueError("one way at least must train: neighbours are asked of the galaxies that it was given")
+    if len({_slug(name) for name in ways}) < len(ways):
+        raise ValueError(f"the names of the ways are too alike: {', '.join(ways)}")
+    return order
+
+
+def _check_epochs(ways: Mapping[str, Mapping], numbers: list[int]) -> None:
+    """Raises ValueError where epochs by the number of labels lack a number, before anything is trained."""
+    for name, way in ways.items():
+        given = way.get("epochs")
+        if isinstance(given, Mapping) and (missing := [str(asked) for asked in numbers if asked not in given]):
+            raise ValueError(
+                f"way {name!r}: epochs are given for {', '.join(map(str, given))} labels, not for {', '.join(missing)}"
+            )
+
+
+def _epochs(way: Mapping, asked: int) -> int | None:
+    """How many epochs a way has with a number of labels."""
+    given = way.get("epochs")
+    return given[asked] if isinstance(given, Mapping) else given
+
+
+def _slug(way: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", way.lower()).strip("-")
+
+
+def _numbers(task: Task | RedshiftTask, labels: Sequence[float], where: Mapping, column: str | None) -> list[int]:
+    """Numbers of labels, ascending; shares are those of all galaxies that are not tested on."""
+    labels = [labels] if isinstance(labels, int | float) else list(labels)
+    if any(not 0 < number <= 1 and number != int(number) for number in labels):
+        raise ValueError(f"labels are whole numbers, or shares up to 1, got {labels}")
+    there = None
+    for i, number in enumerate(labels):
+        if number < 1 or (isinstance(number, float) and number == 1):
+            there = there or _available(task, where, column)
+            labels[i] = round(number * there)
+    return sorted({int(number) for number in labels})
+
+
+def _available(task: Task | RedshiftTask, where: Mapping, column: str | None) -> int:
+    """How many galaxies answer a task and are not tested on (with seed 0, where records do not decide it)."""
+    if where["records"] is None and where["catalog"] is None:
+        raise ValueError("shares of all labels need records or a catalog: the simulated sky has no end")
+    galaxies = Records.open(where["records"]).index() if where["records"] else read_catalog(where["catalog"])
+    galaxies = check_catalog(galaxies, ("id_str",))
+    answers = task_redshifts if isinstance(task, RedshiftTask) else task_labels
+    known = galaxies[answers(task, galaxies, column)[0].notna()]
+    splits = known["split"] if "split" in known else known["id_str"].map(split_of)
+    return int((splits != "test").sum())
+
+
+def _represented(out: Path, way: str, how: Mapping, where: Mapping, trained: Path) -> Representations:
+    """The galaxies by the weights of a way, dereddened as those of a trained run were."""
+    options = {name: how[name] for name in ("orientations", "image_size", "stretch") if name in how}
+    options["survey"] = Card.open(find_card(trained)).dereddened
+    return represent(how["weights"], out / "representations" / _slug(way), **where, **options)
+
+
+def _of_run(metrics: Mapping) -> dict:
+    """A row of the table: labels used, galaxies tested on, scores."""
+    used = metrics["galaxies"]
+    scores = {name: found["value"] for name, found in metrics["test"].items()}
+    return {"labels": used["train"] + used["val"], "tested": used["test"]} | scores
+
+
+def _report(out: Path, task, results: pd.DataFrame, metric, reference, published) -> LearningCurve:
+    """Writes tables and figure of the cells that are finished."""
+    scores = list(results.columns.drop([*_CELL]))
+    metric = metric or ("sigma_mad" if "sigma_mad" in scores else "accuracy")
+    if metric not in scores:
+        raise ValueError(unknown("metric", metric, scores))
+    out.mkdir(parents=True, exist_ok=True)
+    table = means_by_labels(results, scores)
+    savings = pd.DataFrame() if reference is None else label_savings(results, metric, reference)
+    sentences = tuple(in_a_sentence(row, metric, reference) for _, row in savings.iterrows())
+    figure = scores_by_labels(results, table, metric, published, title=task, below="\n".join(sentences))
+    for name, each in {"results": results, "table": table, "savings": savings}.items():
+        write_whole(out / f"{name}.csv", lambda path, each=each: each.to_csv(path, index=False))
+    write_whole(out / "learning_curve.png", lambda path: figure.savefig(path, dpi=150))
+    return LearningCurve(out, metric, table, savings, sentences)

@@ -1,0 +1,107 @@
+"""How good redshift PDFs are, with intervals, altogether and as a function of redshift or brightness."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chisquare, kstest
+
+from morphtools.answers.redshift_metrics import METRICS, log_likelihood, photoz_metrics
+from morphtools.answers.redshifts import Redshifts
+
+SCORES = (*METRICS, "log_likelihood")
+_BLUNDER = 1e-3  # probability that a galaxy is anywhere
+
+
+def photoz_scores(
+    redshifts: Redshifts, *, threshold: float = 0.05, resamples: int = 1000, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """`photoz_metrics` and the mean logarithm of the probability density at the true redshifts.
+
+    One impossible redshift would make that mean −∞. So it is the density of (1 − 10⁻³) PDF + 10⁻³ even over all bins,
+    for whatever PDFs are compared, and redshifts outside of the bins have the latter only.
+
+    Args:
+        redshifts: Of galaxies with spectra.
+        threshold: |Δz| of an outlier.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the samples.
+
+    Returns:
+        `{score: {"value", "low", "high"}}` for every one of `SCORES`, with 95% intervals.
+    """
+    known = redshifts.redshift[np.isfinite(redshifts.redshift)]
+    if not len(known):
+        raise ValueError("there are no galaxies with a redshift to compare with")
+    found = photoz_metrics(redshifts, threshold=threshold, resamples=resamples, seed=seed)
+    with np.errstate(divide="ignore"):
+        density = np.exp(log_likelihood(redshifts.pdf, redshifts.edges, redshifts.redshift))
+    density = density[np.isfinite(redshifts.redshift)]
+    logs = np.log((1 - _BLUNDER) * density + _BLUNDER / np.ptp(redshifts.edges))
+    rng = np.random.default_rng(seed)
+    means = [logs[rng.integers(len(logs), size=len(logs))].mean() for _ in range(resamples)]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return found | {"log_likelihood": {"value": float(logs.mean()), "low": float(low), "high": float(high)}}
+
+
+def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
+    """Whether probability integral transforms are uniform, as those of calibrated PDFs are.
+
+    Args:
+        pit: (N,) from 0 to 1, NaN where the redshift is unknown.
+        bins: Of the χ² test; fewer where there would be less than ten galaxies in each.
+
+    Returns:
+        `ks`, the greatest distance between their CDF and that of uniform ones, with its chance `ks_p` to be as great
+        (Kolmogorov–Smirnov), and `chi2_p` of their histogram, which sees what is wrong at the ends.
+    """
+    pit = pit[np.isfinite(pit)]
+    found = kstest(pit, "uniform")
+    bins = max(2, min(bins, len(pit) // 10))
+    counts, _ = np.histogram(pit, bins, (0, 1))
+    return {"ks": float(found.statistic), "ks_p": float(found.pvalue), "chi2_p": float(chisquare(counts).pvalue)}
+
+
+def scores_by(
+    redshifts: Redshifts, values: np.ndarray, edges: np.ndarray, *, least: int = 30, **options
+) -> pd.DataFrame:
+    """`photoz_scores` of galaxies in bins of something.
+
+    Args:
+        redshifts: N galaxies.
+        values: (N,) of what they are binned by, NaN where unknown.
+        edges: (K+1,) ascending; the last bin holds its upper edge.
+        least: Galaxies with a spectrum that a bin needs.
+        options: Of `photoz_scores`.
+
+    Returns:
+        A row per bin with as many galaxies: `low`, `high`, `middle` (their median), `galaxies`, and every score with
+        `… low` and `… high`.
+    """
+    values = np.where(np.isfinite(redshifts.redshift), values, np.nan)
+    which = np.searchsorted(edges, values, side="right") - 1
+    which[values == edges[-1]] = len(edges) - 2
+    rows = []
+    for i in range(len(edges) - 1):
+        chosen = (which == i) & np.isfinite(values)
+        if chosen.sum() < max(least, 1):
+            continue
+        scores = photoz_scores(take(redshifts, chosen), **options)
+        row = {"low": edges[i], "high": edges[i + 1], "middle": np.median(values[chosen]), "galaxies": chosen.sum()}
+        rows.append(row | flat(scores))
+    return pd.DataFrame(rows)
+
+
+def flat(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Scores with their intervals as `name`, `name low`, `name high`."""
+    return {
+        name if key == "value" else f"{name} {key}": number
+        for name, found in scores.items()
+        for key, number in found.items()
+    }
+
+
+def take(redshifts: Redshifts, rows: np.ndarray) -> Redshifts:
+    """Some of the galaxies: `rows` (n,) numbers, or (N,) true or false."""
+    arrays = {name: getattr(redshifts, name)[rows] for name in ("id_str", "pdf", "redshift")}
+    return dataclasses.replace(redshifts, **arrays)

@@ -1,0 +1,102 @@
+"""`evaluate_retrieval`: does what is nearest look alike to people, too?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.explore import figures
+from morphtools.explore.neighbours import Neighbours
+from morphtools.explore.tables import column_of, known_of, write_figure, write_table
+from morphtools.inference.representations import Representations
+from tfrecords_builder.naming import some
+
+
+def evaluate_retrieval(
+    representations: Mapping[str, str | Path | Representations],
+    catalog: str | Path | pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    k: int = 10,
+    metric: str = "cosine",
+    out: str | Path = "morphtools-runs/retrieval",
+) -> pd.DataFrame:
+    """Measures precision@k: of the `k` nearest to a galaxy of a class, how many are of that class?
+
+    Every galaxy with a label is a query among all others with one: labels of different columns, such as those of
+    different surveys, are never compared. Writes `retrieval.csv` and `retrieval.png`.
+
+    Args:
+        representations: Stores to compare, by name; the galaxies that all of them have are used.
+        catalog: Table with `id_str` and labels.
+        labels: Its columns: of words, where every word is a class, or of 0 and 1, where 1 is.
+        k: Number of neighbours.
+        metric: `cosine`, `euclidean` or `manhattan`.
+        out: Folder to write to.
+
+    Returns:
+        One row per representations, column and class: `queries`, `chance` (what random neighbours would give),
+        `precision` with its 95% interval `low`, `high`.
+
+    Raises:
+        ValueError: A column holds neither classes nor 0 and 1, or too few galaxies have a label.
+    """
+    stores = {name: Representations.open(store) for name, store in representations.items()}
+    if not stores:
+        raise ValueError("which representations? give at least one store")
+    common = None
+    for store in stores.values():
+        ids = pd.Index(store.id_str)
+        common = ids if common is None else common[common.isin(ids)]
+    known = known_of(common, catalog)
+    classes = {column: _classes(column_of(known, column)) for column in labels}
+    few = [column for column, known_class in classes.items() if len(known_class) <= k]
+    if few:
+        raise ValueError(f"too few galaxies have {some(few)}: {k} neighbours need more than {k} of them")
+    rows = []
+    for name, store in stores.items():
+        for column, known_class in classes.items():
+            keep = pd.Index(store.id_str).isin(known_class.index)
+            scores = _scores(Neighbours(store, metric=metric, keep=keep), known_class, k)
+            rows += [{"representations": name, "column": column} | score for score in scores]
+    table = pd.DataFrame(rows)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "retrieval.csv", table)
+    write_figure(out / "retrieval.png", figures.precision_bars(table, k))
+    return table
+
+
+def _scores(near: Neighbours, known_class: pd.Series, k: int) -> Iterator[dict]:
+    """What is measured of every class."""
+    truth = known_class.loc[near.id_str].to_numpy()
+    found, _ = near.nearest(near.values, k + 1)
+    for value in sorted(set(truth) - {""}):
+        right = truth == value
+        yield {"value": value} | _score(_precision(right, found, k), right)
+
+
+def _classes(column: pd.Series) -> pd.Series:
+    """The class of every galaxy that has one, as text; an empty one where it is 0."""
+    column = column.dropna()
+    if not pd.api.types.is_numeric_dtype(column):
+        return column.astype(str)
+    if not column.isin((0, 1)).all():
+        raise ValueError(f"column {column.name!r} must hold classes in words, or 0 and 1; cut fractions first")
+    return pd.Series(np.where(column == 1, column.name, ""), column.index)
+
+
+def _precision(right: np.ndarray, found: np.ndarray, k: int) -> np.ndarray:
+    """Of every galaxy of the class, the share of its `k` nearest others that are of it, too."""
+    (queries,) = np.nonzero(right)
+    others = found[queries] != queries[:, np.newaxis]
+    others[others.all(axis=1), -1] = False  # k + 1 that are as near as the galaxy itself
+    return (right[found[queries]] & others).sum(axis=1) / k
+
+
+def _score(scores: np.ndarray, right: np.ndarray) -> dict:
+    mean, error = scores.mean(), scores.std() / np.sqrt(len(scores))
+    chance = (right.sum() - 1) / (len(right) - 1)
+    interval = {"low": max(0.0, mean - 1.96 * error), "high": min(1.0, mean + 1.96 * error)}
+    return {"queries": len(scores), "chance": chance, "precision": mean} | interval

@@ -1,0 +1,122 @@
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from morphtools.anomalies.ratings import Ratings
+
+
+@pytest.fixture
+def ratings(tmp_path):
+    return Ratings(tmp_path / "ratings.sqlite")
+
+
+def values(ratings):
+    return dict(ratings.current()[["id_str", "rating"]].itertuples(index=False))
+
+
+def test_ratings_come_back_in_order_with_time_and_rater(ratings):
+    ratings.add({"b": 5, "a": 0.5}, "ann")
+    ratings.add({"c": 3}, "bob")
+    again = Ratings(ratings.path)
+    assert list(again.current()["id_str"]) == ["b", "a", "c"]
+    history = again.history()
+    assert list(history["rater"]) == ["ann", "ann", "bob"] and history["time"].is_monotonic_increasing
+    assert history["undone"].isna().all()
+
+
+def test_several_raters_are_averaged_and_each_ones_last_word_counts(ratings):
+    ratings.add({"a": 5, "b": None}, "ann")
+    ratings.add({"a": 2, "b": 4}, "bob")
+    ratings.add({"a": 3}, "bob")
+    assert values(ratings) == {"a": 4.0, "b": 4.0}  # (5 + 3) / 2; a skip is no rating
+    assert dict(ratings.current()[["id_str", "raters"]].itertuples(index=False)) == {"a": 2, "b": 1}
+
+
+def test_undo_takes_back_the_last_of_that_rater_and_forgets_nothing(ratings):
+    ratings.add({"a": 1}, "ann")
+    ratings.add({"a": 2, "b": 3}, "ann")
+    ratings.add({"c": 4}, "bob")
+    assert ratings.undo(2, "ann") == ["b", "a"]
+    assert values(ratings) == {"a": 1.0, "c": 4.0}
+    assert ratings.undo(5, "ann") == ["a"] and ratings.undo(1, "ann") == []
+    assert len(ratings.history()) == 4 and ratings.history()["undone"].notna().sum() == 3
+
+
+def test_a_skipped_galaxy_is_known_and_has_no_rating(ratings):
+    ratings.add({"a": None}, "ann")
+    assert np.isnan(values(ratings)["a"]) and ratings.current()["raters"][0] == 0
+
+
+@pytest.mark.parametrize("bad", [6, -0.1, float("nan"), "five", [1]])
+def test_one_impossible_rating_stores_none_of_the_call(ratings, bad):
+    with pytest.raises(ValueError, match=r"numbers from 0 to 5, or None.*got b: "):
+        ratings.add({"a": 1, "b": bad}, "ann")
+    assert len(ratings.history()) == 0
+
+
+def test_the_rest_of_a_batch_is_asked_again_by_whoever_opens_the_file(ratings):
+    ratings.ask(["c", "a", "b"], "ann")
+    ratings.add({"a": 1}, "bob")
+    again = Ratings(ratings.path)
+    assert again.asked("ann") == ["c", "b"] and again.asked("bob") == []
+    ratings.add({"c": None}, "ann")
+    assert again.asked("ann") == ["b"]
+    again.ask(["d"], "ann")
+    assert ratings.asked("ann") == ["d"]
+
+
+def test_merging_twice_or_both_ways_is_merging_once(tmp_path):
+    ours, theirs = Ratings(tmp_path / "a"), Ratings(tmp_path / "b")
+    ours.add({"x": 5, "y": 1}, "ann")
+    theirs.add({"x": 4, "z": None}, "bob")
+    theirs.undo(1, "bob")
+    assert (ours.merge(theirs), ours.merge(theirs), theirs.merge(ours)) == (2, 0, 2)
+    assert values(ours) == values(theirs) == {"x": 4.5, "y": 1.0}
+    ours.undo(1, "ann")
+    assert theirs.merge(ours) == 0 and values(theirs) == {"x": 4.5}  # what was taken back there is taken back here
+
+
+KILLED = """
+import itertools, sys
+from morphtools.anomalies.ratings import Ratings
+ratings = Ratings(sys.argv[1])
+for i in itertools.count():
+    ratings.add({f"{i}-{j}": j for j in range(5)}, "ann")
+    print(i, flush=True)
+"""
+
+
+def test_whatever_was_acknowledged_survives_kill_9_and_no_call_is_half_there(tmp_path):
+    path = tmp_path / "ratings.sqlite"
+    with subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True) as child:
+        acknowledged = [int(child.stdout.readline()) for _ in range(20)][-1]
+        child.send_signal(signal.SIGKILL)
+    names = set(Ratings(path).current()["id_str"])
+    assert {f"{i}-{j}" for i in range(acknowledged + 1) for j in range(5)} <= names
+    assert len(names) % 5 == 0
+
+
+def test_every_call_reaches_the_disk_not_only_the_cache_of_the_system(ratings):
+    with ratings._open() as database:
+        assert database.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA: file, journal and folder
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "ratings.sqlite").write_text("not a database, but long enough to be looked at " * 20)
+    with pytest.raises(OSError, match=r"ratings\.sqlite: file is not a database"):
+        Ratings(tmp_path / "ratings.sqlite")
+
+
+def test_a_call_that_fails_leaves_what_was_there(ratings):
+    ratings.add({"a": 1}, "ann")
+    with pytest.raises(OSError, match="no such table"), ratings._open() as database:
+        database.execute("DELETE FROM ratings")
+        database.execute("SELECT * FROM nowhere")
+    assert values(ratings) == {"a": 1.0}
+    with sqlite3.connect(ratings.path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from morphtools.answers.calibration import vote_metrics
+from morphtools.answers.recalibration import fit_recalibration, recalibrate
+from morphtools.survey.schemas import get_schema
+
+TWO = get_schema(
+    {
+        "name": "two",
+        "questions": [{"question": "q", "answers": ["a", "b", "c"]}, {"question": "r", "answers": ["yes", "no"]}],
+    }
+)
+TRUE = np.array([[0.5, 0.2], [3.0, 0.6]])
+
+
+def draw(galaxies=4000, true=TRUE):
+    """What a model says, and votes drawn from other concentrations: scale · (α − 1 + floor)."""
+    rng = np.random.default_rng(0)
+    said = 1 + 40 * rng.beta(0.6, 1.5, (galaxies, 5))
+    scale, floor = np.repeat(true, [3, 2], axis=0).T
+    votes = []
+    for alpha in scale * (said - 1 + floor):
+        votes.append([*rng.multinomial(40, rng.dirichlet(alpha[:3])), *rng.multinomial(30, rng.dirichlet(alpha[3:]))])
+    return said, np.array(votes)
+
+
+def test_scale_and_floor_are_found_again():
+    said, votes = draw()
+    np.testing.assert_allclose(fit_recalibration(votes, said, TWO), TRUE, rtol=0.2)
+
+
+def test_a_calibrated_model_is_left_as_it_is():
+    said, votes = draw(true=np.ones((2, 2)))
+    np.testing.assert_allclose(fit_recalibration(votes, said, TWO), 1, rtol=0.2)
+    np.testing.assert_array_equal(recalibrate(said, np.ones((2, 2)), TWO), said)
+
+
+def test_on_galaxies_not_used_the_intervals_hold_what_they_say_afterwards_only():
+    said, votes = draw()
+    found = fit_recalibration(votes[:2000], said[:2000], TWO)
+    before = vote_metrics(votes[2000:], said[2000:], TWO)
+    after = vote_metrics(votes[2000:], recalibrate(said[2000:], found, TWO), TWO)
+    assert (abs(before["coverage_90"] - 0.9) > 0.03).all()
+    assert after["coverage_90"].between(0.88, 0.92).all() and after["coverage_50"].between(0.47, 0.53).all()
+    assert (after["loss"] < before["loss"]).all()
+
+
+def test_the_mixture_of_views_is_what_is_made_right():
+    said, votes = draw(1000)
+    views = np.stack([said, said])
+    np.testing.assert_allclose(fit_recalibration(votes, views, TWO), fit_recalibration(votes, said, TWO), rtol=1e-3)
+    assert recalibrate(views, TRUE, TWO).shape == views.shape
+
+
+def test_questions_few_were_asked_stay_as_they_are():
+    said, votes = draw(200)
+    votes[49:, 3:] = 0
+    found = fit_recalibration(votes, said, TWO)
+    assert found[1].tolist() == [1, 1] and found[0].tolist() != [1, 1]
+    np.testing.assert_array_equal(recalibrate(said, found, TWO)[:, 3:], said[:, 3:])
+
+
+def test_the_recalibration_of_another_schema_is_refused():
+    with pytest.raises(ValueError, match=r"recalibration \(2, 2\) is not of schema 'rings', which needs \(1, 2\)"):
+        recalibrate(np.ones((3, 2)), TRUE, get_schema("rings"))

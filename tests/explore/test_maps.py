@@ -1,0 +1,111 @@
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.explore import figures
+from morphtools.explore.maps import between, make_map
+from morphtools.inference.representations import Representations
+
+
+@pytest.fixture
+def flat_umap(monkeypatch):
+    """Instead of UMAP, which takes a quarter of a minute to compile: the first two components are the map."""
+
+    class UMAP:
+        def __init__(self, **options):
+            assert options == {"n_neighbors": 15, "min_dist": 0.01, "random_state": 0, "n_jobs": 1}
+
+        def fit_transform(self, values):
+            return values[:, :2].astype("f8")
+
+    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
+
+
+@pytest.mark.slow
+def test_kinds_are_apart_on_a_real_map_and_the_same_seed_draws_it_again(three_kinds, tmp_path):
+    store, catalog, _ = three_kinds
+    table = make_map(store, neighbours=8, out=tmp_path / "a")
+    xy, kind = table[["x", "y"]].to_numpy(), catalog["kind"].to_numpy()
+    away = np.linalg.norm(xy[:, None] - xy, axis=-1) + 1e9 * np.eye(60)
+    assert (kind[away.argmin(axis=1)] == kind).mean() > 0.95
+    again = make_map(store, neighbours=8, out=tmp_path / "b")
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_a_new_galaxy_is_placed_by_itself_alone(flat_umap, three_kinds, tmp_path):
+    store, _, _ = three_kinds
+    first = make_map(store, sample=40, out=tmp_path / "map")
+    assert first["fitted"].sum() == 40 and first["id_str"].tolist() == list(store.id_str)
+    placed = first[~first["fitted"]].iloc[:2]
+    row = [list(store.id_str).index(name) for name in placed["id_str"]]
+    new = Representations.create(tmp_path / "new", 5, {"weights": "w", "records": "b"})
+    new.append(["h", "g00"], store.values()[row])
+    for company in (new, store):
+        again = make_map(company, onto=tmp_path / "map", out=tmp_path / "onto")
+        at = again.iloc[:2] if company is new else again.iloc[row]
+        np.testing.assert_allclose(at[["x", "y"]], placed[["x", "y"]], rtol=1e-6)
+
+
+def test_neighbours_on_two_islands_do_not_place_a_galaxy_in_the_sea():
+    rng = np.random.default_rng(0)
+    places = np.concatenate([rng.normal(100, 1, (20, 4, 2)), rng.normal(0, 1, (20, 6, 2))], axis=1)
+    found = between(places)
+    assert np.abs(found).max() < 3  # on the island where six of the ten live
+    for own, place in zip(places, found, strict=True):
+        midst = min(own, key=lambda p: sum(np.hypot(*(p - q)) for q in own))
+        five = sorted(own, key=lambda p: np.hypot(*(p - midst)))[:5]
+        np.testing.assert_allclose(place, np.mean(five, axis=0))
+
+
+def test_the_same_call_uses_the_fit_and_another_is_refused(flat_umap, three_kinds, tmp_path, monkeypatch):
+    store, _, _ = three_kinds
+    before = make_map(store, out=tmp_path)
+    monkeypatch.setitem(sys.modules, "umap", None)
+    pd.testing.assert_frame_equal(make_map(store, out=tmp_path), before)
+    with pytest.raises(FileExistsError, match=r"other settings \(min_dist: 0.01 → 0.5\)"):
+        make_map(store, min_dist=0.5, out=tmp_path)
+    other = Representations.create(tmp_path / "other", 5, {"weights": "v"})
+    with pytest.raises(ValueError, match="was made of other weights"):
+        make_map(other, onto=tmp_path, out=tmp_path / "onto")
+    with pytest.raises(FileNotFoundError, match="there is no map at"):
+        make_map(store, onto=tmp_path / "nowhere", out=tmp_path / "onto")
+
+
+def test_excluded_galaxies_are_not_on_the_map(flat_umap, three_kinds, tmp_path):
+    store, catalog, _ = three_kinds
+    table = make_map(store, exclude=catalog.iloc[10:20], out=tmp_path)
+    assert set(table["id_str"]) == set(store.id_str) - set(catalog["id_str"][10:20])
+
+
+def test_pictures_panels_and_stationarity_are_drawn(flat_umap, three_kinds, tmp_path):
+    store, catalog, images = three_kinds
+    views = Representations.create(tmp_path / "views", 5, {"weights": "w", "records": "views"})
+    for name, value in zip(store.id_str[:9], store.values()[:9], strict=True):
+        views.append([f"{name}/{i}" for i in range(4)], value + 0.1 * np.arange(4)[:, np.newaxis])
+    options = {"catalog": catalog, "images": images, "colour": ("kind", "smooth_fraction", "ra", "dec")}
+    make_map(store, **options, views=views, cells=6, out=tmp_path / "map")
+    for name in ("panels", "galaxies", "stationarity"):
+        assert (tmp_path / f"map/{name}.png").stat().st_size > 5000, name
+
+
+def test_views_of_other_galaxies_are_refused(flat_umap, three_kinds, tmp_path):
+    store, _, _ = three_kinds
+    views = Representations.create(tmp_path / "views", 5, {"weights": "w"})
+    views.append(["elsewhere/1"], np.ones((1, 5)))
+    with pytest.raises(ValueError, match="holds no views of these galaxies: name them id_str/anything"):
+        make_map(store, views=views, out=tmp_path / "map")
+
+
+def test_a_cell_shows_the_galaxy_nearest_to_its_middle():
+    x = np.array([0.0, 1.2, 1.4, 4.0, 3.1])
+    y = np.array([0.0, 1.1, 1.4, 4.0, 1.0])
+    grid = figures.map_gallery(x, y, 2)  # cells of 2×2, the middles at 1 and 3, the upper row first
+    assert grid.tolist() == [[-1, 3], [1, 4]]
+
+
+def test_too_few_galaxies_for_a_map_are_named(three_kinds, tmp_path):
+    with pytest.raises(ValueError, match="with 60 neighbours needs more than 60 galaxies"):
+        make_map(three_kinds[0], neighbours=60, out=tmp_path)
