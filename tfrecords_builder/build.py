@@ -144,7 +144,12 @@ def build_records(
     noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
     job = Job(plan, source, records, max_failures, noise_galaxies)
     _run(job, share_of(shards, part), workers, executor)
-    return None if part else finish(job, shards, digest, out)
+    if part:
+        return None
+    records = finish(job, shards, digest, out)
+    for finding in records.findings():
+        log.warning("odd: %s", finding)
+    return records
 
 
 def _hash(*parts) -> str:
@@ -181,6 +186,20 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
         raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
     kinds = [(isinstance(image.data, bytes), image.shape) for image in found]
     return found[kinds.index(Counter(kinds).most_common(1)[0][0])]
+
+
+def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed: int) -> Records:
+    """The records that a build would make, from the start of a catalogue alone: what every image has to fit.
+
+    Args:
+        catalog: As for `build_records`.
+        source: Of the images.
+        needs: Columns that have to be there.
+        settings: `image_size`, `bands`, `dtype`, `pixel_scale` and `seed` of the build.
+        seed: Of the build.
+    """
+    start = next(read_checked(catalog, needs))
+    return _describe(Path(), _typical(start, needs, source, seed), settings, take_census(start, needs), "")
 
 
 def _describe(out: Path, first: Image, settings: dict, census: Census, digest: str) -> Records:

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from tfrecords_builder.findings import note
 from tfrecords_builder.pixels import Image, to_pixels
 
 _SIGMA = 4.0
@@ -69,7 +70,7 @@ def crop(image: Image) -> Image:
     try:
         part = crop_box(pixels)
     except ValueError as error:
-        return image._replace(flag="; ".join(filter(None, [image.flag, f"not cropped: {error}"])))
+        return note(image, "not_cropped", f"not cropped: {error}")
     if isinstance(image.data, bytes):
         data = _png(pixels[part])
     else:

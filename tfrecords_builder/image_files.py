@@ -13,6 +13,7 @@ import numpy as np
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import Image, from_pixels, join_bands
+from tfrecords_builder.prepare import examine_picture
 
 ENCODED = (".jpg", ".jpeg", ".png")
 FITS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
@@ -128,4 +129,4 @@ def _check_encoded(data: bytes) -> Image:
         raise ValueError(f"not a readable JPEG or PNG: {error}") from error
     if picture.mode not in bands:
         raise ValueError(f"pixels of mode {picture.mode}; store more than 8 bits per band as FITS")
-    return Image(data, (picture.height, picture.width, bands[picture.mode]))
+    return examine_picture(Image(data, (picture.height, picture.width, bands[picture.mode])), picture)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords_builder.findings import note
 from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.naming import some
@@ -93,8 +94,8 @@ class Mosaics(NamedTuple):
             pixels, mask = _resample(pixels, mask, (*box, *(box + size)), self.image_size)
         image = from_pixels(pixels)
         outside = mosaic.outside(corner, n)
-        flag = f"{outside:.1%} of the cutout lie outside the mosaic" if outside else ""
-        return image._replace(mask=mask if mask is not None and mask.any() else None, flag=flag)
+        image = image._replace(mask=mask if mask is not None and mask.any() else None)
+        return note(image, "outside", f"{outside:.1%} of the cutout lie outside the mosaic") if outside else image
 
 
 def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
@@ -146,8 +147,9 @@ def _resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int
 def _join(parts: list[Image]) -> Image:
     if len({part.shape for part in parts}) > 1:
         raise ValueError("the bands' cutouts differ in size; give image_size to resample them to one grid")
-    flags = [part.flag for part in parts if part.flag]
-    return join_bands(parts)._replace(flag=flags[0] if flags else "")
+    image = join_bands(parts)
+    outside = [part.flag for part in parts if "outside" in part.findings]
+    return note(image, "outside", outside[0]) if outside else image
 
 
 def _layer(files: Files, band: int):

@@ -14,7 +14,8 @@ class Image(NamedTuple):
         shape: (H, W, C).
         mask: (H, W, C) bool, true where a pixel is bad; None: none is known to be.
         bands: Names of the bands where the file tells them.
-        flag: What is remarkable about it, in words.
+        flag: What is odd about it, in words.
+        findings: What is odd about it: kinds of `tfrecords_builder.findings`.
     """
 
     data: bytes | np.ndarray
@@ -22,6 +23,7 @@ class Image(NamedTuple):
     mask: np.ndarray | None = None
     bands: tuple[str, ...] | None = None
     flag: str = ""
+    findings: tuple[str, ...] = ()
 
 
 def from_pixels(pixels: np.ndarray) -> Image:

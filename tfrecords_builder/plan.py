@@ -21,7 +21,7 @@ from tfrecords_builder.files import remove_partial
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
-_OURS = ("shard", "offset", "missing_pixels", "pixel_flag")  # columns that a build adds
+_OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
 _CHUNK = 32768
 
 

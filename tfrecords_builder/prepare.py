@@ -1,14 +1,17 @@
-"""An image on its way into a shard: made to fit the records, bad pixels marked, sky and noise measured.
+"""An image on its way into a shard: made to fit the records, bad pixels marked, what is odd noted, the sky measured.
 
 Pixels are never altered; they are only put into the order of the bands, or surrounded by missing ones.
 """
 
 import numpy as np
 
+from tfrecords_builder.findings import note
 from tfrecords_builder.pixels import Image
 from tfrecords_builder.records import Records
 
 _NOISE_PIXELS = 512  # of one band and galaxy: enough for a median
+_FROM_ZERO = 10.0  # times the noise: the edge of an image whose sky was subtracted is nearer to zero
+_TINY = 8  # pixels on a side
 
 
 def prepare(image: Image | ValueError, records: Records) -> Image:
@@ -37,6 +40,8 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
         and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504
     ):
         raise ValueError("has values beyond the ±65504 of float16; store it as float32")
+    if image.shape[:2] != records.shape[:2]:
+        image = note(image, "other_size")
     return image if encoded else _without_dead(image, records.bands)
 
 
@@ -58,8 +63,8 @@ def _padded(image: Image, aspect: float) -> Image:
     ]
     pixels = np.pad(image.data, margins, constant_values=np.nan)
     mask = None if image.mask is None else np.pad(image.mask, margins)
-    flag = _flags(image.flag, f"{height}×{width} pixels, padded to {tall}×{wide}")
-    return image._replace(data=pixels, shape=pixels.shape, mask=mask, flag=flag)
+    image = image._replace(data=pixels, shape=pixels.shape, mask=mask)
+    return note(image, "padded", f"{height}×{width} pixels, padded to {tall}×{wide}")
 
 
 def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
@@ -72,12 +77,8 @@ def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
     if not dead.any():
         return image
     mask = zero & dead if image.mask is None else zero & dead | image.mask
-    flag = ", ".join(f"{part:.0%} of {band}" for part, band in zip(share[dead], np.array(bands)[dead], strict=True))
-    return image._replace(mask=mask, flag=_flags(image.flag, f"exactly zero: {flag}"))
-
-
-def _flags(*flags: str) -> str:
-    return "; ".join(flag for flag in flags if flag)
+    zeros = ", ".join(f"{part:.0%} of {band}" for part, band in zip(share[dead], np.array(bands)[dead], strict=True))
+    return note(image._replace(mask=mask), "dead_pixels", f"exactly zero: {zeros}")
 
 
 def missing(image: Image) -> tuple[bool, float]:
@@ -89,6 +90,87 @@ def missing(image: Image) -> tuple[bool, float]:
     if image.mask is not None:
         good &= ~image.mask
     return gaps, 1.0 - float(np.count_nonzero(good)) / good.size
+
+
+def examine(image: Image, bad: float) -> Image:
+    """The image with what is odd about its pixels noted; of an encoded picture, only its size (see `examine_picture`).
+
+    Args:
+        image: As `prepare` gives it.
+        bad: Share of its pixels that are missing or bad.
+    """
+    height, width, _ = image.shape
+    if min(height, width) < _TINY:
+        image = note(image, "tiny", f"{height}×{width} pixels")
+    if isinstance(image.data, bytes):
+        return image
+    if bad > 0.1:
+        image = note(image, "many_missing")  # the index has the share
+    if bad and _middle_missing(image):
+        image = note(image, "middle_missing", "most of the middle is missing or bad")
+    if bad or (image.data[0, 0] == image.data[height // 2, width // 2]).any():  # otherwise no band is constant
+        image = _without_contrast(image)
+    some = image.data[::4]  # enough to tell half of them
+    if np.count_nonzero(some == 0) > 0.5 * some.size:
+        image = note(image, "mostly_zero", f"{np.mean(image.data == 0):.0%} of the pixels are exactly zero")
+    level = _sky_level(image)
+    if level > _FROM_ZERO:
+        image = note(image, "sky_not_zero", f"the edge lies {level:.0f} times its noise from zero")
+    return image
+
+
+def examine_picture(image: Image, picture) -> Image:
+    """An encoded image with what is odd about its pixels noted.
+
+    Args:
+        image: The encoded image.
+        picture: The `PIL.Image` that was decoded from it.
+    """
+    extrema = picture.getextrema()
+    extrema = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    if picture.width * picture.height > 1 and all(low == high for low, high in extrema[: image.shape[2]]):
+        image = note(image, "blank", "every pixel has the same value")
+    brightest = picture.convert("L")
+    black = brightest.histogram()[0] / (picture.width * picture.height)
+    return note(image, "mostly_zero", f"{black:.0%} of the pixels are exactly zero") if black > 0.5 else image
+
+
+def _middle_missing(image: Image) -> bool:
+    height, width, _ = image.shape
+    middle = (slice(height * 3 // 8, -(-height * 5 // 8)), slice(width * 3 // 8, -(-width * 5 // 8)))
+    good = np.isfinite(image.data[middle])
+    if image.mask is not None:
+        good &= ~image.mask[middle]
+    return bool((good.mean(axis=(0, 1)) < 0.5).any())
+
+
+def _without_contrast(image: Image) -> Image:
+    pixels = image.data if image.mask is None else np.where(image.mask, np.nan, image.data)
+    bands = [band[np.isfinite(band)] for band in np.moveaxis(pixels, -1, 0)]
+    names = image.bands or [f"band{i}" for i in range(len(bands))]
+    empty = [name for name, band in zip(names, bands, strict=True) if not band.size]
+    flat = [name for name, band in zip(names, bands, strict=True) if band.size > 1 and band.min() == band.max()]
+    if empty:
+        image = note(image, "empty_band", f"no good pixels in {', '.join(empty)}")
+    if flat and len(flat) + len(empty) == len(bands):
+        return note(image, "blank", "every pixel has the same value")
+    return note(image, "constant_band", f"the same value everywhere in {', '.join(flat)}") if flat else image
+
+
+def _sky_level(image: Image) -> float:
+    """How many times its noise the edge of an image lies from zero, in the band where it does most."""
+    edge = _edge(image.data)
+    if image.mask is not None:
+        edge = np.where(_edge(image.mask), np.nan, edge)
+    level = _median(edge)
+    noise = 1.4826 * _median(np.abs(edge - level[:, np.newaxis]))
+    noisy = noise > 0  # neither constant nor missing
+    return float((np.abs(level[noisy]) / noise[noisy]).max(initial=0.0))
+
+
+def _edge(values: np.ndarray) -> np.ndarray:
+    """(C, N) of the outermost pixels."""
+    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]]).T
 
 
 def measure(image: Image) -> list[float]:

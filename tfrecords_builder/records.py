@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.findings import count_findings, sentences
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import Image
 from tfrecords_builder.tfrecord import decode, read_frame
@@ -130,10 +132,21 @@ class Records:
             columns: Some of them only.
 
         Returns:
-            `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words) and the catalogue's
-            columns.
+            `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words), `findings` (kinds of
+            `tfrecords_builder.findings`, blanks between them) and the catalogue's columns.
         """
         return pd.read_parquet(self.folder / "index.parquet", columns=columns)
+
+    def findings(self) -> list[str]:
+        """What is odd about the images, a sentence for each kind (see `tfrecords_builder.findings`).
+
+        The galaxies behind one have its kind in the column `findings` of the index. Records built before there was
+        that column have none.
+        """
+        if "findings" not in pq.read_schema(self.folder / "index.parquet").names:
+            return []
+        kinds = self.index(["findings"])["findings"]
+        return sentences(count_findings(kinds), len(kinds))
 
     def source(self):
         """A source of images (see `tfrecords_builder.images`) that reads single galaxies by `id_str`."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, read_images
 from tfrecords_builder.plan import read_rows
-from tfrecords_builder.prepare import measure, missing, prepare
+from tfrecords_builder.prepare import examine, measure, missing, prepare
 from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import encode, frame
 
@@ -93,11 +93,12 @@ def build_shard(job: Job, name: str) -> Tally:
                     failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": str(error)})
                     check_failures(len(failures), failures, seen=i + 1, allowed=job.max_failures)
                     continue
+                gaps, bad = missing(image)
+                image = examine(image, bad)
                 record = b"".join(frame(encode(_features(row["id_str"], image, labels[i], job))))
                 crc = google_crc32c.extend(crc, record)
                 file.write(record)
-                gaps, bad = missing(image)
-                lines.append((i, offset, bad, image.flag))
+                lines.append((i, offset, bad, image.flag, " ".join(image.findings)))
                 offset += len(record)
                 uniform &= image.shape == job.records.shape
                 incomplete += gaps
@@ -122,6 +123,7 @@ def _save(job: Job, name: str, index: pa.Table, lines: list[tuple], tally: Tally
         ("offset", 1, pa.int64()),
         ("missing_pixels", 2, pa.float32()),
         ("pixel_flag", 3, pa.string()),
+        ("findings", 4, pa.string()),
     ):
         index = index.append_column(column, pa.array([line[place] for line in lines], kind))
     index = index.replace_schema_metadata({"tally": json.dumps(tally._asdict())})

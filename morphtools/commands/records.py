@@ -64,15 +64,15 @@ def build_records(catalog, out, scheduler, preview, **options):
 @click.command()
 @click.argument("folder", type=click.Path())
 @click.option("--galaxies", type=int, help="How many to look at (24).")
+@click.option("--finding", help="Only galaxies of which this is odd, as padded or many_missing.")
 @click.option("--picture", type=click.Path(), help="Draw them into this PNG.")
 @click.option("--verify", is_flag=True, help="Read everything again and check it against its checksums.")
-def inspect_records(folder, galaxies, picture, verify):
+def inspect_records(folder, picture, verify, **options):
     """Look at records: counts, votes, the range of every band, what is odd.
 
     morphtools inspect-records records --picture look.png --verify
     """
-    given = {} if galaxies is None else {"galaxies": galaxies}
-    _show(morphtools.inspect_records(folder, **given), picture)
+    _show(morphtools.inspect_records(folder, **typed(options)), picture)
     if verify:
         problems = morphtools.verify_records(folder)
         click.echo("\n".join(problems) or "verified: every record is what was written")

@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 
 from morphtools.survey.stretch import stretches_for
-from tfrecords_builder.images import Image, open_images, read_images
+from tfrecords_builder.build import describe_start
+from tfrecords_builder.findings import KINDS, count_findings, sentences
+from tfrecords_builder.images import open_images, read_images
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
-from tfrecords_builder.records import Records, read_pixels
+from tfrecords_builder.prepare import examine, missing, prepare
+from tfrecords_builder.records import Records
 
 Stretch = Callable[[np.ndarray], np.ndarray]
 _SIDE = 72  # pixels of a panel
@@ -45,6 +49,7 @@ def preview_records(
     cutout: str | float | None = None,
     crop: bool = False,
     image_size: int | None = None,
+    dtype: str = "float32",
     stretches: Mapping[str, Stretch] | None = None,
     galaxies: int = 24,
     seed: int = 0,
@@ -52,7 +57,7 @@ def preview_records(
     """Looks at some galaxies drawn from the start of a catalogue, before anything is built.
 
     Args:
-        catalog: As `build_records` takes it; and so are the arguments up to `image_size`.
+        catalog: As `build_records` takes it; and so are the arguments up to `dtype`.
         images: Where they are.
         bands: Their bands.
         template: Path with `{columns}`.
@@ -61,6 +66,7 @@ def preview_records(
         cutout: Size of cutouts from mosaics.
         crop: Whether they are cut down to the source in the middle.
         image_size: Side in pixels.
+        dtype: Of the pixels.
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
             `morphtools.survey.stretch` that can show the bands.
         galaxies: How many.
@@ -71,22 +77,34 @@ def preview_records(
     """
     kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
     source = open_images(images, **kind, crop=crop)
-    chunk = next(read_checked(catalog, getattr(source, "needs", ("id_str", "file_loc"))))
+    needs = getattr(source, "needs", ("id_str", "file_loc"))
+    chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)
-    rows, found, findings = chunk.to_dict("records"), {}, []
+    settings = {"image_size": image_size, "bands": bands, "dtype": dtype, "pixel_scale": None, "seed": seed}
+    records = describe_start(catalog, source, needs, settings, seed)
+    rows, usable, failures, kinds = chunk.to_dict("records"), {}, [], []
     for row, image in zip(rows, read_images(source, rows), strict=True):
-        if isinstance(image, Image):
-            found[row["id_str"]] = to_pixels(image)
-            bands = bands or image.bands
-        else:
-            findings.append(f"{row['id_str']}: {image}")
-    if not found:
-        raise ValueError(f"none of {len(rows)} images can be used: {'; '.join(findings[:2])}")
-    return _look(found, bands, stretches, findings, [f"{len(found)} of {len(rows)} galaxies drawn can be used"])
+        try:  # the checks of the builder itself
+            image = prepare(image, records)
+        except ValueError as error:
+            failures.append(f"{row['id_str']}: {error}")
+            continue
+        image = examine(image, missing(image)[1])
+        usable[row["id_str"]] = to_pixels(image)
+        kinds.append(" ".join(image.findings))
+    if not usable:
+        raise ValueError(f"none of {len(rows)} images can be used: {'; '.join(failures[:2])}")
+    findings = [*failures, *sentences(count_findings(kinds), len(kinds))]
+    facts = [f"{len(usable)} of {len(rows)} galaxies drawn can be used"]
+    return _look(usable, records.bands, stretches, findings, facts)
 
 
 def inspect_records(
-    records: Records | str | Path, *, stretches: Mapping[str, Stretch] | None = None, galaxies: int = 24
+    records: Records | str | Path,
+    *,
+    stretches: Mapping[str, Stretch] | None = None,
+    galaxies: int = 24,
+    finding: str | None = None,
 ) -> Look:
     """Looks at some galaxies of existing records, with their splits and votes.
 
@@ -95,14 +113,19 @@ def inspect_records(
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
             `morphtools.survey.stretch` that can show the bands.
         galaxies: How many.
+        finding: Only those with this kind of finding (see `tfrecords_builder.findings`).
 
     Returns:
         The picture, the ranges and the findings.
+
+    Raises:
+        ValueError: No such kind, or no galaxy has it.
     """
     records = Records.open(records)
-    index = records.index(["id_str", "split", *records.label_cols])
+    index = _with_finding(records, finding) if finding else records.index(["id_str", "split"])
     index = index.iloc[np.linspace(0, len(index) - 1, min(galaxies, len(index))).astype(int)]
-    pixels = read_pixels(records, index["id_str"])
+    read = records.source()
+    pixels = [to_pixels(read(id_str)) for id_str in index["id_str"]]
     names = [f"{row['id_str']} {row['split']}" for row in index.to_dict("records")]
     facts = [
         ", ".join(f"{number} {split}" for split, number in records.splits.items()) + f", {records.failed} failed",
@@ -110,13 +133,22 @@ def inspect_records(
         # sums of counts and of 0 and 1; that of positions or redshifts says nothing
         *(f"{name}: {total:g} in all" for name, total in records.totals.items() if total == round(total)),
     ]
-    return _look(dict(zip(names, pixels, strict=True)), records.bands, stretches, [], facts)
+    return _look(dict(zip(names, pixels, strict=True)), records.bands, stretches, records.findings(), facts)
+
+
+def _with_finding(records: Records, kind: str) -> pd.DataFrame:
+    if kind not in KINDS:
+        raise ValueError(unknown("finding", kind, KINDS))
+    index = records.index()
+    has = index.get("findings", pd.Series("", index.index)).str.split().map(lambda kinds: kind in kinds).astype(bool)
+    if not has.any():
+        raise ValueError(f"no galaxy of {records.folder} has the finding {kind!r}")
+    return index.loc[has, ["id_str", "split"]]
 
 
 def _look(found: dict[str, np.ndarray], bands, stretches, findings: list[str], facts: list[str]) -> Look:
-    number = next(iter(found.values())).shape[2]
-    bands = tuple(bands) if bands and len(bands) == number else tuple(f"band{i}" for i in range(number))
-    found = {name: pixels for name, pixels in found.items() if pixels.shape[2] == number}
+    number = len(bands)  # a grey picture among coloured ones is read as one of them
+    found = {name: np.repeat(p, number, axis=2) if p.shape[2] < number else p for name, p in found.items()}
     ranges = pd.DataFrame({band: _range([p[..., i] for p in found.values()]) for i, band in enumerate(bands)}).T
     findings = [*findings, *suspicions(list(found.values()), bands)]
     stretches = stretches_for(bands) if stretches is None else dict(stretches)

@@ -115,7 +115,7 @@ def predict(
             about = metadata(_edges(cards[0]), cards[0].redshifts["estimate"], provenance)
         galaxies = _merge(parts, out / "predictions-full", about)
         _merge([path.with_name(f"read-{path.name}") for path in parts], out / "predictions")
-        counts = {"galaxies": galaxies, "failures": failures}
+        counts = {"galaxies": galaxies, "failures": failures, "findings": found.findings()}
         write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
         shutil.rmtree(out / "state")
     return out

@@ -206,6 +206,8 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
     try:
         if catalog is None:
             found = Records.open(records)
+            for finding in found.findings():
+                log.warning("odd: %s", finding)
         else:
             source = images or Path(catalog).expanduser().parent
             found = build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)

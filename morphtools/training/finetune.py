@@ -265,6 +265,7 @@ def _finish(run: Run, predictions, scores: dict, chosen: Records, history: pd.Da
             "title": title,
             "galaxies": chosen.splits,
             "failures": len(pd.read_csv(failures)) if failures.exists() else 0,
+            "findings": chosen.findings(),
             "epochs": history.groupby("stage").size().to_dict(),
             "test": scores,
             "provenance": predictions.provenance,
