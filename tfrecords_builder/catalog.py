@@ -3,28 +3,39 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.splits import SPLITS
+from tfrecords_builder.table_files import (
+    has_long_numbers,
+    plain,
+    read_csv,
+    read_ecsv,
+    read_fits,
+    read_parquet,
+    read_votable,
+)
 
-_FITS = (".fits", ".fit")
-_ECSV = (".ecsv",)
-_VOTABLE = (".vot", ".xml")
-_TEXT = {"id_str": str, "file_loc": str}
+_READERS = {".csv": read_csv, ".tsv": read_csv, ".csv.gz": read_csv, ".tsv.gz": read_csv, ".parquet": read_parquet}
+_READERS |= dict.fromkeys((".fits", ".fit", ".fits.gz", ".fit.gz"), read_fits)
+_READERS |= {".ecsv": read_ecsv, ".vot": read_votable, ".xml": read_votable}
+_NAMES = ("id_str", "file_loc", "ra", "dec", "split")  # found in whatever capitals a catalogue writes them
 
 
 def read_catalog(path: str | Path) -> pd.DataFrame:
-    """Reads a catalogue from csv, parquet, or any table astropy knows (FITS, ECSV, VOTable).
+    """Reads a catalogue from csv or tsv, parquet, or any table astropy knows (FITS, ECSV, VOTable).
 
-    `id_str` is read as text, so that survey identifiers keep all their digits.
+    Ids stay text, with every digit and leading zero, and so does any column of whole numbers that are too long for a
+    floating-point number (object ids of surveys). What is unknown in the file (an empty cell, TNULL, a mask) is NaN,
+    or None in text. Columns with several numbers in a cell are left out, with a warning.
 
     Args:
         path: File to read; the format follows from its ending.
 
     Returns:
-        One row per galaxy, columns as in the file.
+        One row per galaxy, columns as in the file, but for `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
+        lower case.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -42,80 +53,37 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
         ValueError: The file is not a readable table of a known format.
     """
     if isinstance(catalog, pd.DataFrame):
+        catalog = _named(catalog)
         for start in range(0, max(1, len(catalog)), rows):
             yield catalog.iloc[start : start + rows]
         return
     path = Path(catalog)
     if not path.is_file():
         raise FileNotFoundError(f"there is no catalogue at {path}")
-    suffix = "".join(s for s in path.suffixes[-2:] if s in (".csv", ".gz")) or path.suffix.lower()
-    if suffix == ".gz":
-        suffix = "".join(path.suffixes[-2:]).lower()
-    readers = {".csv": _csv, ".csv.gz": _csv, ".parquet": _parquet}
-    readers |= dict.fromkeys((*_FITS, *(f"{s}.gz" for s in _FITS)), _fits)
-    readers |= dict.fromkeys(_ECSV, _ecsv) | dict.fromkeys(_VOTABLE, _votable)
-    if suffix not in readers:
-        raise ValueError(unknown("catalogue format", suffix, readers))
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    ending = "".join(endings if endings[-1:] == [".gz"] else endings[-1:])
+    if ending not in _READERS:
+        raise ValueError(unknown("catalogue format", ending, _READERS))
     try:
-        yield from readers[suffix](path, rows)
+        long_numbers, chunks = set(), 0
+        for chunk in _READERS[ending](path, rows):
+            if chunks == 0:
+                long_numbers = has_long_numbers(chunk)
+                if len(chunk) >= rows:  # there may be more, and a column is of one type throughout
+                    long_numbers = long_numbers.union(*map(has_long_numbers, _READERS[ending](path, rows)))
+            chunks += 1
+            yield _named(chunk, long_numbers)
     except Exception as error:  # every reader has its own exceptions for a broken file
         raise ValueError(f"cannot read the catalogue {path}: {error}") from error
 
 
-def _csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    with pd.read_csv(path, dtype=_TEXT, low_memory=False, chunksize=rows) as chunks:
-        yield from chunks
-
-
-def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        if not file.metadata.num_rows:
-            yield file.read().to_pandas()
-        for batch in file.iter_batches(rows):
-            yield batch.to_pandas()
-
-
-def _fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    from astropy.io import fits
-
-    with fits.open(path, memmap=True) as hdus:
-        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
-        if table is None:
-            raise ValueError("no table in it")
-        for start in range(0, max(1, len(table.data)), rows):
-            part = table.data[start : start + rows]
-            yield pd.DataFrame({name: _column(part[name]) for name in table.columns.names if part[name].ndim == 1})
-
-
-def _column(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "SU":
-        return np.array([str(value).strip() for value in values], dtype=object)
-    return values.astype(values.dtype.newbyteorder("="))
-
-
-def _ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    from astropy.table import Table
-
-    head = []
-    with path.open() as file:
-        for line in file:
-            head.append(line)
-            if not line.startswith("#"):
-                break
-    table = Table.read("".join(head), format="ascii.ecsv")
-    separator = "," if any("delimiter: ','" in line for line in head) else " "
-    text = {name: str for name in table.colnames if table[name].dtype.kind in "USO"}
-    options = {"comment": "#", "sep": separator, "dtype": text | _TEXT, "low_memory": False}
-    with pd.read_csv(path, chunksize=rows, **options) as chunks:
-        yield from chunks
-
-
-def _votable(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    from astropy.table import Table
-
-    yield from read_chunks(Table.read(path, format="votable").to_pandas(), rows)
+def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.DataFrame:
+    """A table with its index, where that has a name, and ids as columns, and ids and long numbers as text."""
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
+    lower = [str(name).lower() for name in table.columns]
+    capitals = {n: n.lower() for n in map(str, table.columns) if n.lower() in _NAMES and lower.count(n.lower()) == 1}
+    return plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
 
 
 def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "file_loc")) -> pd.DataFrame:
@@ -131,21 +99,14 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
     Raises:
         ValueError: A column is missing, the catalogue is empty, or ids are missing or repeated.
     """
+    catalog = _named(catalog)
     problems = [
         f"no column {name!r} (columns: {some(catalog.columns, 12)})" for name in needs if name not in catalog.columns
     ]
     if len(catalog) == 0:
         problems.append("no rows")
     if "id_str" in catalog.columns:
-        missing = catalog["id_str"].isna()
-        if missing.any():
-            problems.append(f"{missing.sum()} rows without id_str (rows {some(catalog.index[missing])})")
-        if pd.api.types.is_float_dtype(catalog["id_str"]):
-            problems.append("id_str holds floating-point numbers, which lose digits; store it as text")
-        ids = catalog["id_str"][~missing].astype(str)
-        repeated = ids[ids.duplicated()].unique()
-        if len(repeated):
-            problems.append(f"{len(repeated)} id_str more than once ({some(repeated)})")
+        problems += _id_problems(catalog["id_str"])
     if "split" in catalog.columns and not catalog["split"].isin(SPLITS).all():
         strange = catalog["split"][~catalog["split"].isin(SPLITS)].unique()
         problems.append(f"column 'split' must hold {', '.join(SPLITS)}, not {some(strange)}")
@@ -156,3 +117,33 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         raise ValueError("the catalogue cannot be used: " + "; ".join(problems))
     text = {name: str for name in ("id_str", "file_loc") if name in catalog.columns}
     return catalog.astype(text).reset_index(drop=True).copy()  # in one piece: pandas warns of many when one is added
+
+
+def _id_problems(ids: pd.Series) -> list[str]:
+    """What keeps names of galaxies from being names, in words."""
+    if pd.api.types.is_float_dtype(ids):
+        return ["id_str holds floating-point numbers, which lose digits; store it as text"]
+    missing = ids.isna() | (ids.astype(str) == "")
+    problems = [f"{missing.sum()} rows without id_str (rows {some(ids.index[missing])})"] if missing.any() else []
+    ids = ids[~missing].astype(str)
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        problems.append(f"{len(repeated)} id_str more than once ({some(repeated)})")
+    unprintable = ids[ids.str.contains(r"[\x00-\x1f\x7f]")]
+    if len(unprintable):
+        problems.append(
+            f"{len(unprintable)} id_str with a line break or another control character ({some(map(repr, unprintable))})"
+        )
+    rounded = ids[ids.str.fullmatch(r"\d(\.\d+)?[eE]\+?1\d")]
+    if len(rounded):
+        problems.append(
+            f"id_str was rounded by a spreadsheet or as floating-point numbers ({some(rounded)}); export it as text"
+        )
+    accented = ids[~ids.str.isascii().astype(bool)]
+    accented = accented[~accented.duplicated()]
+    twins = accented[accented.str.normalize("NFC").duplicated(keep=False)]
+    if len(twins):
+        problems.append(
+            f"{len(twins)} id_str that look alike but are written in different Unicode forms ({some(twins)})"
+        )
+    return problems

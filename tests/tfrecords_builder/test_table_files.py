@@ -1,0 +1,167 @@
+"""Expected values are what was put into the tables; files are written by astropy, pandas or by hand."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+
+from tfrecords_builder.catalog import read_catalog, read_chunks
+
+IDS = ["0012", "NA", "8647475121430856586"]
+LONG = 8647475121430856586
+
+
+def written(folder, table, kind, **options):
+    """A masked astropy table as a file of some kind."""
+    path = folder / f"c.{kind}"
+    if kind == "csv":
+        table.write(path, format="ascii.csv")
+    elif kind == "parquet":
+        table.to_pandas().to_parquet(path)
+    else:
+        formats = {"fits": "fits", "ecsv": "ascii.ecsv", "vot": "votable"}
+        table.write(path, format=formats[kind], **options)
+    return path
+
+
+def listed(values):
+    return [None if pd.isna(value) else value for value in values]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "fits", "ecsv", "vot"])
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [("int16", [1, 0, 1]), ("int32", [5, 7, 255]), ("int64", [1, 2, 3]), ("uint16", [1, 2, 40000]),
+     ("float32", [0.5, 2.0, 3.0]), ("float64", [0.1, 2.0, 3.0]), ("U2", ["x", "NaN", "z"])],
+)  # fmt: skip
+def test_a_masked_cell_is_unknown_and_the_others_are_what_they_were(tmp_path, kind, dtype, values):
+    if (kind, dtype) in (("csv", "U2"), ("vot", "uint16")):
+        pytest.skip("csv cannot tell the text NaN from an empty cell, and a VOTable has no such numbers")
+    table = Table({"id_str": IDS}, masked=True)
+    table["n"] = MaskedColumn(np.array(values, dtype), mask=[False, True, False])
+    read = read_catalog(written(tmp_path, table, kind))
+    assert read["id_str"].tolist() == IDS
+    assert listed(read["n"]) == [pytest.approx(values[0]) if dtype[0] == "f" else values[0], None, values[2]]
+
+
+def test_ecsv_with_masks_in_columns_of_their_own_is_read_as_masked(tmp_path):
+    table = Table({"id_str": IDS}, masked=True)
+    table["n"] = MaskedColumn(np.array([1, 999999, 3]), mask=[False, True, False])
+    table["yes"] = MaskedColumn(np.array([True, True, False]), mask=[False, True, False])
+    read = read_catalog(written(tmp_path, table, "ecsv", serialize_method="data_mask"))
+    assert list(read) == ["id_str", "n", "yes"]
+    assert listed(read["n"]) == [1, None, 3] and listed(read["yes"]) == [True, None, False]
+
+
+@pytest.mark.parametrize("null", [-1, 255, 999999])
+def test_the_null_of_a_fits_column_is_unknown(tmp_path, null):
+    column = fits.Column("n", "J", null=null, array=np.array([5, null, 0], np.int32))
+    ids = fits.Column("id_str", "A20", array=IDS)
+    fits.BinTableHDU.from_columns([ids, column]).writeto(tmp_path / "c.fits")
+    assert listed(read_catalog(tmp_path / "c.fits")["n"]) == [5, None, 0]
+
+
+def test_a_logical_null_is_neither_true_nor_false(tmp_path):
+    column = fits.Column("yes", "L", array=np.array([True, False, True]))
+    fits.BinTableHDU.from_columns([fits.Column("id_str", "A20", array=IDS), column]).writeto(tmp_path / "c.fits")
+    content = (tmp_path / "c.fits").read_bytes()
+    row = content.index(b"NA".ljust(20, b"\0")) + 20
+    assert content[row : row + 1] == b"F"
+    (tmp_path / "c.fits").write_bytes(content[:row] + b"\0" + content[row + 1 :])
+    assert listed(read_catalog(tmp_path / "c.fits")["yes"]) == [True, None, True]
+
+
+def test_blanks_in_an_ascii_table_are_unknown_not_zero(tmp_path):
+    ids = fits.Column("id_str", "A20", array=IDS)
+    numbers = fits.Column("n", "I6", null="--", array=np.array([123456, 222222, 345678]))
+    fits.TableHDU.from_columns([ids, numbers]).writeto(tmp_path / "c.fits")
+    content = (tmp_path / "c.fits").read_bytes()
+    for blank in (b"      ", b"    --"):
+        (tmp_path / "d.fits").write_bytes(content.replace(b"222222", blank))
+        assert listed(read_catalog(tmp_path / "d.fits")["n"]) == [123456, None, 345678]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "fits", "ecsv", "vot"])
+def test_columns_with_several_numbers_in_a_cell_are_left_out_by_name(tmp_path, kind, caplog):
+    table = Table({"id_str": IDS, "n": [1, 2, 3], "spectrum": np.ones((3, 4))})
+    if kind == "parquet":
+        rows = {"id_str": IDS, "n": [1, 2, 3], "spectrum": [[1.0] * 4] * 3}
+        pd.DataFrame(rows).to_parquet(tmp_path / "c.parquet")
+    else:
+        written(tmp_path, table, kind)
+    assert list(read_catalog(tmp_path / f"c.{kind}")) == ["id_str", "n"]
+    assert "left out: spectrum" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "fits", "ecsv", "vot"])
+@pytest.mark.parametrize("rows", [1, 2, 10])
+def test_object_ids_keep_all_digits_though_some_are_missing(tmp_path, kind, rows):
+    table = Table({"id_str": IDS}, masked=True)
+    table["objid"] = MaskedColumn(np.array([17, 0, LONG]), mask=[False, True, False])
+    chunks = list(read_chunks(written(tmp_path, table, kind), rows))
+    assert len(chunks) == -(-3 // rows)
+    assert [value for chunk in chunks for value in listed(chunk["objid"])] == ["17", None, str(LONG)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "fits", "ecsv", "vot"])
+def test_ids_stored_as_whole_numbers_become_exact_text(tmp_path, kind):
+    path = written(tmp_path, Table({"id_str": [LONG, 5], "file_loc": ["a", "b"]}), kind)
+    assert read_catalog(path)["id_str"].tolist() == [str(LONG), "5"]
+
+
+def test_a_number_sign_in_ecsv_is_part_of_the_value(tmp_path):
+    table = Table({"id_str": ["a#1", "#2", "c"], "n": [1, 2, 3]})
+    assert read_catalog(written(tmp_path, table, "ecsv"))["id_str"].tolist() == ["a#1", "#2", "c"]
+
+
+CELLS = {"id_str": ["007", "NA"], "file_loc": ["a.jpg", "b.jpg"], "ring": [0.8, 0.05]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", "id_str,file_loc,ring\n007,a.jpg,0.8\nNA,b.jpg,0.05\n"),
+        ("c.csv", "id_str, file_loc, ring\n007, a.jpg, 0.8\nNA, b.jpg, 0.05\n"),
+        ("c.csv", "\ufeffid_str,file_loc,ring\r\n007,a.jpg,0.8\r\nNA,b.jpg,0.05\r\n"),
+        ("c.csv", "id_str;file_loc;ring\n007;a.jpg;0,8\nNA;b.jpg;0,05\n"),
+        ("c.csv", "id_str;file_loc;ring\r\n007;a.jpg;0.8\r\nNA;b.jpg;0.05\r\n"),
+        ("c.tsv", "id_str\tfile_loc\tring\n007\ta.jpg\t0.8\nNA\tb.jpg\t0.05\n"),
+        ("c.csv", "ID_STR,File_Loc,ring\n007,a.jpg,0.8\nNA,b.jpg,0.05\n"),
+        ("c.CSV", '"id_str","file_loc","ring"\n"007","a.jpg","0.8"\n"NA","b.jpg","0.05"\n'),
+    ],
+)
+def test_text_tables_of_every_kind_are_read_alike(tmp_path, name, content):
+    (tmp_path / name).write_text(content, newline="")
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    (tmp_path / f"16-{name}").write_bytes(content.removeprefix("\ufeff").encode("utf-16"))
+    for each in (name, f"{name}.gz", f"16-{name}"):
+        assert read_catalog(tmp_path / each).to_dict("list") == CELLS
+
+
+def test_text_that_is_not_utf8_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "c.csv").write_bytes("id_str,name\na,Schödel\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"c.csv: it is not UTF-8 text \(byte \d+\); save it as UTF-8"):
+        read_catalog(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize("attribute", ["href", "xlink:href", "HREF"])
+@pytest.mark.parametrize("stream", ["STREAM", "vo:STREAM"])
+def test_a_votable_whose_data_is_elsewhere_is_refused_unopened(tmp_path, stream, attribute, monkeypatch):
+    (tmp_path / "secret").write_text("secret")
+    text = f"""<?xml version="1.0"?><VOTABLE version="1.3"><RESOURCE><TABLE>
+    <FIELD name="id_str" datatype="char" arraysize="6"/><DATA><BINARY>
+    <{stream} {attribute}="file://{tmp_path}/secret"/></BINARY></DATA></TABLE></RESOURCE></VOTABLE>"""
+    (tmp_path / "c.vot").write_text(text)
+    monkeypatch.setattr(Table, "read", None)  # astropy is not even asked
+    with pytest.raises(ValueError, match=r"its data is not in the file but at 'file://.*secret'; save the table with"):
+        read_catalog(tmp_path / "c.vot")
+
+
+def test_names_win_over_identifiers_in_a_votable(tmp_path):
+    table = Table({"id_str": ["a"], "bar-dr5_strong": [3]})
+    path = written(tmp_path, table, "vot")
+    path.write_text(path.read_text().replace('ID="bar-dr5_strong"', 'ID="col2"'))
+    assert list(read_catalog(path)) == ["id_str", "bar-dr5_strong"]
