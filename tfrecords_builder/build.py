@@ -184,7 +184,7 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
             failures.append(f"{row['id_str']}: {image}")
     if not found:
         raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
-    kinds = [(isinstance(image.data, bytes), image.shape) for image in found]
+    kinds = [(isinstance(image.data, bytes), image.shape, image.hdu) for image in found]
     return found[kinds.index(Counter(kinds).most_common(1)[0][0])]
 
 
@@ -223,6 +223,7 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
         seed=settings["seed"],
         checksums={},
         digest=digest,
+        hdu=first.hdu,
     )
 
 

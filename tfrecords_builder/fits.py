@@ -13,10 +13,12 @@ import zlib
 
 import numpy as np
 
+from tfrecords_builder.hdus import extension_name, image_hdu, pixel_values
 from tfrecords_builder.pixels import Image, bands_last, from_pixels, with_mask
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
-_SCALED = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION")
+_LEAVE = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION", b"EXTNAME ", b"EXTTYPE ", b"DES_EXT ")
+_LEAVE += (b"PRODTYPE", b"IMTYPE  ", b"HDUCLAS1", b"HDUCLAS2", b"HDUCLAS3")
 # astropy counts up to so many axes for hours, and seeks a negative size backwards, for ever
 _ENDLESS = re.compile(rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:NAXIS\d+|[PG]COUNT) *= *-\d+)")
 _MOST_PIXELS = 2**28  # a damaged header may promise a terabyte
@@ -27,7 +29,7 @@ def read_fits(data: bytes, *, hdu: str | int | tuple | None = None, mask: str | 
 
     Args:
         data: The bytes of the file; gzip is unpacked.
-        hdu: Name or number of the extension, or one per band; by default the first image that is not empty.
+        hdu: Name or number of the extension, or one per band; by default the one that `image_hdu` chooses.
         mask: Name or number of an extension of the same size, not zero where a pixel is bad.
 
     Returns:
@@ -54,7 +56,7 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
     if not data.startswith(b"SIMPLE  =                    T") or end < 0 or end % 80:
         return None
     cards = {data[at : at + 8]: data[at + 9 : at + 80] for at in range(0, end, 80)}
-    if any(key in cards for key in _SCALED) or (b"BAND0   " in cards and b"BANDS   " not in cards):
+    if any(key in cards for key in _LEAVE) or (b"BAND0   " in cards and b"BANDS   " not in cards):
         return None
     try:
         kind = _TYPES[_value(cards[b"BITPIX  "])]
@@ -66,9 +68,9 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
     start = -(-(end + 80) // 2880) * 2880
     if size <= 0 or start + size > len(data):
         return None
+    if any(data.find(image, start + size) >= 0 for image in (b"XTENSION= 'IMAGE", b"ZIMAGE  =")):
+        return None  # which of them it is, `image_hdu` decides
     pixels = np.frombuffer(data, kind, int(np.prod(shape)), start).reshape(shape)
-    if not pixels.any():  # an empty primary image: look in the extensions
-        return None
     names = _value(cards[b"BANDS   "]).strip(b"' ").decode("ascii", "replace") if b"BANDS   " in cards else ""
     return pixels, tuple(names) if len(names) == shape[0] and n_axes == 3 else None
 
@@ -84,11 +86,10 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False) as hdus:
-                if hdu is None:
-                    parts = [_first_image(hdus, len(data))]
-                else:
-                    parts = [_pixels(hdus[name], len(data)) for name in (hdu if isinstance(hdu, tuple) else (hdu,))]
+            with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, do_not_scale_image_data=True) as hdus:
+                chosen = image_hdu(hdus) if hdu is None else hdu
+                name = extension_name(hdus, chosen) if hdu is None else ""
+                parts = [_pixels(hdus[key], len(data)) for key in (chosen if isinstance(chosen, tuple) else (chosen,))]
                 bad = None if mask is None else _pixels(hdus[mask], len(data))
                 names = _band_names(hdus[0].header)
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
@@ -97,20 +98,7 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
         raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
     image = from_pixels(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
-    return with_mask(image, bad)._replace(bands=names)
-
-
-def _first_image(hdus, size: int) -> np.ndarray:
-    empty = None
-    for hdu in hdus:
-        if hdu.is_image and len(hdu.shape) >= 2:
-            pixels = _pixels(hdu, size)
-            if pixels.any():
-                return pixels
-            empty = pixels
-    if empty is None:
-        raise ValueError("no image in it")
-    return empty
+    return with_mask(image, bad)._replace(bands=names, hdu=name)
 
 
 def _pixels(hdu, size: int) -> np.ndarray:
@@ -118,7 +106,8 @@ def _pixels(hdu, size: int) -> np.ndarray:
     if len(shape) < 2 or 0 in shape or np.prod(shape, dtype=float) > _MOST_PIXELS:
         raise ValueError(f"{hdu.name or 'the first extension'} holds no image that fits (shape {shape})")
     check_whole(hdu, size)
-    return np.squeeze(hdu.data) if hdu.data.ndim > 3 else hdu.data
+    pixels = pixel_values(hdu.data, hdu.header)
+    return np.squeeze(pixels) if pixels.ndim > 3 else pixels
 
 
 def check_header(data: bytes) -> None:

@@ -16,6 +16,7 @@ class Image(NamedTuple):
         bands: Names of the bands where the file tells them.
         flag: What is odd about it, in words.
         findings: What is odd about it: kinds of `tfrecords_builder.findings`.
+        hdu: Name or number of the FITS extension it was found in; empty where it was named, or there is no other.
     """
 
     data: bytes | np.ndarray
@@ -24,6 +25,7 @@ class Image(NamedTuple):
     bands: tuple[str, ...] | None = None
     flag: str = ""
     findings: tuple[str, ...] = ()
+    hdu: str = ""
 
 
 def from_pixels(pixels: np.ndarray) -> Image:
@@ -82,4 +84,5 @@ def join_bands(parts: list[Image]) -> Image:
         empty = np.zeros(parts[0].shape, bool)
         mask = np.concatenate([empty if part.mask is None else part.mask for part in parts], axis=-1)
     pixels = np.concatenate([part.data for part in parts], axis=-1)
-    return Image(pixels, pixels.shape, mask)
+    hdus = ",".join(dict.fromkeys(part.hdu for part in parts))
+    return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","))

@@ -30,6 +30,10 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
         raise ValueError(f"has {bands} bands where the records have {records.shape[2]}")
     if image.bands and image.bands != records.bands and set(image.bands) & set(records.bands):
         image = _in_order(image, records.bands)
+    if image.hdu and records.hdu and image.hdu != records.hdu:
+        raise ValueError(
+            f"would be read from extension {image.hdu} where the records are from {records.hdu}; give hdu to choose one"
+        )
     aspect = records.shape[0] / records.shape[1]
     if abs(height / width - aspect) > 0.02:
         if encoded:

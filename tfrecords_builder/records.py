@@ -47,6 +47,7 @@ class Records:
         incomplete: Number of galaxies with missing pixels (NaN).
         masked: Number of galaxies with bad pixels.
         failed: Number of galaxies that could not be used.
+        hdu: Name or number of the FITS extension that the images were found in; empty where there was no choice.
         format: Version of the format.
     """
 
@@ -67,6 +68,7 @@ class Records:
     incomplete: int = 0
     masked: int = 0
     failed: int = 0
+    hdu: str = ""
     format: int = FORMAT
 
     @classmethod

@@ -1,0 +1,101 @@
+"""Which HDU of a FITS file holds the image, and the values of its pixels: the same for files and for mosaics.
+
+Open files with `do_not_scale_image_data=True`: astropy's own scaling leaves undefined unsigned integers as numbers.
+"""
+
+import re
+
+import numpy as np
+
+_PLANE = re.compile(  # whole words of a name, digits and punctuation between them: WHT, VAR_RNOISE, 3-4.RMS, wtmap
+    r"(?:^|[^a-z])(?:inv|inverse)?[ _-]?"
+    r"(?:wht|wgt|wt|weight|err|error|dq|dqmask|mask|msk|var|variance|ivar|unc|uncert|uncertainty|rms|sigma|std|stdev|"
+    r"stddev|noise|bpm|bad|badpix|badpixel|flag|flg|qual|quality|exp|exptime|exposure|nexp|con|ctx|context|cov|coverage|"
+    r"seg|segm|segmentation|area|samp|time)s?[ _-]?(?:map|image|img|plane)?(?:$|[^a-z])"
+)
+_KINDS = ("EXTNAME", "EXTTYPE", "DES_EXT", "PRODTYPE", "IMTYPE", "HDUCLAS1", "HDUCLAS2", "HDUCLAS3")
+
+
+def is_plane(header) -> bool:
+    """Whether a header is that of a weight, mask, error, coverage or quality map rather than of an image."""
+    return any(_PLANE.search(str(header.get(key, "")).lower()) for key in _KINDS)
+
+
+def holds_image(hdu) -> bool:
+    """Whether an HDU has pixels on at least two axes."""
+    return bool(hdu.is_image and hdu.shape is not None and len(hdu.shape) >= 2 and 0 not in hdu.shape)
+
+
+def image_hdu(hdus) -> int:
+    """The number of the HDU that holds the image: the first with pixels that is not a weight, mask or error map.
+
+    An unnamed primary image that is zero everywhere is a placeholder where another image follows. A named image that
+    is blank stays the image: its weight map is never taken instead.
+
+    Args:
+        hdus: An open `HDUList`.
+
+    Raises:
+        ValueError: There is no image, or nothing but weight, mask and error maps.
+    """
+    images = [i for i, hdu in enumerate(hdus) if holds_image(hdu)]
+    if not images:
+        raise ValueError("no image in it")
+    candidates = [i for i in images if not is_plane(hdus[i].header)]
+    if not candidates:
+        names = ", ".join(extension_name(hdus, i) or str(i) for i in images)
+        raise ValueError(f"holds no image, only the weight, mask or error map {names}; to read it, give it as hdu")
+    first = candidates[0]
+    if first == 0 and len(candidates) > 1 and not _own_name(hdus[0].header) and _all_zero(hdus[0]):
+        return candidates[1]
+    return first
+
+
+def extension_name(hdus, number: int) -> str:
+    """What tells an image from the others of its file: `EXTNAME`, else its number; empty where it is the only one."""
+    name = _own_name(hdus[number].header)
+    if name:
+        return name
+    return "" if sum(holds_image(hdu) for hdu in hdus) == 1 else str(number)
+
+
+def _own_name(header) -> str:
+    name = str(header.get("EXTNAME", "")).strip().upper()
+    return "" if name in ("PRIMARY", "COMPRESSED_IMAGE") else name  # names that programs give to all of them
+
+
+def _all_zero(hdu) -> bool:
+    rows = max(1, 2**20 // hdu.shape[-1])
+    planes = np.ndindex(hdu.shape[:-2])
+    parts = ((*plane, slice(start, start + rows)) for plane in planes for start in range(0, hdu.shape[-2], rows))
+    return not any(np.any(hdu.section[part]) for part in parts)
+
+
+def pixel_values(stored: np.ndarray, header) -> np.ndarray:
+    """The values of pixels as they are stored: `BLANK` is NaN, `BSCALE` and `BZERO` are applied.
+
+    Args:
+        stored: Numbers of the file, unscaled (`do_not_scale_image_data=True`), of any shape.
+        header: Of their HDU.
+
+    Returns:
+        The numbers themselves where nothing is to be done; whole numbers of unsigned images stay whole.
+    """
+    scale, zero = (_number(header, key, default) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    integers, blank = stored.dtype.kind in "iu", header.get("BLANK")
+    missing = stored == blank if integers and isinstance(blank, int) else np.zeros(stored.shape, bool)
+    if scale == 1 and not missing.any():
+        if zero == 0:
+            return stored
+        if integers and stored.dtype.itemsize < 8 and zero.is_integer():
+            return stored.astype(np.int64) + int(zero)
+    values = stored.astype(np.float64) * scale + zero
+    values[missing] = np.nan
+    return values
+
+
+def _number(header, key: str, default: float) -> float:
+    value = header.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} must be a number, not {value!r}")
+    return float(value)
