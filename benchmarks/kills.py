@@ -1,0 +1,262 @@
+"""Kills verbs again and again, resumes them, and compares what they made with an uninterrupted run.
+
+    python benchmarks/kills.py build-records predict --kills 100 --seed 0
+
+A kill (SIGKILL) comes at a random moment or before a random file operation under the verb's `out` folder: opening,
+renaming, removing a file, making or removing a folder. After one to three kills the same call runs to its end. A trial
+passes when that call succeeds and its files are those of an uninterrupted run: the same names and no others, with the
+same bytes or, for tables and arrays, the same values. The data are made here: galaxies drawn from the seed.
+
+A verb is a function of (data, out) in `VERBS`; `data` is the folder that `make_data` fills.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from PIL import Image
+
+from tfrecords_builder import build_records
+
+WEIGHTS = "mobilenet_v3_small_gz2"
+_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect"}
+_PATIENCE = 300.0  # seconds until a call counts as hanging
+
+
+def make_data(folder: Path, galaxies: int = 240) -> None:
+    """Pictures of disks with a catalogue, and records of them."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    y, x = np.mgrid[:48, :48] - 23.5
+    rows = []
+    for i in range(galaxies):
+        pixels = rng.integers(0, 40, (48, 48, 3)) + 180 * np.exp(-np.hypot(x, y) / rng.uniform(2, 9))[..., None]
+        Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / "images" / f"{i}.jpg", quality=90)
+        rows.append({"id_str": f"g{i}", "file_loc": f"{i}.jpg", "ring": i % 2, "interest": float(rng.uniform())})
+    pd.DataFrame(rows).to_csv(folder / "catalog.csv", index=False)
+    build_records(folder / "catalog.csv", folder / "records", images=folder / "images")
+
+
+def build(data: Path, out: Path) -> None:
+    build_records(data / "catalog.csv", out, images=data / "images", seed=3)
+
+
+def append(data: Path, out: Path) -> None:
+    catalog = pd.read_csv(data / "catalog.csv")
+    if not (out / "records.json").exists():
+        build_records(catalog[:120], out, images=data / "images")
+    build_records(catalog, out, images=data / "images", append=True)
+
+
+def parts(data: Path, out: Path) -> None:
+    """Three processes at once, of which a kill hits one."""
+    children = []
+    for i in (2, 3):
+        child = os.fork()
+        if child == 0:
+            try:
+                build_records(data / "catalog.csv", out, images=data / "images", part=f"{i}/3")
+            finally:
+                os._exit(0)
+        children.append(child)
+    build_records(data / "catalog.csv", out, images=data / "images", part="1/3")
+    for child in children:
+        os.waitpid(child, 0)
+    build_records(data / "catalog.csv", out, images=data / "images")
+
+
+def represent(data: Path, out: Path) -> None:
+    from morphtools import represent
+
+    represent(WEIGHTS, out, catalog=data / "catalog.csv", images=data / "images", orientations=1)
+
+
+def predict(data: Path, out: Path) -> None:
+    from morphtools import predict
+
+    predict(WEIGHTS, out, records=data / "records", orientations=1)
+
+
+VERBS: dict[str, Callable[[Path, Path], None]] = {
+    "build-records": build,
+    "build-records --append": append,
+    "build-records --part": parts,
+    "represent": represent,
+    "predict": predict,
+}
+
+
+def run(verb: str, data: Path, out: Path, *, before: int = 0, after: float = np.inf, count: Path | None = None):
+    """Runs a verb in a process of its own.
+
+    Args:
+        verb: A name of `VERBS`.
+        data: What `make_data` filled.
+        out: Its out folder.
+        before: Kill it before this file operation under `out`, counted from 1.
+        after: Or after so many seconds.
+        count: Where to write the number of file operations.
+
+    Returns:
+        "killed", "done", or what went wrong.
+    """
+    log = out.with_name(f"{out.name}.log")
+    child = os.fork()
+    if child == 0:
+        os.setsid()  # so that a kill hits its own children too
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        try:
+            operations = _watch(str(out), before)
+            VERBS[verb](data, out)
+            if count is not None:
+                count.write_text(str(operations[0]))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(3)
+    start = time.monotonic()
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if not pid and time.monotonic() - start > min(after, _PATIENCE):
+            _kill_all(child)
+            _, status = os.waitpid(child, 0)
+            if after > _PATIENCE:
+                return "hangs"
+        elif not pid:
+            time.sleep(0.002)
+            continue
+        if os.WIFSIGNALED(status):
+            _kill_all(child)
+            return "killed"
+        return "done" if status == 0 else log.read_text().strip().splitlines()[-1][:300]
+
+
+def _kill_all(child: int) -> None:
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _watch(out: str, before: int) -> list[int]:
+    """Counts file operations under `out`, and kills this process before one of them."""
+    operations = [0]
+
+    def hook(event, arguments):
+        if event not in _EVENTS:
+            return
+        paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
+        if any(out in path for path in paths):
+            operations[0] += 1
+            if operations[0] == before:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    return operations
+
+
+def difference(reference: Path, out: Path) -> list[str]:
+    """The names of files that are missing, left over, or have other content."""
+    names = [{path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (reference, out)]
+    problems = [f"no {name}" for name in names[0] - names[1]] + [f"left over: {name}" for name in names[1] - names[0]]
+    for name in names[0] & names[1]:
+        if (reference / name).is_file() and not same(reference / name, out / name):
+            problems.append(f"other content: {name}")
+    return sorted(problems)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files have the same bytes, or hold the same tables or arrays."""
+    if one.read_bytes() == other.read_bytes() or one.name == "log.txt":
+        return True
+    if one.suffix == ".parquet":
+        return pq.read_table(one).equals(pq.read_table(other))
+    if one.suffix == ".csv":
+        return pd.read_csv(one).equals(pd.read_csv(other))
+    if one.suffix == ".npz":
+        with np.load(one) as a, np.load(other) as b:
+            return set(a) == set(b) and all(np.array_equal(a[name], b[name]) for name in a)
+    if one.suffix == ".npy":
+        return np.array_equal(np.load(one), np.load(other))
+    return False
+
+
+def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) -> dict:
+    """Kills a verb `kills` times; returns how many trials there were and what went wrong in them."""
+    folder.mkdir()
+    reference, count = folder / "reference", folder / "operations"
+    start = time.monotonic()
+    outcome = run(verb, data, reference, count=count)
+    if outcome != "done":
+        raise RuntimeError(f"{verb}: the uninterrupted run fails: {outcome}")
+    whole, operations = time.monotonic() - start, int(count.read_text())
+    tally = {"verb": verb, "trials": 0, "kills": 0, "failed": 0, "other files": 0, "examples": []}
+    while tally["kills"] < kills:
+        out = folder / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        history = []
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            when = {"before": rng.randint(1, operations)} if rng.random() < 0.65 else {"after": rng.uniform(0, whole)}
+            outcome = run(verb, data, out, **when)
+            tally["kills"] += outcome == "killed"
+            history.append((when, outcome))
+            if outcome not in ("killed", "done"):
+                break
+        if outcome in ("killed", "done"):
+            outcome = run(verb, data, out)
+        tally["trials"] += 1
+        problems = difference(reference, out) if outcome == "done" else []
+        tally["failed"] += outcome != "done"
+        tally["other files"] += bool(problems)
+        if outcome != "done" or problems:
+            tally["examples"].append([history, outcome, problems[:5]])
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verbs", nargs="*", default=list(VERBS), metavar="VERB", help=", ".join(VERBS))
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    import matplotlib
+    import tensorflow  # noqa: F401 (imported once, not by every process)
+
+    import morphtools.inference.predict
+    import morphtools.inference.represent  # noqa: F401
+
+    matplotlib.use("Agg")
+    with tempfile.TemporaryDirectory() as name:
+        make_data(Path(name) / "data")
+        rows = []
+        for i, verb in enumerate(options.verbs):
+            rng = random.Random(f"{options.seed} {verb}")
+            rows.append(trials(verb, Path(name) / "data", Path(name) / f"verb{i}", options.kills, rng))
+            for example in rows[-1].pop("examples")[:5]:
+                print(json.dumps(example), flush=True)
+            print(rows[-1], flush=True)
+    print(f"\n{pd.DataFrame(rows).to_string(index=False)}")
+
+
+if __name__ == "__main__":
+    main()
