@@ -119,37 +119,62 @@ def build_records(
 
     plan = (out / ".build").absolute()
     planned = read_plan(plan)
-    before = Records.open(out) if (out / "records.json").exists() else None
+    before = _records_in(out)
     if before is not None:
-        if planned is None or planned["digest"] == before.digest:  # killed between its last two steps
-            remove_leftovers(out)
+        if planned is not None and planned["digest"] == before.digest:  # killed between its last two steps
+            remove_plan(plan, before.digest)
             planned = None
         if not append and before.digest != digest:
             raise FileExistsError(
                 f"{out} holds records of another catalogue or other settings; choose another, or append"
             )
         if not append:
-            return before
+            if planned is None:
+                remove_leftovers(out, before.digest)
+            return None if part else before
         _check_same(before, settings, census)
         digest = _hash(before.digest, digest)
-    if planned is not None and planned["digest"] != digest:
-        raise FileExistsError(f"{out} holds an unfinished build of another catalogue or other settings; choose another")
 
-    if planned is None:
-        records = before or _describe(out, _typical(catalog, needs, source, seed), settings, census, digest)
-        out.mkdir(parents=True, exist_ok=True)
-        planned = _plan(catalog, census, plan, records, needs=needs, digest=digest)
-    shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"])
-    train_shards = sum(name.startswith("train-") for name in shards)
-    noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
-    job = Job(plan, source, records, max_failures, noise_galaxies)
-    _run(job, share_of(shards, part), workers, executor)
-    if part:
-        return None
-    records = finish(job, shards, digest, out)
+    try:
+        if planned is None:
+            records = before or _describe(out, _typical(catalog, needs, source, seed), settings, census, digest)
+            out.mkdir(parents=True, exist_ok=True)
+            planned = _plan(catalog, census, plan, records, needs=needs, digest=digest)
+            _check_unfinished(out, plan, digest)
+        if planned["digest"] != digest:
+            raise FileExistsError(
+                f"{out} holds an unfinished build of another catalogue or other settings; choose another"
+            )
+        shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"])
+        train_shards = sum(name.startswith("train-") for name in shards)
+        noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
+        job = Job(plan, source, records, max_failures, noise_galaxies)
+        _run(job, share_of(shards, part), workers, executor, whole=part is None)
+        if part:
+            return None
+        records = finish(job, shards, digest, out)
+    except (FileNotFoundError, FileExistsError) as error:
+        after = _records_in(out)
+        if after is not None and after.digest == digest:  # another process has finished the same build
+            return None if part else after
+        if isinstance(error, FileNotFoundError) and plan.name in str(error):
+            raise FileNotFoundError(f"another process has ended the build in {out} meanwhile: run it again") from error
+        raise
     for finding in records.findings():
         log.warning("odd: %s", finding)
     return records
+
+
+def _records_in(out: Path) -> Records | None:
+    return Records.open(out) if (out / "records.json").exists() else None
+
+
+def _check_unfinished(out: Path, plan: Path, digest: str) -> None:
+    """Takes a new plan back if other processes have finished the build while it was made."""
+    after = _records_in(out)
+    if after is not None and after.digest == digest:
+        remove_plan(plan, digest)
+        raise FileExistsError(f"the records in {out} are finished")
 
 
 def _hash(*parts) -> str:
@@ -239,10 +264,8 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
     options = {"seed": records.seed, "per_shard": per_shard, "prefix": prefix, "known": known, "note": note}
     deal(catalog, census, plan, needs=needs, **options)
     planned = read_plan(plan)
-    strangers = [name for name in planned["shards"] if (records.folder / name).exists()]
-    if strangers:
-        remove_plan(plan)
-        raise FileExistsError(f"{records.folder} holds shards that are not of this build: {some(strangers)}")
+    if planned is None:
+        raise FileNotFoundError(f"{plan} is gone: another process has removed it")
     return planned
 
 
@@ -256,8 +279,8 @@ def share_of(shards: dict[str, int], part: str | None) -> dict[str, int]:
     return dict(list(shards.items())[int(i) - 1 :: int(n)])
 
 
-def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | None) -> None:
-    """Builds every shard that is not finished yet.
+def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | None, *, whole: bool) -> None:
+    """Builds every shard that is not finished yet, of the `whole` build or of a part of it.
 
     Raises:
         ValueError: Too many images cannot be used; the shards they belong to are taken back.
@@ -277,7 +300,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
             tally = read_tally(job, name)
             if tally is not None and tally.failures:
                 discard(job, name)
-        if not any(read_tally(job, name) for name in shards):
+        if whole and not any(read_tally(job, name) for name in shards):  # other parts use the plan, too
             remove_plan(job.plan)
         raise
     except BrokenProcessPool as error:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
         OSError: The disk is full, or the folder may not be written to; names `path`.
     """
     path = Path(path)
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # keeps the ending: savers go by it
+    # a name of its own on every machine that shares the folder; keeps the ending: savers go by it
+    partial = path.with_name(f".{os.getpid()}-{uuid.uuid4().hex[:8]}.partial.{path.name}")
     try:
         if callable(content):
             content(partial)

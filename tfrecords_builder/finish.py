@@ -29,7 +29,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         The records.
     """
     if not shards:
-        remove_leftovers(out)
+        remove_leftovers(out, digest)
         return dataclasses.replace(job.records, folder=out)
     before, appended = job.records, bool(job.records.checksums)
     splits, checksums, totals = Counter(before.splits), dict(before.checksums), Counter(before.totals)
@@ -37,6 +37,8 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
     masked = before.masked
     for name in shards:
         tally = read_tally(job, name)
+        if tally is None:
+            raise FileNotFoundError(f"the shard {name} is gone since it was built (plan in {job.plan})")
         if tally.checksum is not None:
             checksums[name] = tally.checksum
         splits[name.split("-")[0]] += tally.galaxies
@@ -53,7 +55,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         table = pa.Table.from_pylist(failures, _FAILURES)
         write_whole(job.records.folder / "failures.parquet", lambda path: pq.write_table(table, path))
     if splits == before.splits:  # nothing was added but failures
-        remove_leftovers(out)
+        remove_leftovers(out, digest)
         return dataclasses.replace(before, folder=out)
     write_whole(job.records.folder / "index.parquet", lambda path: _write_index(path, job, shards, appended))
     records = dataclasses.replace(
@@ -71,7 +73,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         digest=digest,
     )
     records.save()
-    remove_leftovers(out)
+    remove_leftovers(out, digest)
     return records
 
 

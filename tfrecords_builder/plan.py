@@ -2,11 +2,16 @@
 
 The catalogue is read twice in chunks, first to check and to count, then to deal its rows to one small Arrow file per
 shard. Memory holds a chunk at a time, however long the catalogue is.
+
+Any number of processes may plan the same build at once, without a lock: each makes its plan in a folder of its own and
+renames it to `.build`. The first succeeds, the others use its plan. A plan is removed by a rename, too, so nobody sees
+half of one.
 """
 
+import contextlib
 import hashlib
 import json
-import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +23,7 @@ import pyarrow as pa
 
 from tfrecords_builder.catalog import check_catalog, read_chunks
 from tfrecords_builder.files import remove_partial
+from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
@@ -81,7 +87,7 @@ def deal(
     Args:
         catalog: Path or DataFrame, as read before.
         census: What the first reading found.
-        folder: Where to; appears whole or not at all.
+        folder: Where to; appears whole or not at all. A plan that another process put there first stays.
         needs: Columns that have to be there.
         seed: Seed of the hashes.
         per_shard: Galaxies per shard, about.
@@ -91,8 +97,9 @@ def deal(
 
     Raises:
         ValueError: An `id_str` comes more than once.
+        FileExistsError: There are shards of these names that are not of this build.
     """
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    partial = _private(folder)
     (partial / "rows").mkdir(parents=True)
     counts = {split: max(1, -(-rows // per_shard)) for split, rows in census.rows.items()}
     shards = Counter()
@@ -116,20 +123,31 @@ def deal(
                 shards[name] += len(places)
         _check_unique(partial / "rows", shards)
         (partial / "done").mkdir()
-        (partial / "plan.json").write_text(json.dumps(note | {"shards": dict(sorted(shards.items()))}))
-        if not (folder / "plan.json").exists():
-            remove_plan(folder)  # what is left of one that was being removed
-            _rename(partial, folder)
+        write_json(partial / "plan.json", note | {"shards": dict(sorted(shards.items()))})
+        strangers = [name for name in shards if (folder.parent / name).exists()]
+        if strangers and read_plan(folder) is None:  # looked for last: shards are built after their plan
+            raise FileExistsError(f"{folder.parent} holds shards that are not of this build: {some(strangers)}")
+        _install(partial, folder)
     finally:
         remove_plan(partial)
 
 
-def _rename(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not (folder / "plan.json").exists():  # no other part of the same build was faster
-            raise FileExistsError(f"{folder} holds files that are not of a build; move them away") from None
+def _private(folder: Path) -> Path:
+    """A name that no other process uses, on any machine."""
+    return folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
+
+
+def _install(partial: Path, folder: Path) -> None:
+    """Makes a plan the plan of the build, unless another process was faster."""
+    for _ in range(2):
+        try:
+            partial.rename(folder)
+            return
+        except OSError:
+            if read_plan(folder) is not None:
+                return
+            remove_plan(folder, digest="")  # what an earlier version left of a plan that was being removed
+    raise FileExistsError(f"{folder} holds files that are not of a build; move them away")
 
 
 def _append(path: Path, rows: pa.Table) -> None:
@@ -139,8 +157,10 @@ def _append(path: Path, rows: pa.Table) -> None:
 
 def read_plan(folder: Path) -> dict | None:
     """`shards` (their number of rows by name) and the note of the plan in `folder`, if there is one."""
-    path = folder / "plan.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    try:
+        return read_json(folder / "plan.json")
+    except FileNotFoundError:
+        return None
 
 
 def read_rows(folder: Path, shard: str) -> pa.Table:
@@ -166,25 +186,32 @@ def _check_unique(rows: Path, shards) -> None:
         raise ValueError(f"the catalogue cannot be used: {len(repeated)} id_str more than once ({some(repeated)})")
 
 
-def remove_plan(folder: Path) -> None:
-    """Removes a plan, and of the folder only what we put there."""
-    # plan.json first: it says that the rest is there
-    for pattern in (
-        "plan.json",
-        "rows/*.tfrecord.arrow",
-        "done/*.parquet",
-        ".*.partial",
-        "done/.*.partial.*",
-    ):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
-    for path in (folder / "rows", folder / "done", folder):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+def remove_plan(folder: Path, digest: str | None = None) -> None:
+    """Removes a plan, and of the folder only what we put there.
+
+    Args:
+        folder: The plan.
+        digest: Only if it is the plan of this build, or what is left of one; another process may have begun the next.
+    """
+    aside = folder if folder.name.endswith(".partial") else _private(folder)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(aside)
+    plan = read_plan(aside) if digest is not None else None
+    if plan is None or plan.get("digest") == digest:
+        for pattern in ("plan.json", "rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial.*"):
+            for path in aside.glob(pattern):
+                path.unlink(missing_ok=True)
+        for path in (aside / "rows", aside / "done", aside):
+            with contextlib.suppress(OSError):  # not empty, or removed by another process
+                path.rmdir()
+    if aside != folder and aside.exists():  # not ours to remove
+        with contextlib.suppress(OSError):
+            aside.rename(folder)
 
 
-def remove_leftovers(out: Path) -> None:
-    """Removes the plan in the records' folder, and the unfinished files of builds that were killed."""
+def remove_leftovers(out: Path, digest: str) -> None:
+    """Removes the plan of a finished build, and the unfinished files of builds that were killed."""
     remove_partial(out)
-    for folder in (out / ".build", *out.glob(".build.[0-9]*.partial")):
+    for folder in out.glob(".build.*.partial"):
         remove_plan(folder)
+    remove_plan(out / ".build", digest)
