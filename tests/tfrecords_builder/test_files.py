@@ -1,8 +1,9 @@
 import errno
 
+import numpy as np
 import pytest
 
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 
 
 def test_text_bytes_and_writers_appear_under_the_name(tmp_path):
@@ -35,3 +36,28 @@ def test_a_full_disk_names_the_file(tmp_path):
         write_whole(tmp_path / "a.txt", full)
     with pytest.raises(OSError, match=r"cannot write: .*nowhere"):
         write_whole(tmp_path / "nowhere" / "a.txt", "text")
+
+
+def test_damaged_arrays_are_named_and_never_other_numbers(tmp_path):
+    arrays = {"mean": np.arange(5.0), "names": np.array(["a", "bc"]), "history": np.array("[1]")}
+    path, rng = tmp_path / "a.npz", np.random.default_rng(0)
+    write_arrays(path, **arrays)
+    sound, refused = path.read_bytes(), 0
+    cases = [sound[:n] for n in range(0, len(sound), 97)] + [bytes(len(sound))]
+    for _ in range(500):
+        flipped = bytearray(sound)
+        flipped[rng.integers(len(sound))] ^= 1 << rng.integers(8)
+        cases.append(bytes(flipped))
+    for case in cases:
+        path.write_bytes(case)
+        try:
+            read = read_arrays(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} is damaged: ")
+            refused += 1
+            continue
+        assert read.keys() == arrays.keys()
+        assert all(np.array_equal(read[name], arrays[name]) for name in arrays)
+    assert refused > len(cases) / 2
+    with pytest.raises(FileNotFoundError):
+        read_arrays(tmp_path / "b.npz")

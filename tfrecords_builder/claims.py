@@ -1,0 +1,231 @@
+"""Whose an out folder is: it belongs to a verb, its settings, and the content of what it was made from."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tfrecords_builder.files import remove_partial
+from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.locks import Lock, lock
+from tfrecords_builder.naming import some
+from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
+
+_FILE = "claim.json"
+_PART = 2**27  # bytes at each end of a large archive of images
+
+
+class Claim:
+    """An out folder that is claimed for the call of a verb.
+
+    Attributes:
+        out: The folder.
+        new: Whether this call made the claim; otherwise it continues or returns what an earlier one began.
+    """
+
+    def __init__(self, out: Path, new: bool, held: Lock):
+        self.out, self.new, self.kept, self._lock = out, new, False, held
+
+    def keep(self) -> None:
+        """From now on there is work in the folder that is worth keeping, whatever fails."""
+        self.kept = True
+
+    def share(self) -> None:
+        """Lets the other parts of the same work in (see `lock`)."""
+        self.keep()
+        self._lock.share()
+
+
+@contextlib.contextmanager
+def claim(
+    out: str | Path,
+    verb: str,
+    settings: Mapping,
+    inputs: Mapping[str, str | None],
+    *,
+    old: str | None = None,
+    part: bool = False,
+    wait: bool = False,
+) -> Iterator[Claim]:
+    """Claims an out folder for the call of a verb, and keeps other processes out while it is at work.
+
+    One rule for all verbs: a new folder is made; one that was claimed with the same settings and the same inputs is
+    continued, or what is finished in it is returned; any other is an error that names what differs. What a killed
+    call was writing is removed. If the call fails before `keep`, a folder that it made, and all it put there, goes
+    away: it would stand in the way of the corrected call.
+
+    Args:
+        out: The folder.
+        verb: The command.
+        settings: Its arguments that decide the result: numbers, text, lists and None.
+        inputs: What it works on, by name, as `inputs_of` and `identity` have it.
+        old: Name of the file in which versions without `claim.json` kept the settings. Inputs that are not in it are
+            unknown; then the log has a warning.
+        part: As for `lock`.
+        wait: As for `lock`.
+
+    Yields:
+        The claim.
+
+    Raises:
+        FileExistsError: The folder holds something else.
+        BlockingIOError: Another process is at work in it.
+        ValueError: `claim.json`, or `old`, is damaged.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; choose another out")
+    made = not out.exists()
+    call = json.loads(json.dumps({"verb": verb, "settings": dict(settings), "inputs": dict(inputs)}))
+    try:
+        with lock(out, part=part, wait=wait) as held:
+            claimed = Claim(out, _begin(out, call, old, held.alone), held)
+            try:
+                yield claimed
+            except (ValueError, OSError):
+                if claimed.new and not claimed.kept:
+                    _clear(out)
+                raise
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # there is something in it
+                out.rmdir()
+
+
+def _begin(out: Path, call: dict, old: str | None, alone: bool) -> bool:
+    """Compares a call with the claim in its folder; makes the claim, and returns True, if there is none."""
+    if (out / _FILE).exists():
+        _check_same(out, read_json(out / _FILE), call)
+    elif old is not None and (out / old).exists():
+        _check_old(out, old, call)
+    else:
+        remove_partial(out)
+        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", "state"))
+        if strangers:
+            raise FileExistsError(
+                f"{out} is there already and does not hold results of {call['verb']} ({some(strangers)}); "
+                "choose another out"
+            )
+        write_json(out / _FILE, call)
+        return True
+    if alone:
+        for folder in {out, *(path.parent for path in out.rglob(".*.partial.*"))}:
+            remove_partial(folder)
+    return False
+
+
+def _check_same(out: Path, before: dict, call: dict) -> None:
+    if not all(isinstance(before.get(name), type(part)) for name, part in call.items()):
+        raise ValueError(f"{out / _FILE} is damaged: it must have verb, settings and inputs")
+    if before["verb"] != call["verb"]:
+        raise FileExistsError(f"{out} holds results of {before['verb']}, not of {call['verb']}; choose another out")
+    settings, inputs = (
+        {name: (before[kind].get(name), call[kind].get(name)) for name in call[kind] | before[kind]}
+        for kind in ("settings", "inputs")
+    )
+    _refuse(out, call["verb"], settings, inputs)
+
+
+def _check_old(out: Path, old: str, call: dict) -> None:
+    """A folder of an earlier version: its settings and inputs in one file, arguments that came later not among them."""
+    before = read_json(out / old) if old.endswith(".json") else _read_yaml(out / old)
+    settings = {k: (before.get(k), new) for k, new in call["settings"].items() if k in before or new}
+    _refuse(out, call["verb"], settings, {k: (before[k], new) for k, new in call["inputs"].items() if k in before})
+    unknown = [name for name, new in call["inputs"].items() if name not in before and new is not None]
+    if unknown:
+        log.warning(
+            "%s was made by an earlier version, which did not note the content of its inputs: "
+            "whether it is still that of %s is unknown",
+            out,
+            some(unknown),
+        )
+
+
+def _read_yaml(path: Path) -> dict:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds no settings")
+    return content
+
+
+def _refuse(out: Path, verb: str, settings: dict[str, tuple], inputs: dict[str, tuple]) -> None:
+    changed = [f"{name}: {was} → {now}" for name, (was, now) in settings.items() if was != now]
+    others = [name for name, (was, now) in inputs.items() if was != now]
+    if changed or others:
+        differs = [f"with other settings ({', '.join(changed)})"] if changed else []
+        differs += [f"made from another {some(others)} (the content differs)"] if others else []
+        raise FileExistsError(f"{out} holds results of {verb} {' and '.join(differs)}; choose another out")
+
+
+def _clear(out: Path) -> None:
+    """Removes everything in a folder that this call has made, but for its lock."""
+    for path in out.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def inputs_of(
+    catalog: str | Path | None = None, images: str | Path | None = None, records: str | Path | Records | None = None
+) -> dict[str, str | None]:
+    """The identities of what a verb works on, as `claim` wants them.
+
+    Of a catalogue it is the content, of records the catalogue and settings they were built from and the checksums of
+    their shards, of an archive or stack of images what `identity` has, of a folder of images its place: these are too
+    many to be read. Where images change under the same names, give another out.
+
+    Raises:
+        FileNotFoundError: A path is not there.
+    """
+    inputs = {}
+    if catalog is not None:
+        if not Path(catalog).expanduser().is_file():
+            raise FileNotFoundError(f"there is no catalogue at {catalog}")
+        inputs["catalog"] = identity(catalog, whole=True)
+    if images is not None:
+        if not Path(images).expanduser().exists():
+            raise FileNotFoundError(f"there is no folder, archive or stack of images at {images}")
+        inputs["images"] = identity(images)
+    if records is not None:
+        records = Records.open(records)
+        shards = json.dumps(sorted(records.checksums.items()))
+        inputs |= {"records": records.digest, "shards": hashlib.sha256(shards.encode()).hexdigest()}
+    return inputs
+
+
+def identity(path: str | Path, whole: bool = False) -> str:
+    """What tells one input from another: the content of a file, the place of a folder.
+
+    Of files beyond 256 MB it is the size with the first and the last 128 MB; those of a zip hold the checksums of all
+    its members.
+
+    Args:
+        path: Of a file or folder.
+        whole: Whether to read all of a file, however large.
+
+    Returns:
+        SHA-256 in hexadecimal, or the folder's absolute path.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return str(path.resolve())
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if whole or size <= 2 * _PART:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(str(size).encode() + file.read(_PART))
+        file.seek(size - _PART)
+        digest.update(file.read())
+        return digest.hexdigest()

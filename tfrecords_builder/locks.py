@@ -1,0 +1,134 @@
+"""One process at a time in a folder: a lock that dies with its process, on network file systems too."""
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there, nobody is kept out
+    fcntl = None
+
+log = logging.getLogger(__name__)
+
+_FILE = ".lock"
+_held: dict[tuple[int, str], "Lock"] = {}  # POSIX locks belong to a process: a second one in it would not be refused
+
+
+class Lock:
+    """The lock of a folder while it is held.
+
+    Attributes:
+        alone: Whether no other process holds the lock, and none can get it.
+    """
+
+    def __init__(self, path: Path, file: int | None, alone: bool):
+        self.path, self.alone, self._file = path, alone, file
+
+    def share(self) -> None:
+        """Lets other parts of the same work in; from now on nobody is alone."""
+        self.alone = False
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            fcntl.lockf(self._file, fcntl.LOCK_SH)
+
+    def _release(self) -> None:
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):  # others are still at work, or the folder is gone
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.unlink()
+        os.close(self._file)
+
+
+@contextlib.contextmanager
+def lock(folder: str | Path, *, part: bool = False, wait: bool = False) -> Iterator[Lock]:
+    """Holds the lock of a folder, which is made if it is not there.
+
+    The lock is a POSIX lock on the file `.lock`, which is removed in the end. In a folder that is read-only nobody is
+    kept out, and neither on a file system without locks, where the log has a warning.
+
+    Args:
+        folder: Where to work.
+        part: For one of several processes that share the work. The first one has the lock alone, until it calls
+            `share`: then the next ones get in, and share it from the beginning. They wait for it.
+        wait: Whether to wait for another process instead of raising.
+
+    Yields:
+        The lock.
+
+    Raises:
+        BlockingIOError: Another process is at work in the folder; names it.
+    """
+    path = Path(folder).absolute() / _FILE
+    key = (os.getpid(), os.path.realpath(path))
+    if key in _held:
+        raise BlockingIOError(f"this process is already at work in {folder}: wait until it is done")
+    held = _acquire(path, part, wait)
+    _held[key] = held
+    try:
+        yield held
+    finally:
+        del _held[key]
+        held._release()
+
+
+def _acquire(path: Path, part: bool, wait: bool) -> Lock:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except FileNotFoundError:
+            continue  # the folder was removed by a process that failed
+        except OSError as error:
+            log.debug("%s cannot be locked: %s", path.parent, error.strerror)
+            return Lock(path, None, True)
+        try:
+            alone = _lock_file(file, path, part, wait)
+            if os.path.samestat(os.fstat(file), path.stat()):
+                if alone:
+                    _sign(file)
+                return Lock(path, file, alone)
+        except FileNotFoundError:
+            pass  # another process removed it when it was done
+        except BlockingIOError:
+            os.close(file)
+            raise
+        except OSError as error:
+            os.close(file)
+            log.warning("%s cannot be locked (%s): start no second process there", path.parent, error.strerror)
+            return Lock(path, None, True)
+        os.close(file)
+
+
+def _lock_file(file: int, path: Path, part: bool, wait: bool) -> bool:
+    """Locks an open file; returns whether for this process alone."""
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, "this system has no POSIX locks")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+    holder = os.pread(file, 200, 0).decode(errors="replace")
+    if not (part or wait):
+        who = f"another process ({holder})" if holder else "another process"
+        raise BlockingIOError(f"{who} is at work in {path.parent}: wait until it is done, or choose another out")
+    if holder:
+        log.info("waiting for another process (%s), which is at work in %s", holder, path.parent)
+    fcntl.lockf(file, fcntl.LOCK_SH if part else fcntl.LOCK_EX)
+    return not part
+
+
+def _sign(file: int) -> None:
+    """Writes into the lock's file whose it is, for the message that others get."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    with contextlib.suppress(OSError):  # a full disk
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"PID {os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0)
