@@ -1,12 +1,18 @@
 """What can be asked of a galaxy, and which columns of a catalogue answer it."""
 
 import dataclasses
-import re
+import logging
 
 import numpy as np
 import pandas as pd
 
+from morphtools.survey.label_values import as_numbers, galaxies, read_answers
+from morphtools.survey.task_votes import fraction_for, votes_for
 from tfrecords_builder.naming import some, unknown
+
+log = logging.getLogger(__name__)
+
+_FARTHEST = 20.0  # no galaxy is known beyond; 99 and 999999 are what people write for an unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +69,7 @@ TASKS = {
             "spirals",
             "Are there spiral arms?",
             ("no arms", "spiral"),
-            ("spiral", "has-spiral-arms_yes_fraction", "gz1_spiral"),
+            ("spiral", "gz1_spiral"),
             {"has-spiral-arms": ("yes",)},
             "spiral",
         ),
@@ -71,7 +77,7 @@ TASKS = {
             "edge-on",
             "Is it a disk seen edge-on?",
             ("not edge-on", "edge-on"),
-            ("edge_on", "disk-edge-on_yes_fraction"),
+            ("edge_on",),
             {"disk-edge-on": ("yes",)},
             "edge_on",
         ),
@@ -90,7 +96,7 @@ TASKS = {
             "smooth",
             "Is it smooth, without features?",
             ("featured", "smooth"),
-            ("smooth", "smooth-or-featured_smooth_fraction"),
+            ("smooth",),
             {"smooth-or-featured": ("smooth",)},
             "smooth",
         ),
@@ -137,7 +143,8 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
         but where surveys write -1 or -9999; and in words where they were found.
 
     Raises:
-        ValueError: The catalogue has no such column, or no redshift in it.
+        ValueError: The catalogue has no such column, no redshift in it, words, or numbers beyond any known galaxy, such
+            as 99.
     """
     if column is not None and column not in catalog.columns:
         raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
@@ -145,21 +152,34 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     if name is None:
         raise ValueError(
             f"no redshifts: none of the columns {', '.join(task.columns)} (the catalogue has "
-            f"{some(catalog.columns, 12)}); name yours with column"
+            f"{some(catalog.columns, 12)}); name yours with `column`"
         )
-    values = pd.to_numeric(catalog[name], errors="coerce").astype(float)
-    values = values.where((values > -0.01) & np.isfinite(values))
-    if values.isna().all():
+    values, words = as_numbers(catalog[name])
+    values = values.where(np.isfinite(values))
+    for bad, what in ((words, "must hold numbers"), (values > _FARTHEST, "must hold redshifts")):
+        if bad.any():
+            raise ValueError(
+                f"column {name!r} {what}, not {some(catalog[name][bad].unique())} ({galaxies(catalog, bad)}); leave "
+                "cells empty where the redshift is unknown"
+            )
+    measured = values > -0.01
+    if not measured.any():
         raise ValueError(f"column {name!r} holds no redshifts, but {some(catalog[name])}")
-    return values, f"column {name!r}"
+    below = values.notna() & ~measured
+    if below.any():
+        log.warning(
+            "column %r: taken for unknown redshifts: %s (%d galaxies)", name, some(values[below].unique()), below.sum()
+        )
+    return values.where(measured), f"column {name!r}"
 
 
 def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) -> tuple[pd.Series, str]:
     """Reads the answers to a task from a catalogue.
 
-    The first that the catalogue has of: `column`; one of `task.columns`; vote counts `question_answer` of any
-    campaign (`bar-dr5_strong`), added up over campaigns. A column of 0 and 1 is taken as it is; fractions between
-    are cut at `task.above` and `task.below`.
+    The first that the catalogue has of: `column`; one of `task.columns`; votes on the question by any campaign, added
+    up over campaigns (see `morphtools.survey.task_votes`: counts, or fractions where it is known of how many);
+    fractions of votes alone. A column of 0 and 1, or of words, is taken as it is; fractions between are cut at
+    `task.above` and `task.below`.
 
     Args:
         task: What is asked.
@@ -176,41 +196,29 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
     name = column or next((c for c in task.columns if c in catalog.columns), None)
     if name is not None:
-        values = pd.to_numeric(catalog[name], errors="coerce").astype(float)
+        values = read_answers(catalog, name, task.classes)
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
-        if not values.dropna().between(0.0, 1.0).all():
-            bad = catalog[name][~values.between(0.0, 1.0) & values.notna()]
-            raise ValueError(f"column {name!r} must hold 0/1 or fractions from 0 to 1, not {some(bad)}")
         return _cut(values, task), f"fraction {name!r} > {task.above} {task.classes[1]}, < {task.below} not"
-    yes, total = _count_votes(task, catalog)
-    if total is None:
-        wanted = [*task.columns, *(f"{q}_{a}" for q, answers in task.votes.items() for a in answers)]
-        raise ValueError(
-            f"no labels for task {task.name!r}: none of the columns {', '.join(wanted)} (the catalogue has "
-            f"{some(catalog.columns, 12)}); name yours with column"
+    found = [votes_for(catalog, question, answers) for question, answers in task.votes.items()]
+    found = [votes for votes in found if votes is not None]
+    if found:
+        yes, total = (sum(each) for each in zip(*found, strict=True))
+        return _cut((yes / total).where(total >= task.min_votes), task), (
+            f"vote fraction > {task.above} {task.classes[1]}, < {task.below} not, of at least {task.min_votes} votes"
         )
-    fraction = (yes / total).where(total >= task.min_votes)
-    return _cut(fraction, task), (
-        f"vote fraction > {task.above} {task.classes[1]}, < {task.below} not, of at least {task.min_votes} votes"
+    for question, answers in task.votes.items():
+        fraction, columns = fraction_for(catalog, question, answers)
+        if columns:
+            rule = f"fraction {' + '.join(map(repr, columns))} > {task.above} {task.classes[1]}, < {task.below} not"
+            return _cut(fraction, task), rule
+    wanted = [*task.columns, *(f"{q}_{a}" for q, answers in task.votes.items() for a in answers)]
+    raise ValueError(
+        f"no labels for task {task.name!r}: none of the columns {', '.join(wanted)} (the catalogue has "
+        f"{some(catalog.columns, 12)}); name yours with `column`"
     )
 
 
 def _cut(fraction: pd.Series, task: Task) -> pd.Series:
     labels = np.select([fraction > task.above, fraction < task.below], [1.0, 0.0], np.nan)
     return pd.Series(labels, index=fraction.index)
-
-
-def _count_votes(task: Task, catalog: pd.DataFrame):
-    """Votes for yes and all votes, over every campaign that asked; (None, None) where none did."""
-    yes = total = None
-    for question, positive in task.votes.items():
-        pattern = re.compile(rf"{re.escape(question)}(-[^_]+)?_(?P<answer>[^_]+)")
-        matches = {c: m["answer"] for c in catalog.columns if (m := pattern.fullmatch(c))}
-        if not set(positive) & set(matches.values()):
-            continue
-        counts = catalog[list(matches)].apply(pd.to_numeric, errors="coerce").fillna(0.0)
-        for_yes = counts[[c for c, answer in matches.items() if answer in positive]].sum(axis=1)
-        yes = for_yes if yes is None else yes + for_yes
-        total = counts.sum(axis=1) if total is None else total + counts.sum(axis=1)
-    return yes, total

@@ -145,6 +145,7 @@ def _records(run: Run, tree: Schema, arguments: dict) -> Records:
         missing = [column for column in tree.label_cols if column not in records.label_cols]
         if missing:
             raise ValueError(f"{records.folder} has no column {some(missing)}: build the records with these votes")
+        read_votes(records.index(["id_str", *tree.label_cols]), tree)  # refuses what can be no votes
     else:
         if arguments["catalog"]:
             catalog = check_catalog(read_catalog(arguments["catalog"]))

@@ -1,0 +1,64 @@
+"""Cells of label columns: numbers and words as people write them, and which galaxies hold something else."""
+
+import numpy as np
+import pandas as pd
+
+from tfrecords_builder.naming import some
+
+_YES, _NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
+_EMPTY = ("", "nan", "na", "n/a", "none", "null")
+
+
+def galaxies(catalog: pd.DataFrame, where) -> str:
+    """The galaxies of some rows, by name: `galaxy a, b and 7 more`; by number where they have no names."""
+    where = np.asarray(where, bool)
+    if "id_str" in catalog.columns:
+        return f"galaxy {some(catalog['id_str'][where])}"
+    return f"row {some(catalog.index[where])}"
+
+
+def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Cells as numbers, and which of them hold something that is no number.
+
+    Returns:
+        float, NaN where a cell is empty or no number; and bool, true where it is neither empty nor a number.
+    """
+    numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
+    empty = values.isna() | values.astype(str).str.strip().str.lower().isin(_EMPTY)
+    return numbers, ~empty & numbers.isna()
+
+
+def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> pd.Series:
+    """Answers to a question of yes or no, one for every row.
+
+    Args:
+        catalog: One row per galaxy.
+        name: The column: 0 and 1, fractions between, or words: yes and no, true and false, the names of the classes.
+        classes: Names of the negative and the positive class.
+
+    Returns:
+        From 0 to 1; NaN where the cell is empty.
+
+    Raises:
+        ValueError: A cell holds anything else, such as -99 for an unknown.
+    """
+    values = catalog[name]
+    numbers, words = as_numbers(values)
+    meanings = dict.fromkeys((*_NO, classes[0], f"no {classes[1]}", f"not {classes[1]}"), 0.0)
+    meanings |= dict.fromkeys((*_YES, classes[1]), 1.0)
+    meanings = {_bare(word): meaning for word, meaning in meanings.items()}
+    read = values[words].astype(str).map(_bare).map(meanings)
+    numbers[words] = read.astype(float)
+    bad = (words & numbers.isna()) | ~(numbers.between(0, 1) | numbers.isna())
+    if bad.any():
+        percent = numbers[bad].between(0, 100).all() and numbers.max() > 2
+        raise ValueError(
+            f"column {name!r} must hold 0/1 or fractions from 0 to 1, not {some(values[bad].unique())} "
+            f"({galaxies(catalog, bad)}); words may be yes/no, true/false or {classes[1]}/{classes[0]}; "
+            + ("divide percentages by 100" if percent else "leave cells empty where the answer is unknown")
+        )
+    return numbers
+
+
+def _bare(word: str) -> str:
+    return " ".join(word.lower().replace("_", " ").replace("-", " ").split())

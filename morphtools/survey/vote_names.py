@@ -1,0 +1,81 @@
+"""The names of vote columns: under which the answers of a question may stand in a catalogue, and which are there."""
+
+import difflib
+import logging
+
+from morphtools.survey.campaigns import CAMPAIGNS
+from morphtools.survey.published import PUBLISHED
+from morphtools.survey.schemas import SCHEMAS
+from tfrecords_builder.naming import some
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = sorted({campaign.suffix for campaign in CAMPAIGNS.values()} - {""})
+FRACTIONS = ("_fraction", "_weighted_fraction", "_frac", "_weighted_frac")  # endings
+
+
+def base_of(question, schema):
+    """A question's text without its campaign's suffix, where that is unambiguous."""
+
+    def bare(text):
+        return next((text.removesuffix(s) for s in SUFFIXES if text.endswith(s)), text)
+
+    base = bare(question.text)
+    return base if [bare(q.text) for q in schema.questions].count(base) == 1 else question.text
+
+
+def variants(question, schema):
+    """How a question's answers may be named, in order of preference: the stems of their columns, and the ending."""
+    names = [f"{text}_{{}}" for text in dict.fromkeys((question.text, base_of(question, schema)))]
+    plain = [[name.format(answer) for answer in question.answers] for name in names]
+    published = [[PUBLISHED[question.text].stems[a] for a in question.answers]] if question.text in PUBLISHED else []
+    yield from ((stems, "") for stems in plain)
+    yield from ((stems, "_count") for stems in published)
+    for ending in FRACTIONS:
+        yield from ((stems, ending) for stems in plain + published)
+
+
+def total_column(question, schema, columns):
+    """The column of all who answered a question, None if there is none."""
+    names = [f"{question.text}_total-votes", f"{base_of(question, schema)}_total-votes"]
+    names += [PUBLISHED[question.text].total] if question.text in PUBLISHED else []
+    return next((name for name in names if name in columns), None)
+
+
+def match(schema, columns):
+    """The columns of every question that the catalogue has."""
+    columns, found, missing = set(map(str, columns)), {}, []
+    for question in schema.questions:
+        places = [[stem + ending for stem in stems] for stems, ending in variants(question, schema)]
+        whole = next((names for names in places if columns >= set(names)), None)
+        partial = next((names for names in places if columns & set(names)), None)
+        if whole:
+            found[question.text] = whole
+        elif partial:
+            missing += sorted(set(partial) - columns)
+    used = {name for names in found.values() for name in names}
+    ours = {name for known in SCHEMAS.values() for name in known.label_cols}
+    possible = {stem + end for q in schema.questions for stems, end in variants(q, schema) for stem in stems}
+    hints = _near(
+        missing or [c for q in schema.questions if q.text not in found for c in q.label_cols],
+        columns - used - ours - possible,
+    )
+    if missing:
+        raise ValueError(f"schema {schema.name!r} also needs the columns {some(missing, 8)}{hints}")
+    if not found:
+        wanted = some(schema.label_cols, 4)
+        others = [name for name, known in SCHEMAS.items() if columns >= set(known.questions[0].label_cols)]
+        hints += f"; there are votes of {some(others)}" if others else ""
+        raise ValueError(f"no votes for schema {schema.name!r}: none of the columns {wanted} is there{hints}")
+    if hints:
+        logger.warning("some questions of schema %r have no votes%s", schema.name, hints)
+    return found
+
+
+def _near(wanted, free):
+    """Says which columns are nearly what was wanted."""
+    pairs = []
+    for name in wanted:
+        close = difflib.get_close_matches(name, free, n=1, cutoff=0.85)
+        pairs += [f"{close[0]!r} for {name!r}"] if close else []
+    return f"; did you mean {some(pairs, 4)}?" if pairs else ""
