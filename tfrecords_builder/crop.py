@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from tfrecords_builder.findings import note
+from tfrecords_builder.gaps import filled
 from tfrecords_builder.pixels import Image, to_pixels
 
 _SIGMA = 4.0
@@ -34,9 +35,8 @@ def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
     from astropy.stats import sigma_clipped_stats
     from scipy import ndimage
 
-    finite = np.isfinite(pixels)
-    known = finite.any(axis=-1)
-    grey = np.where(finite, pixels, 0).sum(axis=-1) / np.maximum(finite.sum(axis=-1), 1)
+    known = np.isfinite(pixels).any(axis=-1)
+    grey = filled(pixels).mean(axis=-1)  # a band that is missing somewhere does not look like a source
     if not known.any():
         raise ValueError("every pixel is missing")
     _, sky, noise = sigma_clipped_stats(grey[known])

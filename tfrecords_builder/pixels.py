@@ -53,6 +53,12 @@ def to_pixels(image: Image) -> np.ndarray:
     return image.data if image.mask is None else np.where(image.mask, np.float32(np.nan), image.data)
 
 
+def good_pixels(image: Image) -> np.ndarray:
+    """(H, W, C) bool of an image in pixels: true where one is neither missing nor bad."""
+    good = np.isfinite(image.data)
+    return good if image.mask is None else good & ~image.mask
+
+
 def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
     """(C, H, W) as (H, W, C): the bands are the axis of length `bands`, or the shorter of first and last."""
     if pixels.ndim != 3:

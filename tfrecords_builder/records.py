@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.findings import count_findings, sentences
+from tfrecords_builder.gaps import filled, sky_of
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.pixels import Image
+from tfrecords_builder.pixels import Image, good_pixels
 from tfrecords_builder.tfrecord import decode, read_frame
 
 FORMAT = 2
@@ -178,7 +179,7 @@ def to_image(features: dict, encoding: str) -> Image:
     return Image(pixels.reshape(shape), shape, mask)
 
 
-def parse(serialized, records: Records, image_size: int | tuple[int, int] | None = None) -> dict:
+def parse(serialized, records: Records, image_size: int | tuple[int, int] | None = None, *, fill: bool = False) -> dict:
     """Parses serialized records inside a `tf.data` pipeline.
 
     Args:
@@ -186,11 +187,13 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
             one shape (`records.uniform`, not `encoded`).
         records: The records they come from.
         image_size: Side, or (H, W), to resize to; by default that of `records`.
+        fill: Whether missing and bad pixels get the sky of their image, the median of its good pixels in that band.
 
     Returns:
         `image` ([B,] H, W, C) float32: 0–1 if encoded, else the stored pixels with NaN where missing; `mask` like it,
         true where a pixel is bad, if any galaxy of the records has such; `id_str`; and every label column as float32.
-        Where images are resized, bad and missing pixels are zero before.
+        Where images are resized, a pixel is the mean of the good ones below it, and missing or bad where less than
+        half is good. With `fill` there is neither NaN nor `mask`.
     """
     import tensorflow as tf
 
@@ -216,7 +219,38 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
     height, width = records.shape[:2] if image_size is None else (image_size, image_size)
     if isinstance(image_size, tuple | list):
         height, width = image_size
-    return galaxy | _resized(image, mask, height, width)
+    sky = None
+    if fill and (records.incomplete or records.masked):
+        sky = _sky(image, mask, records.sky or (0.0,) * records.shape[2])
+        image, mask = tf.where(_good(image, mask), image, np.nan), None
+    resized = _resized(image, mask, height, width)
+    if sky is not None:
+        resized["image"] = tf.where(tf.math.is_finite(resized["image"]), resized["image"], sky)
+    return galaxy | resized
+
+
+def _good(image, mask):
+    import tensorflow as tf
+
+    return tf.math.is_finite(image) if mask is None else tf.math.is_finite(image) & ~mask
+
+
+def _sky(image, mask, fallback: tuple[float, ...]):
+    """([B,] 1, 1, C): the sky of the images with missing or bad pixels; of complete ones it is not computed."""
+    import tensorflow as tf
+
+    def measure(image, good):
+        sky = np.zeros((*image.shape[:-3], 1, 1, image.shape[-1]), np.float32)
+        for place in np.ndindex(image.shape[:-3]):
+            if not good[place].all():
+                sky[place] = sky_of(image[place], good[place], np.nan_to_num(fallback))
+        return sky
+
+    good = _good(image, mask)
+    shape = (*image.shape[:-3], 1, 1, image.shape[-1])
+    complete = tf.zeros(tf.concat([tf.shape(image)[:-3], [1, 1, image.shape[-1]]], axis=0))
+    sky = tf.cond(tf.reduce_all(good), lambda: complete, lambda: tf.numpy_function(measure, [image, good], tf.float32))
+    return tf.ensure_shape(sky, shape)
 
 
 def _unpack(packed, shape):
@@ -239,12 +273,22 @@ def _resized(image, mask, height: int, width: int) -> dict:
     if tuple(image.shape[-3:-1]) == (height, width):
         return out
 
-    def resize():  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
-        good = tf.math.is_finite(image) if mask is None else tf.math.is_finite(image) & ~mask
-        return tf.image.resize(tf.where(good, image, 0.0), (height, width), antialias=True)
+    def scaled(values):  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
+        return tf.image.resize(values, (height, width), antialias=True)
+
+    def resize():
+        good = _good(image, mask)
+        return tf.cond(tf.reduce_all(good), lambda: scaled(image), lambda: resize_good(good))
+
+    def resize_good(good):
+        """The mean of the good pixels below each; NaN where less than half of those that are not masked is there."""
+        complete = tf.reduce_all(good, axis=(-3, -2, -1), keepdims=True)  # stays to the bit what it is among its like
+        weight = tf.where(complete, 1.0, tf.maximum(scaled(tf.cast(good, tf.float32)), 1e-6))
+        there = complete | (scaled(tf.cast(tf.math.is_finite(image), tf.float32)) >= 0.5)
+        return tf.where(there, scaled(tf.where(good, image, 0.0)) / weight, np.nan)
 
     def resize_mask():
-        return tf.image.resize(tf.cast(mask, tf.float32), (height, width)) >= 0.5
+        return scaled(tf.cast(mask, tf.float32)) > 0.5
 
     same = tf.reduce_all(tf.equal(tf.shape(image)[-3:-1], [height, width]))
     static = (*image.shape[:-3], height, width, image.shape[-1])
@@ -254,12 +298,13 @@ def _resized(image, mask, height: int, width: int) -> dict:
     return out
 
 
-def read_pixels(records: Records, ids: Iterable[str]) -> Iterator[np.ndarray]:
+def read_pixels(records: Records, ids: Iterable[str], *, fill: bool = False) -> Iterator[np.ndarray]:
     """The images of single galaxies as they are stored, for looking at.
 
     Args:
         records: Where they are.
         ids: Names of the galaxies.
+        fill: Whether missing and bad pixels get the sky of the image, as a network sees them.
 
     Yields:
         (H, W, C) float32 in its stored size: 0–1 if encoded, else the stored pixels.
@@ -272,7 +317,8 @@ def read_pixels(records: Records, ids: Iterable[str]) -> Iterator[np.ndarray]:
     for id_str in ids:
         image = read(id_str)
         if isinstance(image.data, np.ndarray):
-            yield image.data
+            fallback = np.nan_to_num(records.sky) if records.sky else 0.0
+            yield filled(image.data, good_pixels(image), fallback) if fill else image.data
             continue
         picture = Picture.open(BytesIO(image.data)).convert("L" if records.shape[2] == 1 else "RGB")
         yield np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1) / 255.0

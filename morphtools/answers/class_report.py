@@ -26,7 +26,7 @@ def draw_figures(folder: Path, predictions: Predictions, records: Records, histo
     p, label, classes = predictions.probability, predictions.label, predictions.classes
 
     def gallery(rows, title):
-        pixels = read_pixels(records, predictions.id_str[rows])
+        pixels = read_pixels(records, predictions.id_str[rows], fill=True)
         pictures = [figures.as_picture(each, records.noise) for each in pixels]
         captions = [f"{p[i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}" for i in rows]
         return figures.gallery(pictures, captions, f"{title}: P({classes[1]}), and what it is")

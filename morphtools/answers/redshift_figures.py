@@ -32,7 +32,7 @@ def draw_redshift_figures(folder: Path, redshifts: Redshifts, records: Records, 
     order = np.argsort(redshifts.redshift)
     spread = order[np.linspace(0, len(order) - 1, min(8, len(order))).round().astype(int)]
     worst = np.argsort(-np.abs(delta_z(redshifts.z(), redshifts.redshift)))[:8]
-    pixels = read_pixels(records, redshifts.id_str[[*spread, *worst]])
+    pixels = read_pixels(records, redshifts.id_str[[*spread, *worst]], fill=True)
     pictures = [figures.as_picture(each, records.noise) for each in pixels]
     drawn = {
         "training_curve": figures.training_curve(history, "cross-entropy of the redshift bins"),

@@ -30,8 +30,8 @@ def load_dataset(
 ):
     """Reads a split of records as a `tf.data.Dataset` of batches.
 
-    Missing (NaN) and bad pixels become zero, the level of the empty sky. Without `shuffle` the order is that of the
-    shards, always the same.
+    Missing (NaN) and bad pixels get the sky of their image, the median of its good pixels in that band. Without
+    `shuffle` the order is that of the shards, always the same.
 
     Args:
         records: The records or their folder.
@@ -129,19 +129,15 @@ def steady(dataset):
 
 
 def _reader(records: Records, image_size, crop, dereddened: str | None) -> Callable:
-    """A function that parses serialized records, with missing and bad pixels zero, dereddened and cut."""
+    """A function that parses serialized records, with the sky where pixels are missing or bad, dereddened and cut."""
     if dereddened is not None:
         if records.encoding == "encoded" or "ebv" not in records.label_cols:
             raise ValueError(f"dereddening needs flux and a column ebv, which {records.folder} has not")
         dimmed = transmission(1.0, bands=records.bands, survey=dereddened).astype("float32")  # at E(B-V) = 1
 
     def read(serialized):
-        galaxies = parse(serialized, records, image_size)
+        galaxies = parse(serialized, records, image_size, fill=True)
         image = galaxies["image"]
-        if records.incomplete:
-            image = tf.where(tf.math.is_finite(image), image, 0.0)
-        if records.masked:
-            image = tf.where(galaxies.pop("mask"), 0.0, image)
         if dereddened is not None:
             ebv = tf.where(tf.math.is_finite(galaxies["ebv"]), galaxies["ebv"], 0.0)
             image *= dimmed ** -ebv[..., tf.newaxis, tf.newaxis, tf.newaxis]

@@ -10,6 +10,7 @@ import pandas as pd
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.build import describe_start
 from tfrecords_builder.findings import KINDS, count_findings, sentences
+from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import open_images, read_images
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import to_pixels
@@ -210,7 +211,7 @@ def _offset(image: np.ndarray) -> float:
     """Distance of the brightest place from the middle, in sides; 0 where none stands out of the noise."""
     from PIL import Image as Picture
 
-    plane = np.where(np.isfinite(image), image, 0).mean(axis=-1, dtype=np.float32)
+    plane = filled(image).mean(axis=-1, dtype=np.float32)
     small = np.asarray(Picture.fromarray(plane).resize((16, 16), Picture.Resampling.BOX))
     scatter = 1.4826 * np.median(np.abs(small - np.median(small)))
     if small.max() - np.median(small) <= 5 * scatter:
@@ -223,7 +224,10 @@ def _draw(found: dict[str, np.ndarray], bands, ranges: pd.DataFrame, stretches: 
     from matplotlib.figure import Figure  # without pyplot: nothing global, no window
 
     columns = {**stretches, **{band: _grey(i, ranges.loc[band]) for i, band in enumerate(bands)}}
-    panels = [[_panel(draw(pixels)) for draw in columns.values()] for pixels in found.values()]
+    panels = [
+        [_panel(draw(filled(pixels) if name in stretches else pixels)) for name, draw in columns.items()]
+        for pixels in found.values()
+    ]
     whole = np.concatenate([np.concatenate(row, axis=1) for row in panels], axis=0)
     size = (2.5 + len(columns) * 0.9, 0.8 + len(found) * 0.9)
     figure = Figure(figsize=size, layout="constrained")

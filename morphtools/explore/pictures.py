@@ -13,6 +13,7 @@ from morphtools.answers.class_figures import as_picture
 from morphtools.explore.tables import open_catalog
 from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog
+from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import to_pixels
@@ -74,7 +75,7 @@ class Pictures:
     def _picture(self, image: Image, side: int) -> np.ndarray:
         from PIL import Image as Picture
 
-        pixels = to_pixels(image)
+        pixels = filled(to_pixels(image))
         noise = None
         if not isinstance(image.data, bytes):
             noise = self.noise or pixel_noise(pixels)

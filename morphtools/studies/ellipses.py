@@ -7,6 +7,8 @@ from astropy.stats import sigma_clipped_stats
 from photutils.segmentation import SegmentationImage, SourceCatalog
 from scipy.ndimage import label
 
+from tfrecords_builder.gaps import filled
+
 PERCENTILES = (90, 80, 70, 60, 50, 0)
 FEATURES = tuple(f"{name}_{p}" for name in ("residual", "offset", "aspect", "angle") for p in PERCENTILES)
 
@@ -28,7 +30,7 @@ def ellipse_features(images: Iterable[np.ndarray]) -> np.ndarray:
     Reference:
         Lochner & Bassett 2021, arXiv:2010.11202 (with contours of OpenCV in place of moments).
     """
-    rows = [_one(np.nan_to_num(image if image.ndim == 2 else image.mean(axis=-1))) for image in images]
+    rows = [_one(filled(image if image.ndim == 3 else image[..., np.newaxis]).mean(axis=-1)) for image in images]
     return np.array(rows).reshape(len(rows), len(FEATURES))
 
 
