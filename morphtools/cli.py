@@ -21,11 +21,29 @@ class _Commands(click.Group):
         except (ValueError, OSError) as error:
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            click.echo(f"morphtools: {what}{where}", err=True)
+            click.echo(
+                f"morphtools: {as_typed(f'{what}{where}', self.commands.get(context.invoked_subcommand))}", err=True
+            )
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("\nmorphtools: stopped; the same command goes on from here", err=True)
             sys.exit(130)
+
+
+def as_typed(message: str, command: click.Command | None) -> str:
+    """A message in which the arguments of a function are the options of its command: `column` is --column.
+
+    Args:
+        message: Arguments in it stand in backticks, or are told by their underscores, such as image_size.
+        command: The command that failed.
+    """
+    for option in command.params if command else ():
+        typed = next((name for name in option.opts if name.startswith("--")), None)
+        if typed:
+            message = message.replace(f"`{option.name}`", typed)
+            if "_" in option.name:
+                message = re.sub(rf"(?<![\w'./-]){option.name}(?![\w'./])", typed, message)
+    return message
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

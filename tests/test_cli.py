@@ -255,3 +255,12 @@ def test_anomalies_are_found_and_the_ways_to_find_them_compared(galaxies, tmp_pa
     ):
         result = invoke(*arguments)
         assert result.exit_code == 2 and result.output.startswith(f"morphtools: {message}"), result.output
+
+
+def test_a_message_names_options_as_they_are_typed(tmp_path):
+    (tmp_path / "c.csv").write_text("id_str,file_loc\na,a.png\n")
+    result = invoke("finetune", "--task", "rings", "--catalog", tmp_path / "c.csv", "--out", tmp_path / "run")
+    assert result.exit_code == 2 and "name yours with --column" in result.output
+    typed = cli.as_typed("learning_rate must be positive; 'image_size' and a/image_size.csv are names; `seed`",
+                         cli.main.commands["finetune"])  # fmt: skip
+    assert typed == "--learning-rate must be positive; 'image_size' and a/image_size.csv are names; --seed"

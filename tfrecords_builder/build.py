@@ -306,7 +306,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
     except BrokenProcessPool as error:
         raise RuntimeError("a worker process died, perhaps for want of memory; the same call goes on") from error
     if failed:
-        log.warning("%d images cannot be used and are skipped, see failures.parquet", failed)
+        log.warning("%d images cannot be used and are skipped", failed)
 
 
 def _tallies(job: Job, shards, workers: int, executor: Executor | None) -> Iterator[tuple[str, Tally]]:

@@ -28,6 +28,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
 _OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
+_TAKEN = ("image", "shape", "mask")  # features of a record that a label may not be called
 _CHUNK = 32768
 
 
@@ -56,6 +57,12 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
     if not splits:
         splits = {split: round(rows * share) for split, share in zip(SPLITS, FRACTIONS, strict=True)}
     labels = tuple(f.name for f in schema if _is_number(f.type) and f.name not in ("id_str", "file_loc"))
+    taken = [name for name in schema.names if name in ("order", "place") or (name in _TAKEN and name in labels)]
+    if taken:
+        raise ValueError(
+            f"columns may not be called {some(taken, 8)}, as records have these themselves: rename them in the "
+            f"catalogue, for example to my_{taken[0]}"
+        )
     hasher.update(json.dumps(schema.names).encode())
     return Census(dict(splits), hasher.hexdigest(), schema, labels)
 
@@ -63,6 +70,9 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
 def read_checked(catalog, needs: tuple[str, ...]) -> Iterator[pd.DataFrame]:
     """The catalogue in checked chunks, without the columns of an earlier build."""
     for chunk in read_chunks(catalog, _CHUNK):
+        if len({"shard", "offset"} & set(chunk.columns)) == 1:  # an index of records has both
+            (name,) = {"shard", "offset"} & set(chunk.columns)
+            raise ValueError(f"a column may not be called {name}, as records have it themselves: rename it")
         yield check_catalog(chunk, needs).drop(columns=list(_OURS), errors="ignore")
 
 

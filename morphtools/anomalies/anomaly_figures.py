@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from morphtools.anomalies.ranking import recall_curve
+from tfrecords_builder.plain_figure import Figure
 
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#c53030", "#319795", "#4a5568")
 _STYLES = ("-", "--", "-.")

@@ -91,7 +91,12 @@ class AnomalyLoop:
 
         Returns:
             Names, the most promising first; never one that was rated or skipped; none if all were.
+
+        Raises:
+            ValueError: n is below 1.
         """
+        if n < 1:
+            raise ValueError(f"the number of galaxies to rate must be at least 1, got {n}")
         begun = self._store.asked(self.rater)
         if begun:
             return begun

@@ -55,12 +55,18 @@ class Ratings:
         if bad:
             raise ValueError(f"ratings are numbers from 0 to {HIGHEST}, or None to skip a galaxy, got {some(bad)}")
         time = _now()
-        rows = [(name, None if value is None else float(value), rater, time) for name, value in ratings.items()]
+        rows = [(str(name), None if value is None else float(value), rater, time) for name, value in ratings.items()]
         with self._open() as database:
             database.executemany("INSERT INTO ratings (id_str, rating, rater, time) VALUES (?, ?, ?, ?)", rows)
 
     def undo(self, n: int, rater: str) -> list[str]:
-        """Takes back a rater's last n ratings; returns the galaxies, the last one first."""
+        """Takes back a rater's last n ratings; returns the galaxies, the last one first.
+
+        Raises:
+            ValueError: n is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"the number of ratings to take back must be at least 1, got {n}")
         with self._open() as database:
             last = (
                 "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"

@@ -1,7 +1,8 @@
 """Pictures of how a classifier does. Each function returns a matplotlib `Figure` and touches no global state."""
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from tfrecords_builder.plain_figure import Figure
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from scipy.stats import binom
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.redshift_metrics import bias, delta_z, outlier_fraction, pit, sigma_mad
 from morphtools.answers.redshifts import Redshifts
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.plain_figure import Figure
 from tfrecords_builder.records import Records, read_pixels
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"

@@ -1,7 +1,8 @@
 """Pictures of how a vote model does, question by question. Each function returns a matplotlib `Figure`."""
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from tfrecords_builder.plain_figure import Figure
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b83280", "#718096", "#975a16")

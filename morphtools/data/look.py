@@ -221,7 +221,7 @@ def _offset(image: np.ndarray) -> float:
 
 
 def _draw(found: dict[str, np.ndarray], bands, ranges: pd.DataFrame, stretches: dict[str, Stretch]):
-    from matplotlib.figure import Figure  # without pyplot: nothing global, no window
+    from tfrecords_builder.plain_figure import Figure  # without pyplot: nothing global, no window
 
     columns = {**stretches, **{band: _grey(i, ranges.loc[band]) for i, band in enumerate(bands)}}
     panels = [

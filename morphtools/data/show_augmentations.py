@@ -4,13 +4,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from morphtools.answers.class_figures import as_picture
 from morphtools.data.presets import build_augmentations, read_augmentations
 from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.instruments import camera_for
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.plain_figure import Figure
 from tfrecords_builder.records import Records
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+
+from tfrecords_builder.plain_figure import Figure
 
 _GREY, _BLUE, _ORANGE = "0.6", "#2b6cb0", "#dd6b20"
 # Okabe & Ito 2008: colours that the colour-blind tell apart too

@@ -6,7 +6,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from morphtools.data.augment import RandomView
 from morphtools.data.augment_light import RandomBlur, RandomNoise
@@ -20,6 +19,7 @@ from morphtools.survey.label_columns import find_labels
 from morphtools.training.probes import principal_components
 from morphtools.training.runs import LogFile, Run, start_run
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.plain_figure import Figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)

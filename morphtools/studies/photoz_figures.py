@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from morphtools.answers.redshift_figures import draw_against_spectra, draw_pit
 from morphtools.answers.redshifts import Redshifts
+from tfrecords_builder.plain_figure import Figure
 
 _BLUE, _GREY = "#2b6cb0", "0.55"
 # Okabe & Ito 2008: colours that the colour-blind tell apart too

@@ -82,7 +82,10 @@ def count_votes(catalog, question, columns, total=None, asked=None):
     whole = count_whole(catalog, [total])[:, 0] if total else None
     if columns[0].endswith(FRACTIONS):
         if whole is None and asked is None:
-            raise ValueError(f"{columns[0]!r} holds fractions: name the column of all votes with total")
+            raise ValueError(
+                f"{columns[0]!r} holds fractions: name the column of all votes with total, or call it "
+                "total_classifications"
+            )
         return _rounded(_fractions(catalog, columns), asked if whole is None else whole)
     counts = count_whole(catalog, columns)
     if total:

@@ -195,6 +195,7 @@ def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: di
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
+        log.warning("galaxies that cannot be used are listed in %s", run.out / "failures.csv")
     kind.check_usable(chosen)
     log.info("galaxies for training: %d, for validation: %d, for the test: %d", *chosen.splits.values())
     return chosen

@@ -3,8 +3,9 @@
 import textwrap
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+
+from tfrecords_builder.plain_figure import Figure
 
 _BLUE, _GREY = "#2b6cb0", "0.55"
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#b7791f")

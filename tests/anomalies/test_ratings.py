@@ -120,3 +120,11 @@ def test_a_call_that_fails_leaves_what_was_there(ratings):
     with sqlite3.connect(ratings.path) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_fewer_than_one_rating_is_taken_back(ratings, n):
+    ratings.add({"a": 1.0, "b": 2.0}, "ann")
+    with pytest.raises(ValueError, match=f"at least 1, got {n}"):
+        ratings.undo(n, "ann")
+    assert ratings.current()["rating"].tolist() == [1.0, 2.0]

@@ -253,3 +253,24 @@ def test_a_column_can_be_added_to_a_wide_catalogue_without_a_warning():
     checked = check_catalog(wide)
     checked["label"] = 1  # warnings are errors
     assert checked.shape == (3, 153)
+
+
+@pytest.mark.parametrize("name", ["image", "shape", "mask", "order", "place", "shard", "offset"])
+def test_a_column_that_records_have_themselves_is_refused_by_name(tmp_path, name):
+    catalog = pd.DataFrame({"id_str": ["a", "b"], "file_loc": "a.png", name: [1.0, 2.0]})
+    with pytest.raises(ValueError, match=rf"may not be called {name}, as records have .* rename"):
+        build_records(catalog, tmp_path / "records", images=lambda place: from_pixels(np.zeros((8, 8, 1), np.float32)))
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["label", "weight", "features", "galaxy", "split ", "a/b", "", "Unnamed: 0", "representation"]
+)
+def test_a_column_of_any_other_name_is_a_label(tmp_path, name):
+    ids = [f"g{i}" for i in range(40)]
+    catalog = pd.DataFrame({"id_str": ids, "file_loc": ids, name: np.arange(40.0)})
+    pixels = np.random.default_rng(0).normal(size=(8, 8, 1)).astype("f4")
+    records = build_records(catalog, tmp_path / "records", images=lambda place: from_pixels(pixels))
+    index = records.index()
+    assert records.label_cols == (name,)
+    assert [f"g{value:.0f}" for value in index[name]] == index["id_str"].tolist()
