@@ -47,7 +47,9 @@ def build_records(
     template: str | None = None,
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
+    mask_bits: str | int | tuple | None = None,
     cutout: str | float | None = None,
+    align: bool = False,
     crop: bool = False,
     dtype: str = "float32",
     pixel_scale: float | None = None,
@@ -75,8 +77,12 @@ def build_records(
         bands: Names of the bands in order; by default those of the first file, numbered, or r, g, b of a picture.
         template: Path of a galaxy's file with `{columns}`, and `{band}` where every band has its own.
         hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
-        mask: Extension that is not zero where a pixel is bad.
+        mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
+        mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
+            map, whatever its name (see `tfrecords_builder.masks`).
         cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`.
+        align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
+            fail. Needs the package reproject.
         crop: Whether to cut every image down to twice the extent of the source in its middle
             (`tfrecords_builder.crop`); needs `image_size`, as the parts differ in size.
         dtype: `float32`, or `float16` for half the space.
@@ -110,9 +116,10 @@ def build_records(
     }
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
-    source = open_images(images, **kind, crop=crop)
-    if crop:  # named only where it is chosen: records built without it keep their digest
-        settings["crop"] = True
+    chosen = {"crop": crop or None, "mask_bits": mask_bits, "align": align or None}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    source = open_images(images, **kind, **chosen)
+    settings |= chosen  # named only where they are chosen: records built without them keep their digest
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     census = take_census(catalog, needs)
     digest = _hash(settings, census.digest)

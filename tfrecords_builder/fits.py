@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 
 from tfrecords_builder.hdus import extension_name, image_hdu, pixel_values
+from tfrecords_builder.masks import bad_pixels
 from tfrecords_builder.pixels import Image, bands_last, from_pixels, with_mask
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
@@ -24,13 +25,20 @@ _ENDLESS = re.compile(rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:NAXIS\d+|[
 _MOST_PIXELS = 2**28  # a damaged header may promise a terabyte
 
 
-def read_fits(data: bytes, *, hdu: str | int | tuple | None = None, mask: str | int | None = None) -> Image:
+def read_fits(
+    data: bytes,
+    *,
+    hdu: str | int | tuple | None = None,
+    mask: str | int | None = None,
+    mask_bits: str | int | tuple | None = None,
+) -> Image:
     """The image in a FITS file.
 
     Args:
         data: The bytes of the file; gzip is unpacked.
         hdu: Name or number of the extension, or one per band; by default the one that `image_hdu` chooses.
-        mask: Name or number of an extension of the same size, not zero where a pixel is bad.
+        mask: Name or number of an extension of the same size, not zero where a pixel is bad; or a weight map.
+        mask_bits: Its bits that are bad (see `tfrecords_builder.masks`).
 
     Returns:
         (H, W, C) float32; a cube's third axis holds the bands, named by `BANDS` or `BAND0`, `BAND1`, … if there.
@@ -47,7 +55,7 @@ def read_fits(data: bytes, *, hdu: str | int | tuple | None = None, mask: str | 
     if plain is not None:
         pixels, names = plain
         return from_pixels(bands_last(pixels))._replace(bands=names)
-    return _by_astropy(data, hdu, mask)
+    return _by_astropy(data, hdu, mask, mask_bits)
 
 
 def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
@@ -79,7 +87,7 @@ def _value(card: bytes) -> bytes:
     return card.split(b"/", 1)[0].strip()
 
 
-def _by_astropy(data: bytes, hdu, mask) -> Image:
+def _by_astropy(data: bytes, hdu, mask, mask_bits) -> Image:
     from astropy.io import fits
 
     check_header(data)
@@ -90,7 +98,7 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
                 chosen = image_hdu(hdus) if hdu is None else hdu
                 name = extension_name(hdus, chosen) if hdu is None else ""
                 parts = [_pixels(hdus[key], len(data)) for key in (chosen if isinstance(chosen, tuple) else (chosen,))]
-                bad = None if mask is None else _pixels(hdus[mask], len(data))
+                plane = None if mask is None else (_stored(hdus[mask], len(data)), hdus[mask].header)
                 names = _band_names(hdus[0].header)
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
         raise ValueError(f"not a readable FITS file: {error}") from error
@@ -98,16 +106,20 @@ def _by_astropy(data: bytes, hdu, mask) -> Image:
         raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
     image = from_pixels(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
+    bad = None if plane is None else bad_pixels(*plane, mask_bits, str(mask))
     return with_mask(image, bad)._replace(bands=names, hdu=name)
 
 
 def _pixels(hdu, size: int) -> np.ndarray:
+    return pixel_values(_stored(hdu, size), hdu.header)
+
+
+def _stored(hdu, size: int) -> np.ndarray:
     shape = tuple(hdu.shape) if hdu.is_image else ()
     if len(shape) < 2 or 0 in shape or np.prod(shape, dtype=float) > _MOST_PIXELS:
         raise ValueError(f"{hdu.name or 'the first extension'} holds no image that fits (shape {shape})")
     check_whole(hdu, size)
-    pixels = pixel_values(hdu.data, hdu.header)
-    return np.squeeze(pixels) if pixels.ndim > 3 else pixels
+    return np.squeeze(hdu.data) if hdu.data.ndim > 3 else hdu.data
 
 
 def check_header(data: bytes) -> None:

@@ -89,7 +89,12 @@ def pixel_values(stored: np.ndarray, header) -> np.ndarray:
             return stored
         if integers and stored.dtype.itemsize < 8 and zero.is_integer():
             return stored.astype(np.int64) + int(zero)
-    values = stored.astype(np.float64) * scale + zero
+    kind = stored.dtype.newbyteorder("=") if not integers else np.float64 if stored.dtype.itemsize > 2 else np.float32
+    values = stored.astype(kind)  # as astropy does it, to the bit
+    if scale != 1:
+        values *= scale
+    if zero != 0:
+        values += zero
     values[missing] = np.nan
     return values
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords_builder.band_files import on_one_grid
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import Image, from_pixels, join_bands
@@ -27,6 +28,8 @@ class Files(NamedTuple):
     bands: tuple[str, ...] = ()
     hdu: str | int | tuple | None = None
     mask: str | int | None = None
+    mask_bits: str | int | tuple | None = None
+    align: bool = False
 
     def __call__(self, file_loc: str) -> Image:
         """The image at `file_loc`."""
@@ -55,7 +58,16 @@ class Files(NamedTuple):
 
     def image(self, row: dict) -> Image:
         """The image of one row of the catalogue."""
-        parts = [decode(name, _bytes(self.place, name), hdu=self.hdu, mask=self.mask) for name in self.names(row)]
+        names = self.names(row)
+        files = [_bytes(self.place, name) for name in names]
+        layers = [(name, file, self.hdu) for name, file in zip(names, files, strict=True)]
+        if isinstance(self.hdu, tuple) and len(files) == 1:
+            layers = [(names[0], files[0], hdu) for hdu in self.hdu]
+        masks = {"mask": self.mask, "mask_bits": self.mask_bits}
+        parts = layers if self.align else list(zip(names, files, [self.hdu] * len(files), strict=True))
+        parts = [decode(name, file, hdu=hdu, **masks) for name, file, hdu in parts]
+        if len(layers) > 1 and names[0].lower().endswith(FITS):
+            parts = on_one_grid(parts, layers, self.align)
         return parts[0] if len(parts) == 1 else join_bands(parts)
 
 
@@ -90,7 +102,7 @@ def _archive(path: Path, changed: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)  # opened by every worker: an open file does not travel
 
 
-def decode(file_loc: str, data: bytes, *, hdu=None, mask=None) -> Image:
+def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None) -> Image:
     """Checks that `data` really is an image of the kind its name says, and finds its shape.
 
     Args:
@@ -98,6 +110,7 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None) -> Image:
         data: The file's bytes.
         hdu: Extension of a FITS file.
         mask: Extension with the bad pixels.
+        mask_bits: Its bits that are bad.
 
     Returns:
         The image: bytes as they came for JPEG and PNG, float32 pixels for FITS and npy.
@@ -109,7 +122,7 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None) -> Image:
     if name.endswith(ENCODED):
         return _check_encoded(data)
     if name.endswith(FITS):
-        return read_fits(data, hdu=hdu, mask=mask)
+        return read_fits(data, hdu=hdu, mask=mask, mask_bits=mask_bits)
     if name.endswith(".npy"):
         try:
             return from_pixels(np.load(io.BytesIO(data), allow_pickle=False))

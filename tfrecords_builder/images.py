@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
+from tfrecords_builder.masks import split_bits
 from tfrecords_builder.mosaics import Mosaics
 from tfrecords_builder.pixels import Image, from_pixels
+from tfrecords_builder.resample import check_reproject
 from tfrecords_builder.stacks import Stack
 
 __all__ = ["Image", "Source", "from_pixels", "open_images", "read_images"]
@@ -29,8 +31,10 @@ def open_images(
     template: str | None = None,
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
+    mask_bits: str | int | tuple | None = None,
     cutout: str | float | None = None,
     image_size: int | None = None,
+    align: bool = False,
     crop: bool = False,
 ):
     """The source behind `images`.
@@ -42,9 +46,13 @@ def open_images(
         template: Where a galaxy's file is, if not at `file_loc`: a path with columns of the catalogue in braces,
             and `{band}` where every band has its own file: `"{field}/{id_str}_{band}.fits"`.
         hdu: Extension of a FITS file, one per band if several; name of the array in an npz or h5 stack.
-        mask: Extension that is not zero where a pixel is bad.
+        mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
+        mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
+            map, whatever its name (see `tfrecords_builder.masks`).
         cutout: The files are mosaics: cut this size out around every galaxy (see `tfrecords_builder.mosaics`).
         image_size: Side in pixels to which cutouts of other sizes are resampled.
+        align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
+            fail. Needs the package reproject.
         crop: Whether to cut every image down to the source in its middle (see `tfrecords_builder.crop`).
 
     Raises:
@@ -53,7 +61,8 @@ def open_images(
     """
     if crop:
         kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
-        return _Cropped(open_images(images, **kind, image_size=image_size))
+        kind |= {"mask_bits": mask_bits, "image_size": image_size, "align": align}
+        return _Cropped(open_images(images, **kind))
     if callable(images):
         return images
     path = Path(images)
@@ -63,7 +72,13 @@ def open_images(
         raise ValueError(f"the template {template!r} has a {{band}}: give the names of the bands, in order")
     if isinstance(hdu, list):
         hdu = tuple(hdu)
-    files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask)
+    if mask_bits is not None:
+        mask_bits = tuple(split_bits(mask_bits))
+        if mask is None:
+            raise ValueError(f"the mask bits {', '.join(mask_bits)} need a mask: give its extension as mask")
+    if align:
+        check_reproject()
+    files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align)
     if cutout is not None:
         return Mosaics(files, cutout, image_size)
     if path.suffix.lower() in STACKS:

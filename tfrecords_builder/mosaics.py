@@ -1,33 +1,40 @@
 """Cutouts from mosaics: only the pixels of a galaxy are read, and few files are open at a time."""
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit
 from tfrecords_builder.findings import note
-from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.image_files import Files
+from tfrecords_builder.mosaic_files import Mosaic, open_mosaic
 from tfrecords_builder.naming import some
-from tfrecords_builder.pixels import Image, from_pixels, join_bands
+from tfrecords_builder.pixels import Image, from_pixels, join_bands, with_mask
+from tfrecords_builder.resample import MARGIN, reprojected, resample
+from tfrecords_builder.wcs import Grid
 
-_OPEN_FILES = 32
+_LARGEST = 16384  # pixels
 _SIZE = re.compile(r"\s*(?:([\d.]+)\s*\*\s*)?([A-Za-z_]\w*|[\d.]+)\s*(pixels?|px|arcsec|\")?\s*")
 
 
 class Mosaics(NamedTuple):
     """Source of cutouts from large FITS images with a WCS.
 
-    A row needs `ra` and `dec` (deg, ICRS) or `x` and `y` (pixels of the array, 0 at the centre of the first). Pixels
-    outside a mosaic are NaN and the galaxy is flagged; one that lies outside altogether is a failure.
+    A row needs `ra` and `dec` (ICRS: degrees, or sexagesimal text) or `x` and `y` (pixels of the array, 0 at the
+    centre of the first), whatever frame, order of axes and distortion the mosaic's header uses. Pixels outside a
+    mosaic are NaN and the galaxy is flagged; one that lies outside altogether is a failure.
+
+    The mosaic of the first band defines the pixels of the cutout, and `x` and `y`. The others must agree with it on
+    the sky to a tenth of a pixel of the cutout, shifts by whole pixels and, with `image_size`, other pixel scales
+    aside; otherwise the galaxy is a failure that names both files and what differs, unless the bands are aligned.
 
     Attributes:
-        files: Where the mosaics are; `file_loc` or a template names a galaxy's.
+        files: Where the mosaics are (`file_loc` or a template names a galaxy's), their extensions, and whether to align
+            them (`tfrecords_builder.resample`).
         cutout: Size of the cutout: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"` (with a column of the catalogue);
             without a unit it is pixels.
         image_size: Side in pixels of the image; cutouts of another size are resampled to it, keeping surface
@@ -51,15 +58,14 @@ class Mosaics(NamedTuple):
                 yield from [names] * len(group)
                 continue
             try:
-                mosaics = [_open(self.files.place / name, _layer(self.files, i)) for i, name in enumerate(names)]
-                centres = [mosaic.centres(group) for mosaic in mosaics]
+                mosaics = [open_mosaic(self.files.place / name, _layer(self.files, i)) for i, name in enumerate(names)]
+                cuts = self._plan(mosaics, group)
             except ValueError as error:
                 yield from [error] * len(group)
                 continue
-            for i, row in enumerate(group):
+            for i in range(len(group)):
                 try:
-                    parts = [self._cut(m, row, c[i]) for m, c in zip(mosaics, centres, strict=True)]
-                    yield parts[0] if len(parts) == 1 else _join(parts)
+                    yield self._cutout(mosaics, cuts, i)
                 except ValueError as error:
                     yield error
 
@@ -75,27 +81,97 @@ class Mosaics(NamedTuple):
         except ValueError as error:
             return error
 
-    def _cut(self, mosaic: "_Mosaic", row: dict, centre: np.ndarray) -> Image:
-        if not np.isfinite(centre).all():
-            raise ValueError("has no position on the mosaic")
-        size = cutout_size(self.cutout, row, mosaic.pixel_scale)
-        n = max(1, round(size))
-        if n > 16384:
-            raise ValueError(f"a cutout of {n} pixels; at most 16384 fit")
-        resample = self.image_size is not None and n != self.image_size
-        if resample:  # with its fractions: the galaxy stays exactly in the middle
-            corner = np.floor(centre + 0.5 - size / 2).astype(int)
-            n = int(np.ceil(size)) + 1
-        else:
-            corner = np.ceil(centre - n / 2).astype(int)  # astropy's rule
-        pixels, mask = mosaic.section(corner, n)
-        if resample:
-            box = centre + 0.5 - size / 2 - corner
-            pixels, mask = _resample(pixels, mask, (*box, *(box + size)), self.image_size)
-        image = from_pixels(pixels)
-        outside = mosaic.outside(corner, n)
-        image = image._replace(mask=mask if mask is not None and mask.any() else None)
-        return note(image, "outside", f"{outside:.1%} of the cutout lie outside the mosaic") if outside else image
+    def _plan(self, mosaics: list[Mosaic], rows: list[dict]) -> "_Cuts":
+        """Where the cutouts of all rows are in every band."""
+        centres, reasons = mosaics[0].centres(rows)
+        sizes = np.ones(len(rows))
+        for i, row in enumerate(rows):
+            try:
+                sizes[i] = cutout_size(self.cutout, row, mosaics[0].grid.pixel_scale)
+            except ValueError as error:
+                reasons[i] = str(error)
+        n = np.maximum(1, np.round(sizes))
+        sides = n if self.image_size is None else np.full(len(rows), self.image_size)
+        half = sizes[:, np.newaxis] / 2
+        boxes = np.concatenate([centres + 0.5 - half, centres + 0.5 + half], axis=1)  # the galaxy exactly in the middle
+        resampled = np.zeros(len(rows), bool)
+        if self.image_size is not None:
+            for mosaic in mosaics:
+                there, _ = follow(mosaics[0].grid, mosaic.grid, boxes)
+                resampled |= (np.round(there[:, 2:] - there[:, :2]) != self.image_size).any(axis=1)
+        corners = np.ceil(centres - n[:, np.newaxis] / 2)  # astropy's rule
+        whole = np.concatenate([corners, corners + n[:, np.newaxis]], axis=1)
+        boxes = np.where(resampled[:, np.newaxis], boxes, whole)
+        places, misfits = [boxes], [np.zeros(len(rows))]
+        for mosaic in mosaics[1:]:
+            there, points = follow(mosaics[0].grid, mosaic.grid, boxes)
+            corners = np.round(there[:, :2])
+            whole = np.concatenate([corners, corners + sides[:, np.newaxis]], axis=1)
+            places.append(np.where(resampled[:, np.newaxis], there, whole))
+            misfits.append(misfit(places[-1], points, sides))
+        return _Cuts(reasons, sides, resampled, places, misfits)
+
+    def _cutout(self, mosaics: list[Mosaic], cuts: "_Cuts", i: int) -> Image:
+        if cuts.reasons[i]:
+            raise ValueError(cuts.reasons[i])
+        first, parts = mosaics[0], []
+        for mosaic, boxes, apart in zip(mosaics, cuts.boxes, cuts.misfits, strict=True):
+            section, box = mosaic.section, boxes[i]
+            if apart[i] > TOLERANCE:
+                box = cuts.boxes[0][i]
+                if not self.files.align:
+                    raise ValueError(difference(first.grid, mosaic.grid, box, boxes[i]))
+                section = partial(aligned_section, mosaic, first.grid)
+            parts.append(_cut(section, box, int(cuts.sides[i]), cuts.resampled[i])._replace(hdu=mosaic.hdu))
+        return parts[0] if len(parts) == 1 else _join(parts)
+
+
+class _Cuts(NamedTuple):
+    """Where N cutouts are.
+
+    Attributes:
+        reasons: (N,) why there is none; "" where there is one.
+        sides: (N,) pixels of the image.
+        resampled: (N,) bool, whether it is resampled.
+        boxes: Per band (N, 4) left, top, right, bottom in pixels, 0 at the outer edge of the first.
+        misfits: Per band (N,) pixels of the image by which it is off the grid of the first band.
+    """
+
+    reasons: np.ndarray
+    sides: np.ndarray
+    resampled: np.ndarray
+    boxes: list[np.ndarray]
+    misfits: list[np.ndarray]
+
+
+def _cut(section, box: np.ndarray, side: int, resampled: bool) -> Image:
+    """What `section` has in a box, as an image of `side` pixels."""
+    corner = np.floor(box[:2]).astype(int)
+    n = int(np.ceil((box[2:] - box[:2]).max())) + 1 if resampled else side
+    if max(n, side) > _LARGEST:
+        raise ValueError(f"a cutout of {max(n, side)} pixels; at most {_LARGEST} fit")
+    pixels, mask, outside = section(corner, n)
+    if resampled:
+        pixels, mask = resample(pixels, mask, box - np.tile(corner, 2), side)
+    image = with_mask(from_pixels(pixels), mask)
+    return note(image, "outside", f"{outside:.1%} of the cutout lie outside the mosaic") if outside else image
+
+
+def aligned_section(mosaic: Mosaic, target: Grid, corner: np.ndarray, n: int):
+    """What `mosaic.section` gives, on the grid of another mosaic."""
+    lattice = np.linspace(-0.5, n - 0.5, 9)
+    sky = target.to_sky(np.stack(np.meshgrid(lattice, lattice), axis=-1).reshape(-1, 2) + corner)
+    places = mosaic.grid.to_pixels(sky[np.isfinite(sky).all(axis=1)])[0]
+    places = places[np.isfinite(places).all(axis=1)]
+    if not len(places):
+        raise ValueError(f"lies outside of {mosaic.grid.name}")
+    start = np.floor(places.min(axis=0)).astype(int) - MARGIN
+    side = int(np.ceil((places.max(axis=0) - start).max())) + MARGIN
+    if side > _LARGEST:
+        raise ValueError(f"needs {side} pixels of {mosaic.grid.name} to be aligned; at most {_LARGEST} fit")
+    pixels, mask, _ = mosaic.section(start, side)
+    pixels, mask = reprojected(pixels, mask, mosaic.grid.starting_at(start), target.starting_at(corner), (n, n))
+    return pixels, mask, float(np.isnan(pixels).mean())
 
 
 def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
@@ -114,39 +190,15 @@ def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
         what = row[what]
     size = float(factor or 1) * float("nan" if what is None else what)
     if unit in ("arcsec", '"'):
+        if not np.isfinite(pixel_scale):
+            raise ValueError(f"a cutout of {cutout!r} needs a celestial WCS, which tells the size of a pixel")
         size /= pixel_scale
     if not np.isfinite(size) or size <= 0:
         raise ValueError(f"a cutout of {size:.4g} pixels")
     return size
 
 
-def _resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int):
-    """The part `box` (left, top, right, bottom) on a grid of size × size, antialiased.
-
-    A pixel is the mean of the good ones below it; it is missing, or masked, where less than half is good.
-    """
-    from PIL import Image as Picture
-
-    def resized(values: np.ndarray) -> np.ndarray:
-        picture = Picture.fromarray(np.ascontiguousarray(values, np.float32))
-        return np.asarray(picture.resize((size, size), Picture.Resampling.BILINEAR, box=box))
-
-    out = np.empty((size, size, pixels.shape[2]), np.float32)
-    masked = None if mask is None else np.empty(out.shape, bool)
-    for band in range(pixels.shape[2]):
-        there = np.isfinite(pixels[..., band])
-        good = there if mask is None else there & ~mask[..., band]
-        weight = 1.0 if good.all() else np.maximum(resized(good), 1e-6)
-        out[..., band] = resized(np.where(good, pixels[..., band], 0)) / weight
-        out[..., band][resized(there) < 0.5] = np.nan
-        if mask is not None:
-            masked[..., band] = resized(~mask[..., band]) < 0.5
-    return out, masked
-
-
 def _join(parts: list[Image]) -> Image:
-    if len({part.shape for part in parts}) > 1:
-        raise ValueError("the bands' cutouts differ in size; give image_size to resample them to one grid")
     image = join_bands(parts)
     outside = [part.flag for part in parts if "outside" in part.findings]
     return note(image, "outside", outside[0]) if outside else image
@@ -154,118 +206,4 @@ def _join(parts: list[Image]) -> Image:
 
 def _layer(files: Files, band: int):
     hdu = files.hdu[band] if isinstance(files.hdu, tuple) else files.hdu
-    return hdu, files.mask
-
-
-class _Mosaic:
-    """One open mosaic: its WCS, and its pixels as they are needed."""
-
-    def __init__(self, path: str, hdu, mask) -> None:
-        from astropy.io import fits
-        from astropy.io.fits.hdu.image import BITPIX2DTYPE
-        from astropy.wcs import WCS
-        from astropy.wcs.utils import proj_plane_pixel_scales
-
-        name = Path(path).name
-        if name.endswith(".gz"):
-            raise ValueError(f"{name} cannot be read in parts; unpack it, or compress it with fpack")
-        self._hdus = self._pixels = None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Path(path).open("rb") as file:
-                    check_header(file.read(28800))
-                self._hdus = fits.open(path, memmap=False)
-                self._hdu = next(h for h in self._hdus if _is_mosaic(h)) if hdu is None else self._hdus[hdu]
-                if not _is_mosaic(self._hdu):
-                    raise ValueError(f"extension {hdu!r} is no image")
-                self._mask = None if mask is None else self._hdus[mask]
-                self.shape = self._hdu.shape
-                check_whole(self._hdu, Path(path).stat().st_size)
-                self._wcs = WCS(self._hdu.header, self._hdus).celestial
-                scales = proj_plane_pixel_scales(self._wcs) if self._wcs.naxis == 2 else [np.nan]
-        except Exception as error:  # astropy raises many kinds, all meaning the same to us
-            self.close()
-            text = "no image in it" if isinstance(error, StopIteration) else str(error)
-            raise ValueError(f"cannot read the mosaic {name}: {text}") from error
-        header = self._hdu.header
-        plain = type(self._hdu) in (fits.PrimaryHDU, fits.ImageHDU) and not {
-            "BSCALE",
-            "BZERO",
-            "BLANK",
-        } & set(header)
-        if plain:
-            kind = np.dtype(BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
-            self._pixels = np.memmap(path, kind, "r", self._hdu.fileinfo()["datLoc"], self.shape)
-        else:  # `data` would convert the whole of it; `section` is slower, but reads only what it needs
-            self._pixels = self._hdu.section
-        self.name = name
-        self.pixel_scale = float(np.mean(scales)) * 3600.0
-
-    def close(self) -> None:
-        if self._hdus is not None:
-            self._pixels = None
-            self._hdus.close()
-
-    __del__ = close  # when the cache has dropped it and nobody reads from it any more
-
-    def centres(self, rows: list[dict]) -> np.ndarray:
-        """(N, 2) positions x, y in pixels; NaN where a row has none."""
-        sky, flat = (np.array([[_number(row.get(c)) for c in axes] for row in rows]) for axes in (("ra", "dec"), "xy"))
-        if np.isnan(sky).all() and np.isnan(flat).all():
-            raise ValueError("a cutout needs ra and dec, or x and y; they are not in the catalogue")
-        known = np.isfinite(sky).all(axis=1)
-        if known.any():
-            if self._wcs.naxis != 2:
-                raise ValueError(f"{self.name} has no celestial WCS; give x and y")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                flat = flat.copy()
-                flat[known] = self._wcs.all_world2pix(sky[known], 0, quiet=True)
-        return flat
-
-    def outside(self, corner: np.ndarray, n: int) -> float:
-        """Share of the square of `n` pixels at `corner` (x, y) that lies outside."""
-        inside = np.clip(corner + n, 0, self.shape[:-3:-1]) - np.clip(corner, 0, self.shape[:-3:-1])
-        return float(1 - np.prod(inside / n))
-
-    def section(self, corner: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """(n, n, C) pixels, NaN outside, and which of them are bad."""
-        (x, y), (height, width) = corner, self.shape[-2:]
-        rows, columns = slice(max(y, 0), min(y + n, height)), slice(max(x, 0), min(x + n, width))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            raise ValueError(f"lies outside of {self.name}")
-        there = slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
-        part = self._pixels[(slice(None),) * (len(self.shape) - 2) + (rows, columns)]
-        part = part[..., np.newaxis] if part.ndim == 2 else np.moveaxis(part, 0, -1)
-        pixels = np.full((n, n, part.shape[2]), np.nan, np.float32)
-        pixels[there] = part
-        if self._mask is None:
-            return pixels, None
-        mask = np.zeros(pixels.shape, bool)
-        mask[there] = (self._mask.section[rows, columns] != 0)[..., np.newaxis]
-        return pixels, mask
-
-
-def _is_mosaic(hdu) -> bool:
-    return hdu.is_image and hdu.shape is not None and len(hdu.shape) in (2, 3) and 0 not in hdu.shape
-
-
-def _number(value) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def _open(path: Path, layer: tuple) -> _Mosaic:
-    try:
-        changed = path.stat().st_mtime_ns
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the mosaic {path.name}: {getattr(error, 'strerror', error)}") from error
-    return _keep_open(str(path), *layer, changed)
-
-
-@lru_cache(_OPEN_FILES)
-def _keep_open(path: str, hdu, mask, changed: int) -> _Mosaic:
-    return _Mosaic(path, hdu, mask)
+    return hdu, files.mask, files.mask_bits

@@ -69,7 +69,11 @@ def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
 
 
 def with_mask(image: Image, bad: np.ndarray | None) -> Image:
-    """The image with its bad pixels marked, where `bad` (H, W), (C, H, W) or (H, W, C) is not zero."""
+    """The image with its bad pixels marked, where `bad` (H, W), (C, H, W) or (H, W, C) is not zero.
+
+    Raises:
+        ValueError: The shapes differ, or no good pixel is left.
+    """
     if bad is None:
         return image
     bad = bands_last(np.asarray(bad) != 0, image.shape[2])
@@ -77,6 +81,8 @@ def with_mask(image: Image, bad: np.ndarray | None) -> Image:
     if bad.shape[:2] != image.shape[:2] or bad.shape[2] not in (1, image.shape[2]):
         raise ValueError(f"the mask has shape {bad.shape} where the image has {image.shape}")
     bad = np.broadcast_to(bad, image.shape)
+    if bad.all() or not (np.isfinite(image.data) & ~bad).any():
+        raise ValueError("every pixel is masked")
     return image._replace(mask=bad) if bad.any() else image
 
 

@@ -47,7 +47,9 @@ def preview_records(
     template: str | None = None,
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
+    mask_bits: str | int | tuple | None = None,
     cutout: str | float | None = None,
+    align: bool = False,
     crop: bool = False,
     image_size: int | None = None,
     dtype: str = "float32",
@@ -64,7 +66,9 @@ def preview_records(
         template: Path with `{columns}`.
         hdu: Extension.
         mask: Extension with the bad pixels.
+        mask_bits: Its bits that are bad.
         cutout: Size of cutouts from mosaics.
+        align: Whether to resample bands that are on another grid than the first.
         crop: Whether they are cut down to the source in the middle.
         image_size: Side in pixels.
         dtype: Of the pixels.
@@ -77,7 +81,7 @@ def preview_records(
         The picture, the ranges, and the findings, among them every image that cannot be read.
     """
     kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
-    source = open_images(images, **kind, crop=crop)
+    source = open_images(images, **kind, crop=crop, mask_bits=mask_bits, align=align)
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)

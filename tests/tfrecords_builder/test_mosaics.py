@@ -5,7 +5,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
-from tfrecords_builder import build_records, mosaics, read_pixels
+from tfrecords_builder import build_records, mosaic_files, read_pixels
 from tfrecords_builder.images import open_images, read_images
 from tfrecords_builder.mosaics import cutout_size
 
@@ -138,16 +138,16 @@ def test_every_mosaic_is_opened_once_per_shard_and_few_stay_open(tmp_path, monke
     rng, header = np.random.default_rng(0), world().to_header()
     for i in range(40):
         fits.PrimaryHDU(rng.normal(size=SHAPE).astype("f4"), header).writeto(tmp_path / f"{i}.fits")
-    opened, opener = [], mosaics._Mosaic.__init__
+    opened, opener = [], mosaic_files.Mosaic.__init__
     monkeypatch.setattr(
-        mosaics._Mosaic, "__init__", lambda self, path, *a: (opened.append(path), opener(self, path, *a))[1]
+        mosaic_files.Mosaic, "__init__", lambda self, path, *a: (opened.append(path), opener(self, path, *a))[1]
     )
-    mosaics._keep_open.cache_clear()
+    mosaic_files._keep_open.cache_clear()
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(200)], "x": 80.0, "y": 70.0})
     catalog["file_loc"] = [f"{i % 40}.fits" for i in range(200)]
     records = build_records(catalog, tmp_path / "out", images=tmp_path, cutout=16)
     assert len(opened) <= 40 * len(records.checksums) + 1
-    assert mosaics._keep_open.cache_info().currsize <= mosaics._OPEN_FILES
+    assert mosaic_files._keep_open.cache_info().currsize <= mosaic_files._OPEN_FILES
     full = fits.getdata(tmp_path / "7.fits")[62:78, 72:88]
     (pixels,) = read_pixels(records, ["g47"])
     np.testing.assert_array_equal(pixels[..., 0], full)
@@ -158,3 +158,59 @@ def test_a_mosaic_that_is_cut_off_fails_before_it_is_mapped(folder, tmp_path):
     (tmp_path / "m.fits").write_bytes(data[:60000])
     (error,) = read_images(open_images(tmp_path, cutout=9), [{"file_loc": "m.fits", "x": 5.0, "y": 5.0}])
     assert "truncated" in str(error)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "kind, scale, zero", [("u1", 1, 0), ("i2", 1, 0), ("i2", 0.5, 100), ("i2", 1, 32768), ("i4", 1, 2**31)]
+)
+def test_undefined_integers_are_missing_whatever_their_scaling(tmp_path, kind, scale, zero, packed):
+    raw = np.random.default_rng(0).integers(1, 100, SHAPE).astype(kind)
+    raw[60:64, 50:58] = blank = 7
+    hdu = (fits.CompImageHDU if packed else fits.ImageHDU)(
+        raw.copy(), world().to_header(), do_not_scale_image_data=True
+    )
+    hdu.header["BLANK"], hdu.header["BSCALE"], hdu.header["BZERO"] = blank, scale, zero
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "m.fits")
+    (image,) = read_images(open_images(tmp_path, cutout=20), [{"file_loc": "m.fits", "x": 53.0, "y": 61.0}])
+    cut = raw[51:71, 43:63].astype(float)
+    expected = np.where(cut == blank, np.nan, cut * scale + zero)
+    np.testing.assert_array_equal(image.data[..., 0], expected.astype("f4"))
+
+
+def test_sexagesimal_positions_reach_the_shards(folder, tmp_path):
+    middle = world().all_pix2world([[90.0, 70.0]], 0)[0]
+    hours, minutes = np.round(middle[0] / 15 * 3600, 4), np.round(middle[1] * 3600, 3)
+    text = [f"{value // 3600:02.0f}:{value // 60 % 60:02.0f}:{value % 60:07.4f}" for value in (hours, minutes)]
+    rows = {"id_str": [f"g{i}" for i in range(20)], "file_loc": "t1_g.fits", "RA": text[0], "Dec": text[1]}
+    pd.DataFrame(rows).to_csv(tmp_path / "catalog.csv", index=False)
+    records = build_records(tmp_path / "catalog.csv", tmp_path / "out", images=folder, cutout=9)
+    full = fits.getdata(folder / "t1_g.fits")
+    (pixels,) = read_pixels(records, ["g3"])
+    np.testing.assert_array_equal(pixels[..., 0], full[66:75, 86:95])
+
+
+def test_all_mosaics_are_read_from_one_extension_and_others_fail_by_name(tmp_path):
+    header, rng = world().to_header(), np.random.default_rng(0)
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "x": 60.0, "y": 60.0})
+    catalog["file_loc"] = [f"{i % 20}.fits" for i in range(40)]
+    for i in range(20):
+        planes = {"SCI": rng.normal(size=SHAPE), "WHT": np.ones(SHAPE)} if i else {"RAW": rng.normal(size=SHAPE)}
+        planes = {"SCI": np.zeros(SHAPE), "WHT": np.ones(SHAPE)} if i == 1 else planes
+        hdus = [fits.ImageHDU(plane.astype("f4"), header, name=name) for name, plane in planes.items()]
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / f"{i}.fits")
+    records = build_records(catalog, tmp_path / "out", images=tmp_path, cutout=9)
+    assert records.failed == 2 and records.hdu == "SCI"
+    failures = pd.read_parquet(tmp_path / "out" / "failures.parquet")
+    assert failures["reason"].str.contains("from extension RAW where the records are from SCI").all()
+    (pixels,) = read_pixels(records, ["g1"])
+    assert (pixels == 0).all()  # blank, and not its weights
+
+
+def test_positions_that_cannot_be_used_are_failures_of_their_galaxies_alone(folder):
+    rows = [{"file_loc": "t1_g.fits", "ra": ra, "dec": 2.0} for ra in (150.0, "25:00:00", -9999.0, "10:00:00", -210.0)]
+    images = list(read_images(open_images(folder, cutout=9), rows))
+    assert [isinstance(image, ValueError) for image in images] == [False, True, True, False, False]
+    assert "ra is '25:00:00'" in str(images[1]) and "ra is -9999" in str(images[2])
+    np.testing.assert_array_equal(images[3].data, images[0].data)
+    np.testing.assert_array_equal(images[4].data, images[0].data)
