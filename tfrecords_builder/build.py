@@ -152,7 +152,7 @@ def build_records(
             raise FileExistsError(
                 f"{out} holds an unfinished build of another catalogue or other settings; choose another"
             )
-        shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"])
+        shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"], plan)
         train_shards = sum(name.startswith("train-") for name in shards)
         noise_galaxies = max(16, -(-_NOISE_GALAXIES // max(1, train_shards)))
         job = Job(plan, source, records, max_failures, noise_galaxies)

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tfrecords_builder.checksums import check_file, file_checksum
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.plan import remove_leftovers
 from tfrecords_builder.records import Records
 from tfrecords_builder.shards import Job, read_lines, read_tally
@@ -57,7 +59,10 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
     if splits == before.splits:  # nothing was added but failures
         remove_leftovers(out, digest)
         return dataclasses.replace(before, folder=out)
-    write_whole(job.records.folder / "index.parquet", lambda path: _write_index(path, job, shards, appended))
+    if appended:
+        _check_index(job)
+    index = job.records.folder / "index.parquet"
+    write_whole(index, lambda path: _write_index(path, job, shards, appended))
     records = dataclasses.replace(
         before,
         folder=out,
@@ -71,10 +76,19 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         masked=masked,
         failed=len(failures),
         digest=digest,
+        index_checksum=file_checksum(index),
     )
     records.save()
     remove_leftovers(out, digest)
     return records
+
+
+def _check_index(job: Job) -> None:
+    """Raises ValueError where the index is neither that of before nor what a killed call made of it."""
+    there = file_checksum(job.records.folder / "index.parquet")
+    made = job.plan / "index.json"
+    if job.records.index_checksum is not None and not (made.exists() and read_json(made)["checksum_of_index"] == there):
+        check_file(job.records.folder / "index.parquet", job.records.index_checksum)
 
 
 def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
@@ -93,6 +107,7 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
                 for f in schema
             ]
             writer.write_table(pa.table(columns, schema))
+    write_json(job.plan / "index.json", {"checksum_of_index": file_checksum(path)})
 
 
 def _failures(job: Job, shards: dict[str, int], appended: bool) -> list[dict]:

@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tfrecords_builder.catalog import check_catalog, read_chunks
+from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import remove_partial
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
@@ -30,6 +31,8 @@ from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 _OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
 _TAKEN = ("image", "shape", "mask")  # features of a record that a label may not be called
 _CHUNK = 32768
+_FILES = ("plan.json", "index.json", "rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial.*")
+_PLAN = {"digest": str, "shards": dict, "records": dict}
 
 
 class Census(NamedTuple):
@@ -168,15 +171,18 @@ def _append(path: Path, rows: pa.Table) -> None:
 def read_plan(folder: Path) -> dict | None:
     """`shards` (their number of rows by name) and the note of the plan in `folder`, if there is one."""
     try:
-        return read_json(folder / "plan.json")
+        plan = read_json(folder / "plan.json")
     except FileNotFoundError:
         return None
+    if not all(isinstance(plan.get(name), kind) for name, kind in _PLAN.items()):
+        raise ValueError(f"{folder / 'plan.json'} is damaged: remove {folder} to begin the build anew")
+    return plan
 
 
 def read_rows(folder: Path, shard: str) -> pa.Table:
     """The rows dealt to a shard, in the order of their hashes."""
-    tables = []
-    with pa.OSFile(str(folder / "rows" / f"{shard}.arrow")) as file:
+    tables, path = [], folder / "rows" / f"{shard}.arrow"
+    with reading(path), pa.OSFile(str(path)) as file:
         while file.tell() < file.size():  # one stream after the other, as they were appended
             tables.append(pa.ipc.open_stream(file).read_all())
     return pa.concat_tables(tables).sort_by([("order", "ascending"), ("id_str", "ascending")])
@@ -208,7 +214,14 @@ def remove_plan(folder: Path, digest: str | None = None) -> None:
         folder.rename(aside)
     plan = read_plan(aside) if digest is not None else None
     if plan is None or plan.get("digest") == digest:
-        for pattern in ("plan.json", "rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial.*"):
+        for pattern in (
+            "plan.json",
+            "index.json",
+            "rows/*.tfrecord.arrow",
+            "done/*.parquet",
+            ".*.partial*",
+            "done/.*.partial.*",
+        ):
             for path in aside.glob(pattern):
                 path.unlink(missing_ok=True)
         for path in (aside / "rows", aside / "done", aside):

@@ -7,7 +7,7 @@ column, NaN where unknown, and, where pixels are bad, `mask` (bytes: a bit per p
 """
 
 import dataclasses
-import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.checksums import check_file, reading
 from tfrecords_builder.findings import count_findings, sentences
 from tfrecords_builder.gaps import filled, sky_of
+from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import Image, good_pixels
-from tfrecords_builder.tfrecord import decode, read_frame
+from tfrecords_builder.splits import SPLITS
+from tfrecords_builder.tfrecord import decode, read_record
 
 FORMAT = 2
+_SHARD = re.compile(r"(train|val|test)-[\w-]+\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Records:
         incomplete: Number of galaxies with missing pixels (NaN).
         masked: Number of galaxies with bad pixels.
         failed: Number of galaxies that could not be used.
+        index_checksum: CRC-32C of `index.parquet`; None in records of earlier versions.
         hdu: Name or number of the FITS extension that the images were found in; empty where there was no choice.
         format: Version of the format.
     """
@@ -69,6 +73,7 @@ class Records:
     incomplete: int = 0
     masked: int = 0
     failed: int = 0
+    index_checksum: str | None = None
     hdu: str = ""
     format: int = FORMAT
 
@@ -87,25 +92,38 @@ class Records:
             return folder
         folder = Path(folder)
         try:
-            fields = json.loads((folder / "records.json").read_text())
-        except FileNotFoundError:
+            fields = read_json(folder / "records.json")
+        except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"there are no records at {folder} (no records.json)") from None
-        except ValueError as error:
-            raise ValueError(f"{folder / 'records.json'} is damaged: {error}") from None
         if fields.get("format") != FORMAT:
             raise ValueError(f"{folder} has records of format {fields.get('format')}; this version reads {FORMAT}")
         return cls.from_fields(folder, fields)
 
     @classmethod
-    def from_fields(cls, folder: Path, fields: dict) -> "Records":
+    def from_fields(cls, folder: Path, fields: dict, path: Path | None = None) -> "Records":
         """The counterpart of `fields`.
 
         Args:
             folder: Their folder.
             fields: What `fields` gave.
+            path: The file they were read from; by default `records.json`.
+
+        Raises:
+            ValueError: A field is missing, or cannot be right.
         """
-        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-        return cls(folder=folder, **fields | lists)
+        path = path or folder / "records.json"
+        records = cls(**check_fields(cls, fields | {"folder": folder}, path))
+        for name, sound in {
+            "shape": min(records.shape) > 0,
+            "bands": len(records.bands) == records.shape[2],
+            "encoding": records.encoding in ("encoded", "float32", "float16"),
+            "splits": records.splits.keys() <= set(SPLITS) and min(records.splits.values(), default=0) >= 0,
+            "noise": records.noise is None or len(records.noise) == records.shape[2],
+            "checksums": all(_SHARD.fullmatch(shard) for shard in records.checksums),
+        }.items():
+            if not sound:
+                raise ValueError(f"{path} is damaged: {name!r} cannot be {str(fields[name])[:60]}")
+        return records
 
     def fields(self) -> dict:
         """Everything but the folder, as it stands in `records.json`."""
@@ -113,7 +131,7 @@ class Records:
 
     def save(self) -> None:
         """Writes `records.json`, the last file of a build."""
-        write_whole(self.folder / "records.json", json.dumps(self.fields(), indent=1))
+        write_json(self.folder / "records.json", self.fields())
 
     def shards(self, split: str) -> list[Path]:
         """The shard files of a split, in order.
@@ -128,6 +146,24 @@ class Records:
             raise ValueError(unknown("split", split, self.splits))
         return [self.folder / name for name in sorted(self.checksums) if name.startswith(f"{split}-")]
 
+    @property
+    def index_path(self) -> Path:
+        """`index.parquet`, compared with its checksum.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            ValueError: It is not what was written.
+        """
+        path = self.folder / "index.parquet"
+        try:
+            return check_file(path, self.index_checksum)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} is missing: the records cannot be read without it") from None
+        except ValueError:
+            if (self.folder / ".build" / "plan.json").exists():
+                raise ValueError(f"{self.folder}: adding galaxies has not ended; run build-records again") from None
+            raise
+
     def index(self, columns: list[str] | None = None) -> pd.DataFrame:
         """One row per galaxy, in the order of the shards.
 
@@ -138,7 +174,9 @@ class Records:
             `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words), `findings` (kinds of
             `tfrecords_builder.findings`, blanks between them) and the catalogue's columns.
         """
-        return pd.read_parquet(self.folder / "index.parquet", columns=columns)
+        path = self.index_path
+        with reading(path):
+            return pd.read_parquet(path, columns=columns)
 
     def findings(self) -> list[str]:
         """What is odd about the images, a sentence for each kind (see `tfrecords_builder.findings`).
@@ -146,8 +184,10 @@ class Records:
         The galaxies behind one have its kind in the column `findings` of the index. Records built before there was
         that column have none.
         """
-        if "findings" not in pq.read_schema(self.folder / "index.parquet").names:
-            return []
+        path = self.index_path
+        with reading(path):
+            if "findings" not in pq.read_schema(path).names:
+                return []
         kinds = self.index(["findings"])["findings"]
         return sentences(count_findings(kinds), len(kinds))
 
@@ -159,9 +199,7 @@ class Records:
             if id_str not in places.index:
                 raise ValueError(f"no such galaxy in the records at {self.folder}")
             shard, offset = places.loc[id_str]
-            with (self.folder / shard).open("rb") as file:
-                file.seek(int(offset))
-                return to_image(decode(read_frame(file)), self.encoding)
+            return to_image(decode(read_record(self.folder / shard, offset)), self.encoding)
 
         return read
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, read_images
 from tfrecords_builder.plan import read_rows
@@ -127,7 +128,7 @@ def _save(job: Job, name: str, index: pa.Table, lines: list[tuple], tally: Tally
     ):
         index = index.append_column(column, pa.array([line[place] for line in lines], kind))
     index = index.replace_schema_metadata({"tally": json.dumps(tally._asdict())})
-    write_whole(_tally_path(job, name), lambda path: pq.write_table(index, path))
+    write_whole(_tally_path(job, name), lambda path: pq.write_table(index, path, write_page_checksum=True))
 
 
 def _tally_path(job: Job, name: str) -> Path:
@@ -139,14 +140,17 @@ def read_tally(job: Job, name: str) -> Tally | None:
     path = _tally_path(job, name)
     if not path.exists():
         return None
-    tally = Tally(**json.loads(pq.read_schema(path).metadata[b"tally"]))
+    with reading(path):
+        tally = Tally(**json.loads(pq.read_schema(path).metadata[b"tally"]))
     shard = job.records.folder / name
     return tally if tally.checksum is None or (shard.exists() and shard.stat().st_size == tally.size) else None
 
 
 def read_lines(job: Job, name: str) -> pa.Table:
     """A finished shard's rows of the index."""
-    return pq.read_table(_tally_path(job, name)).replace_schema_metadata()
+    path = _tally_path(job, name)
+    with reading(path):
+        return pq.read_table(path, page_checksum_verification=True).replace_schema_metadata()
 
 
 def discard(job: Job, name: str) -> None:

@@ -52,20 +52,45 @@ def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
     """The data of the TFRecord at the place where `file` is; None at its end.
 
     Raises:
-        ValueError: The frame is cut off or a CRC disagrees.
+        ValueError: The frame is cut off or a CRC disagrees: "damaged at byte …".
     """
+    start = file.tell()
     head = file.read(12)
     if not head:
         return None
     (length,) = struct.unpack("<Q", head[:8]) if len(head) == 12 else (0,)
     if len(head) < 12 or _masked(google_crc32c.value(head[:8])) != head[8:]:
-        raise ValueError("a record's length is damaged")
+        raise ValueError(f"damaged at byte {start}: the length of the record (checksum)")
     data = file.read(length)
     crc = file.read(4)
     if len(data) < length or len(crc) < 4:
-        raise ValueError("the last record is cut off")
+        raise ValueError(f"damaged at byte {start}: the record is cut off")
     if check and _masked(google_crc32c.value(data)) != crc:
-        raise ValueError("a record's CRC does not match its content")
+        raise ValueError(f"damaged at byte {start}: the content of the record (checksum)")
+    return data
+
+
+def read_record(path: Path, offset: int) -> bytes:
+    """The record at a place of a shard.
+
+    Args:
+        path: The shard.
+        offset: Where the record begins, in bytes.
+
+    Raises:
+        FileNotFoundError: There is no such shard.
+        ValueError: The record is damaged; names shard and byte.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(int(offset))
+            data = read_frame(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"the shard {path} is missing") from None
+    except ValueError as error:
+        raise ValueError(f"the shard {path.name} is {error}") from None
+    if data is None:
+        raise ValueError(f"the shard {path.name} is cut off before byte {offset}")
     return data
 
 

@@ -1,11 +1,12 @@
 """Reading records again from the first byte to the last, to see whether they are what was written."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import pyarrow.parquet as pq
 
+from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.tfrecord import decode, scan
@@ -29,7 +30,7 @@ def verify_records(records: Records | str | Path) -> list[str]:
         if not path.exists():
             problems.append(f"{name} is missing")
             continue
-        if _checksum(path) != checksum:
+        if file_checksum(path) != checksum:
             problems.append(f"{name} has another checksum than when it was written")
         problems += [f"{name}: {problem}" for problem in _check_shard(records, path, index.get(name, {}))]
     if counts != records.splits:
@@ -40,18 +41,32 @@ def verify_records(records: Records | str | Path) -> list[str]:
     return problems
 
 
-def _checksum(path: Path) -> str:
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            crc = google_crc32c.extend(crc, block)
-    return f"{crc:08x}"
+def check_shards(records: Records, names: Iterable[str]) -> None:
+    """Compares shards with their checksums.
+
+    Raises:
+        FileNotFoundError: One is not there.
+        ValueError: One is damaged, or another file than the one that was built; names the shard.
+    """
+    for name in names:
+        path = records.folder / name
+        if not path.exists():
+            raise FileNotFoundError(f"the shard {path} is missing: restore it, or build the records again")
+        if file_checksum(path) == records.checksums[name]:
+            continue
+        try:
+            for _ in scan(path):
+                pass
+            problem = "another file than the one that was built (checksum)"
+        except ValueError as error:
+            problem = str(error)
+        raise ValueError(f"the shard {path} is {problem}: restore it, or build the records again")
 
 
 def _by_shard(records: Records, problems: list[str]) -> dict[str, dict[str, int]]:
     """By shard, the offset of every galaxy."""
     try:
-        table = pq.read_table(records.folder / "index.parquet", columns=["id_str", "shard", "offset"])
+        table = pq.read_table(records.index_path, columns=["id_str", "shard", "offset"])
     except Exception as error:  # a broken file raises many kinds, all meaning the same to us
         problems.append(f"index.parquet cannot be read: {error}")
         return {}

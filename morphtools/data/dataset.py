@@ -10,6 +10,7 @@ from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records, parse
+from tfrecords_builder.verify import check_shards
 
 _PARALLEL = os.cpu_count() or 1  # batches, or images, decoded side by side
 
@@ -51,11 +52,17 @@ def load_dataset(
     Returns:
         Batches `{"image": (B, H, W, C) float32, "id_str": (B,) string, label column: (B,) float32, …}`. Encoded
         images are 0–1, pixel images in the units of the survey.
+
+    Raises:
+        FileNotFoundError: A shard is missing.
+        ValueError: The split is empty, or a shard is damaged: each is compared with its checksum once, which takes as
+            long as reading the file.
     """
     records = Records.open(records)
     shards = [str(path) for path in records.shards(split)]
     if not shards:
         raise ValueError(f"the split {split!r} of {records.folder} is empty")
+    check_shards(records, [path.name for path in records.shards(split)])
     dataset = tf.data.Dataset.from_tensor_slices(shards)
     if shuffle:
         dataset = dataset.shuffle(len(shards), seed=seed)

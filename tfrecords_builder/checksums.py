@@ -1,0 +1,60 @@
+"""Whether files are still what was written: CRC-32C of their content, at several gigabytes a second."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import google_crc32c
+import pyarrow as pa
+
+
+def file_checksum(path: str | Path) -> str:
+    """Eight hexadecimal digits; a file that has not changed since is not read again by the same process."""
+    status = Path(path).stat()
+    return _checksum(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(65536)
+def _checksum(path: str, size: int, changed: int, inode: int) -> str:
+    crc = 0
+    with Path(path).open("rb") as file:
+        while block := file.read(2**22):
+            crc = google_crc32c.extend(crc, block)
+    return f"{crc:08x}"
+
+
+def check_file(path: Path, checksum: str | None) -> Path:
+    """The path of a file that is what was written.
+
+    Args:
+        path: The file.
+        checksum: That of its content when it was written; None if it was not kept.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It has changed.
+    """
+    if checksum is not None and file_checksum(path) != checksum:
+        raise ValueError(f"{path} is damaged: its content is not what was written (checksum)")
+    return path
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a reader raises for a damaged file into one sentence that names it.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It cannot be read.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        if str(path) in str(error) and type(error) is ValueError:
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} is damaged: {reason}") from error
