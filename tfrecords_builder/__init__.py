@@ -5,7 +5,7 @@ _HOMES = {
     "Records": "records",
     "build_records": "build",
     "check_catalog": "catalog",
-    "parse": "records",
+    "parse": "parsing",
     "read_catalog": "catalog",
     "read_pixels": "records",
     "split_of": "splits",

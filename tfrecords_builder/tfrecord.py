@@ -58,8 +58,10 @@ def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
     head = file.read(12)
     if not head:
         return None
-    (length,) = struct.unpack("<Q", head[:8]) if len(head) == 12 else (0,)
-    if len(head) < 12 or _masked(google_crc32c.value(head[:8])) != head[8:]:
+    if len(head) < 12:
+        raise ValueError(f"damaged at byte {start}: the record is cut off")
+    (length,) = struct.unpack("<Q", head[:8])
+    if _masked(google_crc32c.value(head[:8])) != head[8:]:
         raise ValueError(f"damaged at byte {start}: the length of the record (checksum)")
     data = file.read(length)
     crc = file.read(4)

@@ -9,7 +9,8 @@ import tensorflow as tf
 from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.records import Records, parse
+from tfrecords_builder.parsing import parse
+from tfrecords_builder.records import Records
 from tfrecords_builder.verify import check_shards
 
 _PARALLEL = os.cpu_count() or 1  # batches, or images, decoded side by side

@@ -12,7 +12,8 @@ from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import from_pixels, open_images
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.records import Records, parse, read_pixels
+from tfrecords_builder.parsing import parse
+from tfrecords_builder.records import Records, read_pixels
 from tfrecords_builder.splits import FRACTIONS, SPLITS, split_of
 
 
