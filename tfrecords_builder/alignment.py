@@ -65,17 +65,19 @@ def difference(first: Grid, other: Grid, box: np.ndarray, expected: np.ndarray) 
     right, down = (points[1] - points[0]) / size[0], (points[2] - points[0]) / size[1]
     scale = np.sqrt(abs(right[0] * down[1] - right[1] * down[0]))
     mirrored = right[0] * down[1] - right[1] * down[0] < 0
-    turned = np.degrees(np.arctan2(right[1], right[0]))  # of two mirrorings, up and down is the one without a rotation
-    if mirrored and abs(turned) > 90:  # the other is left and right
-        turned = (turned % 360) - 180
+    turned = np.degrees(np.arctan2(right[1], right[0]))
+    if mirrored and abs(turned) > 90:  # flipped left and right rather than up and down: it needs less of a rotation
+        turned = turned % 360 - 180
     away = points[4] - (expected[:2] + expected[2:]) / 2
     parts = ["mirrored"] if mirrored else []
     parts += [f"rotated by {abs(turned):.3g}°"] if abs(np.radians(turned)) * size.max() * scale > TOLERANCE else []
-    parts += [f"scaled by {scale:.4g} in pixels"] if abs(scale - 1) * size.max() > TOLERANCE else []
-    if not parts and np.abs(away).max() > TOLERANCE / 2:
-        parts = [f"shifted by {away[0]:.2f} pixels in x and {away[1]:.2f} in y"]
-    text += f"{other.name} is {' and '.join(parts or ['distorted'])}"
-    return f"{text}; to resample it, align the bands (--align)"
+    scaled = abs(scale - 1) * size.max() > TOLERANCE
+    if not parts and not scaled:
+        shifted = np.abs(away).max() > TOLERANCE / 2
+        parts = [f"shifted by {away[0]:.2f} pixels in x and {away[1]:.2f} in y" if shifted else "distorted"]
+    words = [f"is {' and '.join(parts)}"] if parts else []
+    words += [f"has pixels of {first.pixel_scale / scale:.4g}″ instead of {first.pixel_scale:.4g}″"] if scaled else []
+    return f"{text}{other.name} {' and '.join(words)}; to resample it, align the bands (--align)"
 
 
 def _points(boxes: np.ndarray) -> np.ndarray:

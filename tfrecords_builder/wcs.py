@@ -169,8 +169,13 @@ def _celestial(grid: Grid, wcs) -> Grid:
         return grid._replace(problem=f"has axes ({', '.join(wcs.wcs.ctype)}) that are no map of the sky")
     if kind != "RA":
         wcs.wcs.radesys = ""  # astropy would take it for an equatorial frame
-    frame = sky_frame(wcs)
-    return grid._replace(wcs=wcs, frame=frame, pixel_scale=float(np.mean(proj_plane_pixel_scales(wcs))) * 3600.0)
+    wcs.wcs.radesys = wcs.wcs.radesys.strip().upper()
+    if wcs.wcs.radesys not in ("", "ICRS", "FK5", "FK4", "FK4-NO-E"):
+        raise ValueError(f"RADESYS is {wcs.wcs.radesys}; known are ICRS, FK5, FK4 and FK4-NO-E")
+    if not np.isnan(wcs.wcs.equinox) and not 1800 <= wcs.wcs.equinox <= 2100:
+        raise ValueError(f"EQUINOX is {wcs.wcs.equinox:g}")
+    scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600.0
+    return grid._replace(wcs=wcs, frame=sky_frame(wcs), pixel_scale=scale, problem="")
 
 
 def sky_frame(wcs):

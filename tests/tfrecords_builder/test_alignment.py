@@ -40,8 +40,8 @@ DIFFERENT = {
     "rotated by 0.5°": {"roll": 0.5},
     "mirrored": {"mirrored": True},
     "mirrored and rotated by 35°": {"mirrored": True, "roll": 35},
-    "scaled by 0.5 in pixels": {"scale": 2.0},
-    "scaled by 1.01 in pixels": {"scale": 1 / 1.01},
+    "has pixels of 0.4″ instead of 0.2″": {"scale": 2.0},
+    "has pixels of 0.198″ instead of 0.2″": {"scale": 1 / 1.01},
     "shifted by 0.40 pixels in x and 0.30 in y": {"shift": (0.4, 0.3)},
 }
 
@@ -52,7 +52,7 @@ def test_bands_on_different_grids_are_refused_with_both_names_and_what_differs(t
     write(tmp_path / "f_g.fits")
     write(tmp_path / "f_r.fits", **DIFFERENT[words])
     error = str(cut(tmp_path, cutout))
-    assert error.startswith("f_r.fits and f_g.fits are on different grids: f_r.fits is ")
+    assert error.startswith("f_r.fits and f_g.fits are on different grids: f_r.fits ")
     assert words in error and error.endswith("; to resample it, align the bands (--align)")
 
 

@@ -101,6 +101,20 @@ def test_pixels_and_sky_are_inverse_anywhere_on_the_sky(ra, dec, frame, matrix, 
     np.testing.assert_allclose(grid.to_pixels(sky)[0], pixels, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "more, reason",
+    [
+        ({"RADESYS": "GAPPT"}, "RADESYS is GAPPT; known are ICRS"),
+        ({"RADESYS": "J2000", "EQUINOX": 2000.0}, "RADESYS is J2000"),
+        ({"EQUINOX": 0.0}, "EQUINOX is 0"),
+    ],
+)
+def test_a_frame_that_is_not_known_is_not_guessed(more, reason):
+    grid = read_grid(make_header(("RA--", "DEC-"), (150.0, 2.0), SCALE * np.eye(2), "TAN", **more), None, "m.fits")
+    with pytest.raises(ValueError, match=reason):
+        grid.to_pixels(PLACES)
+
+
 SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 3e-5, "B_0_2": 2e-5, "A_0_2": 1e-5, "B_1_1": 1e-5}
 
 
