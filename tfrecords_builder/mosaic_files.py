@@ -104,6 +104,7 @@ class Planes:
             names = (self.header.get(f"CTYPE{len(shape) - axis}", f"axis {len(shape) - axis}") for axis in others)
             kinds = ", ".join(f"{name} ({shape[axis]})" for name, axis in zip(names, others, strict=True))
             raise ValueError(f"it has more axes than the sky and one of bands: {kinds}; take out one plane")
+        self._name = Path(path).name
         self._axes, self._bands = axes, others[0] if others else None
         self.shape = tuple(shape[axis] for axis in axes)
         if type(hdu) in (fits.PrimaryHDU, fits.ImageHDU):
@@ -117,7 +118,10 @@ class Planes:
         """(h, w, C) numbers of the file."""
         index = [slice(None) if axis == self._bands else 0 for axis in range(self._ndim)]
         index[self._axes[0]], index[self._axes[1]] = rows, columns
-        part = np.asarray(self._pixels[tuple(index)])
+        try:
+            part = np.asarray(self._pixels[tuple(index)])
+        except Exception as error:  # of a damaged tile, astropy raises many kinds
+            raise ValueError(f"cannot read the mosaic {self._name}: {error}") from error
         if self._bands is None:
             return part[..., np.newaxis]
         return np.moveaxis(part, sum(axis < self._bands for axis in self._axes), -1)

@@ -214,3 +214,17 @@ def test_positions_that_cannot_be_used_are_failures_of_their_galaxies_alone(fold
     assert "ra is '25:00:00'" in str(images[1]) and "ra is -9999" in str(images[2])
     np.testing.assert_array_equal(images[3].data, images[0].data)
     np.testing.assert_array_equal(images[4].data, images[0].data)
+
+
+def test_a_damaged_tile_is_a_failure_of_the_galaxies_on_it(folder, tmp_path):
+    data = bytearray((folder / "packed.fits.fz").read_bytes())
+    with fits.open(folder / "packed.fits.fz", disable_image_compression=True) as hdus:
+        place = hdus[1].fileinfo()["datLoc"]
+    for row in range(70, 90):  # descriptors (length, offset) of the tiles of these rows of the image
+        at = place + row * 8
+        data[at : at + 4] = (2**20).to_bytes(4, "big")
+    (tmp_path / "m.fits.fz").write_bytes(bytes(data))
+    images = list(
+        read_images(open_images(tmp_path, cutout=9), [{"file_loc": "m.fits.fz", "x": 50, "y": y} for y in (80, 20)])
+    )
+    assert isinstance(images[0], ValueError) and not isinstance(images[1], ValueError)

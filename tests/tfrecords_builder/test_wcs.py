@@ -176,6 +176,12 @@ def test_a_map_of_the_whole_sky_has_every_longitude_wherever_it_starts(sign, sta
     assert not any(reasons)
 
 
+def test_pixels_beyond_the_poles_of_a_map_are_not_on_the_sky():
+    header = make_header(("GLON", "GLAT"), (180.0, 0.0), np.diag([-5.0, 5.0]), "CAR", crpix=(36.5, 19.0))
+    sky = read_grid(header, None, "m.fits").to_sky(np.array([[10.0, 40.0], [10.0, 18.0], [10.0, -3.0]]))
+    assert np.isnan(sky[[0, 2]]).all() and np.isfinite(sky[1]).all()
+
+
 def test_axes_that_are_no_sky_are_left_aside_and_need_x_and_y():
     grid = read_grid(fits.Header({"NAXIS": 2, "CTYPE1": "LINEAR", "CTYPE2": "LINEAR"}), None, "m.fits")
     with pytest.raises(ValueError, match="has no celestial WCS; give x and y"):
