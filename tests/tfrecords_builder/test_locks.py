@@ -31,7 +31,7 @@ def start():
     def begin(*arguments):
         command = [sys.executable, "-c", OTHER, *map(str, arguments)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, **pipes, text=True))
+        processes.append(subprocess.Popen(command, **pipes, bufsize=0))
         return processes[-1]
 
     yield begin
@@ -41,8 +41,11 @@ def start():
 
 
 def says(process):
-    assert select.select([process.stdout], [], [], 30)[0], "it waits for ever"
-    return process.stdout.readline().strip()
+    line = b""
+    while not line.endswith(b"\n"):
+        assert select.select([process.stdout], [], [], 30)[0], "it waits for ever"
+        line += process.stdout.read(1)
+    return line.decode().strip()
 
 
 def test_a_second_process_is_told_who_is_at_work_until_the_first_is_done(tmp_path, start):
@@ -54,7 +57,7 @@ def test_a_second_process_is_told_who_is_at_work_until_the_first_is_done(tmp_pat
     first.communicate()
     with lock(tmp_path / "out") as held:
         assert held.alone
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, start):
