@@ -1,5 +1,7 @@
 """morphtools: find, classify and understand galaxies with a few hundred labels."""
 
+from morphtools.registration import register as _register
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -72,6 +74,7 @@ _HOMES = {
     "vote_tables": "morphtools.answers.posteriors",
 }
 __all__ = sorted(_HOMES)
+_register()
 
 
 def __getattr__(name: str):

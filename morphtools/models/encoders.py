@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from morphtools.models.efficientnet_lite import build_efficientnet_lite
 from morphtools.models.resnet import build_resnet
+from morphtools.models.standardize import Standardize
 from tfrecords_builder.naming import unknown
 
 ENCODERS = (
@@ -59,7 +60,7 @@ def build_encoder(
     if name == "efficientnet_b0":
         x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
         network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
-        return keras.Model(inputs, network.output, name=name)
+        return _with_plain_weights(keras.Model(inputs, network.output, name=name))
     if name.startswith("efficientnet_lite"):
         return keras.Model(inputs, build_efficientnet_lite(name, x, drop=drop), name=name)
     if name == "mobilenet_v3_small":
@@ -72,6 +73,18 @@ def build_encoder(
                 layer.momentum = 0.99  # its 0.999 lags thousands of steps behind the weights
         return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
+
+
+def _with_plain_weights(network: keras.Model) -> keras.Model:
+    """The network with our standardisation in place of Keras' own, whose copies do not follow its weights."""
+
+    def ours(layer):
+        plain = Standardize(name=layer.name) if isinstance(layer, layers.Normalization) else None
+        return plain or layer.__class__.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(network, clone_function=ours)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 @keras.saving.register_keras_serializable("morphtools")

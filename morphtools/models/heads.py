@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from morphtools.models.standardize import Standardize
+
 
 @keras.saving.register_keras_serializable("morphtools")
 class DenseHead(layers.Layer):
@@ -27,7 +29,7 @@ class DenseHead(layers.Layer):
         self.outputs, self.activation, self.hidden = outputs, activation, tuple(hidden)
         self.dropout, self.seed = dropout, seed
         seeds = [None if seed is None else seed + i for i in range(2 * len(hidden) + 1)]
-        self.standardize = layers.Normalization(name="standardize")
+        self.standardize = Standardize(name="standardize")
         self.dense = [
             layers.Dense(
                 width,

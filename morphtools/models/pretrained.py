@@ -137,9 +137,6 @@ def _with_bands(body: keras.Model, card: Card, bands: int, noise) -> keras.Model
     other = build_encoder(input_shape=(*body.input_shape[1:3], bands), **arguments)
     for old, new in zip(body.weights, other.weights, strict=True):
         new.assign(old if old.shape == new.shape else _over_bands(old, new.shape))
-    for layer in other.layers:
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()  # it computes with copies of its weights
     return other
 
 
