@@ -165,8 +165,9 @@ def aligned_section(mosaic: Mosaic, target: Grid, corner: np.ndarray, n: int):
     places = places[np.isfinite(places).all(axis=1)]
     if not len(places):
         raise ValueError(f"lies outside of {mosaic.grid.name}")
-    start = np.floor(places.min(axis=0)).astype(int) - MARGIN
-    side = int(np.ceil((places.max(axis=0) - start).max())) + MARGIN
+    margin = int(np.ceil(MARGIN * max(1.0, target.pixel_scale / mosaic.grid.pixel_scale)))
+    start = np.floor(places.min(axis=0)).astype(int) - margin
+    side = int(np.ceil((places.max(axis=0) - start).max())) + margin
     if side > _LARGEST:
         raise ValueError(f"needs {side} pixels of {mosaic.grid.name} to be aligned; at most {_LARGEST} fit")
     pixels, mask, _ = mosaic.section(start, side)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrecords_builder.wcs import Grid, sky_frame
 
-MARGIN = 6  # pixels: the kernel of `reprojected` is as wide
+MARGIN = 6  # pixels of the coarser grid: the kernel of `reprojected` is as wide
 
 
 def resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int):

@@ -119,11 +119,12 @@ SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 3e-5, "B_0_2": 2e-5, "A_0_2": 1e-5, 
 
 
 @pytest.mark.parametrize("distorted", [True, False])
+@pytest.mark.parametrize("swapped", [False, True], ids=["lon first", "lat first"])
 @pytest.mark.parametrize("x, y", [(10.0, 100.0), (90.3, 20.7)])
-def test_sip_counts_where_ctype_says_so_and_is_left_over_elsewhere(distorted, x, y):
+def test_sip_counts_where_ctype_says_so_and_is_left_over_elsewhere(distorted, swapped, x, y):
     suffix = "TAN-SIP" if distorted else "TAN"
     matrix = SCALE * np.array(MATRICES["rolled"])
-    header = make_header(("RA--", "DEC-"), (150.0, 2.0), matrix, suffix, **SIP)
+    header = make_header(("RA--", "DEC-"), (150.0, 2.0), matrix, suffix, swapped, **SIP)
     u, v = x + 1 - 60.5, y + 1 - 50.5
     if distorted:
         u, v = u + 3e-5 * u**2 + 1e-5 * v**2, v + 2e-5 * v**2 + 1e-5 * u * v
