@@ -75,7 +75,7 @@ def open_images(
     if mask_bits is not None:
         mask_bits = tuple(split_bits(mask_bits))
         if mask is None:
-            raise ValueError(f"the mask bits {', '.join(mask_bits)} need a mask: give its extension as mask")
+            raise ValueError(f"the mask bits {', '.join(mask_bits)} need a mask: give its extension (--mask)")
     if align:
         check_reproject()
     files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align)

@@ -39,7 +39,9 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
         values = _whole(values, name)
     if bits is None:
         if plane_bits(header):
-            raise ValueError(f"{name} has named bits; give those that are bad as mask bits: {_names(header)}")
+            raise ValueError(
+                f"{name} has named bits; choose those that are bad with mask_bits (--mask-bits): {_names(header)}"
+            )
         return values != 0
     return (values & bit_mask(bits, header, name)) != 0
 
@@ -95,6 +97,6 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
         fraction = float(good[good != np.round(good)][0]) if (good != np.round(good)).any() else float(good.max())
         raise ValueError(
             f"{name} is not a mask: it holds numbers like {fraction:.4g}; if it is a weight map, zero where a pixel is "
-            f"bad, give zero as mask bits (--mask-bits zero)"
+            f"bad, give mask_bits as zero (--mask-bits zero)"
         )
     return np.where(np.isfinite(values), values, -1).astype(np.int64)
