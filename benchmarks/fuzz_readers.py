@@ -142,7 +142,82 @@ def stack_examples() -> dict[str, bytes]:
     return dict(zip(("s.npy", "s.npz", "s.h5", "z.zip"), (b.getvalue() for b in (npy, npz, h5, archive)), strict=True))
 
 
-KINDS = (image_readers,)
+def table_readers() -> dict[str, Reader]:
+    """Catalogues in every format, and the labels in them."""
+    from morphtools.survey.label_columns import find_labels
+    from morphtools.survey.tasks import PHOTOZ, TASKS, task_labels, task_redshifts
+    from morphtools.survey.vote_columns import read_votes
+    from tfrecords_builder.catalog import check_catalog, read_catalog
+
+    def labels(path: Path):
+        table = check_catalog(read_catalog(path))
+        find_labels(table)
+        readings = [lambda task=task: task_labels(task, table) for task in TASKS.values()]
+        readings += [lambda: task_redshifts(PHOTOZ, table), lambda: read_votes(table, "gz_decals_dr5")]
+        refused = None
+        for read in readings:
+            try:
+                read()
+            except ValueError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    examples = table_examples()
+    readers = {f"catalog {name[2:]}": Reader({name: data}, lambda path: check_catalog(read_catalog(path)))
+               for name, data in examples.items()}  # fmt: skip
+    return readers | {"labels": Reader({name: examples[name] for name in ("c.csv", "c.tsv", "c.ecsv")}, labels)}
+
+
+def table_examples() -> dict[str, bytes]:
+    """A small catalogue with ids, unknowns, words and votes in every format."""
+    import pandas as pd
+    from astropy.table import Table
+
+    n = np.arange(12)
+    table = pd.DataFrame({"id_str": [f"{8647475121430856586 + i}" for i in n], "file_loc": [f"{i}.jpg" for i in n]})
+    table = table.assign(ring=["yes", "no", ""] * 4, bar=n % 2, redshift=np.where(n == 5, np.nan, n / 40))
+    table = table.assign(**{f"bar-dr5_{a}": n for a in ("strong", "weak", "no")}, objid=8647475121430856586 + n)
+    examples = {"c.csv": table.to_csv(index=False).encode(), "c.tsv": table.to_csv(index=False, sep="\t").encode()}
+    examples["c.csv.gz"] = gzip.compress(examples["c.csv"])
+    masked = Table.from_pandas(table)
+    for name, kind in (("c.fits", "fits"), ("c.ecsv", "ascii.ecsv"), ("c.vot", "votable")):
+        with tempfile.TemporaryDirectory() as folder:
+            masked.write(Path(folder, name), format=kind)
+            examples[name] = Path(folder, name).read_bytes()
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    return examples | {"c.parquet": buffer.getvalue()}
+
+
+def settings_readers() -> dict[str, Reader]:
+    """Question trees, configurations, augmentations and model cards."""
+    import yaml
+
+    from morphtools.config import read_config
+    from morphtools.data.presets import read_augmentations
+    from morphtools.models.cards import WEIGHTS, Card
+    from morphtools.survey.schemas import SCHEMAS, get_schema
+
+    tree = yaml.safe_dump(SCHEMAS["gz_candels"].to_dict(), sort_keys=False).encode()
+    layers = b"- RandomView: {rotation: 0.5}\n- RandomFlip: {mode: horizontal}\n- RandomNoise: {sigma: 1}\n"
+    card = next(iter(sorted(WEIGHTS.glob("*.json")))).read_bytes()
+    names = ["task", "labels", "bands", "epochs"]
+    return {
+        "schema": Reader({"s.yaml": tree}, get_schema),
+        "config": Reader(
+            {"c.yaml": b"task: rings\nlabels: 200\nbands: [g, r, z]\n"}, lambda path: read_config(path, names)
+        ),
+        "augmentations": Reader({"a.yaml": layers}, read_augmentations),
+        "card": Reader({"card.json": card}, lambda path: Card.open(path).input_shape),
+    }
+
+
+KINDS = (
+    image_readers,
+    table_readers,
+    settings_readers,
+)
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:

@@ -70,6 +70,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         if not file.metadata.num_rows:
             yield file.read(kept).to_pandas(types_mapper=nullable)
         for batch in file.iter_batches(rows, columns=kept):
+            batch.validate(full=True)  # bytes that are no text are an error here, not a crash later
             yield pa.Table.from_batches([batch]).to_pandas(types_mapper=nullable)
 
 

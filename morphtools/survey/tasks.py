@@ -156,15 +156,15 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
         )
     values, words = as_numbers(catalog[name])
     values = values.where(np.isfinite(values))
+    measured = values > -0.01
+    if not measured.any():
+        raise ValueError(f"column {name!r} holds no redshifts, but {some(catalog[name])}")
     for bad, what in ((words, "must hold numbers"), (values > _FARTHEST, "must hold redshifts")):
         if bad.any():
             raise ValueError(
                 f"column {name!r} {what}, not {some(catalog[name][bad].unique())} ({galaxies(catalog, bad)}); leave "
                 "cells empty where the redshift is unknown"
             )
-    measured = values > -0.01
-    if not measured.any():
-        raise ValueError(f"column {name!r} holds no redshifts, but {some(catalog[name])}")
     below = values.notna() & ~measured
     if below.any():
         log.warning(
