@@ -6,6 +6,7 @@ a logical column, a mask, an empty cell. Columns with several numbers in a cell 
 
 import gzip
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfrecords_builder.fits import check_header
 from tfrecords_builder.naming import some
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,8 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """The first table of a FITS file."""
     from astropy.io import fits
 
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        check_header(file.read(2**18))
     with fits.open(path, memmap=True) as hdus:
         table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
         if table is None:
@@ -235,3 +239,22 @@ def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
         elif isinstance(values.dtype, pd.StringDtype):
             changed[name] = values.astype("str")
     return table.assign(**changed) if changed else table
+
+
+def for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is written to csv: where `MORPHTOOLS_ESCAPE_FORMULAS=1` is set, with no formulas in it.
+
+    Spreadsheets run a cell that begins with =, +, - or @, and catalogues come from strangers. Such text gets an
+    apostrophe in front, which spreadsheets hide; numbers stay. Without the variable nothing is changed: ids are read
+    again by other programs.
+    """
+    if os.environ.get("MORPHTOOLS_ESCAPE_FORMULAS", "0") in ("", "0"):
+        return table
+    escaped = {}
+    for name in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            text = table[name].map(
+                lambda cell: isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+            )
+            escaped[name] = table[name].where(~text.astype(bool), "'" + table[name].astype(str))
+    return table.assign(**escaped)

@@ -12,6 +12,7 @@ from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.table_files import for_spreadsheets
 
 
 def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | None:
@@ -83,8 +84,8 @@ def digest_of(ids: np.ndarray) -> str | None:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as csv or parquet, by the ending of `path`."""
-    save = table.to_csv if path.suffix == ".csv" else table.to_parquet
+    """Writes a table as csv (see `for_spreadsheets`) or parquet, by the ending of `path`."""
+    save = for_spreadsheets(table).to_csv if path.suffix == ".csv" else table.to_parquet
     write_whole(path, lambda new: save(new, index=False))
 
 

@@ -25,6 +25,7 @@ from tfrecords_builder.build import build_records, share_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, read_pixels
+from tfrecords_builder.table_files import for_spreadsheets
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +230,8 @@ def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) 
         failures = pd.read_parquet(unusable).to_dict("records") + failures
     (out / "failures.csv").unlink(missing_ok=True)  # of an earlier call
     if failures:
-        write_whole(out / "failures.csv", lambda path: pd.DataFrame(failures).to_csv(path, index=False))
+        write_whole(
+            out / "failures.csv", lambda path: for_spreadsheets(pd.DataFrame(failures)).to_csv(path, index=False)
+        )
         log.warning("%d galaxies are left out, see failures.csv", len(failures))
     return len(failures)

@@ -24,6 +24,7 @@ from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.records import Records
+from tfrecords_builder.table_files import for_spreadsheets
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,9 @@ def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: di
     chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
-        write_whole(run.out / "failures.csv", lambda path: pd.read_parquet(failures).to_csv(path, index=False))
+        write_whole(
+            run.out / "failures.csv", lambda path: for_spreadsheets(pd.read_parquet(failures)).to_csv(path, index=False)
+        )
         log.warning("galaxies that cannot be used are listed in %s", run.out / "failures.csv")
     kind.check_usable(chosen)
     log.info("galaxies for training: %d, for validation: %d, for the test: %d", *chosen.splits.values())

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from tfrecords_builder.catalog import read_catalog, read_chunks
+from tfrecords_builder.table_files import for_spreadsheets
 
 IDS = ["0012", "NA", "8647475121430856586"]
 LONG = 8647475121430856586
@@ -165,3 +166,24 @@ def test_names_win_over_identifiers_in_a_votable(tmp_path):
     path = written(tmp_path, table, "vot")
     path.write_text(path.read_text().replace('ID="bar-dr5_strong"', 'ID="col2"'))
     assert list(read_catalog(path)) == ["id_str", "bar-dr5_strong"]
+
+
+def test_formulas_are_escaped_on_request_only(monkeypatch):
+    cells = ["=1+1", "+1", "-cmd", "@x", "a=1", None]
+    table = pd.DataFrame({"id_str": cells, "z": [-1.0] * 6})
+    pd.testing.assert_frame_equal(for_spreadsheets(table), table)
+    monkeypatch.setenv("MORPHTOOLS_ESCAPE_FORMULAS", "1")
+    escaped = for_spreadsheets(table)
+    assert listed(escaped["id_str"]) == ["'=1+1", "'+1", "'-cmd", "'@x", "a=1", None]
+    assert escaped["z"].tolist() == [-1.0] * 6
+
+
+def test_a_fits_table_that_promises_endless_axes_is_refused_at_once(tmp_path):
+    fits.BinTableHDU.from_columns([fits.Column("id_str", "A3", array=["a"])]).writeto(tmp_path / "c.fits")
+    content = (tmp_path / "c.fits").read_bytes()
+    assert content.count(b"TFIELDS =                    1") == 1
+    (tmp_path / "c.fits").write_bytes(
+        content.replace(b"TFIELDS =                    1", b"TFIELDS =            999999999")
+    )
+    with pytest.raises(ValueError, match="its header has TFIELDS"):
+        read_catalog(tmp_path / "c.fits")
