@@ -5,6 +5,7 @@ A *source* has a method `read(rows)`: for every row of the catalogue (a dict) it
 it; a plain function from `file_loc` to an `Image` will do as well.
 """
 
+import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import NamedTuple
 
 from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
-from tfrecords_builder.masks import split_bits
+from tfrecords_builder.masks import is_weight_map, split_bits
 from tfrecords_builder.mosaics import Mosaics
 from tfrecords_builder.pixels import Image, from_pixels
 from tfrecords_builder.resample import check_reproject
 from tfrecords_builder.stacks import Stack
 
 __all__ = ["Image", "Source", "from_pixels", "open_images", "read_images"]
+
+log = logging.getLogger(__name__)
 
 STACKS = (".npy", ".npz", ".h5", ".hdf5")
 Source = Callable[[str], Image]
@@ -76,6 +79,10 @@ def open_images(
         mask_bits = tuple(split_bits(mask_bits))
         if mask is None:
             raise ValueError(f"the mask bits {', '.join(mask_bits)} need a mask: give its extension (--mask)")
+    elif mask is not None and is_weight_map(mask):
+        log.warning(
+            "%s is read as a weight map: a pixel is bad where it is 0 (--mask-bits zero: without this remark)", mask
+        )
     if align:
         check_reproject()
     files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align)

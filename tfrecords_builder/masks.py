@@ -33,7 +33,7 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
     """
     name = str(header.get("EXTNAME", "")).strip() or str(name) or "the mask"
     values = _unsigned(stored, header)
-    if bits in (_ZERO, (_ZERO,)) or (bits is None and _WEIGHTS.fullmatch(name.upper())):
+    if bits in (_ZERO, (_ZERO,)) or (bits is None and is_weight_map(name)):
         return ~(values > 0)  # NaN is bad as well
     if values.dtype.kind == "f":
         values = _whole(values, name)
@@ -44,6 +44,11 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
             )
         return values != 0
     return (values & bit_mask(bits, header, name)) != 0
+
+
+def is_weight_map(name: str | int) -> bool:
+    """Whether an extension is a weight map by its name: WHT, WEIGHT, IVAR, INVVAR, and these with a band behind."""
+    return _WEIGHTS.fullmatch(str(name).upper()) is not None
 
 
 def bit_mask(bits: str | int | tuple, header, name: str) -> int:

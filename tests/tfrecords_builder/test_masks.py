@@ -97,6 +97,14 @@ def test_a_galaxy_without_a_good_pixel_is_a_failure(tmp_path, layout):
     assert not bad(tmp_path, layout, mask_bits="1").any()
 
 
+def test_a_weight_map_known_by_its_name_is_remarked_on(tmp_path, caplog):
+    for mask, bits, remarks in (("WHT", None, 1), ("WHT", "zero", 0), ("DQ", None, 0), (2, None, 0)):
+        caplog.clear()
+        open_images(tmp_path, mask=mask, mask_bits=bits)
+        assert len(caplog.messages) == remarks
+        assert all("WHT is read as a weight map" in message for message in caplog.messages)
+
+
 def test_bits_without_a_mask_are_refused(tmp_path):
     with pytest.raises(ValueError, match="SAT, 3 need a mask"):
         open_images(tmp_path, mask_bits="SAT,3")
