@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc, betaln, gammaln, logsumexp
 
+from morphtools.answers.predictions import check_table
+from tfrecords_builder.checksums import reading
 from tfrecords_builder.naming import some
 
 _ASKED = 0.5  # below this chance of being asked a fraction tells nothing about the galaxy
@@ -189,7 +191,9 @@ def read_concentrations(table, schema):
         ValueError: the table has no concentrations of these answers.
     """
     if not isinstance(table, pd.DataFrame):
-        table = pd.read_parquet(Path(table) / "predictions-full.parquet")
+        path = check_table(Path(table) / "predictions-full.parquet")
+        with reading(path):
+            table = pd.read_parquet(path)
     first = f"{schema.label_cols[0]}_concentration"
     endings = [name.removeprefix(first) for name in table.columns if name.startswith(first)]
     wanted = [[f"{name}_concentration{ending}" for name in schema.label_cols] for ending in endings]

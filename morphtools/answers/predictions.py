@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfrecords_builder.checksums import check_file, reading
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +58,22 @@ class Predictions:
         Args:
             path: `predictions.parquet`.
         """
-        table = pd.read_parquet(path)
-        return cls(
-            *(table[name].to_numpy() for name in ("id_str", "probability", "label")),
-            classes=tuple(table.attrs["classes"]),
-            provenance=json.loads(json.dumps(table.attrs["provenance"])),
-        )
+        with reading(check_table(path)):
+            table = pd.read_parquet(path)
+            return cls(
+                *(table[name].to_numpy() for name in ("id_str", "probability", "label")),
+                classes=tuple(table.attrs["classes"]),
+                provenance=json.loads(json.dumps(table.attrs["provenance"])),
+            )
+
+
+def check_table(path: str | Path) -> Path:
+    """The path of a table of predictions, compared with its checksum where `predict` has kept one.
+
+    Raises:
+        ValueError: It is not what was written; names it.
+    """
+    path = Path(path)
+    about = path.with_name("predict.json")
+    checksums = read_json(about).get("checksums") if about.exists() else None
+    return check_file(path, checksums.get(path.name) if isinstance(checksums, dict) else None)

@@ -9,7 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from morphtools.answers.predictions import check_table
 from morphtools.answers.redshift_metrics import pit
+from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
 
@@ -128,7 +130,8 @@ class Redshifts:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"there are no redshifts at {path}")
-        found = pq.read_table(path)
+        with reading(check_table(path)):
+            found = pq.read_table(path)
         if b"redshifts" not in (found.schema.metadata or {}):
             raise ValueError(f"{path} holds no redshift PDFs, such as finetune --task photoz and predict write")
         about, table = json.loads(found.schema.metadata[b"redshifts"]), found.drop_columns("pdf").to_pandas()

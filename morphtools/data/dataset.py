@@ -109,20 +109,56 @@ def load_shards(
     """
     paths = tf.constant([str(records.folder / name) for name in places])
     starts = tf.constant(list(places.values()), tf.int64)
-    read = _reader(records, image_size, crop, dereddened)
-    finish = _stretched(records, stretch) if stretch else lambda batch: batch
+    batches = _batches(records, batch_size, image_size, crop, dereddened, stretch)
 
     def one(shard):
-        found = tf.data.TFRecordDataset(paths[shard]).enumerate().skip(starts[shard])
-        together = records.uniform and records.encoding != "encoded"
+        return batches(tf.data.TFRecordDataset(paths[shard]).enumerate().skip(starts[shard]), shard)
+
+    return steady(tf.data.Dataset.range(len(places)).flat_map(one).prefetch(2))
+
+
+def load_galaxies(
+    records: Records,
+    galaxies: list[bytes],
+    start: int,
+    *,
+    batch_size: int,
+    image_size: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    dereddened: str | None = None,
+    stretch: str | None = None,
+):
+    """Like `load_shards`, of a run of records that are in memory, such as those that damage has left of a shard.
+
+    Args:
+        records: Where they are from.
+        galaxies: Their content.
+        start: Place of the first in its shard.
+        batch_size: As for `load_shards`, like all others.
+        image_size: (H, W).
+        crop: (H, W).
+        dereddened: Survey.
+        stretch: Name.
+    """
+    batches = _batches(records, batch_size, image_size, crop, dereddened, stretch)
+    return steady(batches(tf.data.Dataset.from_tensor_slices(galaxies).enumerate(start), 0).prefetch(2))
+
+
+def _batches(records: Records, batch_size: int, image_size, crop, dereddened, stretch) -> Callable:
+    """A function from a dataset of places and serialized records to batches, without what cannot be decoded."""
+    read = _reader(records, image_size, crop, dereddened)
+    finish = _stretched(records, stretch) if stretch else lambda batch: batch
+    together = records.uniform and records.encoding != "encoded"
+
+    def batches(found, shard):
         found = found.batch(batch_size) if together else found
         galaxies = found.map(
             lambda place, serialized: {**read(serialized), "place": place}, num_parallel_calls=_PARALLEL
         ).ignore_errors()
-        batches = galaxies if together else galaxies.batch(batch_size)
-        return batches.map(lambda batch: finish({**batch, "shard": shard}), num_parallel_calls=_PARALLEL)
+        galaxies = galaxies if together else galaxies.batch(batch_size)
+        return galaxies.map(lambda batch: finish({**batch, "shard": shard}), num_parallel_calls=_PARALLEL)
 
-    return steady(tf.data.Dataset.range(len(places)).flat_map(one).prefetch(2))
+    return batches
 
 
 def steady(dataset):

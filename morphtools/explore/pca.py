@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from morphtools.explore.tables import space_of
+from morphtools.inference.parts import name_of
 from morphtools.inference.representations import Representations
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import remove_partial, write_whole
 from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
 
@@ -191,12 +192,13 @@ def reduce_representations(
     projection.save(out)
     provenance = store.provenance | {"pca": projection.digest}
     reduced = Representations.create(out, len(projection.components), provenance)
-    done = {path.name: pq.read_metadata(path).num_rows for path in reduced.parts}
+    remove_partial(out)
+    done = {name_of(path): pq.read_metadata(path).num_rows for path in reduced.parts}
     for path in progress_bar(store.parts, "reducing", unit="part"):
-        if path.name not in done:  # part by part: a store may grow in its middle
+        if name_of(path) not in done:  # part by part: a store may grow in its middle
             names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
-            reduced.append(np.concatenate(names), np.concatenate(values), part=path.stem.removeprefix("part-"))
-        elif done[path.name] != pq.read_metadata(path).num_rows:
+            reduced.append(np.concatenate(names), np.concatenate(values), part=name_of(path).removeprefix("part-"))
+        elif done[name_of(path)] != pq.read_metadata(path).num_rows:
             raise ValueError(f"{out} holds other galaxies in {path.name}; choose another folder")
     return reduced
 

@@ -13,6 +13,7 @@ from morphtools.answers.class_figures import as_picture
 from morphtools.explore.tables import open_catalog
 from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog
+from tfrecords_builder.files import remove_partial
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.naming import some
@@ -135,6 +136,7 @@ def represent_pixels(
     pictures = Pictures(records, catalog, images)
     ids = pictures.id_str if pictures.id_str is not None else Records.open(records).index(["id_str"])["id_str"]
     store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
+    remove_partial(store.folder)
     ids = pd.Index(ids).difference(store.id_str, sort=False)
     failed = []
     bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")

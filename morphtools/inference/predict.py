@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -14,14 +15,19 @@ from keras import ops
 
 from morphtools.answers.posteriors import vote_tables
 from morphtools.answers.redshifts import Redshifts, metadata
-from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.parts import name_of, read_part, write_part
+from morphtools.inference.stream import at_work, galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card, sha256_of
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from morphtools.survey.schemas import Schema
+from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
+
+_ROWS = 16384  # of a table at a time
 
 
 def predict(
@@ -82,43 +88,56 @@ def predict(
     options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
     asked = {"weights": [card.sha256 for card in cards], "split": split, "level": level, "orientations": orientations}
     asked |= options | _source(catalog, images, records)
-    if _finished(out, asked):
-        shutil.rmtree(out / "state", ignore_errors=True)
-        return out
-    with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
-        prepared = [prepare(card, found, **options) for card in cards]
-        if any(each.reading != prepared[0].reading for each in prepared):
-            raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
-        loading = [{"orientations": orientations, **each.loading} for each in prepared]
-        model = ask_every_way(
-            [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)], cards[0].kind
+    with at_work(out, part) as held:
+        if _finished(out, asked):
+            shutil.rmtree(out / "state", ignore_errors=True)
+            return out
+        with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
+            prepared = [prepare(card, found, **options) for card in cards]
+            if any(each.reading != prepared[0].reading for each in prepared):
+                raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
+            loading = [{"orientations": orientations, **each.loading} for each in prepared]
+            models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
+            model = ask_every_way(models, cards[0].kind)
+        chunks = out / "state" / "chunks"
+        chunks.mkdir(parents=True, exist_ok=True)
+        write_json(out / "predict.json", asked)
+        if part is not None:
+            held.share()
+        stream(
+            model,
+            found,
+            chunks,
+            lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, cards[0], level)),
+            splits=splits,
+            batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
+            part=part,
+            reading=prepared[0].reading,
         )
-    chunks = out / "state" / "chunks"
-    chunks.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "predict.json", json.dumps(asked, indent=1))
-    stream(
-        model,
-        found,
-        chunks,
-        lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, cards[0], level)),
-        splits=splits,
-        batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
-        part=part,
-        reading=prepared[0].reading,
-    )
-    if part is None:
-        failures = list_failures(out, found, chunks, splits)
-        parts = sorted(chunks.glob("part-*.parquet"))
-        about = None
-        if cards[0].kind == "redshifts":
-            provenance = {"weights": " ".join(card.sha256 for card in cards), "records": found.digest}
-            about = metadata(_edges(cards[0]), cards[0].redshifts["estimate"], provenance)
-        galaxies = _merge(parts, out / "predictions-full", about)
-        _merge([path.with_name(f"read-{path.name}") for path in parts], out / "predictions")
-        counts = {"galaxies": galaxies, "failures": failures, "findings": found.findings()}
-        write_whole(out / "predict.json", json.dumps(asked | counts, indent=1))
-        shutil.rmtree(out / "state")
+        if part is None:
+            _finish(out, asked, found, splits, cards)
     return out
+
+
+def _finish(out: Path, asked: dict, records: Records, splits: list[str], cards: list[Card]) -> None:
+    """Puts the tables together; `predict.json` is written last.
+
+    What was computed is kept while damage hides galaxies: when it is repaired, the same call adds them.
+    """
+    chunks = out / "state" / "chunks"
+    failures, damaged = list_failures(out, records, chunks, splits)
+    parts, about = sorted(chunks.glob("part-*.parquet")), None
+    if cards[0].kind == "redshifts":
+        provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
+        about = metadata(_edges(cards[0]), cards[0].redshifts["estimate"], provenance)
+    galaxies = _merge(parts, out / "predictions-full", about)
+    _merge([_to_read(path) for path in parts], out / "predictions")
+    tables = [f"{name}.{kind}" for name in ("predictions", "predictions-full") for kind in ("parquet", "csv")]
+    counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings()}
+    counts["checksums"] = {name: file_checksum(out / name) for name in tables}
+    write_json(out / "predict.json", asked | counts | ({"damaged": damaged} if damaged else {}))
+    if not damaged:
+        shutil.rmtree(out / "state")
 
 
 def _check(cards: list[Card], level: float) -> None:
@@ -152,14 +171,14 @@ def _finished(out: Path, asked: dict) -> bool:
     """Whether `out` has what is asked already; FileExistsError if it holds something else."""
     about = out / "predict.json"
     if not about.exists():
-        if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"state"}):
+        if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"state", ".lock"}):
             raise FileExistsError(f"{out} is there already and holds no predictions; choose another out")
         return False
-    before, asked = json.loads(about.read_text()), json.loads(json.dumps(asked))
+    before, asked = read_json(about), json.loads(json.dumps(asked))
     changed = sorted(name for name in asked if before.get(name) != asked[name])
     if changed:
         raise FileExistsError(f"{out} holds predictions with another {some(changed)}; choose another out")
-    return "galaxies" in before
+    return "galaxies" in before and not before.get("damaged")
 
 
 def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
@@ -207,8 +226,13 @@ def _edges(card: Card) -> np.ndarray:
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
     """Writes the tables of a chunk; that of `part-…` last: it says that the chunk is done."""
-    for file, table in ((f"read-part-{name}.parquet", read), (f"part-{name}.parquet", full)):
-        write_whole(chunks / file, lambda path, table=table: table.to_parquet(path, index=False))
+    for file, table in ((f"read-part-{name}", read), (f"part-{name}", full)):
+        write_part(chunks, file, pa.Table.from_pandas(table, preserve_index=False))
+
+
+def _to_read(part: Path) -> Path:
+    """The table to read of a chunk, beside the one with everything."""
+    return sorted(part.parent.glob(f"read-{name_of(part)}.*parquet"))[0]
 
 
 def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -> int:
@@ -218,7 +242,7 @@ def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) 
     """
     if not parts:
         raise ValueError(f"no galaxy could be used, see {to.with_name('failures.csv')}")
-    schema = pq.read_schema(parts[0]).remove_metadata()
+    schema = read_part(parts[0]).schema.remove_metadata()
     flat = pa.schema([field for field in schema if not pa.types.is_fixed_size_list(field.type)])
     for ending, writer, columns in (
         (".parquet", pq.ParquetWriter, schema.with_metadata(metadata)),
@@ -227,8 +251,18 @@ def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) 
 
         def write(path, writer=writer, columns=columns):
             with writer(path, columns) as file:
-                for part in parts:
-                    file.write_table(pq.read_table(part, columns=columns.names).cast(columns))
+                for table in _equal_tables(parts, columns):
+                    file.write_table(table)
 
         write_whole(to.with_suffix(ending), write)
     return sum(pq.read_metadata(part).num_rows for part in parts)
+
+
+def _equal_tables(parts: list[Path], columns: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of parts in tables of one length, so that a file of them does not depend on where the parts end."""
+    waiting = columns.empty_table()
+    for i, part in enumerate(parts):
+        waiting = pa.concat_tables([waiting, read_part(part, columns.names).cast(columns)])
+        while len(waiting) >= _ROWS or (i == len(parts) - 1 and len(waiting)):
+            yield waiting.slice(0, _ROWS).combine_chunks()
+            waiting = waiting.slice(_ROWS)

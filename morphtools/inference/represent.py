@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from morphtools.inference.representations import Representations
-from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.stream import at_work, galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -62,16 +62,21 @@ def represent(
     """
     out = Path(out)
     card = Card.open(find_card(weights))
-    with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
-        options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
-        prepared = prepare(card, found, **options)
-        model = load_pretrained(weights, orientations=orientations, **prepared.loading)
-    provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations, **prepared.reading}
-    options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
-    store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
-    if part is None:
-        list_failures(out, found, out, splits)
-        shutil.rmtree(out / "state", ignore_errors=True)
+    with at_work(out, part) as held:
+        with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
+            options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
+            prepared = prepare(card, found, **options)
+            model = load_pretrained(weights, orientations=orientations, **prepared.loading)
+        provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations}
+        provenance |= prepared.reading
+        if part is not None:
+            held.share()
+        options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
+        store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
+        if part is None:
+            _, damaged = list_failures(out, found, out, splits)
+            if not damaged:
+                shutil.rmtree(out / "state", ignore_errors=True)
     return store
 
 

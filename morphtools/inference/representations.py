@@ -1,7 +1,6 @@
 """Representations of a catalogue's galaxies: a folder of parquet parts that only grows."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfrecords_builder.files import write_whole
+from morphtools.inference.parts import check_part, read_part, write_part
+from tfrecords_builder.checksums import reading
+from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import some
 
 _ABOUT = "representations.json"
@@ -45,13 +46,15 @@ class Representations:
         """
         if isinstance(folder, Representations):
             return folder
+        path = Path(folder) / _ABOUT
         try:
-            about = json.loads((Path(folder) / _ABOUT).read_text())
-            return cls(Path(folder), about["dimension"], about["provenance"])
+            about = read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"there are no representations at {folder} (no {_ABOUT})") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{Path(folder) / _ABOUT} is damaged: {error}") from None
+        store = cls(**check_fields(cls, about | {"folder": Path(folder)}, path))
+        if store.dimension < 1:
+            raise ValueError(f"{path} is damaged: 'dimension' cannot be {store.dimension}")
+        return store
 
     @classmethod
     def create(cls, folder: str | Path, dimension: int, provenance: dict[str, str]) -> "Representations":
@@ -78,7 +81,7 @@ class Representations:
                 )
             return there
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _ABOUT, json.dumps({"dimension": dimension, "provenance": provenance}, indent=1))
+        write_json(folder / _ABOUT, {"dimension": dimension, "provenance": provenance})
         return cls(folder, dimension, dict(provenance))
 
     def append(self, id_str: Iterable[str], values: np.ndarray, *, part: str | None = None) -> None:
@@ -102,8 +105,7 @@ class Representations:
             raise ValueError(f"representations that are not finite: {some(bad)}")
         flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), self.dimension)
         table = pa.table({"id_str": pa.array(names, pa.string()), "representation": flat})
-        path = self.folder / f"part-{part or f'{len(self.parts):06d}'}.parquet"
-        write_whole(path, lambda new: pq.write_table(table, new, compression="none"))
+        write_part(self.folder, f"part-{part or f'{len(self.parts):06d}'}", table, compression="none")
 
     @property
     def parts(self) -> list[Path]:
@@ -111,12 +113,16 @@ class Representations:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def __len__(self) -> int:
-        return sum(pq.read_metadata(path).num_rows for path in self.parts)
+        rows = 0
+        for path in self.parts:
+            with reading(path):
+                rows += pq.read_metadata(path).num_rows
+        return rows
 
     @property
     def id_str(self) -> np.ndarray:
         """(N,) names, in the order of the rows."""
-        parts = [pq.read_table(path, columns=["id_str"])["id_str"].to_numpy() for path in self.parts]
+        parts = [read_part(path, ["id_str"])["id_str"].to_numpy() for path in self.parts]
         return np.concatenate([np.array([], object), *parts])
 
     def batches(
@@ -130,9 +136,15 @@ class Representations:
 
         Returns:
             Names (n,) and values (n, D) float32, in order.
+
+        Raises:
+            ValueError: A part is damaged; names it.
         """
         for path in self.parts if parts is None else parts:
-            with pq.ParquetFile(path) as part:
+            check_part(path)
+            with reading(path), pq.ParquetFile(path) as part:
+                if part.schema_arrow.field("representation").type.list_size != self.dimension:
+                    raise ValueError(f"{path} is damaged: its representations do not have {self.dimension} dimensions")
                 for batch in part.iter_batches(rows):
                     values = batch["representation"].flatten().to_numpy(zero_copy_only=True)
                     yield batch["id_str"].to_numpy(zero_copy_only=False), values.reshape(-1, self.dimension)

@@ -1,12 +1,12 @@
 """Records through a model, galaxy by galaxy, in chunks that a kill cannot break.
 
-What a model says is kept in files `part-SHARD-CHECKSUM-FROM-TO.parquet`, each with a run of a shard's galaxies and
-written whole. Their names alone tell what is done: any process can go on, with other parts than those before.
+What a model says is kept in files `part-SHARD-CHECKSUM-FROM-TO.CHECKSUM.parquet` (`parts.py`), each with a run of a
+shard's galaxies and written whole. Their names alone tell what is done: any process can go on, with other parts than
+those before. A galaxy whose record is damaged is in no such run, and tried again by the next call.
 """
 
 import contextlib
 import logging
-import re
 import shutil
 import time
 from collections import Counter
@@ -20,17 +20,23 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from morphtools.data.dataset import load_shards
+from morphtools.data.dataset import load_galaxies, load_shards
+from morphtools.inference.parts import gaps, parts_of, read_part, remove_overlaps
 from tfrecords_builder.build import build_records, share_of
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.checksums import reading as reading_of
+from tfrecords_builder.files import remove_partial, write_whole
+from tfrecords_builder.locks import Lock, lock
+from tfrecords_builder.naming import some
+from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.records import Records, read_pixels
+from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.table_files import for_spreadsheets
+from tfrecords_builder.tfrecord import decode, read_record
 
 log = logging.getLogger(__name__)
 
+_DAMAGED = "the shard "  # so begins the reason where a galaxy's record is damaged
 _ROWS, _SECONDS = 8192, 15.0  # a part is written when it has so many galaxies, or after so long
-_PART = re.compile(r"part-(?P<key>.+)-(?P<start>\d{8})-(?P<stop>\d{8})\.parquet")
 
 
 def galaxies_per_batch(shape: tuple[int, int, int], orientations: int = 8) -> int:
@@ -72,15 +78,43 @@ def stream(
         label: For the progress bar.
     """
     sizes = share_of(galaxies_per_shard(records, splits), part)
-    done = {name: _done(folder, _key(records, name)) for name in sizes}
-    places = {name: done[name] for name in sizes if done[name] < sizes[name]}
-    if not places:
+    keys = {name: _key(records, name) for name in sizes}
+    if part is None:
+        for key in keys.values():
+            remove_overlaps(folder, key)
+    missing = {name: gaps(folder, keys[name], size) for name, size in sizes.items()}
+    left = sum(stop - start for each in missing.values() for start, stop in each)
+    if not left:
         return
-    batches = load_shards(records, places, batch_size=batch_size, **(reading or {}))
-    bar = progress_bar(total=sum(sizes.values()), initial=sum(done.values()), desc=label, unit="galaxy")
-    with bar, ThreadPoolExecutor(1) as writer:
+    for name in sizes:
+        if missing[name] and not (records.folder / name).exists():
+            raise FileNotFoundError(f"the shard {records.folder / name} is missing: restore it")
+    step, options = _step(model, batch_size), {"batch_size": batch_size, **(reading or {})}
+    bar = progress_bar(total=sum(sizes.values()), initial=sum(sizes.values()) - left, desc=label, unit="galaxy")
+    with bar:
+        starts = {name: each[-1][0] for name, each in missing.items() if each and each[-1][1] == sizes[name]}
+        if starts:
+            _show(_outputs(step, load_shards(records, starts, **options), bar), records, folder, keep, starts)
+        for name in sizes:  # what damage has hidden
+            for start, galaxies in _sound(records, name, gaps(folder, keys[name], sizes[name])):
+                batches = load_galaxies(records, galaxies, start, **options)
+                _show(_outputs(step, batches, bar), records, folder, keep, {name: start})
+
+
+def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, places: dict[str, int]) -> None:
+    """Writes outputs as parts; `places` has where each shard begins."""
+    places, ids = dict(places), (None, None)
+    with ThreadPoolExecutor(1) as writer:
         writing = None
-        for shard, stop, names, values in _runs(_outputs(_step(model, batch_size), batches, bar), list(places)):
+        for shard, stop, names, values in _runs(outputs, list(places)):
+            if ids[0] != shard:
+                ids = (shard, _rows(records, shard, ["id_str"])["id_str"])
+            strangers = set(names) - set(ids[1][places[shard] : stop])
+            if strangers:
+                raise ValueError(
+                    f"the shard {records.folder / shard} is not the one that was built: "
+                    f"the index has no {some(sorted(strangers))} there; restore it"
+                )
             if writing is not None:
                 writing.result()  # so that no more than one part waits to be written; raises what went wrong with it
             name = f"{_key(records, shard)}-{places[shard]:08d}-{stop:08d}"
@@ -88,6 +122,29 @@ def stream(
             places[shard] = stop
         if writing is not None:
             writing.result()
+
+
+def _sound(records: Records, shard: str, missing: list[tuple[int, int]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Runs of records among the missing galaxies of a shard that can be read: place of the first, their content."""
+    offsets = _rows(records, shard, ["offset"])["offset"].tolist() if missing else []
+    for start, stop in missing:
+        run = []
+        for place in range(start, stop):
+            try:
+                run.append(read_record(records.folder / shard, offsets[place]))
+            except ValueError:  # `missing_galaxies` reports it
+                if run:
+                    yield place - len(run), run
+                run = []
+        if run:
+            yield stop - len(run), run
+
+
+def _rows(records: Records, shard: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """The rows of the index with a shard's galaxies, in their order."""
+    path = records.index_path
+    with reading_of(path):
+        return pd.read_parquet(path, columns=columns, filters=[("shard", "==", shard)])
 
 
 def _keep_finite(keep: Callable, names: list[str], values: np.ndarray, part: str) -> None:
@@ -144,7 +201,8 @@ def galaxies_per_shard(records: Records, splits: list[str]) -> dict[str, int]:
     """The number of galaxies of every shard of some splits, in order."""
     shards = [path.name for split in splits for path in records.shards(split)]
     counts = Counter()
-    with pq.ParquetFile(records.folder / "index.parquet") as index:
+    path = records.index_path
+    with reading_of(path), pq.ParquetFile(path) as index:
         for rows in index.iter_batches(columns=["shard"]):
             counts.update(rows["shard"].to_pylist())
     return {name: counts[name] for name in shards}
@@ -155,36 +213,55 @@ def _key(records: Records, shard: str) -> str:
     return f"{shard.removesuffix('.tfrecord')}-{records.checksums[shard]}"
 
 
-def _parts(folder: Path, key: str) -> list[Path]:
-    return sorted(path for path in folder.glob(f"part-{key}-*.parquet") if _PART.fullmatch(path.name))
-
-
-def _done(folder: Path, key: str) -> int:
-    """How many of a shard's galaxies have been seen."""
-    return max((int(_PART.fullmatch(path.name)["stop"]) for path in _parts(folder, key)), default=0)
-
-
 def missing_galaxies(records: Records, folder: Path, splits: list[str]) -> list[dict]:
     """Galaxies that no part has, of these splits and of any shard with parts: `id_str`, `file_loc`, `reason`."""
     failures = []
     for shard in galaxies_per_shard(records, list(records.splits)):
-        parts = _parts(folder, _key(records, shard))
+        parts = parts_of(folder, _key(records, shard))
         if not parts and shard.split("-")[0] not in splits:
             continue
-        have = {name for path in parts for name in pq.read_table(path, columns=["id_str"])["id_str"].to_pylist()}
-        index = pd.read_parquet(records.folder / "index.parquet", filters=[("shard", "==", shard)])
-        for row in index[~index["id_str"].isin(have)].to_dict("records"):
-            reason = _reason(records, row["id_str"])
-            failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": reason})
+        have = {name for *_, path in parts for name in read_part(path, ["id_str"])["id_str"].to_pylist()}
+        for place, row in enumerate(_rows(records, shard).to_dict("records")):
+            if row["id_str"] not in have:
+                reason = _reason(records, row, any(start <= place < stop for start, stop, _ in parts))
+                failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": reason})
     return failures
 
 
-def _reason(records: Records, id_str: str) -> str:
+def _reason(records: Records, row: dict, shown: bool) -> str:
+    """Why a galaxy is left out: its record is damaged, its image broken, or the model's output was not finite."""
     try:
-        next(read_pixels(records, [id_str]))
+        image = to_image(decode(read_record(records.folder / row["shard"], row["offset"])), records.encoding)
+    except (ValueError, OSError) as error:
+        return str(error)
+    try:
+        to_pixels(image)
     except Exception as error:  # readers raise many kinds, all meaning the same to us
         return f"cannot be decoded: {error}"
-    return "the model's output is not finite"
+    return "the model's output is not finite" if shown else "was not read: run the same call again"
+
+
+@contextlib.contextmanager
+def at_work(out: Path, part: str | None) -> Iterator[Lock]:
+    """Keeps other processes out of a folder, but for parts of the same work, and removes what a killed call left there.
+
+    Raises:
+        BlockingIOError: Another process is at work in it.
+        FileExistsError: It is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is there already and is a file; choose another out")
+    new = not out.exists()
+    try:
+        with lock(out, part=part is not None) as held:
+            if held.alone:
+                for folder in (out, out / "state", out / "state" / "chunks"):
+                    remove_partial(folder)
+            yield held
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # there is something in it
+                out.rmdir()
 
 
 @contextlib.contextmanager
@@ -203,7 +280,7 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
     share_of({}, part)
     if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
-    begun = out.exists()
+    begun = out.exists() and any(path.name != ".lock" for path in out.iterdir())
     try:
         if catalog is None:
             found = Records.open(records)
@@ -222,16 +299,20 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
         raise
 
 
-def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) -> int:
-    """Lists in `failures.csv` which galaxies are left out and why; returns their number."""
+def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) -> tuple[int, int]:
+    """Lists in `failures.csv` which galaxies are left out and why; returns their number, and of how many by damage."""
     failures = missing_galaxies(records, folder, splits)
+    damaged = [failure["reason"] for failure in failures if failure["reason"].startswith(_DAMAGED)]
     unusable = records.folder / "failures.parquet"
     if records.folder.parent == out / "state" and unusable.exists():
-        failures = pd.read_parquet(unusable).to_dict("records") + failures
+        with reading_of(unusable):
+            failures = pd.read_parquet(unusable).to_dict("records") + failures
     (out / "failures.csv").unlink(missing_ok=True)  # of an earlier call
     if failures:
         write_whole(
             out / "failures.csv", lambda path: for_spreadsheets(pd.DataFrame(failures)).to_csv(path, index=False)
         )
         log.warning("%d galaxies are left out, see failures.csv", len(failures))
-    return len(failures)
+    if damaged:
+        log.warning("%s: restore the shard and run the same call again, which adds its galaxies", some(damaged, 1))
+    return len(failures), len(damaged)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from morphtools.answers.posteriors import read_concentrations
 from morphtools.data.dataset import load_dataset
 from morphtools.inference import stream
 from morphtools.inference.predict import predict
@@ -16,6 +18,8 @@ from morphtools.models.encoders import any_way_up
 from morphtools.models.heads import classification_head
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.build import build_records
+from tfrecords_builder.locks import lock
+from tfrecords_builder.records import Records
 
 TREE = {
     "name": "mine",
@@ -109,6 +113,63 @@ def test_a_classifier_gives_the_probabilities_of_its_model(sky, runs, tmp_path):
         "predictions.parquet",
     ]
     assert json.loads((out / "predict.json").read_text())["galaxies"] == 40
+
+
+def test_partial_files_of_a_killed_call_are_removed_and_never_in_the_way(sky, runs, tmp_path):
+    out = tmp_path / "out"
+    (out / "state" / "chunks").mkdir(parents=True)
+    (out / ".123.partial.predict.json").write_text("{")
+    (out / "state" / "chunks" / ".123-abc.partial.part-x.parquet").write_bytes(b"x")
+    predict(runs[0] / "a", out, records=sky / "records", orientations=1)
+    assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
+    assert json.loads((out / "predict.json").read_text())["galaxies"] == 40
+
+
+def test_galaxies_hidden_by_damage_are_listed_and_added_when_the_shard_is_repaired(sky, runs, tmp_path):
+    shutil.copytree(sky / "records", tmp_path / "records")
+    records = Records.open(tmp_path / "records")
+    shard = records.shards("train")[0]
+    good = shard.read_bytes()
+    shard.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    out = tmp_path / "out"
+    for _ in range(2):
+        predict(runs[0] / "a", out, records=records.folder, orientations=1)
+        (failure,) = pd.read_csv(out / "failures.csv").to_dict("records")
+        assert failure["reason"].startswith(f"the shard {shard.name} is damaged at byte 0: ")
+        assert len(tables(out)[1]) == 39
+    shard.write_bytes(good)
+    predict(runs[0] / "a", out, records=records.folder, orientations=1)
+    whole = predict(runs[0] / "a", tmp_path / "whole", records=sky / "records", orientations=1)
+    assert content(out) == content(whole)
+
+
+def content(out):
+    """Every table, and the names of all files."""
+    return sorted(path.name for path in out.iterdir()), [table.to_csv(float_format="%.5g") for table in tables(out)]
+
+
+def test_another_process_at_work_is_reported(sky, runs, tmp_path):
+    with (
+        lock(tmp_path / "out"),
+        pytest.raises(BlockingIOError, match="at work in"),
+    ):
+        predict(runs[0] / "a", tmp_path / "out", records=sky / "records", orientations=1)
+    with pytest.raises(FileNotFoundError):
+        predict(runs[0] / "a", tmp_path / "new", records=tmp_path / "no records", orientations=1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_flipped_bit_of_the_tables_is_noticed_when_they_are_read(sky, runs, tmp_path):
+    out = predict(runs[0] / "votes", tmp_path / "out", records=sky / "records", orientations=1)
+    path = out / "predictions-full.parquet"
+    read_concentrations(out, SCHEMA)
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+    with pytest.raises(ValueError, match=r"predictions-full\.parquet is damaged"):
+        read_concentrations(out, SCHEMA)
+    (out / "predict.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"predict\.json is damaged"):
+        predict(runs[0] / "votes", out, records=sky / "records", orientations=1)
 
 
 def test_several_classifiers_are_averaged(sky, runs, tmp_path):

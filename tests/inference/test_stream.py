@@ -1,3 +1,4 @@
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from morphtools.inference.representations import Representations
 from morphtools.inference.stream import missing_galaxies
 from morphtools.training.representing import represent_splits, shuffled
 from tfrecords_builder.build import build_records
+from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import scan
 
 SPLITS = ["train", "val", "test"]
@@ -147,28 +149,90 @@ def damage(records, wanted):
     index = records.index()
     places = index["id_str"].map(dict(zip(names, offsets, strict=True)))
     index.assign(offset=places.fillna(index["offset"]).astype(int)).to_parquet(records.folder / "index.parquet")
-    return names[wanted]
+    dataclasses.replace(records, index_checksum=None).save()
+    return names[wanted], Records.open(records.folder)
 
 
 @pytest.mark.parametrize("wanted", [0, 5, -1])
 def test_one_bad_galaxy_is_left_out_and_listed(records, tmp_path, wanted):
-    bad = damage(records, wanted)
+    bad, records = damage(records, wanted)
     store = represent(records, tmp_path / "store")
     assert len(store) == 39 and bad not in store.id_str
     (failure,) = missing_galaxies(records, tmp_path / "store", SPLITS)
     assert failure["id_str"] == bad and "cannot be decoded" in failure["reason"]
 
 
-def test_a_damaged_shard_costs_only_what_follows_the_damage(small_shards, tmp_path):
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["encoded", "pixels"])
+@pytest.mark.parametrize("where", [3, 9, 400])  # in the length of a record, its checksum, the content
+def test_a_flipped_bit_costs_one_galaxy_and_a_repaired_shard_gives_it_back(small_shards, tmp_path, where, kind):
+    records, bands, size = small_shards, 3, 32
+    if kind == "pixels":
+        np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(40, 8, 8, 2)).astype("float32"))
+        catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": range(40)})
+        options = {"images": tmp_path / "stack.npy", "bands": ("g", "r")}
+        records, bands, size = build_records(catalog, tmp_path / "pixels", **options), 2, 8
+    shard = records.shards("train")[0]
+    index = records.index().query("shard == @shard.name")
+    good, offset = shard.read_bytes(), int(index["offset"].iloc[4])
+    flip(shard, offset + where)
+    store = represent(records, tmp_path / "store", model(bands, size))
+    for _ in range(2):  # the next call tries again and finds the same
+        (failure,) = missing_galaxies(records, tmp_path / "store", SPLITS)
+        assert failure["id_str"] == index["id_str"].iloc[4] and len(store) == 39
+        assert failure["reason"].startswith(f"the shard {shard.name} is damaged at byte {offset}: ")
+        store = represent(records, tmp_path / "store", model(bands, size))
+    shard.write_bytes(good)
+    store = represent(records, tmp_path / "store", model(bands, size))
+    whole = represent(records, tmp_path / "whole", model(bands, size))
+    assert missing_galaxies(records, tmp_path / "store", SPLITS) == []
+    np.testing.assert_array_equal(store.id_str, whole.id_str)
+    np.testing.assert_allclose(store.values(), whole.values(), rtol=1e-6)
+
+
+def test_a_shard_that_is_cut_off_loses_its_end_and_a_missing_one_stops(small_shards, tmp_path):
     shard = small_shards.shards("train")[0]
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 255
-    shard.write_bytes(content)
+    index, good = small_shards.index().query("shard == @shard.name"), shard.read_bytes()
+    shard.write_bytes(good[: int(index["offset"].iloc[3]) + 100])
     store = represent(small_shards, tmp_path / "store")
     failures = missing_galaxies(small_shards, tmp_path / "store", SPLITS)
-    index = small_shards.index().set_index("id_str")
-    assert 0 < len(failures) < 20 and len(store) + len(failures) == 40
-    assert {index.loc[f["id_str"], "shard"] for f in failures} == {shard.name}
+    assert [failure["id_str"] for failure in failures] == index["id_str"].iloc[3:].tolist()
+    assert len(store) + len(failures) == 40
+    assert {
+        failure["reason"].partition(" at byte")[0] for failure in failures if "cut off before" not in failure["reason"]
+    }
+    shard.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"the shard \S+{shard.name} is missing"):
+        represent(small_shards, tmp_path / "store")
+    shard.write_bytes(good)
+    assert len(represent(small_shards, tmp_path / "store")) == 40
+
+
+def test_shards_that_were_swapped_stop_the_run_and_are_named(small_shards, tmp_path):
+    one, two = small_shards.shards("train")[0], small_shards.shards("train")[1]
+    one.rename(tmp_path / "x"), two.rename(one), (tmp_path / "x").rename(two)
+    with pytest.raises(ValueError, match=r"the shard \S+train-\S+ is not the one that was built"):
+        represent(small_shards, tmp_path / "store")
+    assert len(Representations.open(tmp_path / "store")) == 0 or "train" not in "".join(
+        path.name for path in Representations.open(tmp_path / "store").parts
+    )
+
+
+def test_galaxies_that_two_processes_represented_come_once(small_shards, tmp_path, monkeypatch):
+    store = represent(small_shards, tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_SECONDS", 0.0)
+        small = represent(small_shards, tmp_path / "small")  # other parts of the same galaxies
+    for path in small.parts:
+        path.rename(store.folder / path.name)
+    assert len(store) > 40
+    again = represent(small_shards, tmp_path / "store")
+    assert sorted(again.id_str) == sorted(small_shards.index()["id_str"])
 
 
 def test_what_is_not_finite_is_left_out_and_listed(tmp_path):
