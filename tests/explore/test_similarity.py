@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from morphtools.explore import similarity
@@ -110,3 +111,23 @@ def test_a_picture_that_cannot_be_read_is_grey_and_said(three_kinds, tmp_path, c
     (images / "g07.png").write_bytes(b"no picture")
     find_similar(store, like="g04", galaxies=19, catalog=catalog, images=images, out=tmp_path / "out")
     assert "1 of 20 pictures cannot be read: g07: not a readable JPEG or PNG" in caplog.text
+
+
+def test_object_ids_keep_their_digits_in_tables_and_pages(three_kinds, tmp_path):
+    store, catalog, images = three_kinds
+    known = catalog.assign(objid=[None if i % 2 else 8647475121430856586 + i for i in range(len(catalog))], rank="mine")
+    known["objid"] = known["objid"].astype("Int64")
+    known.to_csv(tmp_path / "known.csv", index=False)
+    options = {"like": "g04", "galaxies": 30, "out": tmp_path / "out"}
+    find_similar(store, catalog=str(tmp_path / "known.csv"), images=images, **options)
+    written = pd.read_csv(tmp_path / "out/similar.csv", dtype=str)
+    assert written["rank"].tolist() == [str(i) for i in range(1, 31)]
+    expected = dict(zip(catalog["id_str"], known["objid"].astype("string"), strict=True))
+    for row in written.dropna(subset="objid").itertuples():
+        assert row.objid == expected[row.id_str]
+    assert written["objid"].notna().sum() > 8
+    assert written["objid"].dropna().iloc[0] in (tmp_path / "out/similar.html").read_text()
+    known["objid"] = known["objid"].fillna(5)
+    find_similar(store, catalog=known.iloc[:-30], **options)  # which does not have all galaxies
+    written = pd.read_csv(tmp_path / "out/similar.csv", dtype=str)
+    assert written["objid"].isna().any() and set(written["objid"].dropna()) <= set(known["objid"].astype(str))
