@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfrecords_builder.bounded import LIMITS, Limits
 from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
 from tfrecords_builder.naming import some, unknown
@@ -54,6 +55,9 @@ def build_records(
     dtype: str = "float32",
     pixel_scale: float | None = None,
     max_failures: float = 0.1,
+    outside: bool = False,
+    max_bytes: int = LIMITS.bytes,
+    max_pixels: int = LIMITS.pixels,
     append: bool = False,
     workers: int = 1,
     executor: Executor | None = None,
@@ -71,9 +75,8 @@ def build_records(
         catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.
         out: Folder for the records; made if it is not there.
         images: Folder, zip archive or stack in which `file_loc` is found, or a source function (`file_loc` → `Image`).
-            JPEG and PNG bytes are stored as they are; FITS and array pixels as numbers, unchanged.
-        image_size: Side in pixels at which the images are to be read, and that cutouts get; by default that of
-            most.
+            Pictures (also uint8 arrays) are stored as JPEG or PNG; FITS and other arrays as numbers, unchanged.
+        image_size: Side in pixels at which the images are read, and that cutouts get; by default that of most.
         bands: Names of the bands in order; by default those of the first file, numbered, or r, g, b of a picture.
         template: Path of a galaxy's file with `{columns}`, and `{band}` where every band has its own.
         hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
@@ -81,13 +84,14 @@ def build_records(
         mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
             map, whatever its name (see `tfrecords_builder.masks`).
         cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`.
-        align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
-            fail. Needs the package reproject.
-        crop: Whether to cut every image down to twice the extent of the source in its middle
-            (`tfrecords_builder.crop`); needs `image_size`, as the parts differ in size.
+        align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
+        crop: Whether to cut images down to the source in the middle (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.
         pixel_scale: Arcsec per pixel.
         max_failures: Largest share of images that may be unusable.
+        outside: Whether `file_loc` may lead out of the images folder, by an absolute path, `..` or a link.
+        max_bytes: Most bytes of a galaxy's file, also of what it unpacks to.
+        max_pixels: Most numbers of an image: height × width × bands.
         append: Whether to add to the records in `out` the galaxies that are not in them yet.
         workers: Number of processes. More than one needs `if __name__ == "__main__":` in a script.
         executor: Where to run instead, for example `dask.distributed.Client(address).get_executor()`; its machines
@@ -116,7 +120,9 @@ def build_records(
     }
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
+    limits = Limits(max_bytes, max_pixels, outside)
     chosen = {"crop": crop or None, "mask_bits": mask_bits, "align": align or None}
+    chosen |= {"limits": limits if limits != LIMITS else None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     source = open_images(images, **kind, **chosen)
     settings |= chosen  # named only where they are chosen: records built without them keep their digest

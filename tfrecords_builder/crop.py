@@ -1,12 +1,10 @@
 """Cutting an image down to the source in its middle, so that neighbours and sky do not tell galaxies apart."""
 
-import io
-
 import numpy as np
 
 from tfrecords_builder.findings import note
 from tfrecords_builder.gaps import filled
-from tfrecords_builder.pixels import Image, to_pixels
+from tfrecords_builder.pixels import Image, to_pixels, to_png
 
 _SIGMA = 4.0
 _FEWEST = 5  # pixels on a side: a smaller box is a peak of the noise
@@ -72,17 +70,8 @@ def crop(image: Image) -> Image:
     except ValueError as error:
         return note(image, "not_cropped", f"not cropped: {error}")
     if isinstance(image.data, bytes):
-        data = _png(pixels[part])
+        data = to_png(np.round(255 * pixels[part]).astype(np.uint8))
     else:
         data = np.ascontiguousarray(image.data[part])
     mask = None if image.mask is None else image.mask[part]
     return image._replace(data=data, shape=pixels[part].shape, mask=mask)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    from PIL import Image as Picture
-
-    file = io.BytesIO()
-    levels = np.round(255 * pixels).astype(np.uint8)
-    Picture.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels).save(file, "png")
-    return file.getvalue()

@@ -5,24 +5,22 @@ and the pixels are taken from the bytes as they are. Everything else (scaled int
 compression, odd headers) is astropy's.
 """
 
-import gzip
 import io
 import re
 import warnings
-import zlib
 
 import numpy as np
 
+from tfrecords_builder.bounded import LIMITS, Limits, not_an_image, unpacked
 from tfrecords_builder.hdus import extension_name, image_hdu, pixel_values
 from tfrecords_builder.masks import bad_pixels
-from tfrecords_builder.pixels import Image, bands_last, from_pixels, with_mask
+from tfrecords_builder.pixels import Image, bands_last, from_values, with_mask
 
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
 _LEAVE = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION", b"EXTNAME ", b"EXTTYPE ", b"DES_EXT ")
 _LEAVE += (b"PRODTYPE", b"IMTYPE  ", b"HDUCLAS1", b"HDUCLAS2", b"HDUCLAS3")
 # astropy counts up to so many axes for hours, and seeks a negative size backwards, for ever
 _ENDLESS = re.compile(rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:NAXIS\d+|[PG]COUNT) *= *-\d+)")
-_MOST_PIXELS = 2**28  # a damaged header may promise a terabyte
 
 
 def read_fits(
@@ -31,14 +29,16 @@ def read_fits(
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
     mask_bits: str | int | tuple | None = None,
+    limits: Limits = LIMITS,
 ) -> Image:
     """The image in a FITS file.
 
     Args:
-        data: The bytes of the file; gzip is unpacked.
+        data: The bytes of the file; gzip and bzip2 are unpacked.
         hdu: Name or number of the extension, or one per band; by default the one that `image_hdu` chooses.
         mask: Name or number of an extension of the same size, not zero where a pixel is bad; or a weight map.
         mask_bits: Its bits that are bad (see `tfrecords_builder.masks`).
+        limits: Most bytes to unpack, most pixels.
 
     Returns:
         (H, W, C) float32; a cube's third axis holds the bands, named by `BANDS` or `BAND0`, `BAND1`, … if there.
@@ -47,15 +47,16 @@ def read_fits(
         ValueError: With the reason why it cannot be read.
     """
     try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"not a readable FITS file: damaged gzip: {error}") from error
+        data = unpacked(data, limits)
+    except ValueError as error:
+        raise ValueError(f"not a readable FITS file: {error}") from error
     plain = _plain(data) if hdu is None and mask is None else None
     if plain is not None:
         pixels, names = plain
-        return from_pixels(bands_last(pixels))._replace(bands=names)
-    return _by_astropy(data, hdu, mask, mask_bits)
+        if pixels.size > limits.pixels:
+            raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
+        return from_values(bands_last(pixels))._replace(bands=names)
+    return _by_astropy(data, hdu, mask, mask_bits, limits)
 
 
 def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
@@ -87,9 +88,11 @@ def _value(card: bytes) -> bytes:
     return card.split(b"/", 1)[0].strip()
 
 
-def _by_astropy(data: bytes, hdu, mask, mask_bits) -> Image:
+def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
     from astropy.io import fits
 
+    if not data.startswith(b"SIMPLE"):
+        raise ValueError(f"not a FITS file: {not_an_image(data)}")
     check_header(data)
     try:
         with warnings.catch_warnings():
@@ -97,27 +100,37 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits) -> Image:
             with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False, do_not_scale_image_data=True) as hdus:
                 chosen = image_hdu(hdus) if hdu is None else hdu
                 name = extension_name(hdus, chosen) if hdu is None else ""
-                parts = [_pixels(hdus[key], len(data)) for key in (chosen if isinstance(chosen, tuple) else (chosen,))]
-                plane = None if mask is None else (_stored(hdus[mask], len(data)), hdus[mask].header)
+                planes = [_named(hdus, key) for key in (chosen if isinstance(chosen, tuple) else (chosen,))]
+                parts = [pixel_values(_stored(plane, len(data), limits), plane.header) for plane in planes]
+                plane = None if mask is None else _named(hdus, mask)
+                plane = None if plane is None else (_stored(plane, len(data), limits), plane.header)
                 names = _band_names(hdus[0].header)
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
-        raise ValueError(f"not a readable FITS file: {error}") from error
+        raise ValueError(f"not a readable FITS file: {error or type(error).__name__}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
         raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
-    image = from_pixels(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
+    image = from_values(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     bad = None if plane is None else bad_pixels(*plane, mask_bits, str(mask))
     return with_mask(image, bad)._replace(bands=names, hdu=name)
 
 
-def _pixels(hdu, size: int) -> np.ndarray:
-    return pixel_values(_stored(hdu, size), hdu.header)
+def _named(hdus, key):
+    try:
+        return hdus[key]
+    except (KeyError, IndexError):
+        names = ", ".join(f"{i} {hdu.name}".strip() for i, hdu in enumerate(hdus))
+        raise ValueError(f"Extension {key!r} is not in it; there are {names}") from None
 
 
-def _stored(hdu, size: int) -> np.ndarray:
+def _stored(hdu, size: int, limits: Limits) -> np.ndarray:
     shape = tuple(hdu.shape) if hdu.is_image else ()
-    if len(shape) < 2 or 0 in shape or np.prod(shape, dtype=float) > _MOST_PIXELS:
-        raise ValueError(f"{hdu.name or 'the first extension'} holds no image that fits (shape {shape})")
+    if len(shape) < 2 or 0 in shape:
+        raise ValueError(f"{hdu.name or 'the first extension'} holds no image (shape {shape})")
+    if np.prod(shape, dtype=float) > limits.pixels:
+        raise ValueError(
+            f"{np.prod(shape, dtype=float):.0f} numbers (shape {shape}); max_pixels allows {limits.pixels}"
+        )
     check_whole(hdu, size)
     return np.squeeze(hdu.data) if hdu.data.ndim > 3 else hdu.data
 

@@ -2,22 +2,20 @@
 
 import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tfrecords_builder.band_files import on_one_grid
+from tfrecords_builder.bounded import LIMITS, Limits, locate, read_file, read_member, unpacked
+from tfrecords_builder.encoded import ENDINGS, from_array, read_picture
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
-from tfrecords_builder.pixels import Image, from_pixels, join_bands
-from tfrecords_builder.prepare import examine_picture
+from tfrecords_builder.pixels import Image, join_bands
 
-ENCODED = (".jpg", ".jpeg", ".png")
-FITS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
+FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", ".gz", ".bz2", ".fz"))
 
 
 class Files(NamedTuple):
@@ -30,6 +28,7 @@ class Files(NamedTuple):
     mask: str | int | None = None
     mask_bits: str | int | tuple | None = None
     align: bool = False
+    limits: Limits = LIMITS
 
     def __call__(self, file_loc: str) -> Image:
         """The image at `file_loc`."""
@@ -56,17 +55,27 @@ class Files(NamedTuple):
         bands = self.bands if "{band}" in self.template else ("",)
         return [fill_in(self.template, {**row, "band": band}) for band in bands]
 
+    def path(self, name: str) -> Path:
+        """Where a row's file is, in the folder, or the one file itself.
+
+        Raises:
+            ValueError: There is no such file, or it may not be read (see `locate`).
+        """
+        return self.place if name == str(self.place) else locate(self.place, name, self.limits)
+
     def image(self, row: dict) -> Image:
         """The image of one row of the catalogue."""
         names = self.names(row)
-        files = [_bytes(self.place, name) for name in names]
+        read = read_file if self.place.is_dir() else read_member
+        files = [read(self.place, name, self.limits) for name in names]
         layers = [(name, file, self.hdu) for name, file in zip(names, files, strict=True)]
         if isinstance(self.hdu, tuple) and len(files) == 1:
             layers = [(names[0], files[0], hdu) for hdu in self.hdu]
-        masks = {"mask": self.mask, "mask_bits": self.mask_bits}
+        kind = {"mask": self.mask, "mask_bits": self.mask_bits, "limits": self.limits}
         parts = layers if self.align else list(zip(names, files, [self.hdu] * len(files), strict=True))
-        parts = [decode(name, file, hdu=hdu, **masks) for name, file, hdu in parts]
+        parts = [decode(name, file, hdu=hdu, **kind) for name, file, hdu in parts]
         if len(layers) > 1 and names[0].lower().endswith(FITS):
+            layers = [(name, unpacked(file, self.limits), hdu) for name, file, hdu in layers]
             parts = on_one_grid(parts, layers, self.align)
         return parts[0] if len(parts) == 1 else join_bands(parts)
 
@@ -82,27 +91,7 @@ def fill_in(template: str, row: dict) -> str:
     return re.sub(r"\{(\w+)\}", value, template)
 
 
-def _bytes(place: Path, name: str) -> bytes:
-    try:
-        return (place / name).read_bytes()  # an absolute file_loc replaces the folder
-    except NotADirectoryError:
-        pass
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise ValueError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        return _archive(place, place.stat().st_mtime_ns).read(name)
-    except KeyError:
-        raise ValueError(f"no {name} in {place.name}") from None
-    except Exception as error:  # zipfile raises many kinds, all meaning the same to us
-        raise ValueError(f"{name} is damaged in {place.name}: {error}") from error
-
-
-@lru_cache(8)
-def _archive(path: Path, changed: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)  # opened by every worker: an open file does not travel
-
-
-def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None) -> Image:
+def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None, limits: Limits = LIMITS) -> Image:
     """Checks that `data` really is an image of the kind its name says, and finds its shape.
 
     Args:
@@ -111,35 +100,33 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None) -
         hdu: Extension of a FITS file.
         mask: Extension with the bad pixels.
         mask_bits: Its bits that are bad.
+        limits: What the file may ask for.
 
     Returns:
-        The image: bytes as they came for JPEG and PNG, float32 pixels for FITS and npy.
+        The image: bytes of a JPEG or PNG for pictures (see `read_picture`), float32 pixels for FITS; an npy file is a
+        picture if it is uint8, else pixels.
 
     Raises:
-        ValueError: With the reason why this image cannot be used.
+        ValueError: With the name and the reason why this image cannot be used.
     """
     name = file_loc.lower()
-    if name.endswith(ENCODED):
-        return _check_encoded(data)
-    if name.endswith(FITS):
-        return read_fits(data, hdu=hdu, mask=mask, mask_bits=mask_bits)
-    if name.endswith(".npy"):
-        try:
-            return from_pixels(np.load(io.BytesIO(data), allow_pickle=False))
-        except Exception as error:  # numpy raises many kinds, all meaning the same to us
-            raise ValueError(f"not a readable npy file: {error}") from error
-    raise ValueError(f"unknown kind of image; known endings: {', '.join((*ENCODED, *FITS, '.npy'))}")
-
-
-def _check_encoded(data: bytes) -> Image:
-    from PIL import Image as Picture
-
-    bands = {"L": 1, "1": 1, "LA": 1, "P": 3, "RGB": 3, "RGBA": 3}
     try:
-        picture = Picture.open(io.BytesIO(data), formats=("JPEG", "PNG"))
-        picture.load()  # a truncated file opens, but does not load
-    except Exception as error:  # Pillow raises many kinds, all meaning the same to us
-        raise ValueError(f"not a readable JPEG or PNG: {error}") from error
-    if picture.mode not in bands:
-        raise ValueError(f"pixels of mode {picture.mode}; store more than 8 bits per band as FITS")
-    return examine_picture(Image(data, (picture.height, picture.width, bands[picture.mode])), picture)
+        if name.endswith(ENDINGS):
+            return read_picture(data, limits)
+        if name.endswith(FITS):
+            return read_fits(data, hdu=hdu, mask=mask, mask_bits=mask_bits, limits=limits)
+        if name.endswith(".npy"):
+            return from_array(_load(data, limits))
+        raise ValueError(f"unknown kind of image; known endings: {', '.join((*ENDINGS, *FITS, '.npy'))}")
+    except ValueError as error:
+        raise ValueError(f"{file_loc}: {error}") from error
+
+
+def _load(data: bytes, limits: Limits) -> np.ndarray:
+    try:
+        pixels = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds, all meaning the same to us
+        raise ValueError(f"not a readable npy file: {error or type(error).__name__}") from error
+    if pixels.size > limits.pixels:
+        raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
+    return pixels

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tfrecords_builder.bounded import LIMITS, Limits, check_regular
 from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.masks import is_weight_map, split_bits
@@ -39,6 +40,7 @@ def open_images(
     image_size: int | None = None,
     align: bool = False,
     crop: bool = False,
+    limits: Limits = LIMITS,
 ):
     """The source behind `images`.
 
@@ -57,6 +59,7 @@ def open_images(
         align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
             fail. Needs the package reproject.
         crop: Whether to cut every image down to the source in its middle (see `tfrecords_builder.crop`).
+        limits: What files may ask for: bytes, pixels, and whether `file_loc` may lead out of the folder.
 
     Raises:
         FileNotFoundError: There is nothing at `images`.
@@ -65,12 +68,14 @@ def open_images(
     if crop:
         kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
         kind |= {"mask_bits": mask_bits, "image_size": image_size, "align": align}
-        return _Cropped(open_images(images, **kind))
+        return _Cropped(open_images(images, **kind, limits=limits))
     if callable(images):
         return images
     path = Path(images)
     if not path.exists():
         raise FileNotFoundError(f"there is no folder, archive or stack of images at {path}")
+    if not path.is_dir():
+        check_regular(path)
     if template is not None and "{band}" in template and not bands:
         raise ValueError(f"the template {template!r} has a {{band}}: give the names of the bands, in order")
     if isinstance(hdu, list):
@@ -85,11 +90,13 @@ def open_images(
         )
     if align:
         check_reproject()
-    files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align)
+    files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align, limits)
     if cutout is not None:
         return Mosaics(files, cutout, image_size)
     if path.suffix.lower() in STACKS:
-        return Stack(path.absolute(), hdu, len(bands) if bands else None)
+        return Stack(path.absolute(), hdu, len(bands) if bands else None, limits)
+    if path.suffix.lower() in (".parquet", ".arrow"):
+        raise ValueError(f"{path} is a table: write the pictures in it to files, one per galaxy, and give their folder")
     if not path.is_dir() and not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)})")
     return files

@@ -58,7 +58,7 @@ class Mosaics(NamedTuple):
                 yield from [names] * len(group)
                 continue
             try:
-                mosaics = [open_mosaic(self.files.place / name, _layer(self.files, i)) for i, name in enumerate(names)]
+                mosaics = [open_mosaic(self.files.path(name), _layer(self.files, i)) for i, name in enumerate(names)]
                 cuts = self._plan(mosaics, group)
             except ValueError as error:
                 yield from [error] * len(group)

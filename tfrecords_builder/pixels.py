@@ -29,7 +29,37 @@ class Image(NamedTuple):
 
 
 def from_pixels(pixels: np.ndarray) -> Image:
-    """An image from an array (H, W) or (H, W, C); missing pixels are NaN, not all of them."""
+    """An image from an array (H, W) or (H, W, C).
+
+    uint8 is a picture, kept as a PNG with the same levels; everything else is measured, see `from_values`.
+
+    Raises:
+        ValueError: It has another shape, holds other things than numbers, or they are missing everywhere; uint8 has
+            bands that no picture has, or other integers the levels of one.
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[..., np.newaxis]
+    if pixels.dtype != np.uint8:
+        image = from_values(pixels)
+        if pixels.dtype.kind in "iu" and pixels.shape[2] == 3 and pixels.min() >= 0 and 128 <= pixels.max() <= 255:
+            raise ValueError(
+                f"{pixels.dtype} from 0 to 255 in 3 bands: save pictures as uint8, measured values as floats"
+            )
+        return image
+    if pixels.ndim != 3 or 0 in pixels.shape or pixels.shape[2] not in (1, 3):
+        raise ValueError(
+            f"uint8 of shape {pixels.shape}: pictures have 1 or 3 bands (leave transparency out); "
+            "save measured values as floats"
+        )
+    return Image(to_png(pixels), pixels.shape)
+
+
+def from_values(pixels: np.ndarray) -> Image:
+    """An image of measured values, of any kind of number: float32, NaN where missing.
+
+    Raises:
+        ValueError: It is not (H, W) or (H, W, C), holds other things than numbers, or they are missing everywhere.
+    """
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape or pixels.dtype.kind not in "fiub":
@@ -41,6 +71,16 @@ def from_pixels(pixels: np.ndarray) -> Image:
     if not (np.isfinite(data[tuple(n // 2 for n in data.shape)]) or np.isfinite(data).any()):  # the middle will do
         raise ValueError("every pixel is missing")
     return Image(data, data.shape)
+
+
+def to_png(levels: np.ndarray) -> bytes:
+    """A PNG of uint8 levels (H, W), (H, W, 1) or (H, W, 3)."""
+    from PIL import Image as Picture
+
+    file = io.BytesIO()
+    flat = levels[..., 0] if levels.ndim == 3 and levels.shape[2] == 1 else levels
+    Picture.fromarray(np.ascontiguousarray(flat)).save(file, "png", compress_level=1)
+    return file.getvalue()
 
 
 def to_pixels(image: Image) -> np.ndarray:
@@ -90,7 +130,9 @@ def join_bands(parts: list[Image]) -> Image:
     """One image of several with a single band each."""
     for part in parts:
         if isinstance(part.data, bytes) or part.shape != (*parts[0].shape[:2], 1):
-            raise ValueError(f"files of one band each and the same size belong together, not {part.shape}")
+            raise ValueError(
+                f"files of one band each, of measured values and the same size, belong together, not {part.shape}"
+            )
     mask = None
     if any(part.mask is not None for part in parts):
         empty = np.zeros(parts[0].shape, bool)

@@ -24,7 +24,8 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
         raise image
     encoded = isinstance(image.data, bytes)
     if encoded != (records.encoding == "encoded"):
-        raise ValueError("mixes FITS with JPEG or PNG")
+        kinds = ("a picture", "measured values") if encoded else ("measured values", "pictures")
+        raise ValueError(f"holds {kinds[0]} where the records hold {kinds[1]}; FITS does not mix with JPEG or PNG")
     height, width, bands = image.shape
     if bands != records.shape[2] and (not encoded or bands > records.shape[2]):
         raise ValueError(f"has {bands} bands where the records have {records.shape[2]}")
@@ -120,7 +121,14 @@ def examine(image: Image, bad: float) -> Image:
     level = _sky_level(image)
     if level > _FROM_ZERO:
         image = note(image, "sky_not_zero", f"the edge lies {level:.0f} times its noise from zero")
-    return image
+    return note(image, "like_a_picture") if _like_picture(image.data) else image
+
+
+def _like_picture(pixels: np.ndarray) -> bool:
+    """Whether three bands hold whole numbers from 0 to 255, which sky and noise never are."""
+    if pixels.shape[2] != 3 or (pixels[0] != np.rint(pixels[0])).any():
+        return False
+    return bool(pixels.min() >= 0 and 128 <= pixels.max() <= 255 and (pixels == np.rint(pixels)).all())
 
 
 def examine_picture(image: Image, picture) -> Image:

@@ -1,5 +1,6 @@
-"""Stacks: many galaxies in one npy, npz or h5 file; `file_loc` is the row."""
+"""Stacks: many galaxies in one npy, npz or h5 file; `file_loc` is the row. uint8 with 1 or 3 bands is a picture."""
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords_builder.bounded import LIMITS, Limits, check_regular
+from tfrecords_builder.encoded import from_array
+from tfrecords_builder.hdf5 import dataset_names, own_dataset
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.pixels import Image, bands_last, from_pixels
+from tfrecords_builder.pixels import Image, bands_last
 
 
 class Stack(NamedTuple):
@@ -18,15 +22,17 @@ class Stack(NamedTuple):
         path: The file.
         name: Of the array in an npz or h5 file; by default the only one that could be a stack, or `images`.
         bands: Number of bands, if known; by default the shorter axis holds them.
+        limits: The most bytes that a compressed npz may unpack to, and pixels of an image.
     """
 
     path: Path
     name: str | None = None
     bands: int | None = None
+    limits: Limits = LIMITS
 
     def __call__(self, file_loc: str) -> Image:
         """The image in row `file_loc`."""
-        stack = _load(str(self.path), self.name, self.path.stat().st_mtime_ns)
+        stack = _load(str(self.path), self.name, check_regular(self.path).st_mtime_ns, self.limits)
         try:
             row = int(file_loc)
         except ValueError:
@@ -35,9 +41,9 @@ class Stack(NamedTuple):
             raise ValueError(f"row {row} of {self.path.name}, which has {len(stack)}")
         try:
             pixels = np.asarray(stack[row])
-        except OSError as error:
+        except Exception as error:  # h5py raises many kinds, all meaning the same to us
             raise ValueError(f"row {row} of {self.path.name} is damaged: {error}") from error
-        return from_pixels(bands_last(pixels, self.bands))
+        return from_array(bands_last(pixels, self.bands))
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Every row's image."""
@@ -49,22 +55,32 @@ class Stack(NamedTuple):
 
 
 @lru_cache(2)
-def _load(path: str, name: str | None, changed: int):
+def _load(path: str, name: str | None, changed: int, limits: Limits):
     """The array: npy is mapped and h5 read row by row, an npz unpacked as a whole."""
     try:
-        if path.endswith(".npy"):
-            return _checked(np.load(path, mmap_mode="r", allow_pickle=False), path)
-        if path.endswith(".npz"):
+        if path.lower().endswith(".npy"):
+            return _checked(np.load(path, mmap_mode="r", allow_pickle=False), path, limits)
+        if path.lower().endswith(".npz"):
             arrays = np.load(path, allow_pickle=False)
-            return _checked(arrays[_choose(arrays, arrays.files, name, path)], path)
+            _check_members(arrays.zip, path, limits)
+            return _checked(arrays[_choose(arrays, arrays.files, name, path)], path, limits)
         import h5py
 
-        arrays = h5py.File(path, "r")
-        return _checked(arrays[_choose(arrays, [k for k in arrays if hasattr(arrays[k], "shape")], name, path)], path)
+        file = h5py.File(path, "r")
+        of_its_own = name is not None and ("/" in name or name in list(file))
+        chosen = name if of_its_own else _choose(file, dataset_names(file), name, path)
+        return _checked(own_dataset(file, chosen), path, limits)
     except ValueError:
         raise
     except Exception as error:  # every library has its own exceptions for a broken file
-        raise ValueError(f"cannot read the stack {path}: {error}") from error
+        raise ValueError(f"cannot read the stack {path}: {error or type(error).__name__}") from error
+
+
+def _check_members(archive, path: str, limits: Limits) -> None:
+    """Raises ValueError where an npz would unpack to more than allowed; what is stored as it is has no surprises."""
+    unpacked = sum(info.file_size for info in archive.infolist() if info.compress_type)
+    if unpacked > limits.bytes:
+        raise ValueError(f"{Path(path).name} unpacks to {unpacked} bytes; max_bytes allows {limits.bytes}")
 
 
 def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
@@ -80,7 +96,13 @@ def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
     return fitting[0]
 
 
-def _checked(stack, path: str):
+def _checked(stack, path: str, limits: Limits):
     if len(stack.shape) not in (3, 4) or stack.dtype.kind not in "fiub":
-        raise ValueError(f"{Path(path).name}: {stack.dtype} of shape {stack.shape} is no stack of images")
+        raise ValueError(f"{Path(path).name}: {stack.dtype} of shape {stack.shape} is not a stack of images")
+    each = math.prod(max(n, 1) for n in stack.shape[1:])
+    together = math.prod(getattr(stack, "chunks", None) or (1,))  # what h5 unpacks to read one of them
+    if max(each, together) > limits.pixels:
+        raise ValueError(
+            f"{Path(path).name}: {max(each, together)} numbers are read for an image; max_pixels allows {limits.pixels}"
+        )
     return stack

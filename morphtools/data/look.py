@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.survey.stretch import stretches_for
+from tfrecords_builder.bounded import LIMITS, Limits
 from tfrecords_builder.build import describe_start
 from tfrecords_builder.findings import KINDS, count_findings, sentences
 from tfrecords_builder.gaps import filled
@@ -53,6 +54,9 @@ def preview_records(
     crop: bool = False,
     image_size: int | None = None,
     dtype: str = "float32",
+    outside: bool = False,
+    max_bytes: int = LIMITS.bytes,
+    max_pixels: int = LIMITS.pixels,
     stretches: Mapping[str, Stretch] | None = None,
     galaxies: int = 24,
     seed: int = 0,
@@ -60,7 +64,7 @@ def preview_records(
     """Looks at some galaxies drawn from the start of a catalogue, before anything is built.
 
     Args:
-        catalog: As `build_records` takes it; and so are the arguments up to `dtype`.
+        catalog: As `build_records` takes it; and so are the arguments up to `max_pixels`.
         images: Where they are.
         bands: Their bands.
         template: Path with `{columns}`.
@@ -72,6 +76,9 @@ def preview_records(
         crop: Whether they are cut down to the source in the middle.
         image_size: Side in pixels.
         dtype: Of the pixels.
+        outside: Whether `file_loc` may lead out of the images folder.
+        max_bytes: Most bytes of a galaxy's file.
+        max_pixels: Most numbers of an image.
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
             `morphtools.survey.stretch` that can show the bands.
         galaxies: How many.
@@ -81,7 +88,8 @@ def preview_records(
         The picture, the ranges, and the findings, among them every image that cannot be read.
     """
     kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
-    source = open_images(images, **kind, crop=crop, mask_bits=mask_bits, align=align)
+    limits = Limits(max_bytes, max_pixels, outside)
+    source = open_images(images, **kind, crop=crop, mask_bits=mask_bits, align=align, limits=limits)
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)

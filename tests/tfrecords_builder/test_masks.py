@@ -93,7 +93,7 @@ def test_a_weight_map_is_bad_where_it_is_zero_if_its_name_or_the_bits_say_so(tmp
 @pytest.mark.parametrize("layout", ["file", "mosaic"])
 def test_a_galaxy_without_a_good_pixel_is_a_failure(tmp_path, layout):
     written(tmp_path, np.ones((24, 24), "u1"))
-    assert bad(tmp_path, layout) == "every pixel is masked"
+    assert bad(tmp_path, layout).endswith("every pixel is masked")
     assert not bad(tmp_path, layout, mask_bits="1").any()
 
 

@@ -168,7 +168,8 @@ def test_bands_must_agree(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.gif", b"GIF89a", "known endings"),
+        ("a.svg", b"<svg/>", "known endings"),
+        ("a.gif", b"GIF89a", "not a readable GIF"),
         ("a.jpg", b"", "not a readable JPEG"),
         ("a.fits", b"SIMPLE  = nonsense", "not a readable FITS"),
         ("a.fits.gz", b"\x1f\x8b broken", "not a readable FITS"),

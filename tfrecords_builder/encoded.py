@@ -1,0 +1,112 @@
+"""Pictures as other programs write them: JPEG and PNG bytes are kept, other kinds become PNG or pixels.
+
+What has 8 bits per band is a picture, stored as JPEG or PNG; what has more is measured: pixels, in a single band.
+"""
+
+import io
+import warnings
+
+import numpy as np
+
+from tfrecords_builder.bounded import LIMITS, Limits, not_an_image
+from tfrecords_builder.findings import note
+from tfrecords_builder.pixels import Image, from_pixels, from_values, to_png
+from tfrecords_builder.prepare import examine_picture
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # others, such as EPS, run programs
+_BANDS = {"L": 1, "1": 1, "LA": 1, "P": 3, "PA": 3, "RGB": 3, "RGBA": 3}
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+_ORIENTATION = 0x0112
+
+
+def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
+    """The image in a JPEG, PNG, WebP, GIF, BMP or TIFF.
+
+    Transparency is not used, which is a finding. A picture that tells how its camera was held is turned upright.
+
+    Args:
+        data: The bytes of the file.
+        limits: The most pixels.
+
+    Returns:
+        The bytes as they came of a JPEG or PNG; those of a PNG with the same pixels of other kinds with 8 bits; pixels
+        (H, W, 1) of grey images with 16 bits or more.
+
+    Raises:
+        ValueError: With the reason why it cannot be used.
+    """
+    from PIL import Image as Picture
+    from PIL import ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Picture.open(io.BytesIO(data), formats=_FORMATS)
+            _check(picture, limits)
+            picture.load()  # a truncated file opens, but does not load
+            upright = picture.getexif().get(_ORIENTATION, 1) in (0, 1)
+            as_it_came = upright and picture.format in ("JPEG", "PNG", "MPO")
+            losses = _losses(picture, data)
+            picture = picture if upright else ImageOps.exif_transpose(picture)
+    except Picture.UnidentifiedImageError:
+        raise ValueError(f"not a readable {_kind(data)}") from None
+    except Picture.DecompressionBombError as error:
+        raise ValueError(f"has more pixels than Pillow opens: {error}") from None
+    except ValueError:
+        raise
+    except Exception as error:  # Pillow raises many kinds, all meaning the same to us
+        raise ValueError(f"not a readable {_kind(data)}: {error or type(error).__name__}") from error
+    if picture.mode in _DEEP:
+        return from_values(np.asarray(picture))
+    if picture.mode not in _BANDS:
+        inks = "the four inks of print (CMYK)" if picture.mode == "CMYK" else f"colours of the kind {picture.mode}"
+        raise ValueError(f"stores {inks}; save it as an RGB picture")
+    bands = _BANDS[picture.mode]
+    if not as_it_came:
+        data = to_png(np.asarray(picture.convert("L" if bands == 1 else "RGB")))
+    image = examine_picture(Image(data, (picture.height, picture.width, bands)), picture)
+    for kind in losses:
+        image = note(image, kind)
+    return image
+
+
+def from_array(pixels: np.ndarray) -> Image:
+    """An image from an array as it stands in a file: a picture, examined, or measured values (see `from_pixels`)."""
+    image = from_pixels(pixels)
+    if isinstance(image.data, np.ndarray):
+        return image
+    from PIL import Image as Picture
+
+    return examine_picture(image, Picture.open(io.BytesIO(image.data)))
+
+
+def _check(picture, limits: Limits) -> None:
+    """Raises ValueError before anything is decoded."""
+    numbers = picture.width * picture.height * _BANDS.get(picture.mode, 1)
+    if numbers > limits.pixels:
+        size = f"{picture.width}×{picture.height}"
+        raise ValueError(f"a picture of {size} pixels: {numbers} numbers where max_pixels allows {limits.pixels}")
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # of a camera: the others are previews
+        raise ValueError(f"holds {frames} pictures; save the one to be used alone")
+
+
+def _losses(picture, data: bytes) -> list[str]:
+    """Findings about what is not used of a picture."""
+    deep = picture.format == "PNG" and data[24:25] == b"\x10"
+    if picture.format == "TIFF":
+        deep = max(picture.tag_v2.get(258, (8,))) > 8
+    clear = picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
+    return ["fewer_bits"] * deep + ["transparent"] * clear
+
+
+def _kind(data: bytes) -> str:
+    """What a file that cannot be read says it is, and what it is instead."""
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return "TIFF: damaged, or of a kind that Pillow does not read; save it as FITS"
+    kinds = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"RIFF", "WebP"), (b"GIF8", "GIF"), (b"BM", "BMP"))
+    for start, kind in kinds:
+        if data.startswith(start):
+            return f"{kind}: it is damaged"
+    return f"JPEG, PNG, WebP, GIF, BMP or TIFF: {not_an_image(data)}"

@@ -1,0 +1,94 @@
+"""HDF5 files from anywhere: only what is in the file itself, whatever version of HDF5 or Keras reads it.
+
+A link or a dataset may name other files of the machine, whose content would be read in its place.
+"""
+
+from pathlib import Path
+
+
+def dataset_names(group) -> list[str]:
+    """The names of the arrays that lie directly in a group, without those that are links."""
+    import h5py
+
+    return [name for name in group if _is_own(group, name) and isinstance(group[name], h5py.Dataset)]
+
+
+def own_dataset(file, name: str):
+    """An array of the file by its path.
+
+    Args:
+        file: An open `h5py.File`.
+        name: `images`, or `group/images`.
+
+    Raises:
+        ValueError: It is not there, or names another file as the place of its numbers.
+    """
+    import h5py
+
+    place = file
+    for part in [part for part in name.split("/") if part]:
+        if not isinstance(place, h5py.Group) or place.get(part, getlink=True) is None:
+            raise ValueError(f"no array {name!r} in it; there are {', '.join(file) or 'none'}")
+        if not _is_own(place, part):
+            raise ValueError(f"{name!r} is a link; only what lies in the file itself is read")
+        place = place[part]
+    if not isinstance(place, h5py.Dataset):
+        raise ValueError(f"{name!r} is not an array; it holds {', '.join(place) or 'nothing'}")
+    if place.external or place.is_virtual:
+        raise ValueError(f"the numbers of {name!r} lie in another file, which is not read")
+    return place
+
+
+def _is_own(group, name: str) -> bool:
+    import h5py
+
+    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+
+
+def check_weights(path: str | Path) -> None:
+    """Refuses weights, or a `.keras` model, that would read other files of this machine.
+
+    Args:
+        path: `.h5`, `.weights.h5` or `.keras`.
+
+    Raises:
+        ValueError: A link leads out of it, or its numbers lie elsewhere; or it is not readable at all.
+    """
+    import io
+    import zipfile
+
+    import h5py
+
+    path = Path(path)
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                members = [name for name in archive.namelist() if name.endswith(".h5")]
+                files = [io.BytesIO(archive.read(name)) for name in members]
+        else:
+            files = [path]
+        for file in files:
+            with h5py.File(file, "r") as opened:
+                _check_group(opened, path.name, set())
+    except ValueError:
+        raise
+    except Exception as error:  # h5py and zipfile raise many kinds, all meaning the same to us
+        raise ValueError(f"cannot read the weights {path.name}: {error or type(error).__name__}") from error
+
+
+def _check_group(group, file: str, seen: set) -> None:
+    import h5py
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise ValueError(f"{file} is refused: {group.name}/{name} is a link to the file {link.filename}")
+        if isinstance(link, h5py.SoftLink):
+            continue  # to what is looked at in its own place
+        item = group[name]
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise ValueError(f"{file} is refused: the numbers of {item.name} lie in another file")
+        address = h5py.h5o.get_info(item.id).addr
+        if isinstance(item, h5py.Group) and address not in seen:  # hard links may go round in circles
+            seen.add(address)
+            _check_group(item, file, seen)
