@@ -1,0 +1,131 @@
+"""Damages every kind of file of a project at random and counts what happens when it is read.
+
+    python benchmarks/corruptions.py --cases 1000 --seed 0
+
+A case is a copy of a folder with one file damaged: a bit flipped, the file cut off, emptied, or swapped with another of
+its kind. What reads the folder must give the result of the sound folder or raise one sentence (ValueError or OSError);
+the table counts silent differences and other exceptions, both of which must be 0. A kind of folder is a function that
+makes it and one that reads it, in `KINDS`.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import random
+import shutil
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import numpy as np
+import pandas as pd
+
+from tfrecords_builder import Records, build_records
+from tfrecords_builder.images import from_pixels
+
+
+def make_records(folder: Path) -> None:
+    pixels = np.random.default_rng(0).normal(size=(150, 8, 8, 2)).astype("float32")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(150)], "file_loc": range(150), "votes": range(150)})
+    for n in (90, 150):
+        build_records(
+            catalog[:n], folder, images=lambda i: from_pixels(pixels[int(i)]), bands=("g", "r"), append=n > 90
+        )
+
+
+def read_records(folder: Path) -> str:
+    from morphtools.data.dataset import load_dataset
+
+    records = Records.open(folder)
+    digest = hashlib.sha256(records.index().to_csv().encode())
+    digest.update(repr(sorted(records.fields().items())).encode())
+    for split in ("train", "val", "test"):
+        for batch in load_dataset(records, split):
+            digest.update(batch["image"].numpy().tobytes() + b"".join(batch["id_str"].numpy()))
+            digest.update(batch["votes"].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def make_store(folder: Path) -> None:
+    from morphtools import Representations
+
+    store = Representations.create(folder, 8, {"weights": "w", "records": "r"})
+    for i in range(3):
+        store.append([f"g{i}-{j}" for j in range(40)], np.random.default_rng(i).normal(size=(40, 8)))
+
+
+def read_store(folder: Path) -> str:
+    from morphtools import Representations
+
+    store = Representations.open(folder)
+    about = repr((store.dimension, store.provenance, list(store.id_str)))
+    return hashlib.sha256(about.encode() + store.values().tobytes()).hexdigest()
+
+
+KINDS = {"records": (make_records, read_records), "representations": (make_store, read_store)}
+
+
+def damage(folder: Path, rng: random.Random) -> str:
+    """Damages one file of a folder; returns its kind and how."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    endings = sorted({path.suffix for path in files})
+    ending = rng.choice(endings)
+    path = rng.choice([path for path in files if path.suffix == ending])
+    content, how = bytearray(path.read_bytes()), rng.choice(["flip", "flip", "flip", "cut", "empty", "swap"])
+    others = [other for other in files if other.suffix == ending and other.read_bytes() != content]
+    if how == "swap" and others:
+        other = rng.choice(others)
+        path.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    elif how == "cut":
+        path.write_bytes(content[: rng.randrange(len(content))])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+    return f"{ending} {how}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    rng, tally = random.Random(options.seed), Counter()
+    with tempfile.TemporaryDirectory() as name:
+        expected = {}
+        for kind, (make, read) in KINDS.items():
+            make(Path(name) / kind)
+            expected[kind] = read(Path(name) / kind)
+        for case in range(options.cases):
+            kind = rng.choice(sorted(KINDS))
+            folder = Path(name) / f"case{case}"  # a name of its own: checksums are kept by path and time
+            shutil.copytree(Path(name) / kind, folder)
+            how = f"{kind} {damage(folder, rng)}"
+            try:
+                outcome = "same" if KINDS[kind][1](folder) == expected[kind] else "SILENT DIFFERENCE"
+            except (ValueError, OSError) as error:
+                outcome = (
+                    "one sentence" if "\n" not in str(error) and type(error) is not UnicodeError else "SEVERAL LINES"
+                )
+            except Exception as error:  # what must not reach a person
+                outcome = f"TRACEBACK {type(error).__name__}"
+            tally[how, outcome] += 1
+            if outcome.isupper() or outcome.startswith("TRACEBACK"):
+                print(how, outcome, flush=True)
+            shutil.rmtree(folder)
+    table = pd.Series(tally).rename_axis(["damage", "outcome"]).unstack(fill_value=0)
+    print(table.to_string())
+    print(table.sum().to_dict())
+
+
+if __name__ == "__main__":
+    main()
