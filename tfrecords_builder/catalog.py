@@ -73,6 +73,8 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
                     long_numbers = long_numbers.union(*map(has_long_numbers, _READERS[ending](path, rows)))
             chunks += 1
             yield _named(chunk, long_numbers)
+        if not chunks:
+            raise ValueError("it promises rows that are not there")
     except Exception as error:  # every reader has its own exceptions for a broken file
         raise ValueError(f"cannot read the catalogue {path}: {error}") from error
 
