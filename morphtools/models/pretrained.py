@@ -11,6 +11,7 @@ from morphtools.models.encoders import any_way_up, build_encoder
 from morphtools.models.heads import classification_head
 from morphtools.models.redshift_head import redshift_head
 from morphtools.survey.schemas import Schema
+from tfrecords_builder.hdf5 import check_weights
 
 
 def load_pretrained(
@@ -103,6 +104,7 @@ def _fetched(card: Card) -> Path:
 
 def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Layer | None]:
     """The encoder, for the bands it was trained on, and the head."""
+    check_weights(file)
     try:
         body = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder)
         if card.kind == "encoder":

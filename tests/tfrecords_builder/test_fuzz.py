@@ -1,5 +1,6 @@
 """Whatever bytes come as an image, the answer is pixels or one clear ValueError."""
 
+import bz2
 import gzip
 import io
 import warnings
@@ -38,7 +39,8 @@ def seeds() -> dict[str, bytes]:
     add("extensions.fits", fits.PrimaryHDU(), *(fits.ImageHDU(plane) for plane in cube))
     add("packed.fits.fz", fits.PrimaryHDU(), fits.CompImageHDU((cube[0] * 100).astype("i2"), compression_type="RICE_1"))
     found["cube.fits.gz"] = gzip.compress(found["cube.fits"])
-    for kind in ("png", "jpeg"):
+    found["cube.fits.bz2"] = bz2.compress(found["cube.fits"])
+    for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff"):
         buffer = io.BytesIO()
         Picture.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8)).save(buffer, kind)
         found[f"picture.{kind}"] = buffer.getvalue()
