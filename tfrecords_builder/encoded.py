@@ -87,6 +87,9 @@ def _check(picture, limits: Limits) -> None:
     if numbers > limits.pixels:
         size = f"{picture.width}×{picture.height}"
         raise ValueError(f"a picture of {size} pixels: {numbers} numbers where max_pixels allows {limits.pixels}")
+    right, bottom = (max((tile[1][axis] for tile in picture.tile), default=0) for axis in (2, 3))
+    if picture.format == "TIFF" and right * bottom < picture.width * picture.height:  # Pillow fills it up with zeros
+        raise ValueError("truncated: its strips end before the last row")
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # of a camera: the others are previews
         raise ValueError(f"holds {frames} pictures; save the one to be used alone")

@@ -166,3 +166,15 @@ def test_every_kind_ends_in_records_that_training_and_looking_see_alike(tmp_path
             shown = np.asarray(picture.convert("RGB")) / np.float32(255)
         np.testing.assert_allclose(seen[name], shown, atol=1e-6)
         np.testing.assert_allclose(next(read_pixels(records, [name])), shown, atol=1e-6)
+
+
+def test_a_tiff_whose_header_promises_more_rows_than_it_has_is_refused():
+    from PIL.TiffImagePlugin import ROWSPERSTRIP
+
+    data = bytearray(saved(Picture.fromarray(RGB), "tiff", tiffinfo={ROWSPERSTRIP: 12}))
+    place = (
+        data.index(struct.pack("<HH", 257, 4)) if struct.pack("<HH", 257, 4) in data else data.index(b"\x01\x01\x03\0")
+    )
+    data[place + 8 : place + 10] = struct.pack("<H", 500)
+    with pytest.raises(ValueError, match="truncated"):
+        decode("a.tif", bytes(data))
