@@ -25,7 +25,7 @@ GALAXIES = 40 if "MORPHTOOLS_SHORT" in os.environ else 800
 # we ask those of the simulated sky's own volunteers, whose names end in `-mock`.
 
 # %%
-known = next(card for card in morphtools.list_pretrained() if card.name == "mobilenet_v3_small_gz2")
+known = next(card for card in morphtools.list_pretrained() if card.name == "efficientnet_lite0_gz2")
 questions = [q for q in known.schema["questions"] if q["question"].endswith("-mock")]
 schema = morphtools.Schema.from_dict({"name": "mock", "questions": questions})
 print(schema)
@@ -38,7 +38,7 @@ print(schema)
 # what infinitely many volunteers would have said. No real survey tells you these.
 
 # %%
-options = {"bands": "gri", "image_size": 96, "fractions": {"ring": 0.3, "bar": 0.3, "merger": 0.08}}
+options = {"bands": "gri", "image_size": 128, "fractions": {"ring": 0.3, "bar": 0.3, "merger": 0.08}}
 options |= {"field_radii": 12, "magnitude_limit": 16.5}
 sky = morphtools.simulate_survey("vote-sky", galaxies=GALAXIES, seed=3, **options)
 names = [column.replace("ring-mock", "ring").replace("-mock", "-dr5") for column in schema.label_cols]
@@ -52,7 +52,7 @@ truth = sky[[f"true_{name}" for name in names]].to_numpy()
 # and together they are one belief about the galaxy.
 
 # %%
-morphtools.predict("mobilenet_v3_small_gz2", "predicted", catalog="vote-sky/catalog.csv", images="vote-sky")
+morphtools.predict("efficientnet_lite0_gz2", "predicted", catalog="vote-sky/catalog.csv", images="vote-sky")
 table = pd.read_parquet("predicted/predictions.parquet").set_index("id_str").loc[sky["id_str"]]
 full = pd.read_parquet("predicted/predictions-full.parquet").set_index("id_str").loc[sky["id_str"]]
 bar = "bar-mock_strong_fraction"
@@ -145,9 +145,9 @@ print(table.round(2).to_string(index=False))
 # rings are rarer there, and what is rare is easy to predict: their errors fall.)
 
 # %%
-options = {"bands": "gri", "image_size": 96, "field_radii": 24, "magnitude_limit": 17, "depth": 0.33}
+options = {"bands": "gri", "image_size": 128, "field_radii": 24, "magnitude_limit": 17, "depth": 0.33}
 other = morphtools.simulate_survey("other-sky", galaxies=GALAXIES // 2, seed=4, **options)
-morphtools.predict("mobilenet_v3_small_gz2", "predicted-other", catalog="other-sky/catalog.csv", images="other-sky")
+morphtools.predict("efficientnet_lite0_gz2", "predicted-other", catalog="other-sky/catalog.csv", images="other-sky")
 said = pd.read_parquet("predicted-other/predictions-full.parquet").set_index("id_str").loc[other["id_str"]]
 there = morphtools.read_concentrations(said, schema)
 true = other[[f"true_{name}" for name in names]].to_numpy()
@@ -163,7 +163,7 @@ print(table.round(2).to_string(index=False))
 # yours. With a few thousand galaxies, train an encoder on all questions at once:
 #
 # ```python
-# run = morphtools.train("gz2", catalog="votes.csv", images="images.zip", weights="mobilenet_v3_small_gz2", out="mine")
+# run = morphtools.train("gz2", catalog="votes.csv", images="images.zip", weights="efficientnet_lite0_gz2", out="mine")
 # morphtools.predict("mine", "predicted", catalog="galaxies.csv", images="images.zip")
 # ```
 #

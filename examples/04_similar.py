@@ -17,14 +17,14 @@ GALAXIES, CLUSTERS = (48, 3) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 # ## A survey, and a number of numbers for each galaxy
 
 # %%
-options = {"bands": "gri", "image_size": 96, "field_radii": 12, "magnitude_limit": 15.5}
+options = {"bands": "gri", "image_size": 128, "field_radii": 12, "magnitude_limit": 15.5}
 options["fractions"] = {"ring": 0.1, "merger": 0.06}
 sky = morphtools.simulate_survey("mixed", galaxies=GALAXIES, artifact_rate=0.06, seed=7, **options)
 sky["kind"] = "disk"
 for kind in ("smooth", "edge_on", "ring", "merger"):
     sky.loc[sky[f"true_{kind}"] > 0, "kind"] = kind
 sky.loc[sky["true_artifact"] != "none", "kind"] = "artefact"
-store = morphtools.represent("mobilenet_v3_small_gz2", "representations", catalog="mixed/catalog.csv", images="mixed")
+store = morphtools.represent("efficientnet_lite0_gz2", "representations", catalog="mixed/catalog.csv", images="mixed")
 print(len(store), "galaxies in", store.dimension, "dimensions;", sky["kind"].value_counts().to_dict())
 where = {"catalog": sky, "images": "mixed"}
 
@@ -122,7 +122,7 @@ print(table.pivot(index="value", columns="representations", values="precision").
 # redshift, names) travel into the results, and with `ra` and `dec` you can search by place.
 #
 # ```python
-# morphtools.represent("mobilenet_v3_small_gz2", "mine", catalog="galaxies.csv", images="images.zip")
+# morphtools.represent("efficientnet_lite0_gz2", "mine", catalog="galaxies.csv", images="images.zip")
 # morphtools.find_similar("mine", ra=150.1, dec=2.2, catalog="galaxies.csv", images="images.zip")
 # ```
 #

@@ -21,14 +21,14 @@ GALAXIES, RATINGS, REPEATS, OWN = (48, 12, 1, 2) if "MORPHTOOLS_SHORT" in os.env
 # Four galaxies in a hundred are mergers. The rater shall love mergers.
 
 # %%
-options = {"bands": "gri", "image_size": 96, "field_radii": 12, "magnitude_limit": 15.5}
+options = {"bands": "gri", "image_size": 128, "field_radii": 12, "magnitude_limit": 15.5}
 sky = morphtools.simulate_survey("haystack", galaxies=GALAXIES, fractions={"merger": 0.04}, seed=9, **options)
 votes = sky.filter(regex="^merging")
 sky["taste"] = (sky["merging-dr5_merger"] + sky["merging-dr5_major-disturbance"]) / votes.sum(axis=1)
 sky.to_csv("haystack/known.csv", index=False)
 where = {"catalog": "haystack/known.csv", "images": "haystack"}
 print((sky["taste"] > 0.5).sum(), "of", len(sky), "are interesting")
-morphtools.represent("mobilenet_v3_small_gz2", "haystack-as-numbers", **where)
+morphtools.represent("efficientnet_lite0_gz2", "haystack-as-numbers", **where)
 needles = sky[sky["taste"] > 0.5].head(16)
 morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **where, out="needles.png")
 
@@ -100,7 +100,7 @@ if (mine.out / "top.png").exists():
 # (`AnomalyLoop(…).merge(…)`).
 #
 # ```python
-# morphtools.represent("mobilenet_v3_small_gz2", "mine", catalog="galaxies.csv", images="images.zip")
+# morphtools.represent("efficientnet_lite0_gz2", "mine", catalog="galaxies.csv", images="images.zip")
 # morphtools.find_anomalies("mine", catalog="galaxies.csv", images="images.zip", ratings=100, out="my-session")
 # ```
 #

@@ -2,9 +2,9 @@
 
     python benchmarks/weights/pack.py RUN NAME CARD.yaml
 
-CARD.yaml holds what a run cannot know: `surveys`, `data`, `licence`, `citation`, `scores`, `stretch`. Weights above
-20 MB are kept with 9 significant bits and compressed, which Keras reads like any others; how far representations of
-random images move by that is printed.
+CARD.yaml holds what a run cannot know: `surveys`, `data`, `licence`, `citation`, `scores`, `stretch`. Kernels of
+weights above 10 MB are kept in half precision and compressed, which Keras reads like any others; how far
+representations of random images move by that is printed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import yaml
 from morphtools.models.cards import WEIGHTS, Card, write_card
 from morphtools.models.pretrained import load_pretrained
 
-LARGEST, BITS = 20e6, 9
+LARGEST, BITS = 10e6, 11  # half precision
 
 
 def rounded(values: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def predict(weights, out, config, **options):
 
     WEIGHTS are names of list-pretrained, run folders or files; several are averaged.
 
-        morphtools predict mobilenet_v3_small_gz2 predictions --catalog galaxies.csv --images jpegs/
+        morphtools predict efficientnet_lite0_gz2 predictions --catalog galaxies.csv --images jpegs/
 
         morphtools predict run-1 run-2 run-3 predictions --records records --part 2/5
     """
@@ -58,7 +58,7 @@ def represent(weights, out, config, **options):
 
     WEIGHTS is a name of list-pretrained, a run folder or a file.
 
-        morphtools represent mobilenet_v3_small_gz2 representations --records records
+        morphtools represent efficientnet_lite0_gz2 representations --records records
     """
     import_quietly()
     store = call(morphtools.represent, config, typed(options) | {"weights": weights, "out": out})
@@ -86,6 +86,6 @@ def list_pretrained():
 def cite(weights):
     """Say what to cite when WEIGHTS were used (all that come with morphtools).
 
-    morphtools cite mobilenet_v3_small_gz2
+    morphtools cite efficientnet_lite0_gz2
     """
     click.echo(morphtools.cite(weights))

@@ -87,7 +87,7 @@ def show_augmentations(**options):
 def evaluate_representations(config, **options):
     """Compare representations: what they know from how many labels, and what leaves them where they are.
 
-    morphtools evaluate-representations my-encoder,mobilenet_v3_small_gz2 records --label class
+    morphtools evaluate-representations my-encoder,efficientnet_lite0_gz2 records --label class
     """
     import_quietly()
     click.echo(call(morphtools.evaluate_representations, config, typed(options)).summary)

@@ -17,6 +17,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 KINDS = ("votes", "classes", "redshifts", "encoder")
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
+_SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +145,8 @@ def find_card(weights: str | Path) -> Path:
         cards = [path.with_name("card.json") if path.name == "model.keras" else _with_ending(path, ".json")]
     elif path.exists():
         raise ValueError(f"{path} is neither a model card (.json) nor weights ({', '.join(_ENDINGS)})")
+    elif str(weights) in _SUCCESSORS:
+        raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[weights]}, which is better and faster")
     else:
         known = [card.name for card in list_pretrained()]
         raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such path")

@@ -15,7 +15,7 @@ from tfrecords_builder.hdf5 import check_weights
 
 
 def load_pretrained(
-    weights: str | Path | None = "mobilenet_v3_small_gz2",
+    weights: str | Path | None = "efficientnet_lite0_gz2",
     *,
     include_top: bool = False,
     input_shape: tuple[int | None, int | None, int] | None = None,

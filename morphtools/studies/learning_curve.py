@@ -25,8 +25,8 @@ from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
 
-WAYS = {  # the shipped weights, and the same network without them
-    "pretrained": {},
+WAYS = {  # the smallest of the shipped weights, and the same network without them: it has to be trained many times
+    "pretrained": {"weights": "mobilenet_v3_small_gz2"},
     "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
 }
 _CELL = ("way", "asked", "seed", "labels", "tested")

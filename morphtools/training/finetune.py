@@ -37,7 +37,7 @@ def finetune(
     images: str | Path | None = None,
     records: str | Path | None = None,
     column: str | None = None,
-    weights: str | Path = "mobilenet_v3_small_gz2",
+    weights: str | Path = "efficientnet_lite0_gz2",
     encoder: str = "resnet18",
     small_images: bool = False,
     image_size: int | None = None,

@@ -218,6 +218,11 @@ def test_a_damaged_card_is_named_with_the_reason(tiny, tmp_path, text, message):
         load_pretrained(tmp_path)
 
 
+def test_weights_that_are_no_longer_shipped_name_their_successor():
+    with pytest.raises(ValueError, match="resnet18_gz2 is no longer shipped: use efficientnet_lite0_gz2"):
+        load_pretrained("resnet18_gz2")
+
+
 def test_what_is_not_there_is_said_with_what_is(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "WEIGHTS", tiny[0])
     with pytest.raises(
