@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from morphtools.anomalies.acquisition import fit_learner, most_promising
+from morphtools.anomalies.acquisition import most_promising
 from morphtools.anomalies.gaussian_process import Posterior
+from morphtools.anomalies.rating_learner import fit_learner
 
 
 def timed(name: str, function, repeats: int, scale: float = 1.0) -> dict:

@@ -16,11 +16,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,10 +34,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
 
+from morphtools.inference.representations import Representations
 from tfrecords_builder import build_records
 
 WEIGHTS = "mobilenet_v3_small_gz2"
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect"}
+_CLOCKS = ["galaxies_per_second", "sha256", "checksum", "weights"]
+_WEIGHTS = "model.weights.h5"
 _PATIENCE = 300.0  # seconds until a call counts as hanging
 
 
@@ -48,9 +53,15 @@ def make_data(folder: Path, galaxies: int = 240) -> None:
     for i in range(galaxies):
         pixels = rng.integers(0, 40, (48, 48, 3)) + 180 * np.exp(-np.hypot(x, y) / rng.uniform(2, 9))[..., None]
         Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / "images" / f"{i}.jpg", quality=90)
-        rows.append({"id_str": f"g{i}", "file_loc": f"{i}.jpg", "ring": i % 2, "interest": float(rng.uniform())})
+        row = {"id_str": f"g{i}", "file_loc": f"{i}.jpg", "ring": i % 2, "interest": float(rng.uniform())}
+        rows.append(row | {"bright_yes": int(rng.binomial(20, i % 2 * 0.8 + 0.1))})
+        rows[-1]["bright_no"] = 20 - rows[-1]["bright_yes"]
     pd.DataFrame(rows).to_csv(folder / "catalog.csv", index=False)
+    (folder / "schema.yaml").write_text("name: bright\nquestions:\n  - {question: bright, answers: [yes, no]}\n")
     build_records(folder / "catalog.csv", folder / "records", images=folder / "images")
+    store = Representations.create(folder / "representations", 12, {"weights": "random numbers"})
+    for start in range(0, galaxies, 60):
+        store.append([f"g{i}" for i in range(start, start + 60)], rng.normal(size=(60, 12)) * np.arange(1, 13))
 
 
 def build(data: Path, out: Path) -> None:
@@ -93,12 +104,90 @@ def predict(data: Path, out: Path) -> None:
     predict(WEIGHTS, out, records=data / "records", orientations=1)
 
 
+def train(data: Path, out: Path) -> None:
+    from morphtools import train
+
+    inputs = {"schema": data / "schema.yaml", "catalog": data / "catalog.csv", "images": data / "images"}
+    train(**inputs, encoder="resnet18", image_size=24, epochs=3, batch_size=32, out=out)
+
+
+def pretrain(data: Path, out: Path) -> None:
+    from morphtools import pretrain
+
+    options = {"encoder": "resnet18", "small_images": True, "image_size": 16, "epochs": 3, "batch_size": 32}
+    pretrain("simclr", records=data / "records", **options, watched=40, out=out)
+
+
+def finetune(data: Path, out: Path, **options) -> None:
+    from morphtools import finetune
+
+    where = {"catalog": data / "catalog.csv", "images": data / "images"}
+    options = {"weights": "random", "encoder": "resnet18", "image_size": 24, "epochs": 3, "test_labels": 30} | options
+    finetune("rings", 80, column="ring", **where, **options, orientations=1, out=out)
+
+
+def finetune_all(data: Path, out: Path) -> None:
+    """Both stages, the head and then the encoder, from pretrained weights."""
+    finetune(data, out, weights=WEIGHTS, image_size=32, depth=1)
+
+
+def learning_curve(data: Path, out: Path) -> None:
+    from morphtools import learning_curve
+
+    way = {"weights": "random", "encoder": "resnet18", "image_size": 24, "epochs": 2, "orientations": 1}
+    where = {"records": data / "records", "column": "ring"}
+    learning_curve("rings", [40, 60], ways={"random": way}, seeds=1, **where, out=out)
+
+
+def make_map(data: Path, out: Path) -> None:
+    from morphtools import make_map
+
+    options = {"sample": 150, "neighbours": 5, "components": 5}
+    make_map(data / "representations", **options, catalog=data / "catalog.csv", colour=("interest",), out=out)
+
+
+def cluster(data: Path, out: Path) -> None:
+    from morphtools import cluster
+
+    options = {"clusters": 4, "estimator": "kmeans", "labels": "ring"}
+    cluster(data / "representations", catalog=data / "catalog.csv", **options, out=out)
+
+
+def find_anomalies(data: Path, out: Path) -> None:
+    from morphtools import find_anomalies
+
+    options = {"oracle": "interest", "ratings": 24, "batch_size": 8, "components": 8}
+    find_anomalies(data / "representations", catalog=data / "catalog.csv", **options, out=out)
+
+
+def reduce(data: Path, out: Path) -> None:
+    from morphtools import reduce_representations
+
+    reduce_representations(data / "representations", out, components=4)
+
+
+def simulate(data: Path, out: Path) -> None:
+    from morphtools import simulate_survey
+
+    simulate_survey(out, galaxies=12, image_size=32)
+
+
 VERBS: dict[str, Callable[[Path, Path], None]] = {
     "build-records": build,
     "build-records --append": append,
     "build-records --part": parts,
     "represent": represent,
     "predict": predict,
+    "train": train,
+    "pretrain": pretrain,
+    "finetune (head)": finetune,
+    "finetune (head, encoder)": finetune_all,
+    "learning-curve": learning_curve,
+    "make-map": make_map,
+    "cluster": cluster,
+    "find-anomalies": find_anomalies,
+    "reduce-representations": reduce,
+    "simulate-survey": simulate,
 }
 
 
@@ -188,16 +277,32 @@ def same(one: Path, other: Path) -> bool:
     """Whether two files have the same bytes, or hold the same tables or arrays."""
     if one.read_bytes() == other.read_bytes() or one.name == "log.txt":
         return True
+    if one.suffix == ".json":
+        return _plain(json.loads(one.read_text())) == _plain(json.loads(other.read_text()))
+    if one.suffix == ".keras":  # the archive holds the time at which it was written
+        with zipfile.ZipFile(one) as a, zipfile.ZipFile(other) as b, a.open(_WEIGHTS) as c, b.open(_WEIGHTS) as d:
+            return c.read() == d.read() and a.read("config.json") == b.read("config.json")
+    if one.suffix == ".sqlite":
+        query = "SELECT id_str, rating, rater, undone FROM ratings ORDER BY number"
+        return len({str(sqlite3.connect(path).execute(query).fetchall()) for path in (one, other)}) == 1
     if one.suffix == ".parquet":
         return pq.read_table(one).equals(pq.read_table(other))
     if one.suffix == ".csv":
-        return pd.read_csv(one).equals(pd.read_csv(other))
+        tables = [pd.read_csv(path).drop(columns=_CLOCKS, errors="ignore") for path in (one, other)]
+        return tables[0].equals(tables[1])
     if one.suffix == ".npz":
         with np.load(one) as a, np.load(other) as b:
             return set(a) == set(b) and all(np.array_equal(a[name], b[name]) for name in a)
     if one.suffix == ".npy":
         return np.array_equal(np.load(one), np.load(other))
     return False
+
+
+def _plain(content):
+    """JSON without what differs between two uninterrupted runs: speeds, and the hashes of archives with times."""
+    if isinstance(content, dict):
+        return {name: _plain(value) for name, value in content.items() if name not in _CLOCKS}
+    return content
 
 
 def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) -> dict:
@@ -241,9 +346,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import matplotlib
     import tensorflow  # noqa: F401 (imported once, not by every process)
+    import umap  # noqa: F401
 
     import morphtools.inference.predict
-    import morphtools.inference.represent  # noqa: F401
+    import morphtools.inference.represent
+    import morphtools.studies.learning_curve
+    import morphtools.training.pretrain
+    import morphtools.training.train  # noqa: F401
 
     matplotlib.use("Agg")
     with tempfile.TemporaryDirectory() as name:

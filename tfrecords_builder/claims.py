@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _FILE = "claim.json"
 _PART = 2**27  # bytes at each end of a large archive of images
+_RENAMED = {"parts": "representations"}  # inputs, since earlier versions
 
 
 class Claim:
@@ -49,6 +50,7 @@ def claim(
     inputs: Mapping[str, str | None],
     *,
     old: str | None = None,
+    others: bool = False,
     part: bool = False,
     wait: bool = False,
 ) -> Iterator[Claim]:
@@ -66,6 +68,7 @@ def claim(
         inputs: What it works on, by name, as `inputs_of` and `identity` have it.
         old: Name of the file in which versions without `claim.json` kept the settings. Inputs that are not in it are
             unknown; then the log has a warning.
+        others: Whether files of others may be in the folder: for verbs that write a few files of known names.
         part: As for `lock`.
         wait: As for `lock`.
 
@@ -80,24 +83,24 @@ def claim(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; choose another out")
-    made = not out.exists()
     call = json.loads(json.dumps({"verb": verb, "settings": dict(settings), "inputs": dict(inputs)}))
-    try:
-        with lock(out, part=part, wait=wait) as held:
-            claimed = Claim(out, _begin(out, call, old, held.alone), held)
-            try:
-                yield claimed
-            except (ValueError, OSError):
-                if claimed.new and not claimed.kept:
-                    _clear(out)
-                raise
-    finally:
-        if made:
-            with contextlib.suppress(OSError):  # there is something in it
-                out.rmdir()
+    with lock(out, part=part, wait=wait) as held:
+        theirs = set(_strangers(out)) if others else set()
+        claimed = Claim(out, _begin(out, call, old, theirs, held.alone), held)
+        try:
+            yield claimed
+        except (ValueError, OSError):
+            if claimed.new and not claimed.kept:
+                _clear(out, theirs)
+            raise
 
 
-def _begin(out: Path, call: dict, old: str | None, alone: bool) -> bool:
+def _strangers(out: Path) -> list[str]:
+    """The names in a folder without a claim that are not of this machinery."""
+    return sorted(path.name for path in out.iterdir() if path.name not in (".lock", "state", _FILE))
+
+
+def _begin(out: Path, call: dict, old: str | None, theirs: set[str], alone: bool) -> bool:
     """Compares a call with the claim in its folder; makes the claim, and returns True, if there is none."""
     if (out / _FILE).exists():
         _check_same(out, read_json(out / _FILE), call)
@@ -105,7 +108,7 @@ def _begin(out: Path, call: dict, old: str | None, alone: bool) -> bool:
         _check_old(out, old, call)
     else:
         remove_partial(out)
-        strangers = sorted(path.name for path in out.iterdir() if path.name not in (".lock", "state"))
+        strangers = [name for name in _strangers(out) if name not in theirs]
         if strangers:
             raise FileExistsError(
                 f"{out} is there already and does not hold results of {call['verb']} ({some(strangers)}); "
@@ -134,9 +137,12 @@ def _check_same(out: Path, before: dict, call: dict) -> None:
 def _check_old(out: Path, old: str, call: dict) -> None:
     """A folder of an earlier version: its settings and inputs in one file, arguments that came later not among them."""
     before = read_json(out / old) if old.endswith(".json") else _read_yaml(out / old)
+    before |= before.pop("provenance", {})
+    before |= {new: before[name] for name, new in _RENAMED.items() if name in before}
     settings = {k: (before.get(k), new) for k, new in call["settings"].items() if k in before or new}
-    _refuse(out, call["verb"], settings, {k: (before[k], new) for k, new in call["inputs"].items() if k in before})
-    unknown = [name for name, new in call["inputs"].items() if name not in before and new is not None]
+    noted = {k: v for k, v in before.items() if k not in call["settings"]}  # there, a catalogue is but a path
+    _refuse(out, call["verb"], settings, {k: (noted[k], new) for k, new in call["inputs"].items() if k in noted})
+    unknown = [name for name, new in call["inputs"].items() if name not in noted and new is not None]
     if unknown:
         log.warning(
             "%s was made by an earlier version, which did not note the content of its inputs: "
@@ -162,15 +168,15 @@ def _refuse(out: Path, verb: str, settings: dict[str, tuple], inputs: dict[str, 
     changed = [f"{name}: {was} → {now}" for name, (was, now) in settings.items() if was != now]
     others = [name for name, (was, now) in inputs.items() if was != now]
     if changed or others:
-        differs = [f"with other settings ({', '.join(changed)})"] if changed else []
-        differs += [f"made from another {some(others)} (the content differs)"] if others else []
-        raise FileExistsError(f"{out} holds results of {verb} {' and '.join(differs)}; choose another out")
+        differs = [f"other settings ({', '.join(changed)})"] if changed else []
+        differs += [f"other inputs (changed: {', '.join(others)})"] if others else []
+        raise FileExistsError(f"{out} holds results of {verb} with {' and '.join(differs)}; choose another out")
 
 
-def _clear(out: Path) -> None:
+def _clear(out: Path, theirs: set[str]) -> None:
     """Removes everything in a folder that this call has made, but for its lock."""
     for path in out.iterdir():
-        if path.name != ".lock":
+        if path.name not in (".lock", *theirs):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -194,7 +200,7 @@ def inputs_of(
     if images is not None:
         if not Path(images).expanduser().exists():
             raise FileNotFoundError(f"there is no folder, archive or stack of images at {images}")
-        inputs["images"] = identity(images)
+        inputs["images" if Path(images).expanduser().is_dir() else "archive"] = identity(images)
     if records is not None:
         records = Records.open(records)
         shards = json.dumps(sorted(records.checksums.items()))
@@ -220,7 +226,7 @@ def identity(path: str | Path, whole: bool = False) -> str:
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        return str(path.resolve())
+        return str(path.absolute())
     size = path.stat().st_size
     with path.open("rb") as file:
         if whole or size <= 2 * _PART:

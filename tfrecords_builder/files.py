@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords_builder.naming import some
+
 # what readers make of flipped bits: a zip whose member is said to be encrypted is a RuntimeError
 _DAMAGED = (AttributeError, EOFError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -48,13 +50,17 @@ def remove_partial(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
+def write_arrays(path: str | Path, /, **arrays: np.ndarray) -> None:
     """Writes an `.npz` file, whole or not at all; its members have checksums."""
     write_whole(path, lambda new: np.savez(new, **arrays))
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+def read_arrays(path: str | Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file, with their checksums verified.
+
+    Args:
+        path: The file.
+        names: Those that must be among them.
 
     Raises:
         FileNotFoundError: There is none.
@@ -63,6 +69,10 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     with Path(path).open("rb") as file:  # by ourselves: numpy leaves the file of a damaged archive open
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+                found = {name: arrays[name] for name in arrays.files}
         except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"{path} is damaged: it has no {some(missing)}")
+    return found

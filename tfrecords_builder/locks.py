@@ -47,8 +47,8 @@ class Lock:
 
 
 @contextlib.contextmanager
-def lock(folder: str | Path, *, part: bool = False, wait: bool = False) -> Iterator[Lock]:
-    """Holds the lock of a folder, which is made if it is not there.
+def lock(folder: str | Path, *, part: bool = False, wait: bool = False, name: str = _FILE) -> Iterator[Lock]:
+    """Holds the lock of a folder, which is made if it is not there, and removed again if nothing is put into it.
 
     The lock is a POSIX lock on the file `.lock`, which is removed in the end. In a folder that is read-only nobody is
     kept out, and neither on a file system without locks, where the log has a warning.
@@ -58,6 +58,7 @@ def lock(folder: str | Path, *, part: bool = False, wait: bool = False) -> Itera
         part: For one of several processes that share the work. The first one has the lock alone, until it calls
             `share`: then the next ones get in, and share it from the beginning. They wait for it.
         wait: Whether to wait for another process instead of raising.
+        name: Of the lock's file, where a folder has several.
 
     Yields:
         The lock.
@@ -65,10 +66,11 @@ def lock(folder: str | Path, *, part: bool = False, wait: bool = False) -> Itera
     Raises:
         BlockingIOError: Another process is at work in the folder; names it.
     """
-    path = Path(folder).absolute() / _FILE
+    path = Path(folder).absolute() / name
     key = (os.getpid(), os.path.realpath(path))
     if key in _held:
         raise BlockingIOError(f"this process is already at work in {folder}: wait until it is done")
+    made = not path.parent.exists()
     held = _acquire(path, part, wait)
     _held[key] = held
     try:
@@ -76,6 +78,9 @@ def lock(folder: str | Path, *, part: bool = False, wait: bool = False) -> Itera
     finally:
         del _held[key]
         held._release()
+        if made:
+            with contextlib.suppress(OSError):  # there is something in it
+                path.parent.rmdir()
 
 
 def _acquire(path: Path, part: bool, wait: bool) -> Lock:

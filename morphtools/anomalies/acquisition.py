@@ -1,14 +1,11 @@
-"""Which galaxies to rate next: modAL's Bayesian optimiser with an acquisition that holds at its limits and scales."""
+"""Which galaxies to rate next: acquisitions that hold at their limits and scale, as a query strategy for modAL."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
-from modAL.models import BayesianOptimizer
 from scipy.special import erfcx, ndtr
-from sklearn.exceptions import ConvergenceWarning
 
-from morphtools.anomalies.gaussian_process import Posterior, gaussian_process, one_thread
+from morphtools.anomalies.gaussian_process import Posterior
 from tfrecords_builder.naming import unknown
 
 _POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
@@ -61,28 +58,8 @@ DIVERSITIES: dict[str, Callable | None] = {
 }
 
 
-def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic") -> BayesianOptimizer:
-    """A Gaussian process fitted to rated galaxies, as modAL's optimiser that asks `most_promising`.
-
-    With all ratings equal there is nothing to fit a kernel to: it then keeps its first scales.
-
-    Args:
-        x: (n, D) standardised representations.
-        ratings: (n,).
-        kernel: Of `KERNELS`.
-    """
-    process = gaussian_process(kernel, x.shape[1])
-    if np.ptp(ratings) == 0:
-        process.optimizer = None
-    # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
-    # could not take a rating back.
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is meant
-        return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))
-
-
 def most_promising(
-    learner: BayesianOptimizer,
+    learner,
     candidates: np.ndarray,
     n_instances: int = 10,
     *,
@@ -98,7 +75,7 @@ def most_promising(
     the highest means reach. The result is the same as without this.
 
     Args:
-        learner: Of `fit_learner`.
+        learner: modAL's optimizer, of `rating_learner.fit_learner`.
         candidates: (N, D), possibly memory-mapped.
         n_instances: How many.
         acquisition: Of `ACQUISITIONS`.

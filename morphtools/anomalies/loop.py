@@ -1,6 +1,6 @@
 """The galaxies that are interesting to you: rate a few dozen, and rank a survey by your interest."""
 
-import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,13 +8,20 @@ import google_crc32c
 import numpy as np
 import pandas as pd
 
-from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES, fit_learner
+from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
+from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.anomalies.ratings import Ratings
 from morphtools.explore.pca import fit_pca
 from morphtools.inference.representations import Representations
+from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some, unknown
+
+log = logging.getLogger(__name__)
+
+_ROWS = 65536
 
 
 class AnomalyLoop:
@@ -43,7 +50,8 @@ class AnomalyLoop:
         seed: Of the random start.
 
     Raises:
-        ValueError: The session belongs to other representations, or was made with another number of components.
+        FileExistsError: The session belongs to other representations, or was made with another number of components.
+        ValueError: A file of the session is damaged.
 
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 3; Mohale & Lochner 2023, arXiv:2311.14157, section 7.1.
@@ -216,47 +224,63 @@ def standardized_components(store: Representations, components: int, path: Path)
     projection = fit_pca(store, components=min(components, store.dimension, len(store) - 1))
     shape = (len(store), len(projection.components))
 
-    def write(new):
-        out = np.lib.format.open_memmap(new, "w+", np.float32, shape)
-        squares, start = np.zeros(shape[1]), 0
-        for _, values in store.batches():
-            part = out[start : start + len(values)]
-            part[:] = projection(values)
-            squares += (part.astype(float) ** 2).sum(axis=0)
-            start += len(values)
-        deviation = np.sqrt(squares / len(store)).astype(np.float32)
-        for start in range(0, len(out), 65536):
-            out[start : start + 65536] /= np.maximum(deviation, np.finfo(np.float32).tiny)
-        out.flush()
+    def write(new):  # not through a memory map: a full disk would end the process
+        with new.open("w+b") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            begin, squares = file.tell(), np.zeros(shape[1])
+            for _, values in store.batches():
+                part = projection(values)
+                squares += (part.astype(float) ** 2).sum(axis=0)
+                file.write(part.tobytes())
+            deviation = np.sqrt(squares / len(store)).astype(np.float32)
+            deviation = np.maximum(deviation, np.finfo(np.float32).tiny)
+            for start in range(0, shape[0], _ROWS):
+                place = begin + 4 * start * shape[1]
+                file.seek(place)
+                part = np.frombuffer(file.read(4 * _ROWS * shape[1]), "<f4").reshape(-1, shape[1])
+                file.seek(place)
+                file.write((part / deviation).tobytes())
 
     write_whole(path, write)
 
 
 def _open_session(out: Path, store: Representations, components: int) -> np.ndarray:
-    """Makes the folder of a session or checks that it belongs to these representations; returns the candidates."""
-    about = {"components": components, "parts": {path.name: _checksum(path) for path in store.parts}}
-    path = out / "session.json"
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-            same = {key: before[key] == about[key] for key in about}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
-        if not same["components"]:
-            raise ValueError(f"the session in {out} has {before['components']} components, not {components}")
-        if not same["parts"]:
-            raise ValueError(
-                f"the representations at {store.folder} are not those of the session in {out}; "
-                f"begin another session and merge the ratings of this one into it"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is there already and is no session; choose another out")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(about, indent=1))
-    if not (out / "candidates.npy").exists():
-        standardized_components(store, components, out / "candidates.npy")
-    return np.load(out / "candidates.npy", mmap_mode="r")
+    """Makes a session or checks that it belongs to these representations; returns the candidates.
+
+    `session.json` is written last, with the checksum of the candidates. Raters who begin a session together wait for
+    the first of them.
+    """
+    parts = {path.name: _checksum(path) for path in store.parts}
+    about, ratings, candidates = out / "session.json", out / "ratings.sqlite", out / "candidates.npy"
+    try:
+        settings, inputs = {"components": components}, {"representations": parts}
+        with claim(out, "find-anomalies", settings, inputs, old="session.json", wait=True) as claimed:
+            begun = read_json(about) if about.exists() else {}
+            if begun and not (ratings.exists() and ratings.stat().st_size):
+                raise ValueError(f"{ratings} is missing or empty: put it back from a copy, or choose another out")
+            claimed.keep()
+            Ratings(ratings).check()
+            if not _sound(candidates, begun.get("candidates"), len(store)):
+                if begun:
+                    log.warning("%s was missing or damaged, and is made again", candidates)
+                standardized_components(store, components, candidates)
+                begun = {}
+            if not begun:
+                write_json(about, settings | {"parts": parts, "candidates": _checksum(candidates)})
+    except FileExistsError as error:
+        merge = "; the ratings of a session can be merged into another" if about.exists() else ""
+        raise FileExistsError(f"{error}{merge}") from None
+    return np.load(candidates, mmap_mode="r")
+
+
+def _sound(candidates: Path, checksum: int | None, galaxies: int) -> bool:
+    """Whether the candidates are as they were written; sessions of earlier versions have no checksum."""
+    if not candidates.exists() or checksum is not None:
+        return candidates.exists() and _checksum(candidates) == checksum
+    try:
+        return len(np.load(candidates, mmap_mode="r")) == galaxies
+    except (ValueError, EOFError, OSError):
+        return False
 
 
 def _checksum(path: Path) -> int:

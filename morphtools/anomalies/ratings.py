@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,10 +16,11 @@ HIGHEST = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ratings (
     number INTEGER PRIMARY KEY, id_str TEXT NOT NULL, rating REAL, rater TEXT NOT NULL, time TEXT NOT NULL,
-    undone TEXT, UNIQUE (rater, id_str, time));
+    undone TEXT, checksum INTEGER, UNIQUE (rater, id_str, time));
 CREATE TABLE IF NOT EXISTS asked (
     rater TEXT NOT NULL, place INTEGER NOT NULL, id_str TEXT NOT NULL, PRIMARY KEY (rater, place));
 """
+_RATING = "id_str, rating, rater, time, undone"
 # Each rater's last word on a galaxy that was not taken back (with max, SQLite takes the other columns of that row).
 _STANDING = "SELECT id_str, rating, max(time) AS time, number FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
 
@@ -40,6 +42,23 @@ class Ratings:
         self.path = Path(path)
         with self._open() as database:
             database.executescript(_TABLES)
+            database.execute("BEGIN IMMEDIATE")
+            if "checksum" not in [column[1] for column in database.execute("PRAGMA table_info(ratings)")]:
+                database.execute("ALTER TABLE ratings ADD COLUMN checksum INTEGER")  # of an earlier version
+
+    def check(self) -> None:
+        """Verifies the whole file, and the checksum of every rating.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        with self._open() as database:
+            problems = [" ".join(row[0].split()) for row in database.execute("PRAGMA integrity_check")]
+            for row in database.execute(f"SELECT checksum, {_RATING} FROM ratings WHERE checksum IS NOT NULL"):
+                if row[0] != _checksum(row[1:]):
+                    problems.append(f"the rating of {row[1]!r} by {row[3]!r} is not what was stored")
+        if problems := [problem for problem in problems if problem != "ok"]:
+            raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; put it back from a copy")
 
     def add(self, ratings: Mapping[str, float | None], rater: str) -> None:
         """Stores ratings, all or none; they are on disk when this returns.
@@ -58,6 +77,7 @@ class Ratings:
         rows = [(str(name), None if value is None else float(value), rater, time) for name, value in ratings.items()]
         with self._open() as database:
             database.executemany("INSERT INTO ratings (id_str, rating, rater, time) VALUES (?, ?, ?, ?)", rows)
+            _seal(database)
 
     def undo(self, n: int, rater: str) -> list[str]:
         """Takes back a rater's last n ratings; returns the galaxies, the last one first.
@@ -73,7 +93,9 @@ class Ratings:
             )
             rows = database.execute(f"{last} LIMIT ?", (rater, n)).fetchall()
             time = _now()
-            database.executemany("UPDATE ratings SET undone = ? WHERE number = ?", [(time, row[0]) for row in rows])
+            undo = "UPDATE ratings SET undone = ?, checksum = NULL WHERE number = ?"
+            database.executemany(undo, [(time, row[0]) for row in rows])
+            _seal(database)
         return [row[1] for row in rows]
 
     def current(self) -> pd.DataFrame:
@@ -87,9 +109,7 @@ class Ratings:
     def history(self) -> pd.DataFrame:
         """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""
         with self._open() as database:
-            return pd.read_sql_query(
-                "SELECT id_str, rating, rater, time, undone FROM ratings ORDER BY number", database
-            )
+            return pd.read_sql_query(f"SELECT {_RATING} FROM ratings ORDER BY number", database)
 
     def merge(self, other: "Ratings") -> int:
         """Adds what another file has and this one has not; returns how many ratings are new.
@@ -104,8 +124,10 @@ class Ratings:
             database.executemany(insert, [tuple(None if pd.isna(x) else x for x in row) for row in rows])
             new = database.total_changes - before
             undone = theirs[theirs["undone"].notna()][["undone", "rater", "id_str", "time"]]
-            undo = "UPDATE ratings SET undone = ? WHERE rater = ? AND id_str = ? AND time = ? AND undone IS NULL"
+            undo = "UPDATE ratings SET undone = ?, checksum = NULL"
+            undo += " WHERE rater = ? AND id_str = ? AND time = ? AND undone IS NULL"
             database.executemany(undo, list(undone.itertuples(index=False, name=None)))
+            _seal(database)
         return new
 
     def ask(self, names: list[str], rater: str) -> None:
@@ -132,6 +154,17 @@ class Ratings:
                 yield database
         except sqlite3.Error as error:
             raise OSError(f"ratings at {self.path}: {error}") from error
+
+
+def _seal(database: sqlite3.Connection) -> None:
+    """Gives every rating that was written or changed its checksum."""
+    rows = database.execute(f"SELECT number, {_RATING} FROM ratings WHERE checksum IS NULL").fetchall()
+    sealed = [(_checksum(row[1:]), row[0]) for row in rows]
+    database.executemany("UPDATE ratings SET checksum = ? WHERE number = ?", sealed)
+
+
+def _checksum(rating: tuple) -> int:
+    return zlib.crc32(repr(rating).encode())
 
 
 def _possible(rating) -> bool:

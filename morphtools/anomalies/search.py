@@ -1,5 +1,6 @@
 """`find_anomalies`: a session of ratings typed in a terminal or notebook, or given by a column."""
 
+import hashlib
 import json
 from collections import deque
 from pathlib import Path
@@ -18,6 +19,7 @@ from morphtools.explore.showing import show
 from morphtools.explore.tables import write_figure, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.locks import lock
 from tfrecords_builder.progress import progress_bar
 
 _HELP = "0 (dull) to 5 (what you look for), s skip, u undo, q stop"
@@ -88,14 +90,15 @@ def find_anomalies(
     name = rater if oracle is None else f"column {oracle}"
     settings |= {"start": start, "components": components, "rater": name, "seed": seed}
     loop = AnomalyLoop(store, out, **settings)
-    known = set(loop.ratings()["id_str"])
-    loop.rate({example: HIGHEST for example in examples if example not in known})
-    if fractions is None:
-        _ask_person(loop, pictures, ratings, batch_size)
-    else:
-        _ask_column(loop, fractions, ratings, batch_size)
-    if loop.ratings()["rating"].notna().any():
-        _write_results(loop, pictures, None if fractions is None else fractions > threshold)
+    with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # a rater rates once at a time
+        known = set(loop.ratings()["id_str"])
+        loop.rate({example: HIGHEST for example in examples if example not in known})
+        if fractions is None:
+            _ask_person(loop, pictures, ratings, batch_size)
+        else:
+            _ask_column(loop, fractions, ratings, batch_size)
+        if loop.ratings()["rating"].notna().any():
+            _write_results(loop, pictures, None if fractions is None else fractions > threshold)
     return loop
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES, fit_learner
+from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.loop import STARTS
+from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.explore.outliers import isolation_forest, local_outlier_factor, neighbour_score
 from morphtools.explore.tables import column_of, known_of
 from tfrecords_builder.naming import unknown

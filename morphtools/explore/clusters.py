@@ -16,16 +16,18 @@ from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.tables import (
     column_of,
     digest_of,
+    inputs_of_store,
     known_of,
     left_out,
-    made_with,
     open_catalog,
     space_of,
     write_figure,
     write_table,
 )
 from morphtools.inference.representations import Representations
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.claims import claim
+from tfrecords_builder.files import read_arrays, write_arrays, write_whole
+from tfrecords_builder.json_files import write_json
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.progress import progress_bar
 
@@ -138,23 +140,25 @@ def cluster(
     truth = None if labels is None else column_of(known, labels).to_numpy()
     shown = known[[column_of(known, name).name for name in fractions]]
     settings = {"estimator": estimator, "clusters": clusters, "variance": variance, "sample": sample, "seed": seed}
-    settings |= {"exclude": digest_of(ids[excluded]), "space": space_of(store)}
-    if not made_with(out / "fit.json", settings):
-        _fit(store, ~excluded, settings, out)
-    galaxies = _assign(store, ~excluded, *_fitted(out, settings))
-    number = galaxies["cluster"].to_numpy()
-    summary = _summary(number, truth)
-    metrics = {} if truth is None else _purity(summary)
-    if names is not None:
-        galaxies["name"] = pd.Series(_names(names, clusters)).reindex(number).to_numpy()
-        metrics |= {} if truth is None else _accuracy(galaxies["name"], truth)
-    write_table(out / "galaxies.parquet", galaxies)
-    write_table(out / "clusters.csv", summary)
-    write_whole(out / "metrics.json", json.dumps(metrics, indent=1))
-    if len(shown.columns):
-        write_figure(out / "violins.png", figures.violins(number, shown.apply(pd.to_numeric, errors="coerce")))
-    if records is not None or images is not None:
-        write_figure(out / "clusters.png", _sheet(galaxies, summary, Pictures(records, catalog, images)))
+    settings |= {"exclude": digest_of(ids[excluded])}
+    with claim(out, "cluster", settings, inputs_of_store(store), old="fit.json", others=True) as claimed:
+        if not (out / "fit.json").exists():
+            _fit(store, ~excluded, settings, out)
+        claimed.keep()
+        galaxies = _assign(store, ~excluded, *_fitted(out, settings))
+        number = galaxies["cluster"].to_numpy()
+        summary = _summary(number, truth)
+        metrics = {} if truth is None else _purity(summary)
+        if names is not None:
+            galaxies["name"] = pd.Series(_names(names, clusters)).reindex(number).to_numpy()
+            metrics |= {} if truth is None else _accuracy(galaxies["name"], truth)
+        write_table(out / "galaxies.parquet", galaxies)
+        write_table(out / "clusters.csv", summary)
+        write_whole(out / "metrics.json", json.dumps(metrics, indent=1))
+        if len(shown.columns):
+            write_figure(out / "violins.png", figures.violins(number, shown.apply(pd.to_numeric, errors="coerce")))
+        if records is not None or images is not None:
+            write_figure(out / "clusters.png", _sheet(galaxies, summary, Pictures(records, catalog, images)))
     return Clusters(galaxies, summary, metrics)
 
 
@@ -180,19 +184,18 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     sizes = np.bincount(found, minlength=settings["clusters"])
     arrays = {name: value for name, value in vars(fitted).items() if name.endswith("_") and not name.startswith("_")}
     arrays = {name: np.asarray(value) for name, value in arrays.items() if isinstance(value, tuple | np.ndarray)}
-    out.mkdir(parents=True, exist_ok=True)
     projection.save(out)
-    write_whole(out / "estimator.npz", lambda path: np.savez(path, order=np.argsort(-sizes, kind="stable"), **arrays))
-    write_whole(out / "fit.json", json.dumps(settings, indent=1))
+    write_arrays(out / "estimator.npz", order=np.argsort(-sizes, kind="stable"), **arrays)
+    write_json(out / "fit.json", settings | {"space": space_of(store)})
 
 
 def _fitted(out: Path, settings: dict):
     """The projection, the estimator and the order of its clusters by size, as they were kept."""
     fitted = ESTIMATORS[settings["estimator"]](settings["clusters"], settings["seed"])
-    with np.load(out / "estimator.npz", allow_pickle=False) as arrays:
-        order = arrays["order"]
-        for name in set(arrays.files) - {"order"}:
-            setattr(fitted, name, arrays[name])
+    arrays = read_arrays(out / "estimator.npz", "order")
+    order = arrays.pop("order")
+    for name, values in arrays.items():
+        setattr(fitted, name, values)
     if hasattr(fitted, "cluster_centers_"):
         fitted._n_threads = 1
     return Projection.open(out), fitted, order

@@ -1,6 +1,5 @@
 """`make_map`: all galaxies of a survey on one page, where neighbours look alike."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +14,18 @@ from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.tables import (
     column_of,
     digest_of,
+    inputs_of_store,
     known_of,
     left_out,
-    made_with,
     open_catalog,
     space_of,
     write_figure,
     write_table,
 )
 from morphtools.inference.representations import Representations
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.claims import claim
+from tfrecords_builder.files import read_arrays, write_arrays
+from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.quiet import quietly
 
@@ -95,28 +96,32 @@ def make_map(
     panels = known[[column_of(known, name).name for name in colour]]
     if onto is None:
         settings = {"components": components, "neighbours": neighbours, "min_dist": min_dist, "sample": sample}
-        settings |= {"seed": seed, "exclude": digest_of(ids[~keep]), "space": space_of(store)}
-        if not made_with(out / "map.json", settings):
+        settings |= {"seed": seed, "exclude": digest_of(ids[~keep])}
+    else:
+        if not (Path(onto) / "map.json").exists():
+            raise FileNotFoundError(f"there is no map at {onto} (no map.json)")
+        if read_json(Path(onto) / "map.json").get("space") != space_of(store):
+            raise ValueError(f"the map in {onto} was made of other weights than {store.folder}")
+        settings = {"onto": str(Path(onto).absolute())}
+    inputs = inputs_of_store(store) if onto is None else {"space": space_of(store)}
+    with claim(out, "make-map", settings, inputs, old="map.json", others=True) as claimed:
+        if onto is None and not (out / "map.json").exists():
             _fit(store, keep, settings, out)
-        onto = out
-    elif not (Path(onto) / "map.json").exists():
-        raise FileNotFoundError(f"there is no map at {onto} (no map.json)")
-    elif json.loads((Path(onto) / "map.json").read_text())["space"] != space_of(store):
-        raise ValueError(f"the map in {onto} was made of other weights than {store.folder}")
-    fitted = _Map(Path(onto))
-    table = fitted.place(store, keep)
-    out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "map.parquet", table)
-    x, y = table["x"].to_numpy(), table["y"].to_numpy()
-    write_figure(out / "panels.png", figures.map_panels(x, y, panels, seed))
-    if records is not None or images is not None:
-        grid = figures.map_gallery(x, y, cells)
-        rows = grid[grid >= 0]
-        pictures = dict(zip(rows, thumbnails(Pictures(records, catalog, images), table["id_str"][rows]), strict=True))
-        title = f"{len(table):,} galaxies; each cell shows the one nearest to its middle"
-        write_figure(out / "galaxies.png", figures.map_of_pictures(grid, pictures, title))
-    if views is not None:
-        write_figure(out / "stationarity.png", _stationarity(fitted, table, Representations.open(views), seed))
+        claimed.keep()
+        fitted = _Map(Path(onto or out))
+        table = fitted.place(store, keep)
+        write_table(out / "map.parquet", table)
+        x, y = table["x"].to_numpy(), table["y"].to_numpy()
+        write_figure(out / "panels.png", figures.map_panels(x, y, panels, seed))
+        if records is not None or images is not None:
+            grid = figures.map_gallery(x, y, cells)
+            rows = grid[grid >= 0]
+            shown = thumbnails(Pictures(records, catalog, images), table["id_str"][rows])
+            shown = dict(zip(rows, shown, strict=True))
+            title = f"{len(table):,} galaxies; each cell shows the one nearest to its middle"
+            write_figure(out / "galaxies.png", figures.map_of_pictures(grid, shown, title))
+        if views is not None:
+            write_figure(out / "stationarity.png", _stationarity(fitted, table, Representations.open(views), seed))
     return table
 
 
@@ -142,11 +147,9 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
         n_jobs=1,  # the same seed gives the same map on one thread only
     )
     places = mapper.fit_transform(values).astype(np.float32)
-    out.mkdir(parents=True, exist_ok=True)
     projection.save(out)
-    arrays = {"id_str": store.id_str[drawn].astype(str), "values": values, "places": places}
-    write_whole(out / "sample.npz", lambda path: np.savez(path, **arrays))
-    write_whole(out / "map.json", json.dumps(settings, indent=1))
+    write_arrays(out / "sample.npz", id_str=store.id_str[drawn].astype(str), values=values, places=places)
+    write_json(out / "map.json", settings | {"space": space_of(store)})
 
 
 class _Map:
@@ -154,8 +157,8 @@ class _Map:
 
     def __init__(self, folder: Path):
         self.projection = Projection.open(folder)
-        with np.load(folder / "sample.npz", allow_pickle=False) as arrays:
-            self.id_str, self.values, self.places = (arrays[name] for name in ("id_str", "values", "places"))
+        sample = read_arrays(folder / "sample.npz", "id_str", "values", "places")
+        self.id_str, self.values, self.places = sample["id_str"], sample["values"], sample["places"]
         self._row = pd.Index(self.id_str)
 
     def place(self, store: Representations, keep: np.ndarray | None = None) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from morphtools.explore.tables import space_of
 from morphtools.inference.parts import name_of
 from morphtools.inference.representations import Representations
-from tfrecords_builder.files import remove_partial, write_whole
+from tfrecords_builder.claims import claim
+from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
 
@@ -38,22 +39,16 @@ class Projection:
         """The projection kept in `folder` beside what it made (a projection is passed through)."""
         if isinstance(folder, Projection):
             return folder
-        path = Path(folder) / _FILE
+        names = [field.name for field in dataclasses.fields(cls)]
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
+            arrays = read_arrays(Path(folder) / _FILE, *names)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"there is no projection in {folder} (no {_FILE})") from None
-        except (ValueError, KeyError, EOFError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
+        return cls(**{name: arrays[name] for name in names})
 
     def save(self, folder: Path) -> None:
         """Writes it into `folder`."""
-
-        def write(path):
-            np.savez(path, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-
-        write_whole(folder / _FILE, write)
+        write_arrays(folder / _FILE, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """(n, D) → (n, K) float32."""
@@ -177,29 +172,29 @@ def reduce_representations(
         raise ValueError("like says already how many components there are")
     if components is None and variance is None:
         components = 40
-    kept = Projection.open(out) if (out / _FILE).exists() else None
-    if like is not None:
-        projection = Projection.open(like)
-        if not isinstance(like, Projection):
-            check_same_space(Representations.open(like), store)
-    elif kept is not None and kept.has(components, variance):
-        projection = kept  # fitted again, its last digits might differ
-    else:
-        projection = fit_pca(store, components=components, variance=variance)
-    if kept is not None and kept.digest != projection.digest:
-        raise ValueError(f"{out} holds another projection; choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    projection.save(out)
-    provenance = store.provenance | {"pca": projection.digest}
-    reduced = Representations.create(out, len(projection.components), provenance)
-    remove_partial(out)
-    done = {name_of(path): pq.read_metadata(path).num_rows for path in reduced.parts}
-    for path in progress_bar(store.parts, "reducing", unit="part"):
-        if name_of(path) not in done:  # part by part: a store may grow in its middle
-            names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
-            reduced.append(np.concatenate(names), np.concatenate(values), part=name_of(path).removeprefix("part-"))
-        elif done[name_of(path)] != pq.read_metadata(path).num_rows:
-            raise ValueError(f"{out} holds other galaxies in {path.name}; choose another folder")
+    with claim(out, "reduce-representations", {}, store.provenance, old="representations.json", others=True) as claimed:
+        kept = Projection.open(out) if (out / _FILE).exists() else None
+        if like is not None:
+            projection = Projection.open(like)
+            if not isinstance(like, Projection):
+                check_same_space(Representations.open(like), store)
+        elif kept is not None and kept.has(components, variance):
+            projection = kept  # fitted again, its last digits might differ
+        else:
+            projection = fit_pca(store, components=components, variance=variance)
+        if kept is not None and kept.digest != projection.digest:
+            raise ValueError(f"{out} holds another projection; choose another folder")
+        claimed.keep()
+        projection.save(out)
+        provenance = store.provenance | {"pca": projection.digest}
+        reduced = Representations.create(out, len(projection.components), provenance)
+        done = {name_of(path): pq.read_metadata(path).num_rows for path in reduced.parts}
+        for path in progress_bar(store.parts, "reducing", unit="part"):
+            if name_of(path) not in done:  # part by part: a store may grow in its middle
+                names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
+                reduced.append(np.concatenate(names), np.concatenate(values), part=name_of(path).removeprefix("part-"))
+            elif done[name_of(path)] != pq.read_metadata(path).num_rows:
+                raise ValueError(f"{out} holds other galaxies in {path.name}; choose another folder")
     return reduced
 
 

@@ -13,7 +13,7 @@ from morphtools.answers.class_figures import as_picture
 from morphtools.explore.tables import open_catalog
 from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog
-from tfrecords_builder.files import remove_partial
+from tfrecords_builder.claims import claim
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import Image, open_images, read_images
 from tfrecords_builder.naming import some
@@ -135,20 +135,21 @@ def represent_pixels(
     """
     pictures = Pictures(records, catalog, images)
     ids = pictures.id_str if pictures.id_str is not None else Records.open(records).index(["id_str"])["id_str"]
-    store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
-    remove_partial(store.folder)
-    ids = pd.Index(ids).difference(store.id_str, sort=False)
-    failed = []
-    bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")
-    for start in range(0, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
-        found = list(pictures.read(batch, image_size))
-        bar.update(len(batch))
-        failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
-        good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
-        if good:
-            store.append(batch[good], np.stack([found[i] for i in good]).reshape(len(good), -1) / np.float32(255))
-    bar.close()
-    if failed:
-        log.warning("%d of %d galaxies cannot be read and are left out: %s", len(failed), len(ids), some(failed, 2))
+    with claim(out, "represent-pixels", {}, {}, old="representations.json", others=True) as claimed:
+        claimed.keep()
+        store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})
+        ids = pd.Index(ids).difference(store.id_str, sort=False)
+        failed = []
+        bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            found = list(pictures.read(batch, image_size))
+            bar.update(len(batch))
+            failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
+            good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
+            if good:
+                store.append(batch[good], np.stack([found[i] for i in good]).reshape(len(good), -1) / np.float32(255))
+        bar.close()
+        if failed:
+            log.warning("%d of %d galaxies cannot be read and are left out: %s", len(failed), len(ids), some(failed, 2))
     return store

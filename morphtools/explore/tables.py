@@ -1,7 +1,6 @@
 """Tables that go with representations: what a catalogue knows of them, lists of galaxies to leave out."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,25 +56,14 @@ def left_out(ids: np.ndarray, exclude: str | Path | pd.DataFrame | None) -> np.n
     return np.isin(ids.astype(str), table["id_str"].to_numpy(str))
 
 
-def made_with(path: Path, settings: dict) -> bool:
-    """Whether `path` says that the same settings were used before.
-
-    Raises:
-        FileExistsError: Other ones were.
-    """
-    if not path.exists():
-        return False
-    before = json.loads(path.read_text())
-    changed = sorted(name for name in settings | before if settings.get(name) != before.get(name))
-    if changed:
-        listed = ", ".join(f"{name}: {before.get(name)} → {settings.get(name)}" for name in changed)
-        raise FileExistsError(f"{path.parent} was made with other settings ({listed}); choose another out")
-    return True
-
-
 def space_of(store: Representations) -> dict[str, str]:
     """What the provenance says of the space, but for the records: where these are equal, so are the spaces."""
     return {name: value for name, value in sorted(store.provenance.items()) if not name.startswith("records")}
+
+
+def inputs_of_store(store: Representations) -> dict:
+    """What a claim compares of a store: its space and where its galaxies come from; it may have grown."""
+    return {"space": space_of(store), "records": store.provenance.get("records")}
 
 
 def digest_of(ids: np.ndarray) -> str | None:

@@ -1,6 +1,5 @@
 """Answers for a catalogue's galaxies by trained models."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +15,15 @@ from keras import ops
 from morphtools.answers.posteriors import vote_tables
 from morphtools.answers.redshifts import Redshifts, metadata
 from morphtools.inference.parts import name_of, read_part, write_part
-from morphtools.inference.stream import at_work, galaxies_per_batch, list_failures, open_galaxies, stream
-from morphtools.models.cards import Card, find_card, sha256_of
+from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.checksums import file_checksum
+from tfrecords_builder.claims import claim, inputs_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
-from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 
 _ROWS = 16384  # of a table at a time
@@ -86,24 +85,24 @@ def predict(
     cards = [Card.open(find_card(each)) for each in weights]
     _check(cards, level)
     options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
-    asked = {"weights": [card.sha256 for card in cards], "split": split, "level": level, "orientations": orientations}
-    asked |= options | _source(catalog, images, records)
-    with at_work(out, part) as held:
-        if _finished(out, asked):
+    settings = {"split": split, "level": level, "orientations": orientations} | options
+    inputs = {"weights": [card.sha256 for card in cards]} | inputs_of(catalog, images, records)
+    with claim(out, "predict", settings, inputs, old="predict.json", part=part is not None) as claimed:
+        if _finished(out):
             shutil.rmtree(out / "state", ignore_errors=True)
             return out
-        with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
-            prepared = [prepare(card, found, **options) for card in cards]
-            if any(each.reading != prepared[0].reading for each in prepared):
-                raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
-            loading = [{"orientations": orientations, **each.loading} for each in prepared]
-            models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
-            model = ask_every_way(models, cards[0].kind)
+        found, splits = open_galaxies(out, catalog, images, records, split, part)
+        prepared = [prepare(card, found, **options) for card in cards]
+        if any(each.reading != prepared[0].reading for each in prepared):
+            raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
+        loading = [{"orientations": orientations, **each.loading} for each in prepared]
+        models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
+        model = ask_every_way(models, cards[0].kind)
         chunks = out / "state" / "chunks"
         chunks.mkdir(parents=True, exist_ok=True)
-        write_json(out / "predict.json", asked)
+        claimed.keep()
         if part is not None:
-            held.share()
+            claimed.share()
         stream(
             model,
             found,
@@ -115,7 +114,7 @@ def predict(
             reading=prepared[0].reading,
         )
         if part is None:
-            _finish(out, asked, found, splits, cards)
+            _finish(out, settings | inputs, found, splits, cards)
     return out
 
 
@@ -155,29 +154,9 @@ def _check(cards: list[Card], level: float) -> None:
             )
 
 
-def _source(catalog, images, records) -> dict:
-    """What tells one set of galaxies from another."""
-    if records is not None:
-        return {"records": Records.open(records).digest}
-    if catalog is None:
-        return {}
-    path = Path(catalog).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no catalogue at {path}")
-    return {"catalog": sha256_of(path), "images": images and str(Path(images).expanduser().absolute())}
-
-
-def _finished(out: Path, asked: dict) -> bool:
-    """Whether `out` has what is asked already; FileExistsError if it holds something else."""
-    about = out / "predict.json"
-    if not about.exists():
-        if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"state", ".lock"}):
-            raise FileExistsError(f"{out} is there already and holds no predictions; choose another out")
-        return False
-    before, asked = read_json(about), json.loads(json.dumps(asked))
-    changed = sorted(name for name in asked if before.get(name) != asked[name])
-    if changed:
-        raise FileExistsError(f"{out} holds predictions with another {some(changed)}; choose another out")
+def _finished(out: Path) -> bool:
+    """Whether all galaxies have been predicted, but for those that cannot be."""
+    before = read_json(out / "predict.json") if (out / "predict.json").exists() else {}
     return "galaxies" in before and not before.get("damaged")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import keras
 
 from morphtools.inference.representations import Representations
-from morphtools.inference.stream import at_work, galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
+from tfrecords_builder.claims import claim, inputs_of
 from tfrecords_builder.records import Records
 
 
@@ -62,15 +63,19 @@ def represent(
     """
     out = Path(out)
     card = Card.open(find_card(weights))
-    with at_work(out, part) as held:
-        with open_galaxies(out, catalog, images, records, split, part) as (found, splits):
-            options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
-            prepared = prepare(card, found, **options)
-            model = load_pretrained(weights, orientations=orientations, **prepared.loading)
+    inputs = {"weights": card.sha256} | inputs_of(catalog, images)
+    inputs |= {"records": origin(Records.open(records))} if records is not None else {}
+    old, part_of_it = "representations.json", part is not None
+    with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
+        found, splits = open_galaxies(out, catalog, images, records, split, part)
+        options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
+        prepared = prepare(card, found, **options)
+        model = load_pretrained(weights, orientations=orientations, **prepared.loading)
         provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations}
         provenance |= prepared.reading
+        claimed.keep()
         if part is not None:
-            held.share()
+            claimed.share()
         options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
         store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
         if part is None:

@@ -5,9 +5,7 @@ shard's galaxies and written whole. Their names alone tell what is done: any pro
 those before. A galaxy whose record is damaged is in no such run, and tried again by the next call.
 """
 
-import contextlib
 import logging
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,8 +22,7 @@ from morphtools.data.dataset import load_galaxies, load_shards
 from morphtools.inference.parts import gaps, parts_of, read_part, remove_overlaps
 from tfrecords_builder.build import build_records, share_of
 from tfrecords_builder.checksums import reading as reading_of
-from tfrecords_builder.files import remove_partial, write_whole
-from tfrecords_builder.locks import Lock, lock
+from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
@@ -241,34 +238,10 @@ def _reason(records: Records, row: dict, shown: bool) -> str:
     return "the model's output is not finite" if shown else "was not read: run the same call again"
 
 
-@contextlib.contextmanager
-def at_work(out: Path, part: str | None) -> Iterator[Lock]:
-    """Keeps other processes out of a folder, but for parts of the same work, and removes what a killed call left there.
-
-    Raises:
-        BlockingIOError: Another process is at work in it.
-        FileExistsError: It is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"{out} is there already and is a file; choose another out")
-    new = not out.exists()
-    try:
-        with lock(out, part=part is not None) as held:
-            if held.alone:
-                for folder in (out, out / "state", out / "state" / "chunks"):
-                    remove_partial(folder)
-            yield held
-    finally:
-        if new:
-            with contextlib.suppress(OSError):  # there is something in it
-                out.rmdir()
-
-
-@contextlib.contextmanager
-def open_galaxies(out: Path, catalog, images, records, split: str | None, part: str | None):
+def open_galaxies(
+    out: Path, catalog, images, records, split: str | None, part: str | None
+) -> tuple[Records, list[str]]:
     """The records to go through and their splits: those given, or some for the time of the work, in `out/state`.
-
-    If what stands under `with` finds that they cannot be used, no new folder is left behind.
 
     Raises:
         ValueError: Neither or both are given, parts of a catalogue, or no galaxies.
@@ -280,23 +253,17 @@ def open_galaxies(out: Path, catalog, images, records, split: str | None, part: 
     share_of({}, part)
     if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
-    begun = out.exists() and any(path.name != ".lock" for path in out.iterdir())
-    try:
-        if catalog is None:
-            found = Records.open(records)
-            for finding in found.findings():
-                log.warning("odd: %s", finding)
-        else:
-            source = images or Path(catalog).expanduser().parent
-            found = build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)
-        splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
-        if not galaxies_per_shard(found, splits):
-            raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")
-        yield found, splits
-    except (ValueError, OSError):
-        if catalog is not None and not begun:
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+    if catalog is None:
+        found = Records.open(records)
+        for finding in found.findings():
+            log.warning("odd: %s", finding)
+    else:
+        source = images or Path(catalog).expanduser().parent
+        found = build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)
+    splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
+    if not galaxies_per_shard(found, splits):
+        raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")
+    return found, splits
 
 
 def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) -> tuple[int, int]:

@@ -4,7 +4,6 @@ Galaxy *i* of a survey with some seed is always the same galaxy, alone or among 
 all its random numbers come from streams keyed by (seed, i).
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from morphtools.sky.frames import Sky, chunks, describe, draw, render
 from morphtools.sky.products import fits_bytes, tangent_header
 from morphtools.survey import stretch
 from morphtools.survey.instruments import camera_for
+from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.progress import progress_bar
@@ -133,7 +133,8 @@ def simulate_survey(
         The catalogue, as written, with ``file_loc`` relative to ``out``.
 
     Raises:
-        ValueError: a setting that cannot be, or a folder that holds a survey with other settings.
+        ValueError: a setting that cannot be.
+        FileExistsError: a folder that holds a survey with other settings, or something else.
     """
     if products not in PRODUCTS:
         raise ValueError(unknown("product", products, PRODUCTS))
@@ -153,17 +154,18 @@ def simulate_survey(
         depth=depth,
     )
     out = Path(out)
-    (out / "images").mkdir(parents=True, exist_ok=True)
     layout = {"products": products} | ({"field_side": field_side} if products == "mosaic" else {})
-    _claim(out / "survey.json", asdict(sky) | layout)
-    write = _write_cutouts if products == "fits" else _write_mosaics
-    tables = []
-    with progress_bar(total=galaxies, desc="simulating", unit="galaxy") as progress:
-        for table in write(sky, out, galaxies, field_side):
-            tables.append(table)
-            progress.update(len(table))
-    catalog = pd.concat(tables, ignore_index=True)
-    write_whole(out / "catalog.csv", catalog.to_csv(index=False).encode())
+    with claim(out, "simulate-survey", asdict(sky) | layout, {}, old="survey.json", others=True) as claimed:
+        claimed.keep()
+        (out / "images").mkdir(exist_ok=True)
+        write = _write_cutouts if products == "fits" else _write_mosaics
+        tables = []
+        with progress_bar(total=galaxies, desc="simulating", unit="galaxy") as progress:
+            for table in write(sky, out, galaxies, field_side):
+                tables.append(table)
+                progress.update(len(table))
+        catalog = pd.concat(tables, ignore_index=True)
+        write_whole(out / "catalog.csv", catalog.to_csv(index=False).encode())
     return catalog
 
 
@@ -183,18 +185,6 @@ def pictures(catalog, images, *, bands="grz", name=None):
     scale = np.asarray(catalog["pixel_scale"], np.float32)[:, None, None, None]
     name = name or stretch.survey_stretch(bands)
     return stretch.STRETCHES[name](images * (native / scale) ** 2, bands=bands)
-
-
-def _claim(path, settings):
-    """Note the survey's settings in its folder, or refuse a folder made with others."""
-    if not path.exists():
-        write_whole(path, (json.dumps(settings, indent=1) + "\n").encode())
-        return
-    there = json.loads(path.read_text())
-    changed = sorted(k for k in settings if there.get(k) != settings[k])
-    if changed:
-        what = ", ".join(f"{k}={there.get(k)!r}, asked {settings[k]!r}" for k in changed)
-        raise ValueError(f"{path.parent} already holds another mock survey ({what}); choose another folder")
 
 
 def _write_cutouts(sky, out, galaxies, _):

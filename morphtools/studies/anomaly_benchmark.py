@@ -1,7 +1,6 @@
 """`benchmark_anomalies`: how well anomalies are found, by representation, regressor, acquisition and start."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from morphtools.explore.pictures import Pictures
 from morphtools.explore.tables import write_figure, write_table
 from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.claims import claim
+from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -95,24 +95,28 @@ def benchmark_anomalies(
     ways = list(searches(names, methods, acquisitions, diversities, starts))
     out, how = Path(out), {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff}
     made_of = {name: store.provenance for name, store in stores.items()}
-    _claim(out, {"column": column, "galaxies": len(truth), "components": components, "seed": seed, **how, **made_of})
-    runs = [(way, repeat) for way in ways for repeat in range(repeats if way.draws else 1)]
-    rows, curves = [], {}
-    for way, repeat in progress_bar(runs, desc="searching", unit="run"):
-        path = out / "runs" / f"{str(way).replace(' ', '-')}-{repeat}.npz"
-        if not path.exists():
-            x = _features(way.representation, stores, truth.index, components, out, pictures)
-            found = simulate(way, x, (HIGHEST * truth).round().to_numpy(), seed=seed + repeat, **how)
-            write_whole(path, lambda new, found=found: np.savez_compressed(new, order=found[0], rated=found[1]))
-        with np.load(path, allow_pickle=False) as run:
+    settings = {"column": column, "galaxies": len(truth), "components": components, "seed": seed, **how}
+    with claim(out, "benchmark-anomalies", settings, made_of, old="benchmark.json") as claimed:
+        claimed.keep()
+        for folder in ("runs", "features"):
+            (out / folder).mkdir(exist_ok=True)
+        runs = [(way, repeat) for way in ways for repeat in range(repeats if way.draws else 1)]
+        rows, curves = [], {}
+        for way, repeat in progress_bar(runs, desc="searching", unit="run"):
+            path = out / "runs" / f"{str(way).replace(' ', '-')}-{repeat}.npz"
+            if not path.exists():
+                x = _features(way.representation, stores, truth.index, components, out, pictures)
+                found = simulate(way, x, (HIGHEST * truth).round().to_numpy(), seed=seed + repeat, **how)
+                write_arrays(path, order=found[0], rated=found[1])
+            run = read_arrays(path, "order", "rated")
             order, rated = run["order"], run["rated"]
-        rows.append(dataclasses.asdict(way) | {"repeat": repeat} | _metrics(anomalous, order, rated))
-        curves.setdefault(str(way), []).append(anomalous[order])
-    write_table(out / "results.csv", pd.DataFrame(rows))
-    table = _summary(pd.DataFrame(rows))
-    write_table(out / "table.csv", table)
-    write_figure(out / "recall.png", ranking_curves(curves))
-    log.info("%d galaxies, %d of them anomalies, %d ratings; see %s", len(truth), anomalous.sum(), ratings, out)
+            rows.append(dataclasses.asdict(way) | {"repeat": repeat} | _metrics(anomalous, order, rated))
+            curves.setdefault(str(way), []).append(anomalous[order])
+        write_table(out / "results.csv", pd.DataFrame(rows))
+        table = _summary(pd.DataFrame(rows))
+        write_table(out / "table.csv", table)
+        write_figure(out / "recall.png", ranking_curves(curves))
+        log.info("%d galaxies, %d of them anomalies, %d ratings; see %s", len(truth), anomalous.sum(), ratings, out)
     return table
 
 
@@ -161,20 +165,3 @@ def _summary(results: pd.DataFrame) -> pd.DataFrame:
             row[metric], row[f"{metric} ±"] = mean_with_interval(group[metric])
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _claim(out: Path, settings: dict) -> None:
-    """Makes the folder of a benchmark, or comes back to one with these settings."""
-    path = out / "benchmark.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-        if changed:
-            raise FileExistsError(f"{out} holds a benchmark with another {', '.join(changed)}; choose another out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is there already and is no benchmark; choose another out")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(settings, indent=1))
-    for folder in ("runs", "features"):
-        (out / folder).mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from morphtools.models.pretrained import load_pretrained
 from morphtools.studies.evaluation import displacement, label_efficiency
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.probes import principal_components
-from morphtools.training.runs import LogFile, Run, start_run
+from morphtools.training.runs import Run, open_run
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure
 from tfrecords_builder.records import Records
@@ -71,11 +71,9 @@ def evaluate_representations(
     if not found:
         raise ValueError(f"the records in {opened.folder} hold nothing that looks like a label; name one with label")
     encoders = _encoders(opened, weights, orientations, seed)
-    run = start_run(out, "evaluate-representations", arguments)
-    if run.finished:
-        (run.out / "state").rmdir()
-        return run
-    with LogFile(run):
+    with open_run(out, "evaluate-representations", arguments) as run:
+        if run.finished:
+            return run
         scores, moved = [], []
         for name, (encoder, reading, noise) in encoders.items():
             log.info("representing by %s", name)

@@ -19,7 +19,8 @@ from morphtools.survey.tasks import RedshiftTask, Task, get_task, task_labels, t
 from morphtools.training.finetune import finetune
 from morphtools.training.learning_figures import scores_by_labels
 from tfrecords_builder.catalog import check_catalog, read_catalog
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import remove_partial, write_whole
+from tfrecords_builder.locks import lock
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
@@ -116,20 +117,22 @@ def learning_curve(
     _check_epochs(ways, numbers)
     rows, stores = [], {}
     bar = progress_bar(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell")
-    for asked in numbers:
-        for way, seed in itertools.product(order, range(seeds)):
-            trained = out / "cells" / f"{_slug(order[0] if 'neighbours' in ways[way] else way)}-{asked}-{seed}"
-            if "neighbours" in ways[way]:
-                stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
-                found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
-            else:
-                how = ways[way] | {"epochs": _epochs(ways[way], asked)}
-                found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **how).metrics
-                keras.utils.clear_session()
-            rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
-            bar.update()
-        results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
-        curve = _report(out, task, results, metric, reference, published or {})
+    with lock(out):
+        remove_partial(out)
+        for asked in numbers:
+            for way, seed in itertools.product(order, range(seeds)):
+                trained = out / "cells" / f"{_slug(order[0] if 'neighbours' in ways[way] else way)}-{asked}-{seed}"
+                if "neighbours" in ways[way]:
+                    stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
+                    found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
+                else:
+                    how = ways[way] | {"epochs": _epochs(ways[way], asked)}
+                    found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **how).metrics
+                    keras.utils.clear_session()
+                rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
+                bar.update()
+            results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
+            curve = _report(out, task, results, metric, reference, published or {})
     return curve
 
 

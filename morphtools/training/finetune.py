@@ -17,7 +17,7 @@ from morphtools.models.encoders import any_way_up, build_encoder, unfreeze
 from morphtools.survey.tasks import RedshiftTask, Task, get_task
 from morphtools.training import finetune_classes, finetune_redshifts
 from morphtools.training.representing import represent_splits
-from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
+from morphtools.training.runs import Run, open_run, plain_arguments
 from morphtools.training.stages import OPTIMIZERS, represent_for_head, train_encoder, train_head
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
@@ -127,9 +127,8 @@ def finetune(
         if run.finished:
             return run
         chosen = _choose(run, asked, kind, arguments)
-        start = starting_encoder(chosen, arguments, run.out / "state", kind.survey(chosen, arguments))
-    with LogFile(run):
-        encoder, card, reading = start
+        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state", kind.survey(chosen, arguments))
+        run.keep()
         model = _assemble(encoder, kind, chosen, arguments)
         history = _train(run, model, kind, chosen, reading, arguments)
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))

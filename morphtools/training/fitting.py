@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -166,13 +166,20 @@ def save_state(model: keras.Model, state: Path, history: list[dict], best: list[
     """Writes all variables of a model and of its optimizer, the history and the best weights into one file."""
     arrays = {f"now{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     arrays |= {f"best{i}": value for i, value in enumerate(best)}
-    write_whole(state, lambda path: np.savez(path, history=np.array(json.dumps(history)), **arrays))
+    write_arrays(state, history=np.array(json.dumps(history)), **arrays)
 
 
 def load_state(model: keras.Model, state: Path) -> tuple[list[dict], list[np.ndarray]]:
-    """Sets a model and its optimizer to what `save_state` wrote; gives back the history and the best weights."""
-    with np.load(state, allow_pickle=False) as saved:
-        for i, variable in enumerate(_variables(model)):
-            variable.assign(saved[f"now{i}"])
-        best = [saved[f"best{i}"] for i in range(sum(name.startswith("best") for name in saved))]
-        return json.loads(str(saved["history"])), best
+    """Sets a model and its optimizer to what `save_state` wrote; gives back the history and the best weights.
+
+    Raises:
+        ValueError: The file is damaged, or of another model; names it.
+    """
+    variables = _variables(model)
+    saved = read_arrays(state, "history", *(f"now{i}" for i in range(len(variables))))
+    for i, variable in enumerate(variables):
+        if saved[f"now{i}"].shape != tuple(variable.shape):
+            raise ValueError(f"{state} is of another model: remove it, and the training begins anew")
+        variable.assign(saved[f"now{i}"])
+    best = [saved[f"best{i}"] for i in range(sum(name.startswith("best") for name in saved))]
+    return json.loads(str(saved["history"])), best

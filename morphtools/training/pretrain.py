@@ -19,7 +19,7 @@ from morphtools.training.labels import unlabelled_galaxies
 from morphtools.training.learner import METHODS, OPTIMIZERS, SCHEDULES, Setting, build_learner, prepare_setting
 from morphtools.training.learning_figures import learning_curve
 from morphtools.training.monitor import alarms, baselines, chance, represented, scores, watched_galaxies
-from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
+from morphtools.training.runs import Run, open_run, plain_arguments
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
@@ -119,7 +119,7 @@ def pretrain(
         labels = find_labels(found.index(), label)
         setting = prepare_setting(found, arguments)
         learner = build_learner(setting, arguments)
-    with LogFile(run):
+        run.keep()
         galaxies = watched_galaxies(setting.records, labels, learner.views, most=watched, reading=setting.reading)
         to_beat = _baselines(run, setting, galaxies, arguments)
         history = _train(run, setting, learner, galaxies, to_beat, arguments)

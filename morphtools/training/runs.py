@@ -5,12 +5,15 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
-from tfrecords_builder.files import remove_partial, write_whole
+from morphtools.models.cards import Card, find_card
+from tfrecords_builder.claims import claim, identity, inputs_of
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json, write_json
 
 _LOGGERS = [logging.getLogger(name) for name in ("morphtools", "tfrecords_builder")]
 
@@ -21,9 +24,14 @@ class Run:
 
     It holds `config.yaml`, `metrics.json` (written last), `history.csv`, `model.keras`, `predictions.parquet`,
     `figures/`, `log.txt`, and while the run is under way `state/`.
+
+    Attributes:
+        out: The folder.
+        keep: To be called when there is work in the folder that is worth keeping, whatever fails (see `claim`).
     """
 
     out: Path
+    keep: Callable[[], None] = dataclasses.field(default=lambda: None, compare=False, repr=False)
 
     @property
     def finished(self) -> bool:
@@ -33,12 +41,11 @@ class Run:
     @property
     def metrics(self) -> dict:
         """The contents of `metrics.json`."""
-        return json.loads((self.out / "metrics.json").read_text())
+        return read_json(self.out / "metrics.json")
 
     def write_metrics(self, metrics: dict) -> None:
         """Writes `metrics.json`, with null for what is not defined: the run is finished."""
-        clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)
-        write_whole(self.out / "metrics.json", json.dumps(clean, indent=1, ensure_ascii=False))
+        write_json(self.out / "metrics.json", json.loads(json.dumps(metrics), parse_constant=lambda name: None))
 
     @property
     def summary(self) -> str:
@@ -80,55 +87,50 @@ def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -
 
 @contextlib.contextmanager
 def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
-    """`start_run` with its log, as a context in which a verb collects what it needs.
+    """Claims the folder of a run for the whole call of a verb, with its log.
 
-    If that fails and the run was new, its folder goes away: it would stand in the way of the mended command.
-    """
-    begun = (Path(out) / "config.yaml").exists()
-    run = start_run(out, verb, arguments)
-    try:
-        with LogFile(run):
-            if run.finished:
-                _LOGGERS[0].info("%s is finished already", run.out)
-                shutil.rmtree(run.out / "state", ignore_errors=True)
-            yield run
-    except (ValueError, OSError):
-        if not begun:
-            shutil.rmtree(run.out)
-        raise
-
-
-def start_run(out: str | Path, verb: str, arguments: dict) -> Run:
-    """Makes a run folder, or comes back to one that was begun with the same arguments.
+    What the run works on (catalogue, records, images, weights, and schema or augmentations from a file) is known by
+    its content. If the verb fails before `Run.keep` and the run was new, its folder goes away.
 
     Args:
         out: The folder.
         verb: Command that can be given the `config.yaml` again.
         arguments: The verb's keyword arguments but for `out`; numbers, text and None.
 
-    Returns:
+    Yields:
         The run.
 
     Raises:
-        FileExistsError: The folder belongs to a run with other arguments, or holds something else.
+        FileExistsError: The folder belongs to a run with other arguments or inputs, or holds something else.
     """
-    out = Path(out)
-    config = out / "config.yaml"
-    if config.exists():
-        before = yaml.safe_load(config.read_text()) or {}
-        changed = [k for k in arguments | before if before.get(k) != arguments.get(k)]
-        if changed:
-            listed = ", ".join(f"{k}: {before.get(k)} → {arguments.get(k)}" for k in changed)
-            raise FileExistsError(f"{out} holds a run with other settings ({listed}); choose another out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is there already and is no run of morphtools; choose another out")
-    remove_partial(out)
-    (out / "figures").mkdir(parents=True, exist_ok=True)
-    (out / "state").mkdir(exist_ok=True)
-    if not config.exists():
-        text = f"# morphtools {verb} --config config.yaml --out ANOTHER_FOLDER\n"
-        write_whole(config, text + yaml.safe_dump(arguments, sort_keys=False, allow_unicode=True))
-    return Run(out)
+    with claim(out, verb, arguments, _inputs(arguments), old="config.yaml") as claimed:
+        run = Run(claimed.out, claimed.keep)
+        if run.finished:
+            _LOGGERS[0].info("%s is finished already", run.out)
+            if (run.out / "state").exists():
+                shutil.rmtree(run.out / "state", ignore_errors=True)
+            yield run
+            return
+        (run.out / "figures").mkdir(exist_ok=True)
+        (run.out / "state").mkdir(exist_ok=True)
+        if not (run.out / "config.yaml").exists():
+            text = f"# morphtools {verb} --config config.yaml --out ANOTHER_FOLDER\n"
+            write_whole(run.out / "config.yaml", text + yaml.safe_dump(arguments, sort_keys=False, allow_unicode=True))
+        with LogFile(run):
+            yield run
+
+
+def _inputs(arguments: dict) -> dict[str, str]:
+    """The identities of the inputs that arguments of a verb name."""
+    inputs = inputs_of(**{name: arguments.get(name) for name in ("catalog", "images", "records")})
+    names = str(arguments.get("weights") or "random").split(",")
+    if names != ["random"]:
+        inputs["weights"] = " ".join(Card.open(find_card(name.strip())).sha256 for name in names)
+    for name in ("schema", "augmentations"):
+        path = arguments.get(name)
+        if isinstance(path, str) and Path(path).is_file():
+            inputs[name] = identity(path)
+    return inputs
 
 
 class LogFile(logging.FileHandler):

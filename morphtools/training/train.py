@@ -25,7 +25,7 @@ from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices, precision
 from morphtools.training.fitting import fit
-from morphtools.training.runs import LogFile, Run, open_run, plain_arguments
+from morphtools.training.runs import Run, open_run, plain_arguments
 from morphtools.training.starting import checked_start, some_images, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -110,12 +110,12 @@ def train(
         if run.finished:
             return run
         chosen = _records(run, tree, arguments)
-    with LogFile(run), all_devices()[0]:
-        baseline = _mean_answers(chosen, tree)
-        model, card, reading = _assemble(run, tree, chosen, arguments)
-        model.layers[-1].begin_with(baseline)
-        history = _fit(run, model, tree, chosen, reading, arguments)
-    with LogFile(run):
+        run.keep()
+        with all_devices()[0]:
+            baseline = _mean_answers(chosen, tree)
+            model, card, reading = _assemble(run, tree, chosen, arguments)
+            model.layers[-1].begin_with(baseline)
+            history = _fit(run, model, tree, chosen, reading, arguments)
         encoder, head = model.layers[-2:]
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
         settle_batch_norm(encoder, *some_images(chosen, reading))

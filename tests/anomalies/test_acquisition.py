@@ -6,8 +6,9 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from morphtools.anomalies import acquisition
-from morphtools.anomalies.acquisition import ACQUISITIONS, fit_learner, log_expected_improvement, most_promising
+from morphtools.anomalies.acquisition import ACQUISITIONS, log_expected_improvement, most_promising
 from morphtools.anomalies.gaussian_process import Posterior
+from morphtools.anomalies.rating_learner import fit_learner
 
 X = np.random.default_rng(0).normal(size=(1500, 6)).astype("float32")
 RATINGS = np.clip(np.round(2 * X[:, 0] + 1), 0, 5)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from morphtools.anomalies import gaussian_process
-from morphtools.anomalies.acquisition import fit_learner
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.gaussian_process import gaussian_process as unfitted
+from morphtools.anomalies.rating_learner import fit_learner
 
 X = np.random.default_rng(0).normal(size=(5000, 6)).astype("float32")
 RATINGS = np.clip(np.round(2 * X[:60, 0] + 1), 0, 5)

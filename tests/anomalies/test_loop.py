@@ -125,7 +125,7 @@ def test_ratings_move_to_a_session_of_more_galaxies_but_strangers_are_refused(st
     old = AnomalyLoop(store, tmp_path / "old")
     old.rate({"g000": 5})
     store.append(["new"], np.ones((1, 8)))
-    with pytest.raises(ValueError, match=r"not those of the session in .*merge the ratings"):
+    with pytest.raises(FileExistsError, match=r"changed: representations\).*ratings of a session can be merged"):
         AnomalyLoop(store, tmp_path / "old")
     grown = AnomalyLoop(store, tmp_path / "grown")
     grown.rate({"new": 1})
@@ -140,7 +140,7 @@ def test_representations_that_changed_under_a_session_are_refused(store, tmp_pat
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1  # one bit
     part.write_bytes(data)
-    with pytest.raises(ValueError, match="not those of the session"):
+    with pytest.raises(FileExistsError, match=r"other inputs \(changed: representations\)"):
         AnomalyLoop(store, tmp_path / "s")
 
 
@@ -151,12 +151,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(store, tmp_path):
     with pytest.raises(ValueError, match=r"without representations in this session: nobody$"):
         loop.rate({"g000": 1, "nobody": 2})
     assert loop.ratings().empty
-    with pytest.raises(ValueError, match=r"session in .* has 40 components, not 7"):
+    with pytest.raises(FileExistsError, match=r"other settings \(components: 40 → 7\)"):
         AnomalyLoop(store, tmp_path / "s", components=7)
     for argument in ("kernel", "acquisition", "diversity", "start"):
         with pytest.raises(ValueError, match=f"unknown {argument} 'best'"):
             AnomalyLoop(store, tmp_path / "s", **{argument: "best"})
-    with pytest.raises(FileExistsError, match="is no session"):
+    with pytest.raises(FileExistsError, match="does not hold results of find-anomalies"):
         AnomalyLoop(store, store.folder)
     (tmp_path / "s" / "session.json").write_text("{")
     with pytest.raises(ValueError, match=r"session\.json is damaged"):

@@ -106,6 +106,7 @@ def test_a_classifier_gives_the_probabilities_of_its_model(sky, runs, tmp_path):
     as_csv = pd.read_csv(out / "predictions.csv", index_col="id_str")
     np.testing.assert_allclose(as_csv[["no ring", "ring"]], read[["no ring", "ring"]], rtol=1e-6)
     assert sorted(path.name for path in out.iterdir()) == [
+        "claim.json",
         "predict.json",
         "predictions-full.csv",
         "predictions-full.parquet",
@@ -284,11 +285,13 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
     options = {"records": sky / "records", "split": "test", "orientations": 1}
     out = predict(runs[0] / "a", tmp_path / "out", **options)
     for weights, changes, other in (("b", {}, "weights"), ("a", {"orientations": 2}, "orientations")):
-        with pytest.raises(FileExistsError, match=f"holds predictions with another {other}; choose another out"):
+        with pytest.raises(
+            FileExistsError, match=rf"other (inputs|settings) \((changed: )?{other}.*; choose another out"
+        ):
             predict(runs[0] / weights, out, **options | changes)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match="holds no predictions"):
+    with pytest.raises(FileExistsError, match=r"does not hold results of predict \(thesis\.tex\)"):
         predict(runs[0] / "a", tmp_path / "thesis", **options)
 
 

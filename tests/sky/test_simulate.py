@@ -115,9 +115,9 @@ def test_a_survey_resumes_where_it_was_stopped_and_keeps_what_is_there(tmp_path)
 
 def test_a_folder_with_another_survey_is_refused(tmp_path):
     simulate_survey(tmp_path, galaxies=2, image_size=32, seed=1)
-    with pytest.raises(ValueError, match=r"already holds another mock survey .seed=1, asked 2"):
+    with pytest.raises(FileExistsError, match=r"other settings \(seed: 1 → 2\)"):
         simulate_survey(tmp_path, galaxies=2, image_size=32, seed=2)
-    assert json.loads((tmp_path / "survey.json").read_text())["seed"] == 1
+    assert json.loads((tmp_path / "claim.json").read_text())["settings"]["seed"] == 1
 
 
 def test_cutting_a_galaxy_out_of_its_mosaic_gives_its_image(tmp_path):

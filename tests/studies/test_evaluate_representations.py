@@ -34,7 +34,7 @@ def test_weights_are_compared_with_a_random_encoder_and_pixels(tmp_path):
     moved = pd.read_csv(run.out / "stationarity.csv")
     assert list(moved["representation"]) == ["run", "pixels", "random encoder"] and (moved["noised"] > 0).all()
     assert {p.name for p in run.out.iterdir()} == {
-        "config.yaml", "log.txt", "scores.csv", "stationarity.csv", "figures", "metrics.json"
+        "claim.json", "config.yaml", "log.txt", "scores.csv", "stationarity.csv", "figures", "metrics.json"
     }  # fmt: skip
     assert evaluate_representations(str(tmp_path / "run"), records.folder, **options).metrics == run.metrics
     with pytest.raises(ValueError, match="labels must be numbers like"):

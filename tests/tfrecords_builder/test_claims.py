@@ -28,8 +28,8 @@ def test_a_new_folder_is_made_and_the_same_call_comes_back_to_it(tmp_path):
     [
         ({"settings": SETTINGS | {"epochs": 4}}, r"with other settings \(epochs: 3 → 4\); choose another out"),
         ({"settings": SETTINGS | {"seed": 1}}, r"with other settings \(seed: None → 1\)"),
-        ({"inputs": {"catalog": "abd"}}, r"made from another catalog \(the content differs\); choose another out"),
-        ({"inputs": {}}, "made from another catalog"),
+        ({"inputs": {"catalog": "abd"}}, r"with other inputs \(changed: catalog\); choose another out"),
+        ({"inputs": {}}, r"other inputs \(changed: catalog\)"),
         ({"verb": "predict"}, "holds results of train, not of predict; choose another out"),
     ],
 )
@@ -49,6 +49,17 @@ def test_strangers_files_are_never_taken_over(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(FileExistsError, match=r"thesis\.tex is a file"):
         call(tmp_path / "thesis.tex")
+
+
+def test_where_others_may_be_their_files_stay_whatever_happens(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="no such column"), claim(tmp_path, "cluster", {}, {}, others=True):
+        (tmp_path / "fit.json").write_text("half")
+        raise ValueError("no such column")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert call(tmp_path, others=True).new and not call(tmp_path, others=True).new
+    with pytest.raises(FileExistsError, match=r"other settings \(epochs: 3 → 4\)"):
+        call(tmp_path, settings=SETTINGS | {"epochs": 4}, others=True)
 
 
 def test_what_a_killed_call_was_writing_is_removed_and_never_a_stranger(tmp_path):
@@ -92,7 +103,7 @@ def test_a_folder_of_an_earlier_version_is_known_by_its_settings(tmp_path, caplo
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 3 → 5, weights: None → a\)"):
         call(tmp_path, settings=SETTINGS | {"epochs": 5, "weights": "a"}, old="config.yaml")
     (tmp_path / "config.yaml").write_text(json.dumps({"epochs": 3, "bands": ["g", "r"], "catalog": "abd"}))
-    with pytest.raises(FileExistsError, match="made from another catalog"):
+    with pytest.raises(FileExistsError, match=r"other inputs \(changed: catalog\)"):
         call(tmp_path, old="config.yaml")
 
 

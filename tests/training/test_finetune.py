@@ -55,7 +55,15 @@ def predictions(run):
 
 def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     figures = ("training_curve", "roc", "confusion", "calibration", "confident", "uncertain", "mistakes")
-    expected = {"config.yaml", "metrics.json", "history.csv", "model.keras", "predictions.parquet", "log.txt"}
+    expected = {
+        "claim.json",
+        "config.yaml",
+        "metrics.json",
+        "history.csv",
+        "model.keras",
+        "predictions.parquet",
+        "log.txt",
+    }
     expected |= {"validation.parquet", "galaxies.parquet", "card.json", "figures"}
     assert {p.name for p in head_run.out.iterdir()} == expected
     assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
@@ -257,6 +265,6 @@ def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp
 
 def test_a_folder_of_something_else_is_not_touched(sky, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match="is no run of morphtools"):
+    with pytest.raises(FileExistsError, match="does not hold results of finetune"):
         finetune("rings", **options(sky), out=tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

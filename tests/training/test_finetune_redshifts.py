@@ -80,7 +80,15 @@ def run(sky, quick_encoders, tmp_path_factory):
 
 
 def test_a_run_leaves_pdfs_scores_and_pictures(run):
-    expected = {"config.yaml", "metrics.json", "history.csv", "model.keras", "card.json", "predictions.parquet"}
+    expected = {
+        "claim.json",
+        "config.yaml",
+        "metrics.json",
+        "history.csv",
+        "model.keras",
+        "card.json",
+        "predictions.parquet",
+    }
     expected |= {"galaxies.parquet", "validation.parquet", "log.txt", "figures"}
     assert {p.name for p in run.out.iterdir()} == expected
     assert {p.stem for p in (run.out / "figures").iterdir()} == {"training_curve", "redshifts", "pit", "gallery"}

@@ -110,3 +110,26 @@ def test_shuffled_batches_hold_everything_once():
     rows = np.concatenate([y for _, y in shuffled(X, np.arange(96), 20, seed=1)])
     assert sorted(rows) == list(range(96)) and list(rows) != list(range(96))
     np.testing.assert_array_equal(np.concatenate([x for x, _ in shuffled(X, np.arange(96), 20, seed=1)]), X[rows])
+
+
+def test_a_damaged_checkpoint_is_named_and_never_trained_on(tmp_path):
+    state, rng = tmp_path / "s.npz", np.random.default_rng(0)
+    history, weights = run(state)
+    sound = state.read_bytes()
+    for place in rng.integers(len(sound), size=40):
+        flipped = bytearray(sound)
+        flipped[place] ^= 1 << rng.integers(8)
+        state.write_bytes(flipped)
+        try:
+            again, same = run(state)
+        except ValueError as error:
+            assert str(error).startswith(f"{state} is damaged")
+            continue
+        assert again.equals(history)
+        for a, b in zip(weights, same, strict=True):
+            np.testing.assert_array_equal(a, b)
+    state.write_bytes(sound)
+    other = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, "softmax")])
+    other.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"s\.npz is of another model: remove it"):
+        run(state, fitted=other)

@@ -47,7 +47,16 @@ def moco(sky, tmp_path_factory):
 
 
 def test_a_run_leaves_an_encoder_its_card_and_what_a_person_needs(moco):
-    expected = {"config.yaml", "metrics.json", "history.csv", "model.keras", "card.json", "figures", "log.txt"}
+    expected = {
+        "claim.json",
+        "config.yaml",
+        "metrics.json",
+        "history.csv",
+        "model.keras",
+        "card.json",
+        "figures",
+        "log.txt",
+    }
     assert {p.name for p in moco.out.iterdir()} == expected
     assert (moco.out / "figures" / "learning.png").stat().st_size > 10_000
     history = pd.read_csv(moco.out / "history.csv")

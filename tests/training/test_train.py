@@ -61,7 +61,7 @@ def run(survey, tmp_path_factory):
 
 def test_a_run_leaves_what_a_person_and_a_program_need(run):
     files = {"config.yaml", "metrics.json", "history.csv", "model.keras", "card.json", "predictions.parquet", "log.txt"}
-    assert {p.name for p in run.out.iterdir()} == files | {"figures", "questions.csv"}
+    assert {p.name for p in run.out.iterdir()} == files | {"claim.json", "figures", "questions.csv"}
     assert (run.out / "figures" / "training_curve.png").stat().st_size > 5000
     assert "epoch 2: loss" in (run.out / "log.txt").read_text()
     assert run.summary.startswith("two-questions: mobilenet_v3_small trained on")
