@@ -107,7 +107,7 @@ def _begin(out: Path, call: dict, old: str | None, theirs: set[str], alone: bool
     elif old is not None and (out / old).exists():
         _check_old(out, old, call)
     else:
-        remove_partial(out)
+        _remove_partial(out, out / "state")
         strangers = [name for name in _strangers(out) if name not in theirs]
         if strangers:
             raise FileExistsError(
@@ -117,9 +117,14 @@ def _begin(out: Path, call: dict, old: str | None, theirs: set[str], alone: bool
         write_json(out / _FILE, call)
         return True
     if alone:
-        for folder in {out, *(path.parent for path in out.rglob(".*.partial.*"))}:
-            remove_partial(folder)
+        _remove_partial(out, out)
     return False
+
+
+def _remove_partial(out: Path, below: Path) -> None:
+    """Removes partial files from a folder, and from all below another one."""
+    for folder in {out, *(path.parent for path in below.rglob(".*.partial.*"))}:
+        remove_partial(folder)
 
 
 def _check_same(out: Path, before: dict, call: dict) -> None:
