@@ -53,6 +53,7 @@ _HOMES = {
     "load_dataset": "morphtools.data.dataset",
     "load_pretrained": "morphtools.models.pretrained",
     "make_map": "morphtools.explore.maps",
+    "prepare_images": "morphtools.inference.prepare_images",
     "predict": "morphtools.inference.predict",
     "pretrain": "morphtools.training.pretrain",
     "preview_records": "morphtools.data.look",
@@ -85,8 +86,16 @@ def __getattr__(name: str):
 
     from tfrecords_builder.quiet import quietly
 
-    with quietly():
-        return getattr(import_module(_HOMES[name]), name)
+    try:
+        with quietly():
+            return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "jax", "torch", "tf_keras"):
+            raise
+        raise ImportError(
+            f"{error.name} is not installed, which Keras or TensorFlow is set to use: see the environment variables "
+            "KERAS_BACKEND and TF_USE_LEGACY_KERAS, and `backend` in ~/.keras/keras.json; morphtools needs tensorflow"
+        ) from None
 
 
 def __dir__():

@@ -18,7 +18,7 @@ class _Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
             what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             click.echo(
@@ -31,7 +31,7 @@ class _Commands(click.Group):
 
 
 def as_typed(message: str, command: click.Command | None) -> str:
-    """A message in which the arguments of a function are the options of its command: `column` is --column.
+    """A message with the arguments of a function as options: `column` is --column, adapt_bands=True is --adapt-bands.
 
     Args:
         message: Arguments in it stand in backticks, or are told by their underscores, such as image_size.
@@ -40,10 +40,16 @@ def as_typed(message: str, command: click.Command | None) -> str:
     for option in command.params if command else ():
         typed = next((name for name in option.opts if name.startswith("--")), None)
         if typed:
+            value = rf"(?<![\w'./-]){option.name}=(\([^)]*\)|'[^']*'|[\w.]+)"
+            message = re.sub(value, lambda match, typed=typed: _with_value(typed, match[1]), message)
             message = message.replace(f"`{option.name}`", typed)
             if "_" in option.name:
                 message = re.sub(rf"(?<![\w'./-]){option.name}(?![\w'./])", typed, message)
     return message
+
+
+def _with_value(option: str, value: str) -> str:
+    return option if value == "True" else " ".join([option, re.sub("[()' ]", "", value)])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

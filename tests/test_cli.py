@@ -264,3 +264,9 @@ def test_a_message_names_options_as_they_are_typed(tmp_path):
     typed = cli.as_typed("learning_rate must be positive; 'image_size' and a/image_size.csv are names; `seed`",
                          cli.main.commands["finetune"])  # fmt: skip
     assert typed == "--learning-rate must be positive; 'image_size' and a/image_size.csv are names; --seed"
+
+
+def test_values_in_messages_are_those_that_are_typed():
+    message = "adapt_bands=True spreads it; name the bands (bands=('g','r','z')), or stretch='lupton'; x=True stays"
+    typed = cli.as_typed(message, cli.main.commands["predict"])
+    assert typed == "--adapt-bands spreads it; name the bands (--bands g,r,z), or --stretch lupton; x=True stays"

@@ -39,7 +39,8 @@ class Records:
         encoding: `encoded` for JPEG/PNG bytes, read as 0–1; `float32` or `float16` for pixels, read as they are.
         label_cols: Numeric columns of the catalogue kept with each image.
         splits: Number of galaxies per split.
-        noise: Per band, the median over training galaxies of 1.4826 × the MAD of the pixels; None if encoded. Of a
+        noise: Per band, the median over training galaxies of 1.4826 × the MAD of the pixels (see `measure` of
+            `tfrecords_builder.prepare` for images that are mostly zero); None if encoded. Of a
             large survey a random 4096 of them are measured, in the first build.
         pixel_scale: Arcsec per pixel, if known.
         seed: Seed of splits and shards.

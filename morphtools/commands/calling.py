@@ -2,7 +2,10 @@
 
 import inspect
 import logging
+import sys
 from pathlib import Path
+
+import click
 
 from tfrecords_builder.quiet import quietly
 
@@ -14,6 +17,8 @@ def typed(options: dict) -> dict:
 
 def import_quietly():
     """Imports TensorFlow, and lets it find its devices, without what it prints about the machine and its tracing."""
+    if sys.stderr.isatty():  # the first import on a machine may take half a minute
+        click.echo("loading TensorFlow …", err=True)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with quietly():
         import tensorflow

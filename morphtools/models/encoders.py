@@ -47,6 +47,7 @@ def build_encoder(
     Raises:
         ValueError: No such encoder, or `small_images` or `drop` where they do not apply.
     """
+    check_keras()
     if name not in ENCODERS:
         raise ValueError(unknown("encoder", name, ENCODERS))
     if small_images and not name.startswith("resnet"):
@@ -73,6 +74,17 @@ def build_encoder(
                 layer.momentum = 0.99  # its 0.999 lags thousands of steps behind the weights
         return keras.Model(inputs, network.output, name=name)
     return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
+
+
+def check_keras() -> None:
+    """Raises ValueError where Keras is set (in `keras.json`, or by a call) to what our networks are not made for."""
+    settings = {"image_data_format": keras.config.image_data_format(), "floatx": keras.config.floatx()}
+    for name, value in {"image_data_format": "channels_last", "floatx": "float32"}.items():
+        if settings[name] != value:
+            raise ValueError(
+                f"Keras is set to {name} {settings[name]!r}, morphtools needs {value!r}: change it in "
+                f"~/.keras/keras.json (or KERAS_HOME), or call keras.config.set_{name}({value!r})"
+            )
 
 
 def _with_plain_weights(network: keras.Model) -> keras.Model:

@@ -70,9 +70,29 @@ def prepare(
     reading = {"image_size": (height, width), "stretch": stretch}
     if card.middle_of is not None and image_size is None:
         reading |= {"image_size": card.middle_of, "crop": (height, width)}
+    _compare_scales(card, pixel_scale_of(records, reading), where)
     noise = records.noise if card.range == "flux" and len(bands) != len(card.bands) else None
     reading |= _dereddened(survey or card.dereddened, records, where)
     return Preparation(reading, {"input_shape": (height, width, len(bands)), "noise": noise})
+
+
+def pixel_scale_of(records: Records, reading: dict) -> float | None:
+    """Arcsec per pixel of the images as they are shown to weights, if that of the records is known.
+
+    Args:
+        records: What is shown.
+        reading: Of a `Preparation`.
+    """
+    return records.pixel_scale and records.pixel_scale * records.shape[0] / reading["image_size"][0]
+
+
+def _compare_scales(card: Card, shown: float | None, where: str) -> None:
+    if card.pixel_scale and shown and not 0.8 < shown / card.pixel_scale < 1.25:
+        log.warning(
+            '%s learned from pixels of %.3g", %s are shown with pixels of %.3g": galaxies look %.2g times as large as '
+            "those it knows; what it answers may be wrong",
+            *(card.name, card.pixel_scale, where, shown, card.pixel_scale / shown),
+        )
 
 
 def _dereddened(survey: str | None, records: Records, where: str) -> dict:
@@ -106,7 +126,10 @@ def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
         log.warning("%s saw pictures in %s, which cannot show %s: shown in %s", card.name, card.stretch, of, name)
         return name
     if not usable:
-        raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}, which no stretch can show")
+        raise ValueError(
+            f"{card.name} takes pictures, {where} hold flux in the bands {of}, which no stretch can show: "
+            f"name the bands, in the order of the file, as those of a survey (bands=('g','r','z'))"
+        )
     said = f"give one of the stretches {', '.join(usable)}" if name is None else unknown("stretch", name, usable)
     raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}: {said}")
 

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.dirichlet import DirichletHead
-from morphtools.models.encoders import any_way_up, build_encoder
+from morphtools.models.encoders import any_way_up, build_encoder, check_keras
 from morphtools.models.heads import classification_head
 from morphtools.models.redshift_head import redshift_head
 from morphtools.survey.schemas import Schema
@@ -27,7 +27,11 @@ def load_pretrained(
     """Loads pretrained weights as a plain `keras.Model`, without the network if they are on this machine.
 
     The network is built by our own code from what its card says, and only numbers are read from the file: nothing in
-    it is executed. Images must be prepared as the card says: `Card.open(find_card(weights))`.
+    it is executed.
+
+    Pictures are numbers from 0 to 1, (B, H, W, 3) from red to blue: 0–255 give confident nonsense. Flux is in the units
+    of the records it was trained on. `prepare_images(weights, images)` makes what the weights expect of PIL images,
+    arrays or files.
 
     With another number of bands, every band gets the mean over the bands of the first convolution's kernel, scaled so
     that images equal in all bands give what they gave before. That is a start for training, not a finished encoder.
@@ -52,6 +56,7 @@ def load_pretrained(
         FileNotFoundError: There are no weights or no card at this path.
         OSError: The weights could not be fetched.
     """
+    check_keras()
     if include_top and (weights is None or pooling != "avg"):
         raise ValueError("include_top needs pretrained weights and pooling='avg': the head was trained on these")
     if orientations is None:

@@ -64,7 +64,8 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     history, best = load_state(model, state) if state.exists() else ([], None)
     saved = time.monotonic()
-    progress = progress_bar(initial=len(history), total=epochs, desc=stage, unit="epoch")
+    total = epochs if patience >= epochs else None  # where it stops nobody knows, so no time that is left either
+    progress = progress_bar(initial=len(history), total=total, desc=stage, unit="epoch")
     with progress:
         while len(history) < epochs and _waited(history) < patience:
             epoch = len(history)

@@ -10,7 +10,7 @@ import numpy as np
 from morphtools.data.dataset import load_dataset
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
-from morphtools.models.preparation import prepare
+from morphtools.models.preparation import pixel_scale_of, prepare
 from morphtools.models.pretrained import load_pretrained
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
@@ -71,6 +71,7 @@ def starting_encoder(
         middle_of=reading["image_size"] if "crop" in reading else None,
         stretch=reading["stretch"],
         dereddened=reading.get("dereddened"),
+        pixel_scale=pixel_scale_of(chosen, reading),
     )
     return encoder, card, reading
 

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from morphtools.models.cards import Card
-from morphtools.models.preparation import prepare
+from morphtools.models.preparation import pixel_scale_of, prepare
+from tfrecords_builder import build_records
+from tfrecords_builder.images import from_pixels
 from tfrecords_builder.records import Records
 
 PICTURES = Records(
@@ -110,3 +112,21 @@ def test_what_does_not_fit_is_said_with_what_to_do(card, records, options, messa
     with pytest.raises(ValueError, match=message) as error:
         prepare(card, records, **options)
     assert "\n" not in str(error.value)
+
+
+def test_another_pixel_scale_is_said_with_both_numbers(tmp_path, caplog):
+    pixels = np.random.default_rng(0).normal(size=(20, 32, 32, 3)).astype("f4")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20)})
+    source = {"images": lambda name: from_pixels(pixels[int(name)]), "bands": ("g", "r", "z")}
+    card = Card("w", "encoder", {"name": "resnet18"}, ("g", "r", "z"), "flux", (32, 32), pixel_scale=0.262)
+    for scale, warned in {0.05: True, 0.262: False, 0.3: False, None: False}.items():
+        caplog.clear()
+        prepare(card, build_records(catalog, tmp_path / f"{scale}", pixel_scale=scale, **source))
+        assert any('0.262"' in r.getMessage() and f'{scale}"' in r.getMessage() for r in caplog.records) == warned
+
+
+def test_resized_images_have_the_scale_they_are_shown_with(tmp_path):
+    pixels = np.random.default_rng(0).normal(size=(20, 32, 32, 3)).astype("f4")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20)})
+    records = build_records(catalog, tmp_path / "r", images=lambda n: from_pixels(pixels[int(n)]), pixel_scale=0.2)
+    assert pixel_scale_of(records, {"image_size": (64, 64)}) == pytest.approx(0.1)
