@@ -6,7 +6,7 @@ concentrations (S, N, A) of S views or models, or (N, A) of one.
 """
 
 import math
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -56,49 +56,36 @@ def credible_intervals(concentrations, schema, level=0.9):
     # number changes in steps, so that what is found for a galaxy hardly ever depends on the others.
     nodes = 128 * 2 ** max(0, math.ceil(math.log(total.max(initial=1) / 1024, 4)))
     step = max(1, _CHUNK // (nodes * len(a)))
-    for start in range(0, len(ends), step):
-        part = slice(start, start + step)
-        ends[part] = _beta_mixture_quantiles()(a[:, part], b[:, part], q, nodes)
+    parts = [slice(start, start + step) for start in range(0, len(ends), step)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda part: _beta_mixture_quantiles(a[:, part], b[:, part], q, nodes), parts)
+        for part, values in zip(parts, found, strict=True):
+            ends[part] = values
     return ends.reshape(*alpha.shape[1:], 2)
 
 
-@cache
-def _beta_mixture_quantiles():
-    import tensorflow as tf
-    import tensorflow_probability as tfp
-
-    of_betas, of_levels = tf.TensorSpec([None, None], tf.float64), tf.TensorSpec([None], tf.float64)
-
-    @tf.function(input_signature=[of_betas, of_betas, of_levels, tf.TensorSpec([], tf.int32)])
-    def quantiles(a, b, q, nodes):
-        """(n, len(q)) of equal mixtures of Beta(a, b), each (S, n): found on a grid, then a step of Newton."""
-        a, b, log_beta = a[..., None], b[..., None], tfp.math.lbeta(a, b)[..., None]
-
-        def single(x):
-            return tf.cast(x, tf.float32)
-
-        # Over the angle arcsin(sqrt(x)) all these densities are smooth, and of much the same width.
-        width = np.pi / 2 / tf.cast(nodes, tf.float64)
-        angle = (tf.range(tf.cast(nodes, tf.float64), dtype=tf.float64) + 0.5) * width
-        log_sin, log_cos = single(tf.math.log(tf.sin(angle))), single(tf.math.log(tf.cos(angle)))
-        log_density = single(2 * a - 1) * log_sin + single(2 * b - 1) * log_cos - single(log_beta)
-        below = tf.cumsum(tf.reduce_mean(tf.exp(log_density), axis=0), axis=1)
-        below = tf.pad(below / below[:, -1:], [[0, 0], [1, 0]])
-        wanted = tf.broadcast_to(single(q), [tf.shape(a)[1], tf.size(q)])
-        cell = tf.searchsorted(below[:, 1:], wanted)
-        left, right = (tf.gather(below, cell + k, batch_dims=1) for k in (0, 1))
-        place = tf.cast(cell, tf.float64) + tf.cast((wanted - left) / (right - left), tf.float64)
-        near = [tf.clip_by_value((place + k) * width, 1e-9, np.pi / 2 - 1e-9) for k in (-1, 0, 1)]
-        low, x, high = (tf.sin(each) ** 2 for each in near)
-        # Newton for the logarithm of the smaller tail, which is nearly straight.
-        lower, within = q < 0.5, tf.reduce_mean(tfp.math.betainc(a, b, x), axis=0)
-        tail, aim = tf.where(lower, within, 1 - within), tf.where(lower, q, 1 - q)
-        excess = tf.where(lower, tail, -tail) * tf.math.log(tf.maximum(tail, 1e-300) / aim)
-        log_density = (a - 1) * tf.math.log(x) + (b - 1) * tf.math.log1p(-x) - log_beta
-        step = tf.math.divide_no_nan(excess, tf.reduce_mean(tf.exp(log_density), axis=0))
-        return tf.clip_by_value(x - step, low, high)  # between modes far apart the density may vanish
-
-    return quantiles
+def _beta_mixture_quantiles(a, b, q, nodes: int) -> np.ndarray:
+    """(n, len(q)) of equal mixtures of Beta(a, b), each (S, n): found on a grid, then a step of Newton."""
+    a, b = a[..., None], b[..., None]
+    log_beta, single = betaln(a, b), np.float32
+    # Over the angle arcsin(sqrt(x)) all these densities are smooth, and of much the same width.
+    width = np.pi / 2 / nodes
+    angle = (np.arange(nodes) + 0.5) * width
+    log_sin, log_cos = single(np.log(np.sin(angle))), single(np.log(np.cos(angle)))
+    log_density = single(2 * a - 1) * log_sin + single(2 * b - 1) * log_cos - single(log_beta)
+    below = np.cumsum(np.exp(log_density).mean(axis=0), axis=1)
+    below = np.pad(below / below[:, -1:], [(0, 0), (1, 0)])
+    cell = (below[:, 1:, None] < single(q)).sum(axis=1)
+    left, right = (np.take_along_axis(below, cell + k, axis=1) for k in (0, 1))
+    place = cell + (single(q) - left) / (right - left)
+    low, x, high = (np.sin(np.clip((place + k) * width, 1e-9, np.pi / 2 - 1e-9)) ** 2 for k in (-1, 0, 1))
+    # Newton for the logarithm of the smaller tail, which is nearly straight.
+    lower, within = q < 0.5, betainc(a, b, x).mean(axis=0)
+    tail, aim = np.where(lower, within, 1 - within), np.where(lower, q, 1 - q)
+    excess = np.where(lower, tail, -tail) * np.log(np.maximum(tail, 1e-300) / aim)
+    density = np.exp((a - 1) * np.log(x) + (b - 1) * np.log1p(-x) - log_beta).mean(axis=0)
+    step = np.divide(excess, density, out=np.zeros_like(excess), where=density > 0)
+    return np.clip(x - step, low, high)  # between modes far apart the density may vanish
 
 
 def posterior_cdf(fractions, concentrations, schema):

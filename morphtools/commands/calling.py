@@ -9,6 +9,8 @@ import click
 
 from tfrecords_builder.quiet import quietly
 
+IN_MEMORY = "Decode images once, into the memory of the device (where they fit, on a GPU or without TensorFlow)."
+
 
 def typed(options: dict) -> dict:
     """The options that were typed: all others keep the defaults of the function."""
@@ -16,11 +18,15 @@ def typed(options: dict) -> dict:
 
 
 def import_quietly():
-    """Imports TensorFlow, and lets it find its devices, without what it prints about the machine and its tracing."""
+    """Imports Keras, and lets TensorFlow find its devices, without what these print about the machine and tracing."""
     if sys.stderr.isatty():  # the first import on a machine may take half a minute
-        click.echo("loading TensorFlow …", err=True)
+        click.echo("loading Keras …", err=True)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with quietly():
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return
         import tensorflow
 
         tensorflow.config.list_physical_devices()

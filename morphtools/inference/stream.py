@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from morphtools.data.dataset import load_galaxies, load_shards
+from morphtools.data.batches import read_run, read_shards
 from morphtools.inference.parts import gaps, parts_of, read_part, remove_overlaps
 from tfrecords_builder.build import build_records, share_of
 from tfrecords_builder.checksums import reading as reading_of
@@ -91,10 +91,10 @@ def stream(
     with bar:
         starts = {name: each[-1][0] for name, each in missing.items() if each and each[-1][1] == sizes[name]}
         if starts:
-            _show(_outputs(step, load_shards(records, starts, **options), bar), records, folder, keep, starts)
+            _show(_outputs(step, read_shards(records, starts, **options), bar), records, folder, keep, starts)
         for name in sizes:  # what damage has hidden
             for start, galaxies in _sound(records, name, gaps(folder, keys[name], sizes[name])):
-                batches = load_galaxies(records, galaxies, start, **options)
+                batches = read_run(records, galaxies, start, **options)
                 _show(_outputs(step, batches, bar), records, folder, keep, {name: start})
 
 
@@ -188,7 +188,7 @@ def _runs(outputs, shards: list[str]) -> Iterator[tuple]:
             yield shard, stop, names, np.concatenate(values)
             names, values, since = [], [], time.monotonic()
         shard, stop = now, int(batch["place"][-1]) + 1
-        names += [name.decode() for name in batch["id_str"].numpy()]
+        names += batch["id_str"].tolist()
         values.append(said)
     if names:
         yield shard, stop, names, np.concatenate(values)

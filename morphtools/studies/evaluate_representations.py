@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphtools.data.augment import RandomView
 from morphtools.data.augment_light import RandomBlur, RandomNoise
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
 from morphtools.models.preparation import prepare
@@ -102,8 +102,8 @@ def _encoders(records: Records, weights: str, orientations: int, seed: int) -> d
         found[Path(name.strip()).name] = encoder, prepared.reading, noise
     keras.utils.set_random_seed(seed)
     fresh = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
-    batch = next(iter(load_dataset(records, "train", batch_size=64, **prepared.reading)))
-    settle_batch_norm(fresh, batch["image"].numpy())
+    batch = next(read_batches(records, "train", batch_size=64, **prepared.reading))
+    settle_batch_norm(fresh, batch["image"])
     fresh = keras.Sequential([keras.Input(fresh.input_shape[1:]), *any_way_up(fresh, orientations)])
     return found | {"random encoder": (fresh, prepared.reading, noise)}
 
@@ -115,10 +115,10 @@ def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
     table = table[table.notna().any(axis=1)]
     images, names = [], []
     for split in ("test",) if part == "test" else ("train", "val"):
-        for batch in load_dataset(records, split, batch_size=256, **reading).as_numpy_iterator():
+        for batch in read_batches(records, split, batch_size=256, **reading):
             if len(names) >= most:
                 break
-            ids = np.char.decode(batch["id_str"].astype(bytes))
+            ids = batch["id_str"]
             rows = np.flatnonzero(pd.Index(ids).isin(table.index))[: most - len(names)]
             images.append(batch["image"][rows])
             names += list(ids[rows])

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.survey.label_columns import is_class
 from morphtools.training.probes import effective_rank, knn_scores, linear_scores, principal_components, spread
 from tfrecords_builder.records import Records
@@ -46,8 +46,8 @@ def watched_galaxies(
     for split in ("val", "train"):
         if not records.splits.get(split) or len(names) >= most:
             continue
-        for batch in load_dataset(records, split, batch_size=256, **reading).as_numpy_iterator():
-            ids = np.char.decode(batch["id_str"].astype(bytes))
+        for batch in read_batches(records, split, batch_size=256, **reading):
+            ids = batch["id_str"]
             rows = np.flatnonzero(pd.Index(ids).isin(table.index))[: most - len(names)]
             if len(rows):
                 images.append(keras.ops.convert_to_numpy(views(batch["image"][rows], training=False)))

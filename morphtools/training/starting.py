@@ -1,13 +1,14 @@
 """The encoder that a training starts from: pretrained, or random."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
 from morphtools.models.preparation import pixel_scale_of, prepare
@@ -79,9 +80,9 @@ def starting_encoder(
 def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.ndarray]:
     """Some 3000 training galaxies as they are, without random views, a batch of 64 at a time."""
     whole = chosen.splits["train"] >= 64
-    dataset = load_dataset(chosen, "train", batch_size=64, shuffle=True, drop_remainder=whole, seed=seed, **reading)
-    for batch in dataset.take(48):
-        yield batch["image"].numpy()
+    options = {"shuffle": True, "drop_remainder": whole, "seed": seed}
+    for batch in itertools.islice(read_batches(chosen, "train", batch_size=64, **options, **reading), 48):
+        yield batch["image"]
 
 
 def _random(chosen: Records, arguments: dict) -> Card:
@@ -104,6 +105,6 @@ def _settle(encoder: keras.Model, chosen: Records, reading: dict, weights: Path)
     if weights.exists():
         encoder.load_weights(weights)
     else:
-        batch = next(iter(load_dataset(chosen, "train", batch_size=64, **reading)))
-        settle_batch_norm(encoder, batch["image"].numpy())
+        batch = next(read_batches(chosen, "train", batch_size=64, **reading))
+        settle_batch_norm(encoder, batch["image"])
         write_whole(weights, encoder.save_weights)
