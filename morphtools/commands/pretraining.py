@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 
 
 @click.command()
@@ -34,6 +34,10 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--momentum", type=float, help="Of the second network of MoCo and BYOL.")
 @click.option("--temperature", type=float, help="Of MoCo and SimCLR.")
 @click.option("--mixed-precision/--no-mixed-precision", default=None, help="Compute in bfloat16 (no).")
+@click.option("--drop", type=float, help="Stochastic depth of EfficientNet-Lite (0).")
+@click.option("--average", type=float, help="Momentum of a running average of the weights (none).")
+@click.option("--clip", type=float, help="Largest norm of all gradients together (any).")
+@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
 @click.option("--label", help="Columns to watch, as class,redshift (those that look like labels).")
 @click.option("--watched", type=int, help="Galaxies to watch it on (2000).")
 @click.option("--seed", type=int, help="Decides first weights, order and views (0).")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 
 
 @click.command()
@@ -32,6 +32,7 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--optimizer", help="If the encoder is trained: adam (default) or sgd.")
 @click.option("--learning-rate", type=float, help="Of the head (1e-3).")
 @click.option("--encoder-learning-rate", type=float, help="Of the encoder (a hundredth of that, for photoz a tenth).")
+@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
 @click.option("--bins", type=int, help="Redshift bins (180).")
 @click.option("--redshift-range", type=(float, float), help="Where they lie (0 0.4).")
 @click.option("--pdf", help="Redshift PDFs: softmax (default), free bins; or mixture, of Gaussians.")
@@ -72,6 +73,15 @@ def finetune(config, **options):
 @click.option("--learning-rate", type=float, help="Highest, of AdamW (1e-3).")
 @click.option("--weight-decay", type=float, help="Of AdamW (1e-4).")
 @click.option("--average", type=float, help="Momentum of the running average of the weights (0.999).")
+@click.option("--warmup-epochs", type=float, help="Epochs until the learning rate is at its highest (2).")
+@click.option("--clip", type=float, help="Largest norm of all gradients together (5 for those of each weight).")
+@click.option("--drop", type=float, help="Stochastic depth of EfficientNet-Lite (0).")
+@click.option("--method", help="byol, moco or simclr, to learn from views beside the votes.")
+@click.option("--method-weight", type=float, help="Of its loss beside that of the votes (1).")
+@click.option("--dimension", type=int, help="Of its projection.")
+@click.option("--hidden", type=int, help="Width of BYOL's hidden layers.")
+@click.option("--momentum", type=float, help="Of the second network of MoCo and BYOL.")
+@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
 @click.option("--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 where that is safe.")
 @click.option("--seed", type=int, help="Decides first weights, order and views (0).")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/votes).")

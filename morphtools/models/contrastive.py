@@ -36,6 +36,9 @@ class MoCo(keras.Model):
         He et al. 2020, arXiv:1911.05722, algorithm 1; Chen et al. 2020, arXiv:2003.04297 (two-layer projection).
     """
 
+    weight = 1.0  # of the loss (see `Hybrid`)
+    trained_views = 1
+
     def __init__(self, encoder, views, *, dimension=128, queue=65536, momentum=0.999, temperature=0.1, seed=None):
         super().__init__(name="moco", dtype="float32")  # the second network moves less than half precision resolves
         self.views, self.momentum, self.temperature = views, momentum, temperature
@@ -92,6 +95,9 @@ class BYOL(keras.Model):
         Grill et al. 2020, arXiv:2006.07733, equations 1–2 and section 3.
     """
 
+    weight = 1.0  # of the loss (see `Hybrid`)
+    trained_views = 2
+
     def __init__(self, encoder, views, *, dimension=256, hidden=4096, momentum=0.996, steps=None, seed=None):
         super().__init__(name="byol", dtype="float32")  # the second network moves less than half precision resolves
         self.views, self.momentum, self.steps = views, momentum, steps
@@ -143,6 +149,9 @@ class SimCLR(keras.Model):
         Chen et al. 2020, arXiv:2002.05709, algorithm 1.
     """
 
+    weight = 1.0  # of the loss (see `Hybrid`)
+    trained_views = 2
+
     def __init__(self, encoder, views, *, dimension=128, temperature=0.1, seed=None):
         super().__init__(name="simclr", dtype="float32")
         self.views, self.temperature = views, temperature
@@ -183,7 +192,7 @@ def _set_loss(model, losses):
     Replicas trace the call in turns, wherever they wait for each other, and keep their losses in one list.
     """
     model._clear_losses()
-    model.add_loss(ops.mean(losses))
+    model.add_loss(model.weight * ops.mean(losses))
 
 
 def _follow(slow, network, momentum):

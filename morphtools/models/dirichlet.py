@@ -60,7 +60,9 @@ class DirichletMultinomialLoss(keras.losses.Loss):
         self.membership = [[float(x) for x in row] for row in membership]
 
     def call(self, y_true, y_pred):
-        """(B, A) votes and (B, A) concentrations → (B,)."""
+        """(B, A) votes and (B, A) concentrations → (B,); or (B, views, A), which share the votes, → (B, views)."""
+        if len(y_pred.shape) == 3:
+            y_true = y_true[:, None]
         return dirichlet_multinomial_loss(y_true, y_pred, self.membership)
 
     def get_config(self):

@@ -1,6 +1,7 @@
 """Training on all devices of a machine."""
 
 import contextlib
+import os
 
 import keras
 
@@ -21,6 +22,28 @@ def all_devices():
     if len(names) > 1:
         return keras.distribution.DataParallel(devices=names).scope(), len(names)
     return _one()
+
+
+def has_accelerator() -> bool:
+    """Whether models run on a GPU or TPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_logical_devices("GPU"))
+    return keras.backend.backend() == "jax" and not keras.distribution.list_devices()[0].startswith("cpu")
+
+
+def device_memory() -> int:
+    """The memory in bytes of the device that models run on."""
+    if not has_accelerator():
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.client import device_lib  # nothing public tells how much memory there is
+
+        return min(d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU")
+    import jax
+
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
 
 
 def _one():

@@ -51,6 +51,7 @@ def finetune(
     optimizer: str = "adam",
     learning_rate: float = 1e-3,
     encoder_learning_rate: float | None = None,
+    in_memory: bool | None = None,
     bins: int = 180,
     redshift_range: tuple[float, float] = (0.0, 0.4),
     pdf: str = "softmax",
@@ -100,6 +101,8 @@ def finetune(
         encoder_learning_rate: For the encoder, and for classes the head too while it is trained, where it is at most a
             tenth of the former; for redshifts at most the same. By default a tenth for redshifts, a hundredth for
             classes; for random weights the same.
+        in_memory: Where the encoder is trained, whether the images are decoded once into the memory of the device, and
+            views are drawn there. By default where they take at most half of it, on an accelerator or on JAX.
         bins: Number of redshift bins.
         redshift_range: Where they lie.
         pdf: `softmax`, bins free of each other; or `mixture`, five Gaussians evaluated on the bins.

@@ -28,8 +28,8 @@ def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
 
 def fit(
     model: keras.Model,
-    batches: Callable[[int], Iterable],
-    validation: Callable[[], Iterable],
+    batches: Callable[[int], Iterable | Callable],
+    validation: Callable[[], Iterable | Callable],
     *,
     epochs: int,
     patience: int,
@@ -48,8 +48,9 @@ def fit(
     Args:
         model: Compiled; left with the best weights.
         batches: From the number of an epoch to its batches (x, y): any iterable, which suits small arrays, or a
-            `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy.
-        validation: Gives the batches (x, y) of the validation, likewise.
+            `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy; or to a function that trains
+            for this epoch by itself and gives the mean loss (`Resident.train`).
+        validation: Gives the batches (x, y) of the validation, or a function that gives the mean loss, likewise.
         epochs: Most epochs.
         patience: In epochs.
         state: Checkpoint file (`.npz`).
@@ -71,7 +72,7 @@ def fit(
             epoch = len(history)
             reseed(model, seed, epoch)
             row = {"stage": stage, "epoch": epoch + 1}
-            row["loss"], raw = _train(model, batches(epoch))
+            row["loss"], raw = train_epoch(model, batches(epoch))
             row["val_loss"] = _test(model, validation())
             if not np.isfinite(row["loss"]):
                 said = f"the loss of epoch {row['epoch']} of {stage} is {row['loss']}"
@@ -102,10 +103,15 @@ def fit(
     return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
 
 
-def _train(model: keras.Model, batches: Iterable) -> tuple[float, list[np.ndarray] | None]:
+def train_epoch(model: keras.Model, batches: Iterable | Callable) -> tuple[float, list[np.ndarray] | None]:
     """One epoch: its mean loss, and the weights to go on from where the model was left with their running average."""
     if not hasattr(batches, "element_spec"):
-        return _mean_loss(model, model.train_on_batch, batches), None
+        loss = batches() if callable(batches) else _mean_loss(model, model.train_on_batch, batches)
+        if not model.optimizer.use_ema:
+            return loss, None
+        raw = [np.array(w) for w in model.get_weights()]
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # as `Model.fit` does in the end
+        return loss, raw
     watch = _Epoch(len(batches))
     loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][-1]
     return loss, watch.raw if model.optimizer.use_ema else None
@@ -113,6 +119,8 @@ def _train(model: keras.Model, batches: Iterable) -> tuple[float, list[np.ndarra
 
 def _test(model: keras.Model, batches: Iterable) -> float:
     """The mean loss of the model as it is."""
+    if callable(batches):
+        return batches()
     if not hasattr(batches, "element_spec"):
         return _mean_loss(model, model.test_on_batch, batches)
     return model.evaluate(batches, verbose=0)
@@ -138,8 +146,8 @@ def _mean_loss(model: keras.Model, step: Callable, batches: Iterable) -> float:
     total = galaxies = 0
     for x, y in batches:
         model.reset_metrics()  # some versions of Keras do it themselves, others return a running mean
-        total += float(step(x, y)) * len(y)
-        galaxies += len(y)
+        total += float(step(x, y)) * len(x)
+        galaxies += len(x)
     return total / galaxies
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.data.presets import build_augmentations
 from morphtools.models.cards import Card, find_card
 from morphtools.models.contrastive import BYOL, MoCo, SimCLR
@@ -85,7 +85,7 @@ def prepare_setting(records: Records, arguments: dict) -> Setting:
             built["noise"] = found.loading["noise"]
     setting = Setting(records, reading, shape, noise, built, start)
     if arguments["weights"] is None:
-        batch = next(iter(load_dataset(records, "train", batch_size=64, **reading)))["image"].numpy()
+        batch = next(read_batches(records, "train", batch_size=64, **reading))["image"]
         settle_batch_norm(start, build_views(setting, arguments)(batch, training=True))
     return setting
 
@@ -100,27 +100,41 @@ def build_views(setting: Setting, arguments: dict) -> keras.Model:
 
 def build_learner(setting: Setting, arguments: dict) -> keras.Model:
     """The learner, compiled, on all devices."""
-    kind, takes = METHODS[arguments["method"]]
-    options = {name: arguments[name] for name in takes if arguments[name] is not None}
-    if kind is MoCo:
-        options.setdefault("queue", longest_queue(setting.records, arguments))
     steps = arguments["epochs"] * (setting.records.splits["train"] // arguments["batch_size"])
-    if kind is BYOL and arguments["schedule"] == "cosine":
-        options["steps"] = steps
     scope, replicas = all_devices()
     if arguments["batch_size"] % replicas:
         raise ValueError(f"batch_size must be a multiple of the {replicas} devices, got {arguments['batch_size']}")
     with scope:
         with precision(arguments["mixed_precision"]):
-            encoder = build_encoder(input_shape=setting.shape, **setting.encoder)
+            encoder = build_encoder(input_shape=setting.shape, **setting.encoder, **stochastic_depth(arguments))
             encoder.set_weights(setting.start.get_weights())
-            learner = kind(encoder, build_views(setting, arguments), seed=arguments["seed"], **options)
+            rising = steps if arguments["schedule"] == "cosine" else None
+            learner = make_learner(encoder, build_views(setting, arguments), setting.records, rising, arguments)
         if replicas > 1:
             synchronize_batch_norm(learner)
         learner.compile(build_optimizer(arguments, steps))
         learner.optimizer.build(learner.trainable_variables)
     log.info("%s of %s on %d device%s", arguments["method"], encoder.name, replicas, "s" if replicas > 1 else "")
     return learner
+
+
+def make_learner(encoder, views, records: Records, steps: int | None, arguments: dict) -> keras.Model:
+    """The learner of `method` with what else of `arguments` it takes.
+
+    Args:
+        encoder: Trained in place.
+        views: The augmentations.
+        records: The galaxies.
+        steps: Over which the momentum of BYOL rises to 1; None keeps it.
+        arguments: Of the verb.
+    """
+    kind, takes = METHODS[arguments["method"]]
+    options = {name: arguments[name] for name in takes if arguments.get(name) is not None}
+    if kind is MoCo:
+        options.setdefault("queue", longest_queue(records, arguments))
+    if kind is BYOL:
+        options["steps"] = steps
+    return kind(encoder, views, seed=arguments["seed"], **options)
 
 
 def longest_queue(records: Records, arguments: dict) -> int:
@@ -139,8 +153,37 @@ def build_optimizer(arguments: dict, steps: int) -> keras.optimizers.Optimizer:
     elif warmup:  # a cosine that has hardly begun
         rate = keras.optimizers.schedules.CosineDecay(0.0, 10**12, **rising)
     decay = arguments["weight_decay"] or None
+    options = {} if arguments["clip"] is None else {"global_clipnorm": arguments["clip"]}
+    options |= averaging(arguments["average"], steps)
     if arguments["optimizer"] == "sgd":
         # Added to the gradient, a decay is amplified by 1/(1 − momentum) in the long run; Keras decouples it.
-        return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=decay and 10 * decay)
-    kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[arguments["optimizer"]]
-    return kind(rate, weight_decay=decay or 0.0) if kind is keras.optimizers.AdamW else kind(rate)
+        return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=decay and 10 * decay, **options)
+    if arguments["optimizer"] == "adam":
+        return keras.optimizers.Adam(rate, **options)
+    return adamw(rate, weight_decay=decay or 0.0, **options)
+
+
+def adamw(rate, **options) -> keras.optimizers.AdamW:
+    """AdamW that lets biases and the scales and shifts of normalisation be.
+
+    Args:
+        rate: Learning rate or schedule.
+        **options: Of `keras.optimizers.AdamW`.
+    """
+    optimizer = keras.optimizers.AdamW(rate, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def averaging(momentum: float | None, steps: int) -> dict:
+    """Arguments of an optimizer for the running average of the weights over a training of so many steps.
+
+    Its memory is at most a fortieth of them: further back the weights knew far less.
+    """
+    momentum = min(momentum or 0.0, 1 - 40 / max(steps, 80))
+    return {"use_ema": True, "ema_momentum": momentum} if momentum else {}
+
+
+def stochastic_depth(arguments: dict) -> dict:
+    """Arguments of `build_encoder` for an encoder that is to be trained, besides those of its card."""
+    return {"drop": arguments["drop"]} if arguments["drop"] else {}

@@ -4,21 +4,23 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
 from morphtools.survey.label_columns import find_labels
-from morphtools.training.fitting import load_state, reseed, save_state
+from morphtools.training.fitting import load_state, reseed, save_state, train_epoch
 from morphtools.training.labels import unlabelled_galaxies
 from morphtools.training.learner import METHODS, OPTIMIZERS, SCHEDULES, Setting, build_learner, prepare_setting
 from morphtools.training.learning_figures import learning_curve
 from morphtools.training.monitor import alarms, baselines, chance, represented, scores, watched_galaxies
+from morphtools.training.on_device import Resident, keep_on_device
 from morphtools.training.runs import Run, open_run, plain_arguments
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
@@ -55,6 +57,10 @@ def pretrain(
     momentum: float | None = None,
     temperature: float | None = None,
     mixed_precision: bool = False,
+    drop: float | None = None,
+    average: float | None = None,
+    clip: float | None = None,
+    in_memory: bool | None = None,
     label: str | None = None,
     watched: int = 2000,
     seed: int = 0,
@@ -85,7 +91,8 @@ def pretrain(
         batch_size: Galaxies per step, of all devices together.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
         learning_rate: At its highest.
-        weight_decay: Of `sgd` as the papers have it (added to the gradient), of `adamw` decoupled.
+        weight_decay: Of `sgd` as the papers have it (added to the gradient); of `adamw` decoupled, and not of biases
+            and normalisation.
         schedule: `cosine` (to zero at the end, and the momentum of BYOL to one) or `constant`.
         warmup_epochs: Epochs in which the learning rate rises from zero.
         dimension: Of the projection; by default that of the method.
@@ -94,6 +101,12 @@ def pretrain(
         momentum: Of the second network of MoCo and BYOL; by default that of the method.
         temperature: Of MoCo and SimCLR; by default 0.1.
         mixed_precision: Whether to compute in bfloat16, which is faster on a GPU.
+        drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
+        average: Momentum of a running average of the weights, which is what is watched and kept; by default none. In a
+            short training it is lower, so that no more than the last fortieth of the steps counts.
+        clip: Largest norm of the gradients of all weights together; by default they are not clipped.
+        in_memory: Whether the images are decoded once into the memory of the device, and views are drawn there. By
+            default they are if they take no more than half of it, on an accelerator or without TensorFlow.
         label: Columns to watch, separated by commas; by default those that look like labels.
         watched: Galaxies to watch it on, of the val split first.
         seed: Decides first weights, order and views.
@@ -188,29 +201,50 @@ def _train(run: Run, setting: Setting, learner, galaxies, to_beat: dict, argumen
         batch_size=batch_size,
     )
     steps = setting.records.splits["train"] // batch_size
-    bar = progress_bar(
-        initial=len(history) * steps, total=arguments["epochs"] * steps, desc=arguments["method"], unit="step"
-    )
-    with bar:
+    epochs_of = _epochs(run, setting, learner, arguments)
+    progress = progress_bar(initial=len(history), total=arguments["epochs"], desc=arguments["method"], unit="epoch")
+    with progress:
         while len(history) < arguments["epochs"]:
             epoch = len(history)
             reseed(learner, seed, epoch)
-            options = {"batch_size": batch_size, "shuffle": True, "drop_remainder": True, "seed": 1000 * seed + epoch}
-            batches = load_dataset(setting.records, "train", **options, **setting.reading).map(lambda b: b["image"])
-            step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
             began = time.perf_counter()
-            loss = learner.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[step]).history["loss"][0]
+            loss, raw = train_epoch(learner, epochs_of(epoch))
             if not np.isfinite(loss):
                 raise ValueError(f"the loss of epoch {epoch + 1} is {loss}; try a smaller learning rate")
             row = {"epoch": epoch + 1, "loss": loss, "galaxies_per_second": steps * batch_size}
             row["galaxies_per_second"] /= time.perf_counter() - began
             setting.start.set_weights(learner.encoder.get_weights())
+            if raw is not None:
+                learner.set_weights(raw)
             row |= scores(represented(setting.start, galaxies), galaxies.labels, seed=seed)
             history.append(row)
+            progress.update()
             _report(run, history, to_beat, guess, arguments)
             save_state(learner, state, history)
+    if arguments["average"]:
+        learner.optimizer.finalize_variable_values(learner.trainable_variables)
     setting.start.set_weights(learner.encoder.get_weights())
+    if arguments["average"]:  # averaged weights need statistics of their own
+        settle_batch_norm(setting.start, *np.array_split(galaxies.images, max(1, len(galaxies.images) // 64)))
     return pd.DataFrame(history)
+
+
+def _epochs(run: Run, setting: Setting, learner, arguments: dict) -> Callable[[int], Iterable | Callable]:
+    """From the number of an epoch to what `train_epoch` takes."""
+    records, seed, batch_size = setting.records, arguments["seed"], arguments["batch_size"]
+    if keep_on_device(records, ["train"], setting.reading, arguments["in_memory"], run.out / "state"):
+        images = Resident(records, "train", setting.reading)
+        return lambda epoch: lambda: images.train(learner, batch_size, [seed, epoch])
+    options = {"batch_size": batch_size, "shuffle": True, "drop_remainder": True} | setting.reading
+    if keras.backend.backend() == "tensorflow":
+        from morphtools.data.dataset import load_dataset
+
+        return lambda epoch: load_dataset(records, "train", seed=1000 * seed + epoch, **options).map(
+            lambda batch: batch["image"]
+        )
+    return lambda epoch: (
+        (batch["image"], None) for batch in read_batches(records, "train", seed=1000 * seed + epoch, **options)
+    )
 
 
 def _report(run: Run, history: list[dict], to_beat: dict, guess: float, arguments: dict) -> None:

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.dataset import load_dataset
+from morphtools.data.batches import read_batches
 from morphtools.inference.stream import galaxies_per_batch
 from morphtools.models.encoders import settle_batch_norm, unfreeze
 from morphtools.training.fitting import fit, patience_of_walmsley
+from morphtools.training.on_device import Resident, keep_on_device
 from morphtools.training.representing import represent_splits, shuffled
 from morphtools.training.starting import some_images
 from tfrecords_builder.records import Records
@@ -93,14 +94,23 @@ def train_encoder(
     optimizer = _optimizer(viewed, encoder, kind, arguments, [share * epochs for share in drops], chosen)
     viewed.compile(optimizer, kind.loss(arguments))
 
-    def batches(split, batch_size, **options):
-        dataset = load_dataset(chosen, split, batch_size=batch_size, **whole, **options)
-        return ((batch["image"], batch["label"]) for batch in dataset.as_numpy_iterator())
+    several = galaxies_per_batch(model.input_shape[1:], arguments["orientations"])
 
+    def batches(split, batch_size, **options):
+        found = read_batches(chosen, split, batch_size=batch_size, **whole, **options)
+        return ((batch["image"], batch["label"]) for batch in found)
+
+    if keep_on_device(chosen, ["train", "val"], whole, arguments["in_memory"], state):
+        kept = {split: Resident(chosen, split, whole, lambda batch: batch["label"]) for split in ("train", "val")}
+        epoch = lambda i: lambda: kept["train"].train(viewed, batch_size, [seed, i], remainder=True)  # noqa: E731
+        validation = lambda: lambda: kept["val"].test(viewed, several)  # noqa: E731
+    else:
+        epoch = lambda i: batches("train", batch_size, shuffle=True, seed=1000 * seed + i)  # noqa: E731
+        validation = lambda: batches("val", several)  # noqa: E731
     history = fit(
         viewed,
-        lambda epoch: batches("train", batch_size, shuffle=True, seed=1000 * seed + epoch),
-        lambda: batches("val", galaxies_per_batch(model.input_shape[1:], arguments["orientations"])),
+        epoch,
+        validation,
         epochs=epochs,
         patience=patience,
         state=state / "encoder.npz",

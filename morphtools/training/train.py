@@ -13,31 +13,28 @@ from morphtools.answers import class_figures as figures
 from morphtools.answers.calibration import evaluate_votes, mean_concentrations
 from morphtools.answers.posteriors import vote_tables
 from morphtools.answers.recalibration import fit_recalibration
-from morphtools.data.dataset import load_dataset
-from morphtools.data.presets import build_augmentations
 from morphtools.inference.predict import ask_every_way
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
-from morphtools.models.dirichlet import DirichletHead, DirichletMultinomialLoss
+from morphtools.models.dirichlet import DirichletMultinomialLoss
 from morphtools.models.encoders import any_way_up, settle_batch_norm
 from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.vote_columns import read_votes
-from morphtools.training.devices import all_devices, precision
+from morphtools.training.devices import all_devices
 from morphtools.training.fitting import fit
+from morphtools.training.learner import METHODS, adamw, averaging
 from morphtools.training.runs import Run, open_run, plain_arguments
-from morphtools.training.starting import checked_start, some_images, starting_encoder
+from morphtools.training.starting import checked_start, some_images
+from morphtools.training.vote_model import assemble, feed, without_training
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import from_pixels
-from tfrecords_builder.naming import some
+from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
-
-_VIEW = {"RandomView": {"zoom": 0.25, "shift": 0.05}}
-_DISPLAY = {"RandomDisplay": {"brightness": 0.05, "contrast": 0.2, "grey": 0.3}}
 
 
 def train(
@@ -48,6 +45,11 @@ def train(
     records: str | Path | None = None,
     weights: str | Path = "random",
     encoder: str = "efficientnet_b0",
+    method: str | None = None,
+    method_weight: float | None = None,
+    dimension: int | None = None,
+    hidden: int | None = None,
+    momentum: float | None = None,
     augmentations: str | Path | None = None,
     image_size: int | None = None,
     stretch: str | None = None,
@@ -57,7 +59,11 @@ def train(
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-4,
     average: float = 0.999,
+    warmup_epochs: float | None = None,
+    clip: float | None = None,
+    drop: float | None = None,
     mixed_precision: bool = False,
+    in_memory: bool | None = None,
     seed: int = 0,
     out: str | Path | None = None,
 ) -> Run:
@@ -75,6 +81,11 @@ def train(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records with the schema's columns, instead of `catalog` and `images`; better for a survey.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
+        method: `byol`, `moco` or `simclr`, to learn from views beside the votes for the same galaxies.
+        method_weight: Of the loss of `method` beside that of the votes; by default 1.
+        dimension: Of the projection of `method`; by default its own, like the next two.
+        hidden: Width of BYOL's hidden layers.
+        momentum: Of the second network of MoCo and BYOL.
         encoder: Architecture where `weights` are `random` (see `build_encoder`).
         augmentations: A preset or YAML file (see `build_augmentations`); by default any rotation, flips, zoom and
             shift, and for pictures other contrasts and colours.
@@ -84,11 +95,16 @@ def train(
         epochs: Passes over the galaxies; the learning rate falls to 0 over them, as a cosine.
         patience: In epochs.
         batch_size: Galaxies per step, over all devices.
-        learning_rate: Highest, of AdamW, reached after two epochs.
-        weight_decay: Of AdamW.
+        learning_rate: Highest, of AdamW, reached after `warmup_epochs`.
+        weight_decay: Of AdamW; not of biases and normalisation.
         average: Momentum of the running average of the weights, which is what is validated and kept; 0 for none. In
             a short training it is lower, so that no more than the last fortieth of the steps counts.
+        warmup_epochs: Epochs in which the learning rate rises from 0; by default 2, and a fifth of all at most.
+        clip: Largest norm of the gradients of all weights together; by default that of each weight by itself is 5.
+        drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
         mixed_precision: Whether to compute in bfloat16 where that is safe. Faster on recent GPUs only.
+        in_memory: Whether the images are decoded once into the memory of the device, and views are drawn there. By
+            default they are if they take no more than half of it, on an accelerator or without TensorFlow.
         seed: Decides first weights, order and views.
         out: Run folder; by default `morphtools-runs/votes`.
 
@@ -113,10 +129,10 @@ def train(
         run.keep()
         with all_devices()[0]:
             baseline = _mean_answers(chosen, tree)
-            model, card, reading = _assemble(run, tree, chosen, arguments)
-            model.layers[-1].begin_with(baseline)
+            model, trained, head, card, reading = assemble(run, tree, chosen, arguments)
+            head.begin_with(baseline)
             history = _fit(run, model, tree, chosen, reading, arguments)
-        encoder, head = model.layers[-2:]
+        encoder = without_training(trained, card, arguments)
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
         settle_batch_norm(encoder, *some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
@@ -135,6 +151,13 @@ def _checked(arguments: dict) -> dict:
     checked_start(arguments)
     if arguments["learning_rate"] <= 0 or not 0 <= arguments["average"] < 1:
         raise ValueError("learning_rate must be positive, and average at least 0 and below 1")
+    method = arguments["method"]
+    if method is not None and method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS))
+    beside = ("method_weight", "dimension", "hidden", "momentum")
+    useless = [name for name in beside if method is None and arguments[name] is not None]
+    if useless:
+        raise ValueError(f"{some(useless)} needs a method beside the votes, such as method='byol'")
     return arguments
 
 
@@ -183,16 +206,6 @@ def _simulated(tree: Schema, arguments: dict):
     return catalog, lambda file_loc: from_pixels(images[int(file_loc)])
 
 
-def _assemble(run: Run, tree: Schema, chosen: Records, arguments: dict) -> tuple[keras.Model, Card, dict]:
-    """Views, encoder and head, a model from images to concentrations; the encoder's card; how to read for it."""
-    with precision(arguments["mixed_precision"]):
-        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
-        head = DirichletHead(len(tree.label_cols), seed=arguments["seed"])
-    views = arguments["augmentations"] or ([_VIEW, _DISPLAY] if card.range == "picture" else [_VIEW])
-    views = build_augmentations(views, bands=card.bands, noise=card.encoder.get("noise"), seed=arguments["seed"])
-    return keras.Sequential([keras.Input(encoder.input_shape[1:]), views, encoder, head]), card, reading
-
-
 def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
     """Concentrations (A,) of the best model that says the same of every galaxy: where training begins."""
     index = chosen.index(["split", *tree.label_cols])
@@ -207,34 +220,21 @@ def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
 
 def _optimizer(steps: int, arguments: dict) -> keras.optimizers.Optimizer:
     """AdamW for epochs of so many steps: two epochs of warm-up, a cosine, and the running average of the weights."""
-    total = steps * arguments["epochs"]
-    warm = min(2 * steps, total // 5)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, total - warm, warmup_target=arguments["learning_rate"], warmup_steps=warm
-    )
-    average = min(arguments["average"], 1 - 40 / max(total, 80))  # further back the weights knew far less
-    averaged = {"use_ema": True, "ema_momentum": average} if average else {}
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=arguments["weight_decay"], clipnorm=5.0, **averaged)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    total, warm = steps * arguments["epochs"], arguments.get("warmup_epochs")
+    warm = min(int((2 if warm is None else warm) * steps), total // 5)
+    rising = {"warmup_target": arguments["learning_rate"], "warmup_steps": warm} if warm else {}
+    rate = keras.optimizers.schedules.CosineDecay(0.0 if warm else arguments["learning_rate"], total - warm, **rising)
+    # of each weight by itself, as runs before had it, or of all together
+    clip = {"clipnorm": 5.0} if arguments.get("clip") is None else {"global_clipnorm": arguments["clip"]}
+    averaged = averaging(arguments["average"], total)
+    return adamw(rate, weight_decay=arguments["weight_decay"], **clip, **averaged)
 
 
 def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
     """Fits on the training split, with the history and its curve on disk after every epoch."""
-    import tensorflow as tf
-
     seed, size = arguments["seed"], arguments["batch_size"]
-    optimizer = _optimizer(chosen.splits["train"] // size, arguments)
-    model.compile(optimizer, DirichletMultinomialLoss(tree.membership))
-
-    def batches(split, **options):
-        dataset = load_dataset(chosen, split, batch_size=size, **reading, **options)
-
-        def votes_of(batch):
-            votes = tf.stack([batch[column] for column in tree.label_cols], axis=1)
-            return batch["image"], tf.where(tf.math.is_finite(votes), votes, 0.0)
-
-        return dataset.map(votes_of)
+    model.compile(_optimizer(chosen.splits["train"] // size, arguments), DirichletMultinomialLoss(tree.membership))
+    batches, validation = feed(run, model, tree, chosen, reading, arguments)
 
     def report(history):
         row, table = history[-1], pd.DataFrame(history)
@@ -246,8 +246,8 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
 
     return fit(
         model,
-        lambda epoch: batches("train", shuffle=True, drop_remainder=True, seed=1000 * seed + epoch),
-        lambda: batches("val"),
+        batches,
+        validation,
         epochs=arguments["epochs"],
         patience=arguments["patience"],
         state=run.out / "state" / "fit.npz",
