@@ -83,7 +83,9 @@ class Galaxies:
             record = record if isinstance(record, bytes) else self.record(record)
             try:
                 return self._decoded(record)
-            except Exception:  # readers raise many kinds, all meaning the same; who asks lists the galaxy with its reason
+            except (
+                Exception
+            ):  # readers raise many kinds, all meaning the same; who asks lists the galaxy with its reason
                 if not skip:
                     raise
                 return None
@@ -93,7 +95,9 @@ class Galaxies:
         if not kept:
             return {}
         names = ("image", "id_str", *self.records.label_cols)
-        batch = {name: np.stack([galaxies[i][name] for i in kept]) for name in names} | {"place": start + np.array(kept)}
+        batch = {name: np.stack([galaxies[i][name] for i in kept]) for name in names} | {
+            "place": start + np.array(kept)
+        }
         if self.stretch is not None:
             batch["image"] = np.asarray(self.stretch(batch["image"]), np.float32)
         return batch
