@@ -267,6 +267,6 @@ def test_a_message_names_options_as_they_are_typed(tmp_path):
 
 
 def test_values_in_messages_are_those_that_are_typed():
-    message = "adapt_bands=True spreads it; name the bands (bands=('g','r','z')), or stretch='lupton'; x=True stays"
+    message = "adapt_bands=True spreads it; of a split (split=('val')), or stretch='lupton'; x=True stays"
     typed = cli.as_typed(message, cli.main.commands["predict"])
-    assert typed == "--adapt-bands spreads it; name the bands (--bands g,r,z), or --stretch lupton; x=True stays"
+    assert typed == "--adapt-bands spreads it; of a split (--split val), or --stretch lupton; x=True stays"
