@@ -8,7 +8,7 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import anomalies, explore, inference, photoz, pretraining, records, schemas, training
+from morphtools.commands import anomalies, explore, inference, photoz, pretraining, records, schemas, training, weights
 from morphtools.commands.calling import import_quietly
 
 
@@ -91,6 +91,8 @@ for _command in (
     inference.represent,
     inference.list_pretrained,
     inference.cite,
+    weights.import_weights,
+    weights.export,
     records.build_records,
     records.inspect_records,
     records.simulate_survey,

@@ -127,8 +127,8 @@ def find_card(weights: str | Path) -> Path:
     """The card of weights.
 
     Args:
-        weights: Name of weights that come with the package; a folder with weights and card, such as that of a run; or
-            the path of a card, or of weights with a card beside them.
+        weights: Name of weights that come with the package, or `ENCODER_imagenet` (see `fetch_imagenet`); a folder
+            with weights and card, such as that of a run; or the path of a card, or of weights with a card beside them.
 
     Raises:
         ValueError: No such name.
@@ -137,6 +137,8 @@ def find_card(weights: str | Path) -> Path:
     if (WEIGHTS / f"{weights}.json").is_file():
         return WEIGHTS / f"{weights}.json"
     path = Path(weights).expanduser()
+    if not path.exists() and str(weights).endswith("_imagenet"):
+        return morphtools.fetch_imagenet(str(weights).removesuffix("_imagenet"))
     if path.is_dir():
         cards = [path / "card.json", *(_with_ending(p, ".json") for e in _ENDINGS for p in path.glob(f"*{e}"))]
     elif path.suffix == ".json":

@@ -5,12 +5,19 @@ import re
 import keras
 from keras import layers, ops
 
-from morphtools.models.efficientnet_lite import build_efficientnet_lite
+from morphtools.models.convnext import build_convnext
+from morphtools.models.efficientnet import build_efficientnet
+from morphtools.models.inputs import AsinhStretch, PictureRange
 from morphtools.models.resnet import build_resnet
 from morphtools.models.standardize import Standardize
 from tfrecords_builder.naming import unknown
 
 ENCODERS = (
+    "convnext_base",
+    "convnext_nano",
+    "convnext_pico",
+    "convnext_small",
+    "convnext_tiny",
     "efficientnet_b0",
     "efficientnet_lite0",
     "efficientnet_lite2",
@@ -18,7 +25,13 @@ ENCODERS = (
     "resnet10_half",
     "resnet18",
     "resnet50",
+    "resnet101",
 )
+_WITH = {  # options that only some networks have, and which: by the beginning of their names
+    "small_images": ("resnet",),
+    "drop": ("convnext", "efficientnet_lite"),
+    "torch": ("efficientnet",),
+}
 
 
 def build_encoder(
@@ -28,52 +41,61 @@ def build_encoder(
     small_images: bool = False,
     noise: tuple[float, ...] | None = None,
     drop: float = 0.0,
+    torch: bool = False,
+    mean: tuple[float, ...] | None = None,
+    deviation: tuple[float, ...] | None = None,
+    grey: bool = False,
 ) -> keras.Model:
     """Builds an encoder with random weights.
 
     Args:
         name: `efficientnet_b0`, `efficientnet_lite0`, `efficientnet_lite2` (1280-d), `mobilenet_v3_small` (576-d),
-            `resnet18` (512-d), `resnet50` (2048-d) or `resnet10_half` (256-d), for small images on a laptop.
+            `resnet18` (512-d), `resnet50`, `resnet101` (2048-d), `resnet10_half` (256-d), for small images on a laptop;
+            `convnext_pico` (512-d), `convnext_nano` (640-d), `convnext_tiny`, `convnext_small` (768-d) or
+            `convnext_base` (1024-d).
         input_shape: (H, W, C): any number of bands; H and W may be None.
-        small_images: Stride-1 stem without max-pooling, for images of some 64 pixels (residual networks only).
+        small_images: Stride-1 stem without max-pooling, for images of about 64 pixels (residual networks only).
         noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
             the encoder's first layer. None for images that are 0–1 already.
-        drop: Stochastic depth (EfficientNet-Lite only): the rate at which the last block is skipped in training. It
-            changes neither the weights nor what the trained encoder gives.
+        drop: Stochastic depth (EfficientNet-Lite and ConvNeXt): the rate at which the last block is skipped in
+            training. It changes neither the weights nor what the trained encoder gives.
+        torch: Padding and batch normalisation as in EfficientNets trained with PyTorch.
+        mean: Per band, what is taken from images 0–1 instead of the range that the network has by itself, for weights
+            that were trained so (see `PictureRange`).
+        deviation: Per band, what they are divided by then.
+        grey: Whether the network takes one band, the luminance of images in colour; with `mean` and `deviation`.
 
     Returns:
         A model (B, H, W, C) → (B, D).
 
     Raises:
-        ValueError: No such encoder, or `small_images` or `drop` where they do not apply.
+        ValueError: No such encoder, or an option that does not apply to it.
     """
     check_keras()
     if name not in ENCODERS:
         raise ValueError(unknown("encoder", name, ENCODERS))
-    if small_images and not name.startswith("resnet"):
-        raise ValueError(f"small_images is a stem of the residual networks; {name!r} has none")
-    if drop and not name.startswith("efficientnet_lite"):
-        raise ValueError(f"drop is for efficientnet_lite0 and efficientnet_lite2, not for {name!r}")
+    for option, value in (("small_images", small_images), ("drop", drop), ("torch", torch)):
+        if value and not name.startswith(_WITH[option]):
+            raise ValueError(f"{option} is for {', '.join(_WITH[option])} networks; {name!r} has none")
     if not 0 <= drop < 1:
         raise ValueError(f"drop is a rate from 0 to below 1, got {drop}")
+    if (mean is None) != (deviation is None) or (grey and mean is None):
+        raise ValueError("mean and deviation belong together, and grey needs both")
     inputs = keras.Input(input_shape, name="image")
     x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
-    if name == "efficientnet_b0":
-        x = layers.Rescaling(255.0, name="range")(x)  # this network divides by 255 itself
-        network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=x, pooling="avg")
-        return _with_plain_weights(keras.Model(inputs, network.output, name=name))
-    if name.startswith("efficientnet_lite"):
-        return keras.Model(inputs, build_efficientnet_lite(name, x, drop=drop), name=name)
-    if name == "mobilenet_v3_small":
-        x = layers.Rescaling(2.0, -1.0, name="range")(x)
-        network = keras.applications.MobileNetV3Small(
-            include_top=False, weights=None, input_tensor=x, pooling="avg", include_preprocessing=False
-        )
-        for layer in network.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.momentum = 0.99  # its 0.999 lags thousands of steps behind the weights
-        return keras.Model(inputs, network.output, name=name)
-    return keras.Model(inputs, build_resnet(name, x, small_images=small_images), name=name)
+    if mean is not None:
+        x = PictureRange(mean, deviation, grey, name="range")(x)
+    elif name in _RANGES:
+        x = layers.Rescaling(*_RANGES[name], name="range")(x)
+    encoder = keras.Model(inputs, _network(name, x, small_images=small_images, drop=drop, torch=torch), name=name)
+    return _with_plain_weights(encoder) if name == "efficientnet_b0" and not torch else encoder
+
+
+_RANGES = {  # factor and offset that bring images 0–1 to what a network takes by itself
+    "efficientnet_lite0": (255 / 128, -127 / 128),
+    "efficientnet_lite2": (255 / 128, -127 / 128),
+    "mobilenet_v3_small": (2.0, -1.0),
+}
 
 
 def check_keras() -> None:
@@ -99,33 +121,23 @@ def _with_plain_weights(network: keras.Model) -> keras.Model:
     return copy
 
 
-@keras.saving.register_keras_serializable("morphtools")
-class AsinhStretch(layers.Layer):
-    """Brings flux to display range: linear at the noise, logarithmic in the core; 0 stays 0.
-
-    asinh(x / noise) / asinh(1000): the noise lies at about 0.1, a pixel 1000 times brighter than it at 1.
-
-    Args:
-        noise: Per band, the standard deviation of the sky, in the units of the pixels.
-
-    Reference:
-        Lupton, Gunn & Szalay 1999, arXiv:astro-ph/9903081.
-    """
-
-    def __init__(self, noise, **kwargs):
-        kwargs.setdefault("dtype", "float32")  # flux spans more than half precision can hold
-        super().__init__(**kwargs)
-        self.noise = tuple(float(x) for x in noise)
-        if not all(x > 0 for x in self.noise):
-            raise ValueError(f"the noise of every band must be positive, got {self.noise}")
-
-    def call(self, images):
-        """(B, H, W, C) flux → (B, H, W, C), about 0–1."""
-        return ops.arcsinh(images / ops.convert_to_tensor(self.noise, "float32")) / ops.arcsinh(1000.0)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "noise": self.noise}
+def _network(name: str, x, *, small_images: bool, drop: float, torch: bool):
+    """The representation (B, D) of images in the range that the network takes."""
+    if name.startswith("resnet"):
+        return build_resnet(name, x, small_images=small_images)
+    if name.startswith("convnext"):
+        return build_convnext(name, x, drop=drop)
+    if name.startswith("efficientnet_lite") or torch:
+        return build_efficientnet(name, x, drop=drop, torch=torch)
+    options = {"include_top": False, "weights": None, "pooling": "avg"}
+    if name == "efficientnet_b0":  # this network divides by 255 itself
+        x = layers.Rescaling(255.0, name="levels")(x)
+        return keras.applications.EfficientNetB0(input_tensor=x, **options).output
+    network = keras.applications.MobileNetV3Small(input_tensor=x, include_preprocessing=False, **options)
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.99  # its 0.999 lags thousands of steps behind the weights
+    return network.output
 
 
 @keras.saving.register_keras_serializable("morphtools")

@@ -37,8 +37,10 @@ def load_pretrained(
     that images equal in all bands give what they gave before. That is a start for training, not a finished encoder.
 
     Args:
-        weights: A name of `list_pretrained()`; a path: the folder of a run of `train` or `finetune`, weights
-            (`NAME.weights.h5`, `.keras`) with a card beside them, or a card; None for random weights.
+        weights: A name of `list_pretrained()`; `imagenet`, for the weights of `encoder` from ImageNet (or
+            `ENCODER_imagenet`, see `fetch_imagenet`); a path: the folder of a run of `train` or `finetune` or of
+            `import_weights`, weights (`NAME.weights.h5`, `.keras`) with a card beside them, or a card; None for random
+            weights.
         include_top: Whether to end in the head, which gives concentrations, or the probabilities of classes or of
             redshift bins.
         input_shape: (H, W, C), where it differs from what the weights were trained on; H and W may be None.
@@ -46,7 +48,7 @@ def load_pretrained(
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1; by default 8 with the head, and
             1 without it, which is the bare encoder.
         noise: Per band, the sky noise of flux images, if not that of the survey it was trained on.
-        encoder: Architecture with random weights (see `build_encoder`), where `weights` is None.
+        encoder: Architecture (see `build_encoder`), where `weights` is None or `imagenet`.
 
     Returns:
         (B, H, W, C) → (B, D), (B, h, w, D), or the outputs of the head.
@@ -59,6 +61,8 @@ def load_pretrained(
     check_keras()
     if include_top and (weights is None or pooling != "avg"):
         raise ValueError("include_top needs pretrained weights and pooling='avg': the head was trained on these")
+    if weights == "imagenet":
+        weights = f"{encoder}_imagenet"
     if orientations is None:
         orientations = 8 if include_top else 1
     if weights is None:
@@ -160,6 +164,10 @@ def _pooled(body: keras.Model, pooling: str | None) -> keras.Model:
         return body
     if pooling not in ("max", None):
         raise ValueError(f"pooling is 'avg', 'max' or None, got {pooling!r}")
-    maps = body.layers[-1].input  # every encoder ends in its pooling
-    output = maps if pooling is None else layers.GlobalMaxPooling2D(name="max_pool")(maps)
+    average = max(i for i, layer in enumerate(body.layers) if isinstance(layer, layers.GlobalAveragePooling2D))
+    output = body.layers[average].input
+    if pooling == "max":
+        output = layers.GlobalMaxPooling2D(name="max_pool")(output)
+        for layer in body.layers[average + 1 :]:
+            output = layer(output)
     return keras.Model(body.input, output, name=body.name)

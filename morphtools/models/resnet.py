@@ -9,6 +9,7 @@ _BLOCKS = {  # kind of block, blocks in each group, width of the first
     "resnet10_half": ("basic", (1, 1, 1, 1), 32),
     "resnet18": ("basic", (2, 2, 2, 2), 64),
     "resnet50": ("bottleneck", (3, 4, 6, 3), 64),
+    "resnet101": ("bottleneck", (3, 4, 23, 3), 64),
 }
 
 
@@ -18,8 +19,8 @@ def build_resnet(name: str, inputs, *, small_images: bool = False):
     Layers are named `stem_…` and `block1_…` to `block4_…`, one prefix per group of equal resolution.
 
     Args:
-        name: `resnet18` (512-d), `resnet50` (2048-d) or `resnet10_half` (256-d): one block in each group, half as wide,
-            a sixth of the time of `resnet18` on a processor.
+        name: `resnet18` (512-d), `resnet50`, `resnet101` (2048-d) or `resnet10_half` (256-d): one block in each group,
+            half as wide, a sixth of the time of `resnet18` on a processor.
         inputs: (B, H, W, C) Keras tensor.
         small_images: Stem with stride 1 and without max-pooling, for images of some 64 pixels.
 

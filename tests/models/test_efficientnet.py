@@ -146,3 +146,27 @@ def test_settled_batch_norm_ignores_stochastic_depth():
     for encoder in encoders:
         settle_batch_norm(encoder, x)
     np.testing.assert_allclose(numpy(encoders[0](x)), numpy(encoders[1](x)), atol=1e-4)
+
+
+def test_padding_as_in_pytorch_is_the_same_on_all_sides():
+    encoder = build_encoder("efficientnet_lite0", (None, None, 3), torch=True)
+    stem = encoder.get_layer("stem_conv")
+    x = images(1, 8)
+    got = numpy(keras.Model(encoder.input, stem.output)(x))[0]
+    levels = np.pad((x[0] * 255 - 127) / 128, ((1, 1), (1, 1), (0, 0)))
+    windows = [[levels[i : i + 3, j : j + 3] for j in range(0, 8, 2)] for i in range(0, 8, 2)]
+    np.testing.assert_allclose(got, np.einsum("hwijc,ijcf->hwf", windows, numpy(stem.kernel)), atol=1e-5)
+    assert encoder.get_layer("stem_bn").epsilon == 1e-5
+
+
+def test_b0_of_our_own_is_that_of_keras_but_for_padding_and_epsilon():
+    """At odd sizes, where padding is the same on all sides, and with the same epsilon."""
+    keras_own, own = (build_encoder("efficientnet_b0", (33, 33, 3), torch=torch) for torch in (False, True))
+    random_statistics(keras_own)
+    for layer in own.layers:
+        if layer.weights:
+            layer.set_weights(keras_own.get_layer(layer.name).get_weights())
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.epsilon = 1e-3
+    x = images(2, 33)
+    np.testing.assert_allclose(numpy(own(x)), numpy(keras_own(x)), atol=1e-4)
