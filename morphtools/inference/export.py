@@ -152,7 +152,8 @@ def _write_saved_model(model: keras.Model, out: Path, card: Card) -> None:
 def _run_saved_model(out: Path, card: Card) -> Callable:
     import tensorflow as tf
 
-    return tf.saved_model.load(str(out / "model")).serve
+    loaded = tf.saved_model.load(str(out / "model"))
+    return lambda images: loaded.serve(images)  # its variables live as long as it does
 
 
 def _write_keras(model: keras.Model, out: Path, card: Card) -> None:

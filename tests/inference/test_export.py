@@ -58,7 +58,8 @@ def test_a_saved_model_gives_what_keras_gives(tmp_path):
 
     weights = saved(tmp_path / "weights", "classes", name="resnet10_half")
     out = export(weights, tmp_path / "out", format="saved-model")
-    got = tf.saved_model.load(str(out / "model")).serve(images())
+    loaded = tf.saved_model.load(str(out / "model"))
+    got = loaded.serve(images())
     np.testing.assert_allclose(got, numpy(load_pretrained(weights, include_top=True)(images())), atol=1e-4)
     assert json.loads((out / "card.json").read_text())["classes"] == ["no ring", "ring"]
 
