@@ -1,5 +1,6 @@
 """morphtools: find, classify and understand galaxies with a few hundred labels."""
 
+from morphtools.moved import install as _install
 from morphtools.registration import register as _register
 
 __version__ = "0.1.0"
@@ -78,6 +79,7 @@ _HOMES = {
     "vote_tables": "morphtools.answers.posteriors",
 }
 __all__ = sorted(_HOMES)
+_install()
 _register()
 
 
