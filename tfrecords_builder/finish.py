@@ -99,7 +99,8 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
         for i in range(before.num_row_groups if before else 0):
             rows = before.read_row_group(i)
             rows = rows.filter(pa.array([name not in shards for name in rows["shard"].to_pylist()]))
-            writer.write_table(rows.cast(schema))  # without what a killed call has added already
+            if len(rows):  # without what a killed call has added already
+                writer.write_table(rows.cast(schema))
         for name in shards:
             lines = read_lines(job, name)
             columns = [
