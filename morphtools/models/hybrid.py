@@ -16,7 +16,7 @@ class Hybrid(keras.Model):
         weight: Of the learner's loss.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2206.11927: BYOL and votes together ("hybrid contrastive-supervised").
+        Walmsley et al. 2022, arXiv:2206.11927, "Towards galaxy foundation models with hybrid contrastive learning".
     """
 
     def __init__(self, learner, head, *, weight: float = 1.0):
