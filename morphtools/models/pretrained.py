@@ -113,8 +113,8 @@ def _fetched(card: Card) -> Path:
 
 def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Layer | None]:
     """The encoder, for the bands it was trained on, and the head."""
-    check_weights(file)
     try:
+        check_weights(file)
         body = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder)
         if card.kind == "encoder":
             whole, head = body, None
