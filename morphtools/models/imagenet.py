@@ -36,6 +36,9 @@ def fetch_imagenet(encoder: str) -> Path:
     Args:
         encoder: `efficientnet_b0`, `efficientnet_lite0`, `efficientnet_lite2` or `mobilenet_v3_small`.
 
+    Returns:
+        The path of the card, beside the weights.
+
     Raises:
         ValueError: There are no such weights of this encoder.
         FileNotFoundError: The package is not installed.

@@ -84,8 +84,8 @@ def test_weights_of_keras_give_what_they_give_there(monkeypatch, name, maker):
     theirs = original(include_top=False, weights=None, pooling="avg", input_shape=(224, 224, 3), **preprocessing)
     if name == "efficientnet_b0":  # as in the published file
         norm = next(x for x in theirs.layers if isinstance(x, keras.layers.Normalization))
-        norm.mean.assign(np.reshape([0.485, 0.456, 0.406], norm.mean.shape))
-        norm.variance.assign(np.reshape(np.square([0.229, 0.224, 0.225]), norm.variance.shape))
+        norm.adapt_mean.assign([0.485, 0.456, 0.406])
+        norm.adapt_variance.assign(np.square([0.229, 0.224, 0.225]))
         norm.finalize_state()
     made = lambda **options: theirs if options["weights"] == "imagenet" else original(**options)  # noqa: E731
     monkeypatch.setattr(keras.applications, maker, made)
