@@ -25,3 +25,13 @@ def some(items, n: int = 3) -> str:
     items = [str(i) for i in items]
     more = f" and {len(items) - n} more" if len(items) > n else ""
     return ", ".join(items[:n]) + more
+
+
+def band_names(bands) -> list[str] | None:
+    """The names of bands as a list, however they were given.
+
+    >>> band_names("g, r,z")
+    ['g', 'r', 'z']
+    """
+    names = bands.split(",") if isinstance(bands, str) else bands
+    return [str(name).strip() for name in names] if names else None

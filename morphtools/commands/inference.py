@@ -15,6 +15,7 @@ _GALAXIES = (
     click.option("--image-size", type=int, help="Side in pixels (that of the weights)."),
     click.option("--stretch", help="What turns flux into pictures (that of the weights)."),
     click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to other bands."),
+    click.option("--bands", help="Names of the bands in the order of the files, as g,r,z."),
     click.option("--part", help="Only this part of the shards, as 2/5; the same command without it comes last."),
     click.option("--config", type=click.Path(), help="YAML file with any of these."),
 )

@@ -15,6 +15,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
 @click.option("--column", help="Column with 0/1 labels, vote fractions or redshifts, if the name is your own.")
+@click.option("--bands", help="Names of the bands in the order of the files, as g,r,z.")
 @click.option("--weights", help="Pretrained: efficientnet_lite0_gz2 (default), another name, a run; or random.")
 @click.option(
     "--encoder",

@@ -24,6 +24,7 @@ from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, inputs_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.naming import band_names
 from tfrecords_builder.records import Records
 
 _ROWS = 16384  # of a table at a time
@@ -43,6 +44,7 @@ def predict(
     image_size: int | tuple[int, int] | None = None,
     stretch: str | None = None,
     adapt_bands: bool = False,
+    bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
 ) -> Path:
     """Predicts votes, classes or redshifts for every galaxy; a call that was killed goes on.
@@ -64,7 +66,9 @@ def predict(
         orientations: In how many orientations an image is shown: 8, 4, 2 or 1.
         image_size: Side, or (H, W), in pixels; by default that of the weights.
         stretch: What turns flux into pictures, if not what the weights were trained with.
-        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`).
+        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
+            is exact.
+        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it puts the tables together.
 
@@ -85,14 +89,18 @@ def predict(
     cards = [Card.open(find_card(each)) for each in weights]
     _check(cards, level)
     options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
-    settings = {"split": split, "level": level, "orientations": orientations} | options
+    bands = band_names(bands)
+    settings = (
+        {"split": split, "level": level, "orientations": orientations} | options | ({"bands": bands} if bands else {})
+    )
     inputs = {"weights": [card.sha256 for card in cards]} | inputs_of(catalog, images, records)
     with claim(out, "predict", settings, inputs, old="predict.json", part=part is not None) as claimed:
         if _finished(out):
             shutil.rmtree(out / "state", ignore_errors=True)
             return out
-        found, splits = open_galaxies(out, catalog, images, records, split, part)
-        prepared = [prepare(card, found, **options) for card in cards]
+        found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
+        one = {"adapt_bands": adapt_bands or len(found.bands) == 1}
+        prepared = [prepare(card, found, **options | one) for card in cards]
         if any(each.reading != prepared[0].reading for each in prepared):
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]

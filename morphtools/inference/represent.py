@@ -30,6 +30,7 @@ def represent(
     stretch: str | None = None,
     survey: str | None = None,
     adapt_bands: bool = False,
+    bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
 ) -> Representations:
     """Represents every galaxy once, as the mean over the orientations of its image.
@@ -50,7 +51,9 @@ def represent(
         stretch: What turns flux into pictures, if not what the weights were trained with.
         survey: Whose bands they are (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
             `ebv`; by default as for the weights.
-        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`).
+        adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
+            is exact.
+        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it looks for what is missing.
 
@@ -67,8 +70,9 @@ def represent(
     inputs |= {"records": origin(Records.open(records))} if records is not None else {}
     old, part_of_it = "representations.json", part is not None
     with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
-        found, splits = open_galaxies(out, catalog, images, records, split, part)
-        options = {"stretch": stretch, "image_size": image_size, "survey": survey, "adapt_bands": adapt_bands}
+        found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
+        options = {"stretch": stretch, "image_size": image_size, "survey": survey}
+        options["adapt_bands"] = adapt_bands or len(found.bands) == 1
         prepared = prepare(card, found, **options)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
         provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations}

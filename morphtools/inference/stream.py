@@ -23,7 +23,7 @@ from morphtools.inference.parts import gaps, parts_of, read_part, remove_overlap
 from tfrecords_builder.build import build_records, share_of
 from tfrecords_builder.checksums import reading as reading_of
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import some
+from tfrecords_builder.naming import band_names, some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
@@ -239,7 +239,7 @@ def _reason(records: Records, row: dict, shown: bool) -> str:
 
 
 def open_galaxies(
-    out: Path, catalog, images, records, split: str | None, part: str | None
+    out: Path, catalog, images, records, split: str | None, part: str | None, bands=None
 ) -> tuple[Records, list[str]]:
     """The records to go through and their splits: those given, or some for the time of the work, in `out/state`.
 
@@ -251,6 +251,9 @@ def open_galaxies(
     if images is not None and catalog is None:
         raise ValueError("images need a catalog that says what is on them")
     share_of({}, part)
+    bands = band_names(bands)
+    if bands is not None and catalog is None:
+        raise ValueError("records name their bands already: bands are for a catalog and its images")
     if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
     if catalog is None:
@@ -259,7 +262,7 @@ def open_galaxies(
             log.warning("odd: %s", finding)
     else:
         source = images or Path(catalog).expanduser().parent
-        found = build_records(catalog, out / "state" / "records", images=source, max_failures=1.0)
+        found = build_records(catalog, out / "state" / "records", images=source, bands=bands, max_failures=1.0)
     splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
     if not galaxies_per_shard(found, splits):
         raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")

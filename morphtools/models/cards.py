@@ -17,6 +17,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 KINDS = ("votes", "classes", "redshifts", "encoder")
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
+_PLAIN = {  # of fields that are not text
+    **dict.fromkeys(("encoder", "schema", "redshifts", "scores"), dict),
+    **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "surveys"), (list, tuple)),
+    "pixel_scale": (int, float),
+}
 _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
 
 
@@ -70,12 +75,27 @@ class Card:
     sha256: str = ""
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            kinds, value = _PLAIN.get(field.name, str), getattr(self, field.name)
+            optional = field.default is None and value is None
+            if not optional and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise ValueError(f"{field.name} cannot be {value!r}")
         for field in ("bands", "image_size", "middle_of", "classes", "surveys"):  # JSON has lists only
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, tuple(getattr(self, field)))
         for field, known in (("kind", KINDS), ("range", RANGES)):
             if getattr(self, field) not in known:
                 raise ValueError(unknown(field, getattr(self, field), known))
+        for field in ("bands", "classes", "surveys"):
+            if not all(isinstance(name, str) for name in getattr(self, field) or ()):
+                raise ValueError(f"{field} must be names, got {list(getattr(self, field))!r}")
+        for field in ("image_size", "middle_of"):
+            size = getattr(self, field)
+            whole = size is not None and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
+            if not whole and not (size is None and field == "middle_of"):
+                raise ValueError(f"{field} must be [height, width] in pixels, got {size and list(size)!r}")
+        if not self.bands or not isinstance(self.encoder.get("name"), str):
+            raise ValueError("a card needs the names of the bands, and an encoder with a name")
         needed = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}.get(self.kind)
         if needed and not getattr(self, needed):
             raise ValueError(f"a card of kind {self.kind!r} needs {needed!r}")

@@ -22,7 +22,7 @@ from morphtools.training.stages import OPTIMIZERS, represent_for_head, train_enc
 from morphtools.training.starting import checked_start, starting_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import band_names, unknown
 from tfrecords_builder.records import Records
 from tfrecords_builder.table_files import for_spreadsheets
 
@@ -37,6 +37,7 @@ def finetune(
     images: str | Path | None = None,
     records: str | Path | None = None,
     column: str | None = None,
+    bands: tuple[str, ...] | str | None = None,
     weights: str | Path = "efficientnet_lite0_gz2",
     encoder: str = "resnet18",
     small_images: bool = False,
@@ -81,6 +82,7 @@ def finetune(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         column: Column with the labels (0/1), vote fractions or redshifts, where its name is one's own.
+        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
         encoder: Architecture where `weights` are `random` (see `build_encoder`).
         small_images: Whether that has the stem for images of some 64 pixels.
@@ -153,6 +155,7 @@ _KINDS = {Task: finetune_classes, RedshiftTask: finetune_redshifts}
 
 def _checked(arguments: dict, kind: ModuleType) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
+    arguments["bands"] = band_names(arguments["bands"])
     plain_arguments(arguments)
     try:
         low, high = arguments["redshift_range"]
@@ -193,7 +196,11 @@ def _choose(run: Run, task: Task | RedshiftTask, kind: ModuleType, arguments: di
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     drawn, source, bands = kind.choose(task, arguments)
     drawn = drawn[[name for name in ("id_str", "file_loc", "label", "split", "ebv") if name in drawn]]
-    options = {"images": source, "bands": bands, "image_size": arguments["image_size"]}
+    options = {"images": source, "bands": arguments["bands"] or bands, "image_size": arguments["image_size"]}
+    if arguments["records"]:
+        given = Records.open(arguments["records"])
+        size = arguments["image_size"] or given.shape[0]
+        options["pixel_scale"] = given.pixel_scale and given.pixel_scale * given.shape[0] / size
     chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
