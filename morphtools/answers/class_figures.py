@@ -18,16 +18,21 @@ def _axes(width=5.0, height=4.2, **labels):
 def training_curve(history, loss: str = "cross-entropy") -> Figure:
     """Training and validation loss against epoch, stage after stage, with the epoch that was kept.
 
+    Of a head that was solved exactly, the losses are shown against the strength of its penalty.
+
     Args:
-        history: Table with `stage`, `epoch`, `loss`, `val_loss`, `kept`.
+        history: Table with `stage`, `epoch` or `strength`, `loss`, `val_loss`, `kept`.
         loss: What was minimised, in words.
     """
-    figure, axes = _axes(xlabel="epoch", ylabel=loss)
-    epoch = np.arange(1, len(history) + 1)
-    axes.plot(epoch, history["loss"], color=_BLUE, lw=1, label="training")
-    axes.plot(epoch, history["val_loss"], color=_ORANGE, lw=1.5, label="validation")
+    exact = "strength" in history
+    figure, axes = _axes(xlabel="strength of the penalty" if exact else "epoch", ylabel=loss)
+    at = history["strength"].to_numpy() if exact else np.arange(1, len(history) + 1)
+    axes.plot(at, history["loss"], color=_BLUE, lw=1, label="training")
+    axes.plot(at, history["val_loss"], color=_ORANGE, lw=1.5, label="left out" if exact else "validation")
     kept = history["kept"].to_numpy()
-    axes.plot(epoch[kept], history["val_loss"][kept], "o", color=_ORANGE, label="kept")
+    axes.plot(at[kept], history["val_loss"][kept], "o", color=_ORANGE, label="kept")
+    if exact:
+        axes.set(xscale="log", ylim=(0, 1.3 * min(history["val_loss"].max(), 3 * history["val_loss"].min())))
     for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
         axes.axvline(i + 1.5, color=_GREY, ls=":", label="encoder unfrozen")
     axes.legend(frameon=False, fontsize=8)
@@ -46,18 +51,53 @@ def roc(label, probability) -> Figure:
     return figure
 
 
-def confusion(label, probability, classes) -> Figure:
-    """Galaxies by true and predicted class at a threshold of 0.5."""
+def confusion(label, predicted, classes) -> Figure:
+    """Galaxies by true and predicted class, with the share of the true class.
+
+    Args:
+        label: (N,) true classes, 0 … K-1.
+        predicted: (N,) predicted classes.
+        classes: Names of the K classes.
+    """
     from sklearn.metrics import confusion_matrix
 
-    counts = confusion_matrix(label, np.asarray(probability) >= 0.5, labels=[0, 1])
-    figure, axes = _axes(4.4, xlabel="predicted", ylabel="true")
+    n = len(classes)
+    counts = confusion_matrix(label, predicted, labels=range(n))
+    side = max(4.2, 1.6 + 0.62 * n)
+    figure, axes = _axes(side + 0.2, side, xlabel="predicted", ylabel="true")
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.2)
-    axes.set_xticks([0, 1], classes)
-    axes.set_yticks([0, 1], classes, rotation=90, va="center")
-    for (i, j), n in np.ndenumerate(counts):
-        share = n / max(counts[i].sum(), 1)
-        axes.text(j, i, f"{n}\n{share:.0%}", ha="center", va="center", color="white" if share > 0.7 else "black")
+    axes.set_xticks(range(n), classes, **({} if n < 4 else {"rotation": 45, "ha": "right"}))
+    axes.set_yticks(range(n), classes, **({"rotation": 90, "va": "center"} if n < 4 else {}))
+    for (i, j), count in np.ndenumerate(counts):
+        share = count / max(counts[i].sum(), 1)
+        text = f"{count}\n{share:.0%}" if n < 4 or count else ""
+        axes.text(
+            j, i, text, ha="center", va="center", color="white" if share > 0.7 else "black", size=10 if n < 4 else 7
+        )
+    return figure
+
+
+def confusion_examples(pictures: dict, classes) -> Figure:
+    """A galaxy for every pair of true and predicted class: what is taken for what.
+
+    Args:
+        pictures: By (true, predicted), a picture (H, W, 3) in 0–1; pairs without a galaxy are left out.
+        classes: Names of the K classes.
+    """
+    n = len(classes)
+    figure = Figure(figsize=(1.2 + 0.85 * n, 1.0 + 0.85 * n), layout="constrained")
+    figure.suptitle("True class (rows) and predicted class (columns)", fontsize=10)
+    for (i, j), axes in np.ndenumerate(figure.subplots(n, n, squeeze=False)):
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(
+            visible=i == j or (i, j) in pictures, color=_BLUE if i == j else _GREY, lw=2 if i == j else 1
+        )
+        if (i, j) in pictures:
+            axes.imshow(pictures[i, j], interpolation="nearest")
+        if j == 0:
+            axes.set_ylabel(classes[i], rotation=0, ha="right", va="center", fontsize=8)
+        if i == n - 1:
+            axes.set_xlabel(classes[j], rotation=45, ha="right", fontsize=8)
     return figure
 
 

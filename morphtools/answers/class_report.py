@@ -12,10 +12,10 @@ from tfrecords_builder.records import Records, read_pixels
 
 
 def draw_figures(folder: Path, predictions: Predictions, records: Records, history: pd.DataFrame) -> None:
-    """Draws `training_curve`, `roc`, `confusion`, `calibration` and three galleries as PNG files.
+    """Draws the training curve, the confusion matrix with and without galaxies, the calibration, and three galleries.
 
-    The galleries show the galaxies that the classifier is most certain of (eight of each class), is most uncertain
-    of, and is most wrong about.
+    The galleries show the galaxies that the classifier is most certain of (of two classes eight each), is most
+    uncertain of, and is most wrong about. Of two classes there is a `roc` curve too.
 
     Args:
         folder: Where to.
@@ -23,24 +23,44 @@ def draw_figures(folder: Path, predictions: Predictions, records: Records, histo
         records: Where their images are.
         history: Of the training, as `morphtools.training.fitting.fit` returns it.
     """
-    p, label, classes = predictions.probability, predictions.label, predictions.classes
+    p, label, classes = predictions.by_class, predictions.label.astype(int), predictions.classes
+    two, predicted, rows = len(classes) == 2, predictions.predicted, np.arange(len(label))
+    certainty, of_truth = p[rows, predicted], p[rows, label]
 
-    def gallery(rows, title):
-        pixels = read_pixels(records, predictions.id_str[rows], fill=True)
-        pictures = [figures.as_picture(each, records.noise) for each in pixels]
-        captions = [f"{p[i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}" for i in rows]
-        return figures.gallery(pictures, captions, f"{title}: P({classes[1]}), and what it is")
+    def pictures(chosen):
+        pixels = read_pixels(records, predictions.id_str[chosen], fill=True)
+        return [figures.as_picture(each, records.noise) for each in pixels]
 
-    order = np.argsort(p)
-    wrong = np.flatnonzero((p >= 0.5) != label)
+    def gallery(chosen, title):
+        shown = [f"P({classes[1]})", p[:, 1]] if two else ["the most probable class", certainty]
+        names = ["" if two else f"{classes[predicted[i]]} " for i in chosen]
+        captions = [
+            f"{name}{shown[1][i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}"
+            for name, i in zip(names, chosen, strict=True)
+        ]
+        return figures.gallery(pictures(chosen), captions, f"{title}: {shown[0]}, and what it is")
+
+    def examples():
+        places = {}
+        for i in np.argsort(-certainty):  # of every pair of classes, the galaxy that is most certain
+            places.setdefault((label[i], predicted[i]), i)
+        return figures.confusion_examples(dict(zip(places, pictures(list(places.values())), strict=True)), classes)
+
+    order = np.argsort(-p[:, 1], kind="stable") if two else np.argsort(-certainty, kind="stable")
+    confident = [*order[:8], *order[::-1][:8]] if two else order[:16]
+    wrong = np.flatnonzero(predicted != label)
     drawn = {
         "training_curve": figures.training_curve(history),
-        "roc": figures.roc(label, p),
-        "confusion": figures.confusion(label, p, classes),
-        "calibration": figures.calibration(label, p),
-        "confident": gallery([*order[::-1][:8], *order[:8]], "Most confident"),
-        "uncertain": gallery(np.argsort(np.abs(p - 0.5))[:16], "Most uncertain"),
-        "mistakes": gallery(wrong[np.argsort(-np.abs(p - label)[wrong])][:16], "Worst mistakes"),
+        "confusion": figures.confusion(label, predicted, classes),
+        "confusion_examples": examples(),
+        "calibration": figures.calibration(label, p[:, 1])
+        if two
+        else figures.calibration(predicted == label, certainty),
+        "confident": gallery(confident, "Most confident"),
+        "uncertain": gallery(np.argsort(certainty)[:16], "Most uncertain"),
+        "mistakes": gallery(wrong[np.argsort(of_truth[wrong])][:16], "Worst mistakes"),
     }
+    if two:
+        drawn["roc"] = figures.roc(label, p[:, 1])
     for name, figure in drawn.items():
         write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))

@@ -1,4 +1,4 @@
-"""What a classifier says about galaxies, by name."""
+"""What a classifier predicts for galaxies, by name."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.class_metrics import classification_metrics
 from tfrecords_builder.checksums import check_file, reading
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json
@@ -14,31 +15,78 @@ from tfrecords_builder.json_files import read_json
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Probabilities of a yes-or-no question for N galaxies.
+    """Probabilities of the classes of N galaxies.
 
     Attributes:
         id_str: (N,) names.
-        probability: (N,) probability of the positive class.
-        label: (N,) 1 or 0, NaN where unknown.
-        classes: Names of the negative and the positive class.
+        probability: (N,) of the second of two classes (the positive one), or (N, K) of K classes.
+        label: (N,) the true class, 0 … K-1; NaN where unknown.
+        classes: Names of the classes; of two, the negative one first.
         provenance: Where they came from: hashes of the weights and of the records, version.
+
+    Raises:
+        ValueError: The shapes do not fit.
     """
 
     id_str: np.ndarray
     probability: np.ndarray
     label: np.ndarray
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     provenance: dict[str, str]
 
+    def __post_init__(self):
+        n, classes = len(self.id_str), len(self.classes)
+        expected = (n,) if classes == 2 else (n, classes)
+        if self.probability.shape != expected or self.label.shape != (n,):
+            raise ValueError(
+                f"{n} galaxies and {classes} classes need probabilities of shape {expected} and {n} labels, got "
+                f"{self.probability.shape} and {self.label.shape}"
+            )
+
+    @property
+    def by_class(self) -> np.ndarray:
+        """(N, K) probabilities, of two classes too."""
+        p = self.probability
+        return np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(N,) the most probable class, 0 … K-1; of two, the positive one from 0.5 on."""
+        p = self.probability
+        return (p >= 0.5).astype(int) if p.ndim == 1 else p.argmax(axis=1)
+
+    def scores(self, seed: int = 0) -> dict[str, dict[str, float]]:
+        """Scores where the truth is known, with 95% intervals (see `classification_metrics`).
+
+        Args:
+            seed: Seed of the bootstrap.
+
+        Returns:
+            `{metric: {"value", "low", "high"}}`.
+        """
+        known = np.isfinite(self.label.astype(float))
+        return classification_metrics(self.label[known], self.probability[known], seed=seed)
+
+    def baseline(self) -> str:
+        """What always guessing the most common class would score, in words."""
+        label = self.label[np.isfinite(self.label.astype(float))].astype(int)
+        shares = np.bincount(label, minlength=len(self.classes)) / max(len(label), 1)
+        order = np.argsort(-shares, kind="stable")
+        listed = ", ".join(f"{self.classes[k]} {shares[k]:.1%}" for k in order[:10])
+        listed += f" and {len(order) - 10} more" if len(order) > 10 else ""
+        return f"base rates: {listed}; always guessing {self.classes[order[0]]}: accuracy {shares[order[0]]:.3f}"
+
     def table(self) -> pd.DataFrame:
-        """One row per galaxy: `id_str`, `probability`, `label`, and `predicted` in words."""
-        predicted = np.where(self.probability >= 0.5, self.classes[1], self.classes[0])
-        columns = {
-            "id_str": self.id_str,
-            "probability": self.probability,
-            "label": self.label,
-            "predicted": predicted,
-        }
+        """One row per galaxy: `id_str`, `predicted` in words, `label`, and the probabilities.
+
+        Of two classes that is `probability`, of the positive one; of more there is a column `P(class)` for each.
+        """
+        columns = {"id_str": self.id_str}
+        if self.probability.ndim == 1:
+            columns["probability"] = self.probability
+        columns |= {"label": self.label, "predicted": np.array(self.classes)[self.predicted]}
+        if self.probability.ndim == 2:
+            columns |= {f"P({name})": self.probability[:, k] for k, name in enumerate(self.classes)}
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
@@ -60,9 +108,11 @@ class Predictions:
         """
         with reading(check_table(path)):
             table = pd.read_parquet(path)
+            classes = tuple(table.attrs["classes"])
+            names = "probability" if len(classes) == 2 else [f"P({name})" for name in classes]
             return cls(
-                *(table[name].to_numpy() for name in ("id_str", "probability", "label")),
-                classes=tuple(table.attrs["classes"]),
+                *(table[columns].to_numpy() for columns in ("id_str", names, "label")),
+                classes=classes,
                 provenance=json.loads(json.dumps(table.attrs["provenance"])),
             )
 

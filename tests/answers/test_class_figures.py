@@ -20,8 +20,20 @@ def test_curves_are_drawn(tmp_path, name):
 
 
 def test_the_confusion_matrix_shows_the_counts(tmp_path):
-    texts = {t.get_text().split("\n")[0] for t in figures.confusion(LABEL, P, ("no", "yes")).axes[0].texts}
+    texts = {t.get_text().split("\n")[0] for t in figures.confusion(LABEL, P >= 0.5, ("no", "yes")).axes[0].texts}
     assert texts == {"1", "2"}  # 1 true no, 1 false yes, 1 false no, 2 true yes
+
+
+def test_of_many_classes_the_confusion_matrix_shows_every_count_but_zeros():
+    label, predicted = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 3)
+    predicted[0] = 9
+    texts = [t.get_text().split("\n")[0] for t in figures.confusion(label, predicted, list("abcdefghij")).axes[0].texts]
+    assert sorted(t for t in texts if t) == ["1", "2", *["3"] * 9]
+
+
+def test_every_confusion_has_its_galaxy():
+    figure = figures.confusion_examples({(0, 0): np.zeros((4, 4, 3)), (1, 0): np.ones((4, 4, 3))}, ("a", "b", "c"))
+    assert [len(axes.images) for axes in figure.axes] == [1, 0, 0, 1, 0, 0, 0, 0, 0]
 
 
 def test_the_training_curve_marks_what_was_kept():

@@ -19,6 +19,36 @@ def test_every_score_agrees_with_scikit_learn():
     assert got["recall"] == pytest.approx(judge.recall_score(label, p >= 0.5))
     assert got["f1"] == pytest.approx(judge.f1_score(label, p >= 0.5))
     assert got["auc"] == pytest.approx(judge.roc_auc_score(label, p))
+    assert got["log_loss"] == pytest.approx(judge.log_loss(label, np.clip(p, 1e-15, 1)))
+    assert got["brier"] == pytest.approx(judge.brier_score_loss(label, p))
+
+
+def several(n=400, classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    label = rng.choice(classes, n, p=[0.5, 0.3, 0.15, 0.05])
+    p = rng.dirichlet(np.ones(classes), n) + 0.8 * np.eye(classes)[label] * rng.uniform(size=(n, 1))
+    return label, p / p.sum(axis=1, keepdims=True)
+
+
+def test_every_score_of_several_classes_agrees_with_scikit_learn():
+    label, p = several()
+    got = {name: m["value"] for name, m in classification_metrics(label, p).items()}
+    assert got["accuracy"] == pytest.approx(judge.accuracy_score(label, p.argmax(axis=1)))
+    assert got["top_2"] == pytest.approx(judge.top_k_accuracy_score(label, p, k=2))
+    assert got["balanced_accuracy"] == pytest.approx(judge.balanced_accuracy_score(label, p.argmax(axis=1)))
+    assert got["macro_f1"] == pytest.approx(judge.f1_score(label, p.argmax(axis=1), average="macro"))
+    assert got["auc"] == pytest.approx(judge.roc_auc_score(label, p, multi_class="ovr"))
+    assert got["log_loss"] == pytest.approx(judge.log_loss(label, p))
+    assert got["brier"] == pytest.approx(judge.brier_score_loss(label, p))
+    assert got["calibration_error"] == pytest.approx(slow_calibration_error(label == p.argmax(axis=1), p.max(axis=1)))
+
+
+def test_a_class_that_is_absent_leaves_the_means_to_the_others():
+    label, p = several()
+    left = label < 3
+    got = classification_metrics(label[left], p[left], resamples=2)
+    truth = [judge.roc_auc_score(label[left] == k, p[left, k]) for k in range(3)]
+    assert got["auc"]["value"] == pytest.approx(np.mean(truth))
 
 
 def test_weights_count_galaxies():
