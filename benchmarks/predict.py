@@ -79,7 +79,7 @@ def main():
         records = {n: make_records(folder, n, options.image_size) for n in (few, many)}
         weights = make_weights(folder, options.encoder, options.image_size)
         loaded = load_pretrained(weights, include_top=True, orientations=options.orientations)
-        model = verb.ask_every_way([loaded], "votes")
+        model = verb.ask_every_way([loaded], every_view=True)
         shape = model.input_shape[1:]
         batch_size = options.batch_size or stream.galaxies_per_batch(shape, options.orientations)
         step = stream._step(model, batch_size)

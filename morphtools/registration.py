@@ -18,6 +18,7 @@ CLASSES = {
     "DirichletMultinomialLoss": "morphtools.models.dirichlet",
     "MixtureHead": "morphtools.models.redshift_head",
     "OrientationMean": "morphtools.models.encoders",
+    "NumberHead": "morphtools.models.number_head",
     "Orientations": "morphtools.models.encoders",
     "RandomBlur": "morphtools.data.augment_light",
     "RandomDisplay": "morphtools.data.augment_light",

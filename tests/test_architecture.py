@@ -109,6 +109,39 @@ def test_what_an_import_says_is_heard_only_if_it_fails(inside, heard):
     assert done.stderr == heard
 
 
+ANSWERS = {"Classes", "Fractions", "Numbers", "Photoz", "Votes"}
+
+
+def asks_which_kind(tree):
+    """Where code compares a kind, looks at a schema for one, or matches or tests the class of an answer."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            of_kind = any(isinstance(side, ast.Attribute) and side.attr == "kind" for side in sides)
+            encoder = any(isinstance(side, ast.Constant) and side.value == "encoder" for side in sides)
+            of_dtype = any("dtype" in ast.dump(side) for side in sides)
+            if (of_kind and not encoder and not of_dtype) or any("read_schema" in ast.dump(side) for side in sides):
+                yield node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            names = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+            if names & ANSWERS:
+                yield node.lineno
+        elif isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name) and node.cls.id in ANSWERS:
+            yield node.pattern.lineno if hasattr(node, "pattern") else node.cls.lineno
+
+
+def test_only_answers_and_their_heads_ask_which_kind_of_answer_there_is():
+    allowed = [ROOT / "morphtools/models/answering.py", *(ROOT / "morphtools/answers").glob("*.py")]
+    asking = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in FILES
+        if path not in allowed and "morphtools" in path.relative_to(ROOT).parts
+        for line in asks_which_kind(ast.parse(path.read_text()))
+    }
+    assert not asking
+    assert list(asks_which_kind(ast.parse((ROOT / "morphtools/models/answering.py").read_text())))  # it can be seen
+
+
 def test_every_public_name_can_be_imported():
     import morphtools
     import tfrecords_builder

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from morphtools.answers.predictions import check_table
-from morphtools.answers.redshift_metrics import pit
+from morphtools.answers.redshift_metrics import delta_z, photoz_metrics, pit, sigma_mad
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
@@ -98,6 +98,23 @@ class Redshifts:
         inside = right[rows, bins] - np.where(bins > 0, right[rows, bins - 1], 0.0)
         missing = np.divide(right[rows, bins] - q, inside, out=np.zeros(len(rows)), where=inside > 0)
         return self.edges[bins + 1] - missing * np.diff(self.edges)[bins]
+
+    def scores(self, seed: int = 0) -> dict[str, dict[str, float]]:
+        """Scores where the truth is known, with 95% intervals (see `photoz_metrics`).
+
+        Args:
+            seed: Seed of the bootstrap.
+
+        Returns:
+            `{metric: {"value", "low", "high"}}`.
+        """
+        return photoz_metrics(self, seed=seed)
+
+    def baseline(self) -> str:
+        """What always predicting the median redshift would score, in words."""
+        z = self.redshift[np.isfinite(self.redshift)]
+        spread = sigma_mad(delta_z(np.full(len(z), np.median(z)), z)) if len(z) else np.nan
+        return f"always predicting the median redshift: sigma_mad {spread:.4f}"
 
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, `redshift`, `z`, the quantiles `z_05` … `z_95`, and `pdf` in half precision."""

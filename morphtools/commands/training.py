@@ -9,12 +9,14 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 
 
 @click.command()
-@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers, smooth; or photoz.")
+@click.option("--task", help="rings (default), bars, spirals, edge-on, mergers, smooth; photoz; or your own, as YAML.")
+@click.option("--column", help="Or ask what this column holds, or several, as a,b,c: classes, fractions, numbers.")
+@click.option("--answer", help="What that is, where it is not certain: classes, fractions or number.")
 @click.option("--labels", type=int, help="Labelled galaxies to use, for training and validation (500).")
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels, votes or redshifts.")
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--column", help="Column with 0/1 labels, vote fractions or redshifts, if the name is your own.")
+@click.option("--balance", is_flag=True, default=None, help="Let all classes count the same in training.")
 @click.option("--bands", help="Names of the bands in the order of the files, as g,r,z.")
 @click.option("--weights", help="Pretrained: efficientnet_lite0_gz2 (default), another name, a run; or random.")
 @click.option(
@@ -43,13 +45,17 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
 def finetune(config, **options):
-    """Train a classifier or redshift PDFs from a few hundred labels, and test.
+    """Learn to answer a question about galaxies from a few hundred labels, and test.
 
     Without galaxies of your own it uses a small simulated sky:
 
         morphtools finetune --task rings --labels 500
 
         morphtools finetune --task rings --labels 500 --catalog galaxies.csv --images jpegs/
+
+    Any column can be the question:
+
+        morphtools finetune --column hubble_type --labels 300 --catalog galaxies.csv --images jpegs/
     """
     import_quietly()
     click.echo(call(morphtools.finetune, config, typed(options)).summary)
@@ -109,7 +115,8 @@ def train(config, **options):
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
 @click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--column", help="Column with labels, if the name is your own.")
+@click.option("--column", help="As for finetune.")
+@click.option("--answer", help="As for finetune.")
 @click.option("--metric", help="What to draw (accuracy, or sigma_mad of redshifts).")
 @click.option("--reference", help="Way to compare with (the first from random weights).")
 @click.option("--out", type=click.Path(), help="Folder (morphtools-runs/learning-curve).")

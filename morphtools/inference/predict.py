@@ -5,21 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
-from morphtools.answers.posteriors import vote_tables
-from morphtools.answers.redshifts import Redshifts, metadata
+from morphtools.answers.kinds import Answer
 from morphtools.inference.parts import name_of, read_part, write_part
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
-from morphtools.survey.schemas import Schema
 from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, inputs_of
 from tfrecords_builder.files import write_whole
@@ -47,12 +44,12 @@ def predict(
     bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
 ) -> Path:
-    """Predicts votes, classes or redshifts for every galaxy; a call that was killed goes on.
+    """Predicts votes, classes, fractions, numbers or redshifts for every galaxy; a call that was killed goes on.
 
     A vote model is asked once for every orientation of an image; its posterior is the mixture over orientations and
-    models, and its intervals are quantiles of that mixture. A classifier, or a model of redshifts, answers once per
-    model, for the mean representation over the orientations; the probabilities of several models are averaged. Flux is
-    dereddened by the column `ebv` if it was in training.
+    models, and its intervals are quantiles of that mixture. All other models answer once, for the mean
+    representation over the orientations; the probabilities of several models are averaged, and their normal
+    distributions mixed. Flux is dereddened by the column `ebv` if it was in training.
 
     Args:
         weights: One or several as for `load_pretrained`, with the same questions or classes.
@@ -87,7 +84,7 @@ def predict(
     out = Path(out)
     weights = [weights] if isinstance(weights, str | Path) else list(weights)
     cards = [Card.open(find_card(each)) for each in weights]
-    _check(cards, level)
+    answer = _check(cards, level)
     options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
     bands = band_names(bands)
     settings = (
@@ -105,7 +102,7 @@ def predict(
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]
         models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
-        model = ask_every_way(models, cards[0].kind)
+        model = ask_every_way(models, answer.every_view)
         chunks = out / "state" / "chunks"
         chunks.mkdir(parents=True, exist_ok=True)
         claimed.keep()
@@ -115,7 +112,7 @@ def predict(
             model,
             found,
             chunks,
-            lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, cards[0], level)),
+            lambda names, outputs, name: _keep(chunks, name, *answer.tables(names, outputs.transpose(1, 0, 2), level)),
             splits=splits,
             batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
             part=part,
@@ -133,11 +130,9 @@ def _finish(out: Path, asked: dict, records: Records, splits: list[str], cards: 
     """
     chunks = out / "state" / "chunks"
     failures, damaged = list_failures(out, records, chunks, splits)
-    parts, about = sorted(chunks.glob("part-*.parquet")), None
-    if cards[0].kind == "redshifts":
-        provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
-        about = metadata(_edges(cards[0]), cards[0].redshifts["estimate"], provenance)
-    galaxies = _merge(parts, out / "predictions-full", about)
+    parts = sorted(chunks.glob("part-*.parquet"))
+    provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
+    galaxies = _merge(parts, out / "predictions-full", cards[0].question().metadata(provenance))
     _merge([_to_read(path) for path in parts], out / "predictions")
     tables = [f"{name}.{kind}" for name in ("predictions", "predictions-full") for kind in ("parquet", "csv")]
     counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings()}
@@ -147,19 +142,21 @@ def _finish(out: Path, asked: dict, records: Records, splits: list[str], cards: 
         shutil.rmtree(out / "state")
 
 
-def _check(cards: list[Card], level: float) -> None:
+def _check(cards: list[Card], level: float) -> Answer:
+    """The answer that all the weights give; ValueError where they give none, or different ones."""
     if not cards:
         raise ValueError("no weights are given")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
-    first = cards[0]
-    for card in cards:
-        if card.kind == "encoder":
+    answers = [card.question() for card in cards]
+    for card, answer in zip(cards, answers, strict=True):
+        if answer is None:
             raise ValueError(f"{card.name} is an encoder without a head: finetune it, or represent with it")
-        if any(getattr(card, name) != getattr(first, name) for name in ("kind", "schema", "classes", "redshifts")):
+        if answer != answers[0]:
             raise ValueError(
-                f"{first.name} and {card.name} answer different questions: predict with one after the other"
+                f"{cards[0].name} and {card.name} answer different questions: predict with one after the other"
             )
+    return answers[0]
 
 
 def _finished(out: Path) -> bool:
@@ -168,18 +165,17 @@ def _finished(out: Path) -> bool:
     return "galaxies" in before and not before.get("damaged")
 
 
-def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
+def ask_every_way(models: list[keras.Sequential], every_view: bool) -> keras.Model:
     """Puts models together to one (B, H, W, C) → (B, S, A) that answers S times.
 
     Args:
         models: As `load_pretrained(…, include_top=True)` gives them.
-        kind: `votes`: an answer for every model and every orientation of an image; `classes` or `redshifts`: one for
-            every model.
+        every_view: Whether a model answers for each orientation of an image, or once for the mean representation.
     """
     images = keras.Input(models[0].input_shape[1:])
     answers = []
     for model in models:
-        if kind == "votes":
+        if every_view:
             turn, encoder, _, head = model.layers
             answer = head(encoder(turn(images)))  # (orientations · B, A)
             answer = ops.transpose(ops.reshape(answer, (turn.count, -1, answer.shape[-1])), (1, 0, 2))
@@ -187,28 +183,6 @@ def ask_every_way(models: list[keras.Sequential], kind: str) -> keras.Model:
             answer = ops.expand_dims(model(images), 1)
         answers.append(keras.Model(images, answer)(images))  # in a model of its own, for encoders are called the same
     return keras.Model(images, ops.concatenate(answers, axis=1))
-
-
-def _tables(names: list[str], outputs: np.ndarray, card: Card, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table to read and one with everything, from (n, S, A)."""
-    outputs = outputs.transpose(1, 0, 2)
-    if card.kind == "votes":
-        return vote_tables(names, outputs, Schema.from_dict(card.schema), level)
-    mean = outputs.mean(axis=0)
-    if card.kind == "redshifts":
-        pdf, unknown = mean / mean.sum(axis=1, keepdims=True), np.full(len(mean), np.nan)
-        found = Redshifts(np.array(names, str), pdf, _edges(card), card.redshifts["estimate"], unknown, {})
-        full = found.table().drop(columns="redshift")
-        return full.drop(columns="pdf"), full
-    read = pd.DataFrame({"id_str": np.array(names, str), "predicted": np.array(card.classes)[mean.argmax(axis=1)]})
-    read = read.join(pd.DataFrame(mean, columns=list(card.classes)))
-    several = enumerate(outputs) if len(outputs) > 1 else ()
-    each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in card.classes]) for i, values in several]
-    return read, pd.concat([read, *each], axis=1)
-
-
-def _edges(card: Card) -> np.ndarray:
-    return np.linspace(*card.redshifts["range"], card.redshifts["bins"] + 1)
 
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:

@@ -10,16 +10,16 @@ import json
 from pathlib import Path
 
 import morphtools
+from morphtools.answers.kinds import Answer, read_answer
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
 WEIGHTS = Path(__file__).parent / "weights"
-KINDS = ("votes", "classes", "redshifts", "encoder")
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
 _PLAIN = {  # of fields that are not text
-    **dict.fromkeys(("encoder", "schema", "redshifts", "scores"), dict),
-    **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "surveys"), (list, tuple)),
+    **dict.fromkeys(("encoder", "schema", "redshifts", "answer", "scores"), dict),
+    **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "hidden", "surveys"), (list, tuple)),
     "pixel_scale": (int, float),
 }
 _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
@@ -32,7 +32,8 @@ class Card:
     Attributes:
         name: As in `load_pretrained(NAME)`.
         kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`),
-            `redshifts` (a probability for each bin of `redshifts`), or `encoder` (representations only).
+            `redshifts` (a probability for each bin of `redshifts`), `fractions` or `numbers` (see `answer`), or
+            `encoder` (representations only).
         encoder: Arguments of `build_encoder` but for `input_shape`.
         bands: Names of the bands of the images, in order.
         range: `picture` for values 0–1, as of JPEG files; `flux` for pixels in the units of the survey.
@@ -42,6 +43,8 @@ class Card:
         schema: The question tree, as `Schema.to_dict` gives it.
         classes: Names of the classes.
         redshifts: `bins`, their `range` [low, high], `pdf` (see `redshift_head`) and `estimate` (see `Redshifts`).
+        answer: Of fractions the names of the `answers`; of numbers `columns`, their names, `centre` and `scale`.
+        hidden: Widths of the head's hidden layers.
         dereddened: Survey (see `morphtools.survey.extinction`) whose dimming by the Galaxy's dust was undone.
         pixel_scale: Arcsec per pixel, if all images had the same.
         surveys: Where the images came from.
@@ -64,6 +67,8 @@ class Card:
     schema: dict | None = None
     classes: tuple[str, ...] | None = None
     redshifts: dict | None = None
+    answer: dict | None = None
+    hidden: tuple[int, ...] = (64, 64)
     dereddened: str | None = None
     pixel_scale: float | None = None
     surveys: tuple[str, ...] = ()
@@ -80,12 +85,11 @@ class Card:
             optional = field.default is None and value is None
             if not optional and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise ValueError(f"{field.name} cannot be {value!r}")
-        for field in ("bands", "image_size", "middle_of", "classes", "surveys"):  # JSON has lists only
+        for field in ("bands", "image_size", "middle_of", "classes", "hidden", "surveys"):  # JSON has lists only
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, tuple(getattr(self, field)))
-        for field, known in (("kind", KINDS), ("range", RANGES)):
-            if getattr(self, field) not in known:
-                raise ValueError(unknown(field, getattr(self, field), known))
+        if self.range not in RANGES:
+            raise ValueError(unknown("range", self.range, RANGES))
         for field in ("bands", "classes", "surveys"):
             if not all(isinstance(name, str) for name in getattr(self, field) or ()):
                 raise ValueError(f"{field} must be names, got {list(getattr(self, field))!r}")
@@ -96,9 +100,18 @@ class Card:
                 raise ValueError(f"{field} must be [height, width] in pixels, got {size and list(size)!r}")
         if not self.bands or not isinstance(self.encoder.get("name"), str):
             raise ValueError("a card needs the names of the bands, and an encoder with a name")
-        needed = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}.get(self.kind)
-        if needed and not getattr(self, needed):
-            raise ValueError(f"a card of kind {self.kind!r} needs {needed!r}")
+        if not all(type(width) is int and width > 0 for width in self.hidden):
+            raise ValueError(f"hidden must be widths of layers, got {list(self.hidden)!r}")
+        self.question()
+
+    def question(self) -> Answer | None:
+        """What the weights answer; None for an encoder.
+
+        Raises:
+            ValueError: The card does not describe it.
+        """
+        described = {name: getattr(self, name) for name in ("schema", "classes", "redshifts", "answer")}
+        return read_answer(self.kind, **described)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -5,12 +5,9 @@ from pathlib import Path
 import keras
 from keras import layers, ops
 
+from morphtools.models.answering import head_for
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
-from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import any_way_up, build_encoder, check_keras
-from morphtools.models.heads import classification_head
-from morphtools.models.redshift_head import redshift_head
-from morphtools.survey.schemas import Schema
 from tfrecords_builder.hdf5 import check_weights
 
 
@@ -115,25 +112,17 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
     """The encoder, for the bands it was trained on, and the head."""
     try:
         check_weights(file)
-        body = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder)
-        if card.kind == "encoder":
+        body, answer = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder), card.question()
+        if answer is None:
             whole, head = body, None
         else:
-            head = _head(card)
+            head = head_for(answer, hidden=card.hidden)
             whole = keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body), head])
         whole.load_weights(file)
     except Exception as error:  # whatever is wrong with a stranger's file or card, in one line
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"the weights in {file} do not fit the model that their card describes: {reason}") from error
     return body, head
-
-
-def _head(card: Card) -> layers.Layer:
-    if card.kind == "votes":
-        return DirichletHead(len(Schema.from_dict(card.schema).label_cols))
-    if card.kind == "redshifts":
-        return redshift_head(card.redshifts["bins"], card.redshifts["range"], card.redshifts["pdf"])
-    return classification_head(len(card.classes))
 
 
 def _with_bands(body: keras.Model, card: Card, bands: int, noise) -> keras.Model:

@@ -10,12 +10,13 @@ from pathlib import Path
 import keras
 import pandas as pd
 
+from morphtools.answers.reading import read_question
 from morphtools.inference.represent import represent
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
 from morphtools.studies.label_savings import in_a_sentence, label_savings, means_by_labels
 from morphtools.studies.run_neighbours import neighbour_metrics
-from morphtools.survey.tasks import RedshiftTask, Task, get_task, task_labels, task_redshifts
+from morphtools.survey.task_files import open_task
 from morphtools.training.finetune import finetune
 from morphtools.training.learning_figures import scores_by_labels
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -31,7 +32,7 @@ WAYS = {  # the smallest of the shipped weights, and the same network without th
     "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
 }
 _CELL = ("way", "asked", "seed", "labels", "tested")
-_OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column")
+_OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column", "answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ class LearningCurve:
 
 
 def learning_curve(
-    task: str = "rings",
+    task: str | None = None,
     labels: Sequence[float] = (50, 100, 250, 500),
     *,
     ways: Mapping[str, Mapping] | None = None,
@@ -71,6 +72,7 @@ def learning_curve(
     images: str | Path | None = None,
     records: str | Path | None = None,
     column: str | None = None,
+    answer: str | None = None,
     metric: str | None = None,
     reference: str | None = None,
     published: Mapping[str, float] | None = None,
@@ -96,7 +98,8 @@ def learning_curve(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of both: faster, where images are large.
         column: As for `finetune`.
-        metric: What to draw; by default `sigma_mad` of redshifts and `accuracy` of classes.
+        answer: As for `finetune`.
+        metric: What to draw; by default the one that suits the answer: `accuracy`, `rmse`, or `sigma_mad` of redshifts.
         reference: The way that others are compared with; by default the first that starts from random weights.
         published: Numbers of others by name, drawn as lines; the names say what they are about.
         out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv` and `learning_curve.png`.
@@ -113,7 +116,8 @@ def learning_curve(
     if reference is not None and reference not in ways:
         raise ValueError(unknown("way", reference, ways))
     out, where = Path(out), {"catalog": catalog, "images": images, "records": records}
-    numbers = _numbers(get_task(task), labels, where, column)
+    question = {"task": task, "column": column, "answer": answer}
+    numbers = _numbers(labels, where, question)
     _check_epochs(ways, numbers)
     rows, stores = [], {}
     bar = progress_bar(total=len(numbers) * len(order) * seeds, desc="learning curve", unit="cell")
@@ -127,12 +131,14 @@ def learning_curve(
                     found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
                 else:
                     how = ways[way] | {"epochs": _epochs(ways[way], asked)}
-                    found = finetune(task, asked, seed=seed, column=column, out=trained, **where, **how).metrics
+                    how |= {"column": column, "answer": answer}
+                    found = finetune(task, asked, seed=seed, out=trained, **where, **how).metrics
+                    metric = metric or found.get("metric") or Card.open(find_card(trained)).question().metric
                     keras.utils.clear_session()
                 rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
                 bar.update()
             results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
-            curve = _report(out, task, results, metric, reference, published or {})
+            curve = _report(out, task or column or "rings", results, metric, reference, published or {})
     return curve
 
 
@@ -171,7 +177,7 @@ def _slug(way: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", way.lower()).strip("-")
 
 
-def _numbers(task: Task | RedshiftTask, labels: Sequence[float], where: Mapping, column: str | None) -> list[int]:
+def _numbers(labels: Sequence[float], where: Mapping, question: Mapping) -> list[int]:
     """Numbers of labels, ascending; shares are those of all galaxies that are not tested on."""
     labels = [labels] if isinstance(labels, int | float) else list(labels)
     if any(not 0 < number <= 1 and number != int(number) for number in labels):
@@ -179,19 +185,22 @@ def _numbers(task: Task | RedshiftTask, labels: Sequence[float], where: Mapping,
     there = None
     for i, number in enumerate(labels):
         if number < 1 or (isinstance(number, float) and number == 1):
-            there = there or _available(task, where, column)
+            there = there or _available(where, question)
             labels[i] = round(number * there)
     return sorted({int(number) for number in labels})
 
 
-def _available(task: Task | RedshiftTask, where: Mapping, column: str | None) -> int:
-    """How many galaxies answer a task and are not tested on (with seed 0, where records do not decide it)."""
+def _available(where: Mapping, question: Mapping) -> int:
+    """How many galaxies have a known answer and are not tested on (with seed 0, where records do not decide it)."""
+    task, column = question["task"], question["column"]
+    task = open_task(task or "rings") if task or not column else None
     if where["records"] is None and where["catalog"] is None:
         raise ValueError("shares of all labels need records or a catalog: the simulated sky has no end")
     galaxies = Records.open(where["records"]).index() if where["records"] else read_catalog(where["catalog"])
     galaxies = check_catalog(galaxies, ("id_str",))
-    answers = task_redshifts if isinstance(task, RedshiftTask) else task_labels
-    known = galaxies[answers(task, galaxies, column)[0].notna()]
+    columns = () if column is None else (column,) if column in galaxies else tuple(column.split(","))
+    labels = read_question(galaxies, task=task, columns=columns, answer=question.get("answer")).labels
+    known = galaxies[labels.notna().all(axis=1)]
     splits = known["split"] if "split" in known else known["id_str"].map(split_of)
     return int((splits != "test").sum())
 
@@ -213,7 +222,6 @@ def _of_run(metrics: Mapping) -> dict:
 def _report(out: Path, task, results: pd.DataFrame, metric, reference, published) -> LearningCurve:
     """Writes tables and figure of the cells that are finished."""
     scores = list(results.columns.drop([*_CELL]))
-    metric = metric or ("sigma_mad" if "sigma_mad" in scores else "accuracy")
     if metric not in scores:
         raise ValueError(unknown("metric", metric, scores))
     out.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.redshift_neighbours import kernel_pdf, nearest_rows, neighbour_pdf, training_pdf
 from morphtools.answers.redshifts import Redshifts
 from morphtools.explore.pca import fit_pca
 from morphtools.explore.pictures import Pictures, pixel_noise
 from morphtools.inference.representations import Representations
 from morphtools.studies.photometry import aperture_fluxes, aperture_noise, magnitudes_and_colours
-from morphtools.studies.redshift_neighbours import kernel_pdf, nearest_rows, neighbour_pdf, training_pdf
 from tfrecords_builder.images import Image
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar

@@ -3,20 +3,17 @@
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from morphtools.answers.class_metrics import classification_metrics
-from morphtools.answers.redshift_metrics import photoz_metrics
-from morphtools.answers.redshifts import Redshifts
+from morphtools.answers.redshift_neighbours import nearest_rows
 from morphtools.inference.representations import Representations
-from morphtools.studies.redshift_neighbours import kernel_pdf, nearest_rows, training_pdf
+from morphtools.models.cards import Card, find_card
 
 
 def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, seed: int = 0) -> dict[str, dict]:
     """Scores of the nearest neighbours on the test galaxies of a run.
 
-    Those of training *and* validation are asked, since all of them had to be labelled. Classes by the share of
-    neighbours, redshifts by `kernel_pdf` over the bins of the run.
+    Those of training *and* validation are asked, since all of them had to be labelled. What
+    they answer together is up to the kind of answer (see `neighbours` of `answers/`).
 
     Args:
         run: Finished run of `finetune`.
@@ -33,12 +30,8 @@ def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, see
     test = (galaxies["split"] == "test").to_numpy()
     near = nearest_rows(x[~test], x[test], neighbours)
     counts = galaxies["split"].value_counts().reindex(["train", "val", "test"], fill_value=0)
-    label = galaxies["label"].to_numpy(float)
-    if "pdf" not in pq.read_schema(run / "predictions.parquet").names:
-        scores = classification_metrics(label[test], label[~test][near].mean(axis=1), seed=seed)
-    else:
-        said, z = Redshifts.open(run / "predictions.parquet"), label[~test]
-        pdf = kernel_pdf(z[near], said.edges, training_pdf(z, said.edges), 1 / (len(z) + 1))
-        ids = galaxies["id_str"].to_numpy()[test]
-        scores = photoz_metrics(Redshifts(ids, pdf, said.edges, said.estimate, label[test], {}), seed=seed)
+    answer = Card.open(find_card(run)).question()
+    targets, ids = galaxies[list(answer.label_cols)].to_numpy(float), galaxies["id_str"].to_numpy()
+    outputs = answer.neighbours(targets[~test], near)
+    scores = answer.results(ids[test], outputs, targets[test], {}).scores(seed)
     return {"galaxies": {name: int(number) for name, number in counts.items()}, "test": scores}

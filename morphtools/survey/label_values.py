@@ -1,9 +1,13 @@
 """Cells of label columns: numbers and words as people write them, and which galaxies hold something else."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 
 from tfrecords_builder.naming import some
+
+log = logging.getLogger(__name__)
 
 _YES, _NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
 _EMPTY = ("", "nan", "na", "n/a", "none", "null")
@@ -58,6 +62,41 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
             + ("divide percentages by 100" if percent else "leave cells empty where the answer is unknown")
         )
     return numbers
+
+
+def is_yes_or_no(values: pd.Series) -> bool:
+    """Whether a column holds 0 and 1, or yes and no or true and false, and nothing else but empty cells."""
+    numbers, words = as_numbers(values)
+    plain = values[words].astype(str).map(_bare).isin((*_YES, *_NO))
+    return bool(numbers.dropna().isin((0, 1)).all() and plain.all() and (numbers.notna().any() or len(plain)))
+
+
+def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
+    """Names of classes, one for every row; whole numbers without a decimal point.
+
+    Spellings that differ in capitals, spaces, hyphens or underscores only are one class, called as it is most often;
+    the log has a warning. `none` is a class like any other.
+
+    Args:
+        catalog: One row per galaxy.
+        name: The column.
+
+    Returns:
+        Text, missing where the cell is empty.
+    """
+    values = catalog[name]
+    numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
+    words = values.astype(object).where(numbers.isna(), numbers.map(lambda x: f"{x:g}"))
+    empty = values.isna() | values.astype(str).str.strip().str.lower().isin(set(_EMPTY) - {"none"})
+    words = words.astype(str).str.strip().where(~empty)
+    bare = words.map(_bare, na_action="ignore")
+    chosen = words.groupby(bare).agg(lambda same: same.value_counts().index[0])
+    several = words.groupby(bare).nunique()
+    for spelling in several.index[several > 1]:
+        log.warning(
+            "column %r: %s are taken for one class, %s", name, some(words[bare == spelling].unique()), chosen[spelling]
+        )
+    return bare.map(chosen, na_action="ignore")
 
 
 def _bare(word: str) -> str:

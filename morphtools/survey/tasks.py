@@ -41,6 +41,13 @@ class Task:
     below: float = 0.2
     min_votes: int = 5
 
+    @property
+    def sky(self) -> dict:
+        """Arguments of `simulate_galaxies` for a sky half of whose galaxies have it."""
+        if not self.simulated:
+            raise ValueError(f"the simulated sky knows nothing of task {self.name!r}: give a catalog, or records")
+        return {"fractions": {self.simulated: 0.5}, "magnitude_limit": 15.5, "field_radii": 6.0, "bands": "grz"}
+
 
 # Rings: Walmsley et al. 2022, arXiv:2110.12735, section 4. Mergers: Darg et al. 2010, arXiv:0903.4937 (there with ≥).
 # The others take the "high-quality" labels of Hayat et al. 2021, arXiv:2012.13083, section 3.2.
@@ -117,6 +124,11 @@ class RedshiftTask:
     name: str = "photoz"
     question: str = "What is its redshift?"
     columns: tuple[str, ...] = ("redshift", "spec_z")
+
+    @property
+    def sky(self) -> dict:
+        """Arguments of `simulate_galaxies` for a sky whose colours tell the distance."""
+        return {"bands": "ugriz"}
 
 
 PHOTOZ = RedshiftTask()

@@ -57,7 +57,8 @@ class Run:
             + (f"  [{_number(m['low'])}, {_number(m['high'])}]" if "low" in m else "")
             for name, m in metrics["test"].items()
         ]
-        return "\n".join([metrics["title"], *rows, f"  in {self.out} (figures/ to look at)"])
+        baseline = [f"  {metrics['baseline']}"] if metrics.get("baseline") else []
+        return "\n".join([metrics["title"], *rows, *baseline, f"  in {self.out} (figures/ to look at)"])
 
 
 def _number(x: float | None) -> str:
@@ -126,7 +127,7 @@ def _inputs(arguments: dict) -> dict[str, str]:
     names = str(arguments.get("weights") or "random").split(",")
     if names != ["random"]:
         inputs["weights"] = " ".join(Card.open(find_card(name.strip())).sha256 for name in names)
-    for name in ("schema", "augmentations"):
+    for name in ("schema", "augmentations", "task"):
         path = arguments.get(name)
         if isinstance(path, str) and Path(path).is_file():
             inputs[name] = identity(path)

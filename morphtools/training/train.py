@@ -25,7 +25,7 @@ from morphtools.training.devices import all_devices
 from morphtools.training.fitting import fit
 from morphtools.training.learner import METHODS, adamw, averaging
 from morphtools.training.runs import Run, open_run, plain_arguments
-from morphtools.training.starting import checked_start, some_images
+from morphtools.training.starting import Start, checked_start, some_images
 from morphtools.training.vote_model import assemble, feed, without_training
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -148,7 +148,7 @@ def train(
 def _checked(arguments: dict) -> dict:
     """The arguments as plain numbers and text, with absolute paths, once they make sense."""
     plain_arguments(arguments)
-    checked_start(arguments)
+    checked_start(Start.of(arguments))
     if arguments["learning_rate"] <= 0 or not 0 <= arguments["average"] < 1:
         raise ValueError("learning_rate must be positive, and average at least 0 and below 1")
     method = arguments["method"]
@@ -259,7 +259,7 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
 
 def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):
     """Names (N,), votes (N, A) and concentrations (8, N, A) of a split, an answer for every orientation."""
-    every = ask_every_way([model], "votes")
+    every = ask_every_way([model], every_view=True)
     flat = keras.Model(every.input, keras.layers.Flatten()(every.output))
     store = represent_galaxies(flat, chosen, run.out / "state" / split, [split], provenance={}, reading=reading)
     votes = chosen.index(["id_str", *tree.label_cols]).set_index("id_str").loc[store.id_str].fillna(0.0)

@@ -17,7 +17,7 @@ from morphtools.training.devices import all_devices, precision
 from morphtools.training.learner import make_learner, stochastic_depth
 from morphtools.training.on_device import Resident, keep_on_device
 from morphtools.training.runs import Run
-from morphtools.training.starting import starting_encoder
+from morphtools.training.starting import Start, starting_encoder
 from tfrecords_builder.records import Records
 
 _VIEW = {"RandomView": {"zoom": 0.25, "shift": 0.05}}
@@ -28,7 +28,7 @@ def assemble(run: Run, tree: Schema, chosen: Records, arguments: dict):
     """The model from images to concentrations; its encoder and head; the encoder's card; how to read for it."""
     seed = arguments["seed"]
     with precision(arguments["mixed_precision"]):
-        encoder, card, reading = starting_encoder(chosen, arguments, run.out / "state")
+        encoder, card, reading = starting_encoder(chosen, Start.of(arguments), run.out / "state")
         if arguments["drop"]:
             start = encoder
             encoder = build_encoder(input_shape=start.input_shape[1:], **card.encoder, **stochastic_depth(arguments))

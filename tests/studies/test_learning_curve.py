@@ -1,5 +1,7 @@
+import dataclasses
 import functools
 import inspect
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ import yaml
 from click.testing import CliRunner
 
 from morphtools import cli
-from morphtools.answers.redshifts import Redshifts
+from morphtools.answers.classes import Classes
+from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.config import read_config
 from morphtools.inference.representations import Representations
+from morphtools.models.cards import Card
 from morphtools.studies import learning_curve as module
 from morphtools.studies.label_savings import label_savings, means_by_labels
 from morphtools.studies.learning_curve import learning_curve
@@ -26,6 +30,7 @@ class FakeRun:
     def __init__(self, labels, score):
         self.metrics = {
             "galaxies": {"train": labels - labels // 8, "val": labels // 8, "test": 40},
+            "metric": "accuracy",
             "test": {"accuracy": {"value": score}, "auc": {"value": score + 0.01}},
         }
 
@@ -126,9 +131,12 @@ def test_a_share_of_labels_is_that_of_the_galaxies_that_are_not_tested_on(cells,
     assert [labels for _, labels, *_ in cells] == [round(fitted / 2), fitted]
 
 
-def finished(folder, values):
+def finished(folder, values, answer):
     """A folder with what neighbours need of a run: 60 galaxies, 20 of them to test on."""
     folder.mkdir()
+    images = {"bands": ("r",), "range": "picture", "image_size": (8, 8), "encoder": {"name": "resnet18"}}
+    card = Card("run", **images, **answer.described())
+    (folder / "card.json").write_text(json.dumps(dataclasses.asdict(card)))
     names = np.array([f"g{i}" for i in range(60)])
     split = np.where(np.arange(60) < 20, "test", np.where(np.arange(60) < 25, "val", "train"))
     pd.DataFrame({"id_str": names, "split": split, "label": values}).to_parquet(folder / "galaxies.parquet")
@@ -137,8 +145,7 @@ def finished(folder, values):
 
 def test_neighbours_vote_on_classes_by_those_of_training_and_validation(tmp_path):
     label = np.arange(60) % 2
-    names = finished(tmp_path / "run", label)
-    pd.DataFrame({"probability": [0.5]}).to_parquet(tmp_path / "run/predictions.parquet")
+    names = finished(tmp_path / "run", label, Classes(("no", "yes")))
     store = Representations.create(tmp_path / "store", 2, {})
     store.append([*names[1:], "other"], np.stack([[*label[1:] * 5.0, 1], np.arange(60) / 100], axis=1))
     found = neighbour_metrics(tmp_path / "run", store, 3)
@@ -148,9 +155,7 @@ def test_neighbours_vote_on_classes_by_those_of_training_and_validation(tmp_path
 
 def test_neighbours_give_redshifts_over_the_bins_of_the_run(tmp_path):
     z = np.linspace(0.05, 0.35, 60)[np.random.default_rng(0).permutation(60)]
-    names = finished(tmp_path / "run", z)
-    edges = np.linspace(0, 0.4, 81)
-    Redshifts(names[:1], np.full((1, 80), 1 / 80), edges, "mean", z[:1], {}).save(tmp_path / "run/predictions.parquet")
+    names = finished(tmp_path / "run", z, Photoz(bins=80))
     store = Representations.create(tmp_path / "store", 1, {})
     store.append(names, z[:, np.newaxis])
     found = neighbour_metrics(tmp_path / "run", store, 4)

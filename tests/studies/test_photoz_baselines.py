@@ -4,10 +4,10 @@ import pytest
 from PIL import Image
 
 from morphtools.answers.redshift_metrics import crps, delta_z, sigma_mad
+from morphtools.answers.redshift_neighbours import training_pdf
 from morphtools.explore.pictures import Pictures
 from morphtools.inference.representations import Representations
 from morphtools.studies.photoz_baselines import baseline_redshifts, boosted_pdf, measure, reduced, scaled
-from morphtools.studies.redshift_neighbours import training_pdf
 from morphtools.survey.extinction import transmission
 from tfrecords_builder.build import build_records
 from tfrecords_builder.pixels import from_pixels

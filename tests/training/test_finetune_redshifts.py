@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 from scipy.stats import gaussian_kde
 
+from morphtools.answers.classes import Classes
+from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.redshifts import Redshifts
 from morphtools.data.dataset import load_dataset
 from morphtools.inference.predict import predict
+from morphtools.models.answering import begin, head_for
 from morphtools.models.cards import Card
 from morphtools.survey.extinction import transmission
-from morphtools.survey.tasks import get_task
-from morphtools.training import finetune_redshifts, fitting
+from morphtools.training import fitting
 from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import from_pixels
@@ -33,7 +35,7 @@ def tiny_encoder(name, input_shape, *, small_images=False, noise=None):
 @pytest.fixture(scope="module")
 def quick_encoders():
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("training.finetune", "training.starting", "models.pretrained"):
+        for module in ("training.finetune_settings", "training.starting", "models.pretrained"):
             patch.setattr(f"morphtools.{module}.build_encoder", tiny_encoder)
         yield
 
@@ -41,8 +43,8 @@ def quick_encoders():
 @pytest.fixture(autouse=True)
 def no_pictures(run, monkeypatch):
     """Only the first run draws: pictures take longer than the rest."""
-    for name in ("redshifts.draw_redshift_figures", "classes.draw_figures"):
-        monkeypatch.setattr(f"morphtools.training.finetune_{name}", lambda *arguments: None)
+    for kind in (Classes, Photoz):
+        monkeypatch.setattr(kind, "draw_figures", lambda *arguments: None)
 
 
 def galaxies(n=240, seed=0):
@@ -149,7 +151,7 @@ def test_without_ebv_it_is_said_what_that_costs(run, tmp_path, caplog):
 
 
 def test_killed_in_the_encoder_stage_it_resumes_to_the_same_result(sky, run, tmp_path, monkeypatch):
-    really, epochs = fitting._train, []
+    really, epochs = fitting.train_epoch, []
 
     def dying(model, batches):
         epochs.append(1)
@@ -160,7 +162,7 @@ def test_killed_in_the_encoder_stage_it_resumes_to_the_same_result(sky, run, tmp
     clock = itertools.count(0, 20)  # seconds: a checkpoint after every epoch
     monkeypatch.setattr(fitting.time, "monotonic", lambda: next(clock))
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_train", dying)
+        patch.setattr(fitting, "train_epoch", dying)
         with pytest.raises(KeyboardInterrupt):
             finetune("photoz", **options(sky), out=tmp_path / "run")
     finetune("photoz", **options(sky), out=tmp_path / "run")
@@ -243,9 +245,8 @@ def test_redshifts_outside_the_range_are_counted_and_not_trained_on(sky, tmp_pat
 
 @pytest.mark.parametrize(("pdf", "bins", "told"), [("softmax", 40, 1), ("softmax", 4, 0), ("mixture", 40, 0)])
 def test_a_softmax_with_few_spectra_a_bin_is_advised_against_in_one_line(sky, caplog, pdf, bins, told):
-    arguments = {"catalog": None, "images": None, "records": sky[0].folder, "column": None, "labels": 160, "seed": 0}
-    arguments |= {"test_labels": 2000, "redshift_range": (0.0, 0.4), "pdf": pdf, "bins": bins}
-    finetune_redshifts.choose(get_task("photoz"), arguments)
+    answer, table = Photoz(bins=bins, pdf=pdf), sky[0].index().rename(columns={"redshift": "label"})
+    answer.draw(table, 160, test_labels=2000, seed=0)
     said = [record.message for record in caplog.records if "spectra a bin" in record.message]
     assert len(said) == told
     if told:  # 140 of 160 train
@@ -303,11 +304,10 @@ def test_batches_have_one_redshift_per_galaxy(sky):
 def test_a_new_softmax_says_of_every_galaxy_what_is_known_of_all():
     """The distribution of the training redshifts, as SciPy estimates it by Scott's rule."""
     z = np.random.default_rng(5).gamma(9, 0.01, 500)
-    asked = {"bins": 50, "redshift_range": (0.0, 0.4), "pdf": "softmax", "estimate": "mean", "seed": 0}
-    head = finetune_redshifts.head(asked)
+    answer = Photoz(bins=50)
+    head = head_for(answer, seed=0)
     head.build((None, 6))
-    head.out.kernel.assign(np.zeros((6, 50)))
-    finetune_redshifts.first_guess(head, z, asked)
+    begin(head, answer, z[:, np.newaxis])
     middle = np.linspace(0.004, 0.396, 50)
     density = gaussian_kde(z)(middle)
     np.testing.assert_allclose(

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from morphtools.answers.redshift_metrics import crps
-from morphtools.studies.redshift_neighbours import kernel_pdf, nearest_rows, neighbour_pdf, training_pdf
+from morphtools.answers.redshift_neighbours import kernel_pdf, nearest_rows, neighbour_pdf, training_pdf
 
 EDGES = np.linspace(0, 0.4, 41)
 

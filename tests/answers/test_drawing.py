@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.training.labels import draw_labels, draw_redshifts
+from morphtools.answers.drawing import draw_classes, draw_redshifts
 from tfrecords_builder.splits import split_of
 
 CLASSES = ("no ring", "ring")
@@ -18,7 +18,7 @@ def catalog(n=2000, share=0.3, seed=0):
 
 
 def draw(table, labels, test_labels=100, seed=0):
-    return draw_labels(table, labels, test_labels=test_labels, classes=CLASSES, seed=seed)
+    return draw_classes(table, labels, test_labels=test_labels, classes=CLASSES, seed=seed)
 
 
 @pytest.mark.parametrize("labels", [20, 77, 500])
@@ -69,7 +69,7 @@ def test_fewer_than_asked_are_used_and_said(caplog):
         drawn = draw(catalog(100), 500)
     used = (drawn["split"] != "test").sum()
     assert 50 < used < 90
-    assert f"500 labels were asked for, {used} are available" in caplog.text
+    assert f"500 labels were requested, only {used} are available" in caplog.text
 
 
 def test_one_class_is_refused():
@@ -113,7 +113,7 @@ def test_redshifts_outside_the_range_are_tested_only(caplog):
     known = table["label"].dropna()
     outside = (~known.between(0.1, 0.2)).sum()
     assert f"{outside} of {len(known)} redshifts lie outside redshift_range, 0.1 to 0.2" in caplog.text
-    assert "500 labels were asked for" in caplog.text
+    assert "500 labels were requested" in caplog.text
 
 
 def test_too_few_redshifts_are_refused():

@@ -1,0 +1,106 @@
+"""The answer is one of several classes."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.drawing import check_classes, draw_classes
+from morphtools.answers.predictions import Predictions
+from tfrecords_builder.records import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """Each galaxy belongs to one of K ≥ 2 classes.
+
+    Attributes:
+        names: Of the classes; of two, the negative one first.
+        weights: What a training galaxy of each class counts for; empty where all count the same.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...] = dataclasses.field(default=(), compare=False)
+
+    kind: ClassVar[str] = "classes"
+    label_cols: ClassVar[tuple[str, ...]] = ("label",)
+    head_first: ClassVar[bool] = True  # the head is fitted alone before the encoder (Walmsley et al. 2022)
+    slower: ClassVar[int] = 100  # how many times lower the learning rate of a pretrained encoder is than the head's
+    batch_norm: ClassVar[bool] = False  # a few hundred galaxies would only blur its statistics (Walmsley et al. 2022)
+    epochs: ClassVar[int | None] = None  # of the encoder: patience decides
+    drops: ClassVar[tuple[float, ...]] = ()  # shares of the epochs after which the learning rate falls to a tenth
+    stretch: ClassVar[str] = "dr2_rgb"  # of the simulated sky, for weights that take pictures
+    dereddens: ClassVar[bool] = False  # by default
+    every_view: ClassVar[bool] = False  # whether each orientation of an image has an answer of its own
+    metric: ClassVar[str] = "accuracy"  # that learning curves show
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a head gives for a galaxy."""
+        return len(self.names)
+
+    def draw(self, galaxies: pd.DataFrame, labels: int, *, test_labels: int, seed: int, balance: bool = False):
+        """Which galaxies train, validate and test (see `draw_classes`), and the answer without classes left out."""
+        drawn = draw_classes(galaxies, labels, test_labels=test_labels, classes=self.names, seed=seed)
+        kept = sorted(drawn["label"].unique())
+        drawn["label"] = drawn["label"].map({old: new for new, old in enumerate(kept)})
+        shares = drawn.loc[drawn["split"] != "test", "label"].value_counts(normalize=True).sort_index()
+        weights = tuple(float(w) for w in 1 / (shares * len(kept))) if balance else ()
+        return Classes(tuple(self.names[k] for k in kept), weights), drawn
+
+    def check_usable(self, rows: pd.DataFrame) -> None:
+        """Raises ValueError where images of too few galaxies could be read."""
+        check_classes(rows)
+
+    def view(self, side: int) -> dict:
+        """Arguments of `RandomView`: any rotation, flips, a little zoom and shift."""
+        return {}
+
+    def first_guess(self, targets: np.ndarray) -> np.ndarray:
+        """(K,) logits that make all classes as likely, whatever the representation.
+
+        Random weights would answer wrongly and loudly: with few labels the best epoch could be the one before they
+        were unlearned.
+        """
+        return np.zeros(self.outputs)
+
+    def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
+        """The `Linear` head of a frozen encoder, from (N, D) representations and (N, 1) labels."""
+        from morphtools.answers.linear import fit_softmax
+
+        truth = np.eye(self.outputs)[targets[:, 0].astype(int)]
+        return fit_softmax(x, truth * (self.weights or 1.0), seed=seed)
+
+    def results(self, ids, outputs: np.ndarray, truth: np.ndarray, provenance: dict[str, str]) -> Predictions:
+        """Predictions for (N,) galaxies from (N, K) outputs of the head; `truth` (N, 1) may be NaN."""
+        probability = outputs[:, 1] if self.outputs == 2 else outputs
+        return Predictions(np.asarray(ids, object), probability, truth[:, 0], self.names, provenance)
+
+    def draw_figures(self, folder: Path, results: Predictions, records: Records, history: pd.DataFrame) -> None:
+        """Draws the pictures of the test (see `draw_figures`)."""
+        from morphtools.answers.class_report import draw_figures
+
+        draw_figures(folder, results, records, history)
+
+    def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """(M, K) outputs by the shares among neighbours, (M, k) rows of (N, 1) labels."""
+        return np.eye(self.outputs)[targets[:, 0].astype(int)][near].mean(axis=1)
+
+    def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table to read, and one with the answers of every model, from (S, N, K) outputs of S models."""
+        mean = outputs.mean(axis=0)
+        table = pd.DataFrame({"id_str": np.array(ids, str), "predicted": np.array(self.names)[mean.argmax(axis=1)]})
+        table = table.join(pd.DataFrame(mean, columns=list(self.names)))
+        several = enumerate(outputs) if len(outputs) > 1 else ()
+        each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in self.names]) for i, values in several]
+        return table, pd.concat([table, *each], axis=1)
+
+    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
+        """Metadata of the table with everything."""
+        return None
+
+    def described(self) -> dict:
+        """Fields of a model card."""
+        return {"kind": self.kind, "classes": self.names, "redshifts": None, "schema": None, "answer": None}

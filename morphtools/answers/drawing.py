@@ -1,0 +1,184 @@
+"""Which labelled galaxies are used, and for what: training, validation or test.
+
+All draws follow from hashes of `id_str`: 50 labels are among the 100 of the same seed, and no test galaxy is ever
+trained on.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from tfrecords_builder.splits import FRACTIONS, hash_uniform, split_of
+
+log = logging.getLogger(__name__)
+
+_VALIDATE = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])  # share of the labels that validates: an eighth
+RARE = 3  # a class needs this many labels: two to train and one to validate
+
+
+def draw_classes(catalog: pd.DataFrame, labels: int, *, test_labels: int, classes, seed: int) -> pd.DataFrame:
+    """Draws labelled galaxies for training, validation and test, keeping the proportions of the classes.
+
+    `labels` counts training *and* validation: both have to be labelled by somebody. Of three and more classes, those
+    with too few labels are left out, with a warning that names them; and the test may lack a class.
+
+    Args:
+        catalog: `id_str`, `label` (0 … K-1, or NaN) and, where it is decided already, `split`.
+        labels: Galaxies for training and validation together.
+        test_labels: Most galaxies for the test.
+        classes: Names of the K classes; of two, the negative one first.
+        seed: Seed of the draw and of the splits.
+
+    Returns:
+        The drawn rows with `label` as integer and `split`. Labels of classes that were left out are missing.
+
+    Raises:
+        ValueError: There is only one class, or too few galaxies of one to train, validate and test.
+    """
+    known = catalog[catalog["label"].notna()].copy()
+    known["label"] = known["label"].astype(int)
+    counts = known["label"].value_counts().reindex(range(len(classes)), fill_value=0)
+    if (counts > 0).sum() < 2 or (len(classes) == 2 and counts.min() == 0):
+        have = ", ".join(f"{counts[i]} {name}" for i, name in enumerate(classes))
+        raise ValueError(
+            f"a classifier needs {'both' if len(classes) == 2 else 'two'} classes, the catalogue has {have}"
+        )
+    known = _in_order(known, seed)
+    if len(classes) > 2:
+        known = _without_rare(known, classes)
+    kept = sorted(known["label"].unique())
+    if len(kept) < 2:
+        raise ValueError(f"too few labels: only one class has at least {RARE} outside the test")
+    test = _stratified(known[known["split"] == "test"], test_labels)
+    fitted = _stratified(known[known["split"] != "test"], labels)
+    # An eighth of every class validates: by the hash alone, a small set could be left without one.
+    rank = fitted.groupby("label").cumcount()
+    size = fitted.groupby("label")["label"].transform("size")
+    fitted = fitted.assign(split=np.where(rank < np.maximum(1, (size * _VALIDATE).round()), "val", "train"))
+    drawn = pd.concat([fitted, test])
+    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+        have = drawn[drawn["split"] == split]["label"].value_counts().reindex(kept, fill_value=0)
+        enough = have.min() >= least or (split == "test" and len(classes) > 2 and have.sum())
+        if not enough:
+            raise ValueError(
+                f"too few labels: {_in_words(have, classes)} for {split}, at least {least} of each are needed; "
+                f"{labels} were requested, and the catalogue has {_in_words(counts[kept], classes)}"
+            )
+    _remark_on_fewer(len(fitted), labels)
+    return drawn
+
+
+def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, seed: int, trainable=None):
+    """Draws galaxies whose labels are numbers of any kind for training, validation and test.
+
+    Args:
+        catalog: `id_str`, the columns and, where it is decided already, `split`.
+        labels: Galaxies for training and validation together.
+        columns: Labels; a galaxy needs all of them.
+        test_labels: Most galaxies for the test.
+        seed: Seed of the draw and of the splits.
+        trainable: (N,) whether a galaxy may be drawn for training and validation; by default all may.
+
+    Returns:
+        The drawn rows with `split`.
+
+    Raises:
+        ValueError: There are too few to train, validate and test.
+    """
+    trainable = pd.Series(True, catalog.index) if trainable is None else pd.Series(trainable, catalog.index)
+    known = _in_order(catalog[catalog[list(columns)].notna().all(axis=1)].copy(), seed)
+    test = known[known["split"] == "test"].head(test_labels)
+    fitted = known[(known["split"] != "test") & trainable[known.index]].head(labels)
+    validating = max(1, round(len(fitted) * _VALIDATE))
+    if len(fitted) < 3 or len(test) < 1:
+        raise ValueError(
+            f"too few labels: {len(fitted)} to train and validate, {len(test)} to test; at least 3 and 1 are needed"
+        )
+    _remark_on_fewer(len(fitted), labels)
+    return pd.concat([fitted.assign(split=np.where(np.arange(len(fitted)) < validating, "val", "train")), test])
+
+
+def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, redshift_range, seed: int) -> pd.DataFrame:
+    """Draws galaxies with a redshift (see `draw_any`).
+
+    Redshifts outside the range cannot be learned: such galaxies are not drawn for training or validation, but they are
+    for the test, which is about the catalogue as it is.
+
+    Args:
+        catalog: `id_str`, `label` (the redshift, or NaN) and, where it is decided already, `split`.
+        labels: Galaxies for training and validation together.
+        test_labels: Most galaxies for the test.
+        redshift_range: (low, high).
+        seed: Seed of the draw and of the splits.
+    """
+    known, inside = catalog["label"].notna(), catalog["label"].between(*redshift_range)
+    outside = int((known & ~inside).sum())
+    if outside:
+        log.warning(
+            "%d of %d redshifts lie outside redshift_range, %g to %g, and are not trained on: the test has to get them "
+            "wrong",
+            outside, known.sum(), *redshift_range,
+        )  # fmt: skip
+    try:
+        return draw_any(
+            catalog, labels, columns=("label",), test_labels=test_labels, seed=seed, trainable=inside.to_numpy()
+        )
+    except ValueError as error:
+        within = f" from {redshift_range[0]:g} to {redshift_range[1]:g} to train"
+        raise ValueError(str(error).replace("labels", "redshifts").replace(" to train", within)) from None
+
+
+def check_classes(rows: pd.DataFrame) -> None:
+    """Raises ValueError where a split has one class only: images of too few galaxies could be read."""
+    left = rows.groupby("split")["label"].nunique()
+    if (left < 2).any():
+        raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
+
+
+def check_splits(rows: pd.DataFrame) -> None:
+    """Raises ValueError where a split has no galaxies: images of too few could be read."""
+    left = rows["split"].value_counts()
+    for split in ("train", "val", "test"):
+        if not left.get(split):
+            raise ValueError(f"too few usable images: none is left for {split}")
+
+
+def _without_rare(known: pd.DataFrame, classes) -> pd.DataFrame:
+    """The rows of classes with enough labels outside the test."""
+    there = known[known["split"] != "test"]["label"].value_counts().reindex(range(len(classes)), fill_value=0)
+    everywhere = known["label"].value_counts()
+    rare = [k for k in everywhere.index.sort_values() if there[k] < RARE]
+    if rare:
+        names = ", ".join(f"{classes[k]} ({everywhere[k]})" for k in rare)
+        log.warning("left out, with fewer than %d labels outside the test: %s", RARE, names)
+    return known[~known["label"].isin(rare)]
+
+
+def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The first `n` rows class by class, in the proportions of `rows`, at least three of each if there are."""
+    if n >= len(rows):
+        return rows
+    counts = rows["label"].value_counts().sort_index()
+    least = min(3, max(1, n // len(counts)))
+    quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=least))
+    while quota.sum() != n:  # what rounding and rare classes took comes from the most common, or goes to it
+        quota[quota.idxmax()] += np.sign(n - quota.sum())
+    return pd.concat([rows[rows["label"] == label].head(q) for label, q in quota.items()])
+
+
+def _in_words(counts: pd.Series, classes) -> str:
+    words = [f"{n} {classes[k]}" for k, n in counts.items()]
+    return " and ".join(words) if len(words) == 2 else ", ".join(words)
+
+
+def _remark_on_fewer(there: int, labels: int) -> None:
+    if there < labels:
+        log.warning("%d labels were requested, only %d are available: using those", labels, there)
+
+
+def _in_order(known: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The rows in the order of drawing, with the split of each, both by hashes of `id_str`."""
+    if "split" not in known.columns:
+        known["split"] = [split_of(i, seed) for i in known["id_str"]]
+    return known.iloc[np.argsort([hash_uniform(i, seed, salt="draw") for i in known["id_str"]], kind="stable")]

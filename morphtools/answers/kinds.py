@@ -1,0 +1,50 @@
+"""Which answer a model card describes."""
+
+from collections.abc import Mapping
+
+from morphtools.answers.classes import Classes
+from morphtools.answers.fractions import Fractions
+from morphtools.answers.numbers import Numbers
+from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.votes import Votes
+from morphtools.survey.schemas import Schema
+from tfrecords_builder.naming import unknown
+
+Answer = Classes | Fractions | Numbers | Photoz | Votes
+KINDS = {kind.kind: kind for kind in (Votes, Classes, Photoz, Fractions, Numbers)}
+_NEEDED = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}
+
+
+def read_answer(
+    kind: str, *, schema=None, classes=None, redshifts=None, answer: Mapping | None = None
+) -> Answer | None:
+    """The answer that the fields of a card describe; None for an encoder.
+
+    Args:
+        kind: One of `KINDS`, or `encoder`.
+        schema: Of votes, as `Schema.to_dict` gives it.
+        classes: Names of classes.
+        redshifts: `bins`, `range`, `pdf` and `estimate`.
+        answer: Of fractions the names of the `answers`; of numbers `columns`, `centre` and `scale`.
+
+    Raises:
+        ValueError: There is no such kind, or it lacks something.
+    """
+    if kind == "encoder":
+        return None
+    if kind not in KINDS:
+        raise ValueError(unknown("kind", kind, [*KINDS, "encoder"]))
+    needed = _NEEDED.get(kind, "answer")
+    given = {"schema": schema, "classes": classes, "redshifts": redshifts, "answer": answer}[needed]
+    if not given:
+        raise ValueError(f"a card of kind {kind!r} needs {needed!r}")
+    if kind == "votes":
+        return Votes(Schema.from_dict(given))
+    if kind == "classes":
+        return Classes(tuple(given))
+    try:
+        if kind == "redshifts":
+            return Photoz(given["bins"], given["range"], given["pdf"], given["estimate"])
+        return KINDS[kind](**{name: tuple(values) for name, values in given.items()})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{needed!r} of a card of kind {kind!r} cannot be {given!r} ({error})") from None

@@ -1,0 +1,131 @@
+"""The answer is one number, or several: a size, a colour, a mass."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from morphtools.answers.drawing import check_splits, draw_any
+from morphtools.answers.estimates import Estimates
+from tfrecords_builder.records import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """M numbers for each galaxy, each with an uncertainty: normal distributions.
+
+    A head gives M means and M logarithms of standard deviations.
+
+    Attributes:
+        columns: Names of the numbers.
+        centre: (M,) mean of each over the training galaxies: the unit of the head's weights, not of what it gives.
+        scale: (M,) standard deviation of each over the training galaxies.
+    """
+
+    columns: tuple[str, ...]
+    centre: tuple[float, ...] = dataclasses.field(default=(), compare=False)
+    scale: tuple[float, ...] = dataclasses.field(default=(), compare=False)
+
+    kind: ClassVar[str] = "numbers"
+    head_first: ClassVar[bool] = False
+    slower: ClassVar[int] = 10
+    batch_norm: ClassVar[bool] = True  # as for redshifts, where frozen statistics stayed behind
+    epochs: ClassVar[int | None] = 100
+    drops: ClassVar[tuple[float, ...]] = (0.6, 0.9)
+    stretch: ClassVar[str] = "dr2_rgb"
+    dereddens: ClassVar[bool] = False
+    every_view: ClassVar[bool] = False
+    metric: ClassVar[str] = "rmse"
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a head gives for a galaxy: a mean and a log standard deviation for each column."""
+        return 2 * len(self.columns)
+
+    @property
+    def label_cols(self) -> tuple[str, ...]:
+        """Columns that training reads: `number_0` … `number_M-1`."""
+        return tuple(f"number_{i}" for i in range(len(self.columns)))
+
+    def draw(self, galaxies: pd.DataFrame, labels: int, *, test_labels: int, seed: int, balance: bool = False):
+        """Which galaxies train, validate and test (see `draw_any`), and the answer with their mean and spread."""
+        if balance:
+            raise ValueError("balance is about classes: numbers have none")
+        drawn = draw_any(galaxies, labels, columns=self.label_cols, test_labels=test_labels, seed=seed)
+        values = drawn.loc[drawn["split"] != "test", list(self.label_cols)].to_numpy(float)
+        for name, spread in zip(self.columns, values.std(axis=0), strict=True):
+            if not spread > 0:
+                raise ValueError(f"column {name!r} has one value only among the {len(values)} labels that were drawn")
+        return Numbers(self.columns, tuple(values.mean(axis=0).tolist()), tuple(values.std(axis=0).tolist())), drawn
+
+    def check_usable(self, rows: pd.DataFrame) -> None:
+        """Raises ValueError where images of too few galaxies could be read."""
+        check_splits(rows)
+
+    def view(self, side: int) -> dict:
+        """Arguments of `RandomView`: rotation, flips and a small shift, but no zoom: a size must stay what it is."""
+        return {"zoom": 0.0}
+
+    def first_guess(self, targets: np.ndarray) -> np.ndarray:
+        """(2M,) the mean and the spread of the training galaxies, in units of the head's weights."""
+        return np.zeros(self.outputs)
+
+    def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
+        """The `Linear` head of a frozen encoder, from (N, D) representations and (N, M) numbers.
+
+        What it left out is in the units of the numbers, its weights in those of the head.
+        """
+        from morphtools.answers.linear import fit_normal
+
+        fitted = fit_normal(x, (targets - self.centre) / self.scale, seed=seed)
+        mean, log_sigma = np.split(fitted.left_out, 2, axis=1)
+        left_out = np.concatenate([mean * self.scale + self.centre, log_sigma + np.log(self.scale)], axis=1)
+        return dataclasses.replace(fitted, left_out=left_out)
+
+    def results(self, ids, outputs: np.ndarray, truth: np.ndarray, provenance: dict[str, str]) -> Estimates:
+        """Estimates for (N,) galaxies from (N, 2M) outputs of the head; `truth` (N, M) may be NaN."""
+        value, log_sigma = np.split(np.asarray(outputs, float), 2, axis=1)
+        return Estimates(np.asarray(ids, object), value, np.exp(log_sigma), truth, self.columns, provenance)
+
+    def draw_figures(self, folder: Path, results: Estimates, records: Records, history: pd.DataFrame) -> None:
+        """Draws the pictures of the test (see `draw_number_figures`)."""
+        from morphtools.answers.number_figures import draw_number_figures
+
+        draw_number_figures(folder, results, records, history)
+
+    def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers."""
+        spread = targets[near].std(axis=1, ddof=1) if near.shape[1] > 1 else targets.std(axis=0)[np.newaxis]
+        spread = np.maximum(spread, 1e-3 * np.asarray(targets.std(axis=0)))
+        mean = targets[near].mean(axis=1)
+        return np.concatenate([mean, np.broadcast_to(np.log(spread), mean.shape)], axis=1)
+
+    def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table to read, and one with intervals and the answers of every model, from (S, N, 2M) outputs of S models.
+
+        The estimate of several models is the mean of their equal mixture, and its variance that of the mixture.
+        """
+        values, log_sigmas = np.split(np.asarray(outputs, float), 2, axis=2)
+        sigmas, mean, half = np.exp(log_sigmas), values.mean(axis=0), norm.ppf((1 + level) / 2)
+        sigma = np.sqrt((sigmas**2).mean(axis=0) + values.var(axis=0))
+        table = {"id_str": np.array(ids, str)}
+        for i, name in enumerate(self.columns):
+            table |= {f"{name}_predicted": mean[:, i], f"{name}_sigma": sigma[:, i]}
+        full = dict(table)
+        for i, name in enumerate(self.columns):
+            full |= {f"{name}_low": mean[:, i] - half * sigma[:, i], f"{name}_high": mean[:, i] + half * sigma[:, i]}
+            for s in range(len(outputs) if len(outputs) > 1 else 0):
+                full |= {f"{name}_predicted_{s}": values[s, :, i], f"{name}_sigma_{s}": sigmas[s, :, i]}
+        return pd.DataFrame(table), pd.DataFrame(full)
+
+    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
+        """Metadata of the table with everything."""
+        return None
+
+    def described(self) -> dict:
+        """Fields of a model card."""
+        about = {name: list(getattr(self, name)) for name in ("columns", "centre", "scale")}
+        return {"kind": self.kind, "answer": about, "classes": None, "redshifts": None, "schema": None}

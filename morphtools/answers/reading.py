@@ -1,0 +1,243 @@
+"""What is asked of a catalogue's galaxies, and the answers that are known: from a task, or from columns.
+
+What a column holds is found out where it is certain; where it is not, the error tells what to choose from.
+"""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.classes import Classes
+from morphtools.answers.fractions import Fractions
+from morphtools.answers.kinds import Answer
+from morphtools.answers.numbers import Numbers
+from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.vote_totals import votes_of
+from morphtools.survey.label_values import as_numbers, galaxies, is_yes_or_no, read_answers, read_words
+from morphtools.survey.tasks import RedshiftTask, Task, task_labels, task_redshifts
+from tfrecords_builder.naming import some, unknown
+
+log = logging.getLogger(__name__)
+
+ANSWERS = ("classes", "fractions", "number")
+_CODES, _MOST = 20, 100  # whole numbers that may be codes of classes; classes
+_VOTES = 5  # fewest for fractions (Hayat et al. 2021, appendix C)
+_SENTINELS = [sign * value for sign in (-1, 1) for value in (99, 99.99, 999, 9999, 99999, 999999)]
+
+
+class Reading(NamedTuple):
+    """What is known about the galaxies of a catalogue.
+
+    Attributes:
+        answer: What is asked.
+        labels: A row per galaxy with the columns `answer.label_cols`, missing where unknown.
+        rule: How they were read, in words.
+    """
+
+    answer: Answer
+    labels: pd.DataFrame
+    rule: str
+
+
+def read_question(
+    catalog: pd.DataFrame,
+    *,
+    task: Task | RedshiftTask | None,
+    columns: tuple[str, ...] = (),
+    answer: str | None = None,
+    photoz: Photoz | None = None,
+) -> Reading:
+    """Reads the answers to a task, or those that columns hold, from a catalogue.
+
+    Args:
+        catalog: One row per galaxy.
+        task: What is asked; None where the columns tell.
+        columns: Column with the answers, if the task's own is not there; or the columns that are the question.
+        answer: Without a task, what the columns hold, where that is not certain: one of `ANSWERS`.
+        photoz: The PDFs that are asked of a task about redshifts.
+
+    Raises:
+        ValueError: A column is missing, does not hold what it should, or could hold different things.
+    """
+    if answer is not None and answer not in ANSWERS:
+        raise ValueError(unknown("answer", answer, ANSWERS))
+    if task is not None:
+        return _of_task(task, catalog, columns, answer, photoz)
+    for name in columns:
+        if name not in catalog.columns:
+            raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+    if len(columns) == 1:
+        kind = answer or _kind_of(catalog, columns[0])
+        return {"classes": _classes, "fractions": _fraction, "number": _numbers}[kind](catalog, *columns)
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"the columns {', '.join(columns)} must all be different")
+    kind = answer or _kind_of_several(catalog, columns)
+    if kind == "classes":
+        raise ValueError(
+            f"the columns {', '.join(columns)} are {len(columns)} questions about classes: finetune one after the other"
+        )
+    return _numbers(catalog, *columns) if kind == "number" else _fractions(catalog, columns)
+
+
+def _of_task(task, catalog, columns, answer, photoz) -> Reading:
+    if len(columns) > 1:
+        raise ValueError(f"task {task.name!r} takes one column, got {', '.join(columns)}")
+    if answer is not None:
+        raise ValueError(f"answer tells what columns hold; task {task.name!r} knows that: give either task or answer")
+    column = columns[0] if columns else None
+    redshifts = isinstance(task, RedshiftTask)
+    labels, rule = (task_redshifts if redshifts else task_labels)(task, catalog, column)
+    return Reading(photoz or Photoz() if redshifts else Classes(tuple(task.classes)), labels.to_frame("label"), rule)
+
+
+def _kind_of(catalog: pd.DataFrame, name: str) -> str:
+    """What a column holds, where that is certain."""
+    numbers, words = as_numbers(catalog[name])
+    values = np.unique(numbers[np.isfinite(numbers)])
+    if words.any() and not len(values):
+        return "classes"
+    if words.any():
+        raise ValueError(
+            f"column {name!r} holds numbers and words, such as {some(catalog[name][words].unique())} "
+            f"({galaxies(catalog, words)}): give answer, classes or number, and leave cells empty where it is unknown"
+        )
+    if not len(values):
+        raise ValueError(f"column {name!r} is empty")
+    if len(values) == 1:
+        raise ValueError(f"column {name!r} has one value only, {values[0]:g}")
+    if np.isin(values, (0, 1)).all():
+        return "classes"
+    if (values % 1 == 0).all() and len(values) <= _CODES:
+        raise ValueError(
+            f"column {name!r} holds {len(values)} whole numbers, {some(f'{v:g}' for v in values)}: they may be codes "
+            "of classes or a measure; give answer, classes or number"
+        )
+    if values.min() >= 0 and values.max() <= 1:
+        raise ValueError(
+            f"column {name!r} holds numbers from {values.min():g} to {values.max():g}: they may be fractions of votes "
+            "or a measure; give answer, fractions or number"
+        )
+    return "number"
+
+
+def _kind_of_several(catalog: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    """What several columns hold together, where that is certain."""
+    read = [as_numbers(catalog[name]) for name in columns]
+    if any(words.any() for _, words in read):
+        return "classes"
+    if votes_of(catalog, columns) is not None:
+        return "fractions"
+    for name, (numbers, _) in zip(columns, read, strict=True):
+        if numbers.nunique() < 2:
+            raise ValueError(f"column {name!r} has one value only")
+        if numbers.dropna().isin((0, 1)).all():
+            return "classes"
+    table = pd.concat([numbers for numbers, _ in read], axis=1).dropna()
+    inside = bool(((table >= 0) & (table <= 1)).all(axis=None))
+    if inside and (np.abs(table.sum(axis=1) - 1) < 0.02).mean() > 0.95:
+        return "fractions"
+    if inside or bool(((table >= 0) & (table % 1 == 0)).all(axis=None)):
+        what = "lie between 0 and 1 but do not add up to 1" if inside else "hold whole numbers"
+        raise ValueError(
+            f"the columns {', '.join(columns)} {what}: they may be votes for the answers to a question, or measures; "
+            "give answer, fractions or number"
+        )
+    return "number"
+
+
+def _classes(catalog: pd.DataFrame, name: str) -> Reading:
+    """Two classes where the column says yes and no, otherwise one for each word or code."""
+    if is_yes_or_no(catalog[name]):
+        what = name.replace("_", " ")
+        names = (f"no {what}", what)
+        values = read_answers(catalog, name, names)
+        return Reading(Classes(names), values.to_frame("label"), f"column {name!r}: 1 {names[1]}, 0 {names[0]}")
+    words = read_words(catalog, name)
+    counts = words.value_counts().sort_index()
+    if len(counts) < 2:
+        raise ValueError(f"column {name!r} has one value only, {some(counts.index)}")
+    if len(counts) > _MOST:
+        raise ValueError(
+            f"column {name!r} has {len(counts)} different values, such as {some(counts.index[:3])}: too many classes "
+            f"(at most {_MOST}); join some of them"
+        )
+    names = tuple(counts.index)
+    codes = words.map({word: float(k) for k, word in enumerate(names)})
+    listed = ", ".join(f"{word} {count}" for word, count in counts.items())
+    return Reading(Classes(names), codes.to_frame("label"), f"column {name!r}: {listed}; unknown {words.isna().sum()}")
+
+
+def _fraction(catalog: pd.DataFrame, name: str) -> Reading:
+    """One fraction, of yes: the other answer is no."""
+    values = _measured(catalog, name)
+    bad = values.notna() & ~values.between(0, 1)
+    if bad.any():
+        raise ValueError(
+            f"column {name!r} must hold fractions from 0 to 1, not {some(catalog[name][bad].unique())} "
+            f"({galaxies(catalog, bad)})"
+        )
+    what = name.replace("_", " ")
+    labels = pd.DataFrame({"votes_0": 1 - values, "votes_1": values})
+    return Reading(
+        Fractions((f"no {what}", what)), labels, f"fractions of column {name!r}, all galaxies counting alike"
+    )
+
+
+def _fractions(catalog: pd.DataFrame, columns: tuple[str, ...]) -> Reading:
+    """Fractions or counts of the answers to one question; weighted by votes where their number is known."""
+    counts = votes_of(catalog, columns)
+    table = pd.concat([_measured(catalog, name) for name in columns], axis=1).astype(float)
+    bad = (table < 0).any(axis=1)
+    if bad.any():
+        raise ValueError(f"the columns {', '.join(columns)} must not be negative ({galaxies(catalog, bad)})")
+    if counts is None and (table > 1).any(axis=None):
+        counts = table.to_numpy()
+    rule = f"fractions of {', '.join(map(repr, columns))}"
+    if counts is not None:
+        labels = pd.DataFrame(counts, catalog.index, columns).astype(float)
+        few = labels.notna().all(axis=1) & (labels.sum(axis=1) < _VOTES)
+        labels[few] = np.nan
+        rule += f", weighted by votes, of at least {_VOTES} ({few.sum()} galaxies have fewer)"
+    else:
+        total = table.sum(axis=1, skipna=False)
+        off = total.notna() & (np.abs(total - 1) > 0.05)
+        if off.any():
+            raise ValueError(
+                f"the fractions {', '.join(columns)} of a galaxy must add up to 1, not {total[off].iloc[0]:.3g} "
+                f"({galaxies(catalog, off)}); give the columns of all answers, or counts of votes"
+            )
+        labels = table.div(total, axis=0)
+    labels = labels.where(labels.notna().all(axis=1))
+    labels.columns = [f"votes_{k}" for k in range(len(columns))]
+    return Reading(Fractions(tuple(columns)), labels, rule)
+
+
+def _numbers(catalog: pd.DataFrame, *columns: str) -> Reading:
+    """One number or several, with sentinels refused: -99 is not a size."""
+    labels = {}
+    for i, name in enumerate(columns):
+        values = _measured(catalog, name)
+        rest = values[~values.isin(_SENTINELS)].dropna()
+        if len(rest):
+            low, high = np.percentile(rest, (25, 75))
+            margin = 10 * max(high - low, 1e-12)
+            far = values.isin(_SENTINELS) & ~values.between(low - margin, high + margin)
+            if far.any():
+                raise ValueError(
+                    f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "
+                    "far from all other values: leave cells empty where the number is unknown"
+                )
+        labels[f"number_{i}"] = values
+    return Reading(Numbers(tuple(columns)), pd.DataFrame(labels), f"numbers of {', '.join(map(repr, columns))}")
+
+
+def _measured(catalog: pd.DataFrame, name: str) -> pd.Series:
+    """A column of finite numbers; NaN where a cell is empty."""
+    values, words = as_numbers(catalog[name])
+    if words.any():
+        raise ValueError(
+            f"column {name!r} must hold numbers, not {some(catalog[name][words].unique())} ({galaxies(catalog, words)})"
+        )
+    return values.where(np.isfinite(values))

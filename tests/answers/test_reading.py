@@ -1,0 +1,123 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.answers.classes import Classes
+from morphtools.answers.fractions import Fractions
+from morphtools.answers.numbers import Numbers
+from morphtools.answers.reading import read_question
+from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.survey.tasks import get_task
+
+NAN = np.nan
+
+
+def read(columns, asked, answer=None, task=None, **options):
+    catalog = pd.DataFrame(columns)
+    catalog["id_str"] = [f"g{i}" for i in range(len(catalog))]
+    return read_question(catalog, task=task, columns=tuple(asked.split(",")) if asked else (), answer=answer, **options)
+
+
+def labels(reading):
+    return reading.labels.to_numpy(float).tolist()
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 0, 1], [1.0, 0.0, 1.0], [True, False, True], ["yes", "no", "Yes"], ["ring", "no ring", "RING"]]
+)
+def test_two_classes_are_found_however_they_are_written(values):
+    answer, table, _ = read({"ring": values}, "ring")
+    want = ["no ring", "ring"]
+    if "ring" in values:  # names are names
+        assert answer == Classes(("no ring", "ring"))
+    assert answer == Classes(tuple(want)) and table["label"].tolist() == [1, 0, 1]
+
+
+def test_words_are_classes_in_alphabetical_order_and_empty_cells_are_unknown():
+    reading = read({"type": ["S0", "E", "", None, "Sb ", "E", "n/a", "none"]}, "type")
+    assert reading.answer == Classes(("E", "S0", "Sb", "none"))
+    np.testing.assert_array_equal(reading.labels["label"], [1, 0, NAN, NAN, 2, 0, NAN, 3])
+    assert "E 2, S0 1, Sb 1, none 1; unknown 3" in reading.rule
+
+
+def test_spellings_of_a_class_are_one_and_a_warning_names_them(caplog):
+    reading = read({"type": ["edge on", "edge_on", "Edge-On", "edge on", "spiral"]}, "type")
+    assert reading.answer.names == ("edge on", "spiral")
+    assert "edge on, edge_on, Edge-On are taken for one class, edge on" in caplog.text
+
+
+def test_codes_are_classes_when_told():
+    reading = read({"type": [3, 1, 1.0, NAN, 10]}, "type", "classes")
+    assert reading.answer.names == ("1", "10", "3")
+    np.testing.assert_array_equal(reading.labels["label"], [2, 0, 0, NAN, 1])
+
+
+def test_measures_are_numbers():
+    reading = read({"mass": [9.1, 10.2, 11.3, NAN, np.inf], "size": [1.5, 2.5, 3, 4, 5]}, "mass,size")
+    assert reading.answer == Numbers(("mass", "size"))
+    np.testing.assert_array_equal(reading.labels["number_0"], [9.1, 10.2, 11.3, NAN, NAN])
+
+
+def test_a_fraction_is_that_of_yes():
+    reading = read({"bar": [0.25, 1.0, NAN]}, "bar", "fractions")
+    assert reading.answer == Fractions(("no bar", "bar"))
+    np.testing.assert_array_equal(reading.labels, [[0.75, 0.25], [0, 1], [NAN, NAN]])
+
+
+def test_fractions_that_add_up_are_the_answers_to_one_question():
+    reading = read({"a": [0.2, 0.5], "b": [0.3, 0.5], "c": [0.5, 0.0]}, "a,b,c")
+    assert reading.answer == Fractions(("a", "b", "c"))
+    np.testing.assert_allclose(reading.labels.sum(axis=1), 1)
+
+
+def test_votes_weigh_and_galaxies_with_fewer_than_five_are_left_out():
+    reading = read({"a": [12, 3, 4], "b": [8, 1, 1]}, "a,b", "fractions")
+    np.testing.assert_array_equal(reading.labels, [[12, 8], [NAN, NAN], [4, 1]])
+    assert "of at least 5 (1 galaxies have fewer)" in reading.rule
+
+
+def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_their_total():
+    names = [f"bar_{answer}" for answer in ("no", "strong", "weak")]
+    counts = dict(zip(names, ([10, 2], [0, 5], [10, 3]), strict=True))
+    assert read(counts, ",".join(names)).answer == Fractions(tuple(names))
+    fractions = {f"{name}_fraction": np.array(values) / [20, 10] for name, values in counts.items()}
+    reading = read(fractions | {"bar_total-votes": [20, 10]}, ",".join(fractions))
+    np.testing.assert_array_equal(reading.labels, [[10, 0, 10], [2, 5, 3]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "answer", "message"),
+    [
+        ({"x": [1, 2, 3]}, "y", None, "unknown column 'y'.*no such column"),
+        ({"x": [1, 2, 3]}, "x", None, "3 whole numbers, 1, 2, 3: they may be codes.*classes or number"),
+        ({"x": [0.1, 0.2, 0.9]}, "x", None, "from 0.1 to 0.9: they may be fractions of votes.*fractions or number"),
+        ({"x": [1.5, "big", 2]}, "x", None, r"numbers and words, such as big \(galaxy g1\)"),
+        ({"x": [1.5, "big", 2]}, "x", "number", r"must hold numbers, not big \(galaxy g1\)"),
+        ({"x": [2.5, 2.5]}, "x", None, "has one value only, 2.5"),
+        ({"x": [NAN, NAN]}, "x", None, "column 'x' is empty"),
+        ({"x": ["a", "a"]}, "x", None, "has one value only, a"),
+        ({"x": [0.5, 1.5]}, "x", "fractions", r"fractions from 0 to 1, not 1.5 \(galaxy g1\)"),
+        ({"x": [1.2, 1.5, 1.9, 1.4, -99]}, "x", None, r"holds -99 \(galaxy g4\), far from all other values"),
+        ({"x": list("ab"), "y": list("ab")}, "x,y", None, "are 2 questions about classes: finetune one after"),
+        ({"x": [0.5, 0.1], "y": [0.6, 0.7]}, "x,y", None, "do not add up to 1: .* fractions or number"),
+        ({"x": [0.5, 0.1], "y": [0.6, 0.7]}, "x,y", "fractions", r"must add up to 1, not 1.1 \(galaxy g0, g1\)"),
+        ({"x": [5, 1], "y": [6, 7]}, "x,y", None, "hold whole numbers: .* fractions or number"),
+        ({"x": [5, -1], "y": [6, 7]}, "x,y", "fractions", r"must not be negative \(galaxy g1\)"),
+        ({"x": [1, 0]}, "x", "votes", "unknown answer 'votes'; known answers: classes, fractions, number"),
+        ({"x": [str(i) + "a" for i in range(101)]}, "x", None, "101 different values.*too many classes"),
+    ],
+)
+def test_what_is_not_certain_is_asked_for_in_one_sentence(columns, asked, answer, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read(columns, asked, answer)
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_knows_its_answer():
+    rings = read({"ring_fraction": [0.9, 0.0]}, "", task=get_task("rings"))
+    assert rings.answer == Classes(("no ring", "ring")) and labels(rings) == [[1], [0]]
+    pdfs = Photoz(bins=7)
+    redshifts = read({"z": [0.1, 0.2]}, "z", task=get_task("photoz"), photoz=pdfs)
+    assert redshifts.answer == pdfs and labels(redshifts) == [[0.1], [0.2]]
+    with pytest.raises(ValueError, match="give either task or answer"):
+        read({"ring": [1, 0]}, "", "classes", task=get_task("rings"))
