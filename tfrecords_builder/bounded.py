@@ -10,11 +10,12 @@ import zlib
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tfrecords_builder.naming import some
 
 _CHUNK = 2**20
+_RATIO = 100  # no table packs better
 
 
 class Limits(NamedTuple):
@@ -122,6 +123,33 @@ def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, dict[str, list[
         if not name.startswith("__MACOSX/"):
             members[name.rpartition("/")[2]].append(name)
     return file, dict(members)
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzip file as it unpacks, as long as that is no more than anybody's table."""
+
+    def read(self, size=-1):
+        return self._checked(super().read(size))
+
+    def read1(self, size=-1):
+        return self._checked(super().read1(size))
+
+    def _checked(self, data: bytes) -> bytes:
+        packed = Path(self.name).stat().st_size
+        if self.tell() > max(LIMITS.bytes, _RATIO * packed):
+            raise ValueError(
+                f"its {packed} bytes unpack to more than {self.tell() - len(data)}, as those of a gzip bomb; "
+                "unpack it first if it is right"
+            )
+        return data
+
+
+def open_table(path: Path) -> BinaryIO:
+    """A file of a table, to read its bytes; unpacked if its name ends in .gz.
+
+    Reading ends in a ValueError where it unpacks to more than a gigabyte and a hundred times its size.
+    """
+    return _Unpacked(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def unpacked(data: bytes, limits: Limits) -> bytes:

@@ -76,13 +76,16 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
         if not chunks:
             raise ValueError("it promises rows that are not there")
     except Exception as error:  # every reader has its own exceptions for a broken file
-        raise ValueError(f"cannot read the catalogue {path}: {error}") from error
+        raise ValueError(f"cannot read the catalogue {path}: {' '.join(str(error).split())}") from error
 
 
 def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.DataFrame:
     """A table with its index, where that has a name, and ids as columns, and ids and long numbers as text."""
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice.unique()))}")
     lower = [str(name).lower() for name in table.columns]
     capitals = {n: n.lower() for n in map(str, table.columns) if n.lower() in _NAMES and lower.count(n.lower()) == 1}
     return plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)

@@ -4,7 +4,6 @@ Every reader yields tables in which an unknown value is missing, whatever its fo
 a logical column, a mask, an empty cell. Columns with several numbers in a cell are left out, and named in the log.
 """
 
-import gzip
 import logging
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfrecords_builder.bounded import open_table
 from tfrecords_builder.fits import check_header
 from tfrecords_builder.naming import some
 
@@ -29,20 +29,26 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """A csv or tsv file, compressed or not, with commas, semicolons or tabs between its cells."""
     options = _dialect(path)
     try:
-        names = [str(name).strip() for name in pd.read_csv(path, nrows=0, **options).columns]
+        with open_table(path) as file:
+            names = [str(name).strip() for name in pd.read_csv(file, nrows=0, **options).columns]
         text = [name for name in names if name.lower() in _TEXT]
         options |= {"header": 0, "names": names, "dtype": dict.fromkeys(text, str), "dtype_backend": "numpy_nullable"}
         options |= {"keep_default_na": False, "na_values": {n: [""] if n in text else _UNKNOWN for n in names}}
-        with pd.read_csv(path, chunksize=rows, low_memory=False, **options) as chunks:
-            for chunk in chunks:
-                yield chunk.assign(**{name: chunk[name].str.strip() for name in text})
+        options |= {"index_col": False, "chunksize": rows, "low_memory": False}
+        with open_table(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            with pd.read_csv(file, **options) as chunks:
+                for chunk in chunks:
+                    yield chunk.assign(**{name: chunk[name].str.strip() for name in text})
+    except pd.errors.ParserWarning:  # pandas would take the first cells for an index, or drop the last ones
+        raise ValueError(f"its rows have more cells than its first line has names ({some(names, 8)})") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
 
 
 def _dialect(path: Path) -> dict:
     """Separator, decimal sign and encoding, from the beginning of the file."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with open_table(path) as file:
         start = file.read(2**16)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = start.decode(encoding, errors="replace")
@@ -80,8 +86,10 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """The first table of a FITS file."""
     from astropy.io import fits
 
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with open_table(path) as file:
         check_header(file.read(2**18))
+        for _ in iter(lambda: file.read(2**24) if path.suffix.lower() == ".gz" else b"", b""):
+            pass  # astropy unpacks all of it
     with fits.open(path, memmap=True) as hdus:
         table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
         if table is None:
@@ -92,7 +100,9 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         columns = [column for column in table.columns if column.name not in vectors]
         for start in range(0, max(1, len(table.data)), rows):
             part = table.data[start : start + rows]
-            yield pd.DataFrame({c.name: _fits_column(part, c, type(table).__name__) for c in columns})
+            yield pd.DataFrame(
+                {c.name: _degrees(_fits_column(part, c, type(table).__name__), c.name, c.unit) for c in columns}
+            )
 
 
 def _fits_column(part, column, kind: str) -> pd.Series:
@@ -175,7 +185,22 @@ def _from_astropy(table, tell: bool) -> pd.DataFrame:
     if tell:
         _leave_out(vectors)
     columns = [column for column in table.columns.values() if column.name not in vectors]
-    return pd.DataFrame({c.name: _series(np.ma.getdata(c), np.ma.getmaskarray(c)) for c in columns})
+    series = {c.name: _series(np.ma.getdata(c), np.ma.getmaskarray(c)) for c in columns}
+    return pd.DataFrame({c.name: _degrees(series[c.name], c.name, c.unit) for c in columns})
+
+
+def _degrees(values: pd.Series, name: str, unit) -> pd.Series:
+    """A column; of ra and dec in another unit, which the table declares, degrees."""
+    if name.lower() not in ("ra", "dec") or not unit or not pd.api.types.is_float_dtype(values):
+        return values
+    from astropy import units as u
+
+    declared = u.Unit(unit, parse_strict="silent")
+    declared = u.hourangle if declared == u.hour else declared
+    if not declared.is_equivalent(u.deg):
+        log.warning("column %r is declared to be in %s, and taken for degrees", name, unit)
+        return values
+    return values if declared == u.deg else values * declared.to(u.deg)
 
 
 def _holds_arrays(column) -> bool:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from astropy.table import MaskedColumn, Table
+from astropy.table import Column, MaskedColumn, Table
 
-from tfrecords_builder.catalog import read_catalog, read_chunks
+from tfrecords_builder import bounded
+from tfrecords_builder.catalog import check_catalog, read_catalog, read_chunks
 from tfrecords_builder.table_files import for_spreadsheets
 
 IDS = ["0012", "NA", "8647475121430856586"]
@@ -187,3 +188,53 @@ def test_a_fits_table_that_promises_endless_axes_is_refused_at_once(tmp_path):
     )
     with pytest.raises(ValueError, match="its header has TFIELDS"):
         read_catalog(tmp_path / "c.fits")
+
+
+@pytest.mark.parametrize("rows", ["a,a.jpg,1,\nb,b.jpg,0,7\n", "a,a.jpg,1,2\nb,b.jpg,0,2\n", "a,a.jpg,1,2,3\n"])
+def test_rows_with_more_cells_than_the_header_has_names_are_refused_not_shifted(tmp_path, rows):
+    (tmp_path / "c.csv").write_text("id_str,file_loc,ring\n" + rows)
+    with pytest.raises(ValueError, match=r"more cells than its first line has names .id_str, file_loc, ring"):
+        read_catalog(tmp_path / "c.csv")
+
+
+def test_a_comma_at_the_end_of_every_row_is_no_cell(tmp_path):
+    (tmp_path / "c.csv").write_text("id_str,file_loc,ring,\na,a.jpg,1,\nb,b.jpg,0,\n")
+    read = read_catalog(tmp_path / "c.csv")
+    assert read[["id_str", "file_loc", "ring"]].values.tolist() == [["a", "a.jpg", 1], ["b", "b.jpg", 0]]
+
+
+def test_errors_of_readers_are_one_line(tmp_path):
+    (tmp_path / "c.csv").write_text("id_str,file_loc\na,a.jpg\nb,b.jpg,0\n")
+    with pytest.raises(ValueError, match=r"Expected 2 fields in line 3, saw 3$"):
+        read_catalog(tmp_path / "c.csv")
+
+
+def test_two_columns_of_one_name_are_refused_by_name():
+    with pytest.raises(ValueError, match="several columns of the catalogue are called 'ring'"):
+        check_catalog(pd.DataFrame([["a", "a", 1, 2]], columns=["id_str", "file_loc", "ring", "ring"]))
+
+
+@pytest.mark.parametrize("kind", ["fits", "ecsv", "vot"])
+@pytest.mark.parametrize(("unit", "degree"), [("deg", 1.0), ("rad", np.pi / 180), ("arcsec", 3600.0), ("h", 1 / 15)])
+def test_positions_are_degrees_whatever_angle_the_table_declares(tmp_path, kind, unit, degree):
+    table = Table({"id_str": ["a"], "RA": Column([150.0 * degree], unit=unit), "dec": Column([2.0], unit="deg")})
+    read = read_catalog(written(tmp_path, table, kind))
+    assert read["ra"].tolist() == pytest.approx([150.0]) and read["dec"].tolist() == [2.0]
+
+
+def test_positions_in_a_unit_that_is_no_angle_are_remarked_on(tmp_path, caplog):
+    table = Table({"id_str": ["a"], "ra": Column([150.0], unit="Jy")})
+    assert read_catalog(written(tmp_path, table, "ecsv"))["ra"].tolist() == [150.0]
+    assert "column 'ra' is declared to be in Jy, and taken for degrees" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["csv", "fits"])
+def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(bounded, "LIMITS", bounded.LIMITS._replace(bytes=2**20))
+    path = written(tmp_path, Table({"id_str": ["a" * 8] * 2**18}), kind)
+    packed = tmp_path / f"c.{kind}.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert path.stat().st_size > 100 * packed.stat().st_size
+    with pytest.raises(ValueError, match=f"its {packed.stat().st_size} bytes unpack to more than"):
+        read_catalog(packed)
+    assert len(read_catalog(path)) == 2**18
