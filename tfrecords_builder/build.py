@@ -28,7 +28,7 @@ from tfrecords_builder.plan import (
     take_census,
 )
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.records import Records
+from tfrecords_builder.records import Records, scale_behind
 from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
 from tfrecords_builder.splits import SPLITS
 
@@ -87,7 +87,7 @@ def build_records(
         align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
         crop: Whether to cut images down to the source in the middle (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.
-        pixel_scale: Arcsec per pixel.
+        pixel_scale: Arcsec per pixel; by default that of records, where the images come from some.
         max_failures: Largest share of images that may be unusable.
         outside: Whether `file_loc` may lead out of the images folder, by an absolute path, `..` or a link.
         max_bytes: Most bytes of a galaxy's file, also of what it unpacks to.
@@ -125,6 +125,7 @@ def build_records(
     chosen |= {"limits": limits if limits != LIMITS else None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     source = open_images(images, **kind, **chosen)
+    settings["pixel_scale"] = pixel_scale or scale_behind(source, image_size)
     settings |= chosen  # named only where they are chosen: records built without them keep their digest
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     census = take_census(catalog, needs)

@@ -202,7 +202,16 @@ class Records:
             shard, offset = places.loc[id_str]
             return to_image(decode(read_record(self.folder / shard, offset)), self.encoding)
 
+        read.records = self
         return read
+
+
+def scale_behind(source, image_size: int | None) -> float | None:
+    """Arcsec per pixel of the images of a source, read at `image_size`, where they come from records that know it."""
+    records = getattr(source, "records", None)
+    if records is None or records.pixel_scale is None:
+        return None
+    return records.pixel_scale * records.shape[0] / (image_size or records.shape[0])
 
 
 def to_image(features: dict, encoding: str) -> Image:

@@ -29,7 +29,10 @@ class RandomExtinction(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")  # flux spans more than half precision can hold
         super().__init__(**kwargs)
         if coefficients is None:
-            raise ValueError("the coefficients of extinction of every band are needed: no known camera has these bands")
+            raise ValueError(
+                "the coefficients of extinction of every band are needed, and no known camera has these bands: build "
+                "the records with the names of their bands (--bands g,r,z), or choose augmentations without it"
+            )
         self.coefficients, self.ebv, self.lognormal, self.seed = tuple(coefficients), tuple(ebv), lognormal, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -89,8 +89,8 @@ def pixel_scale_of(records: Records, reading: dict) -> float | None:
 def _compare_scales(card: Card, shown: float | None, where: str) -> None:
     if card.pixel_scale and shown and not 0.8 < shown / card.pixel_scale < 1.25:
         log.warning(
-            '%s learned from pixels of %.3g", %s are shown with pixels of %.3g": galaxies look %.2g times as large as '
-            "those it knows; what it answers may be wrong",
+            "%s learned from pixels of %.3g arcsec, %s are shown with pixels of %.3g arcsec: galaxies look %.2g times "
+            "as large as those it knows; what it answers may be wrong",
             *(card.name, card.pixel_scale, where, shown, card.pixel_scale / shown),
         )
 

@@ -122,7 +122,10 @@ def test_another_pixel_scale_is_said_with_both_numbers(tmp_path, caplog):
     for scale, warned in {0.05: True, 0.262: False, 0.3: False, None: False}.items():
         caplog.clear()
         prepare(card, build_records(catalog, tmp_path / f"{scale}", pixel_scale=scale, **source))
-        assert any('0.262"' in r.getMessage() and f'{scale}"' in r.getMessage() for r in caplog.records) == warned
+        assert (
+            any("0.262 arcsec" in r.getMessage() and f"{scale} arcsec" in r.getMessage() for r in caplog.records)
+            == warned
+        )
 
 
 def test_resized_images_have_the_scale_they_are_shown_with(tmp_path):
@@ -130,3 +133,14 @@ def test_resized_images_have_the_scale_they_are_shown_with(tmp_path):
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20)})
     records = build_records(catalog, tmp_path / "r", images=lambda n: from_pixels(pixels[int(n)]), pixel_scale=0.2)
     assert pixel_scale_of(records, {"image_size": (64, 64)}) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("size", "scale"), [(None, 0.262), (32, 0.131), (8, 0.524)])
+def test_records_made_from_records_keep_their_pixel_scale(tmp_path, size, scale):
+    pixels = np.random.default_rng(0).normal(size=(40, 16, 16, 3)).astype("f4")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": range(40)})
+    first = build_records(catalog, tmp_path / "a", images=lambda n: from_pixels(pixels[int(n)]), pixel_scale=0.262)
+    copied = catalog.assign(file_loc=catalog["id_str"])
+    again = build_records(copied, tmp_path / "b", images=first.source(), image_size=size)
+    assert again.pixel_scale == pytest.approx(scale)  # arcsec: the field of view stays
+    assert build_records(copied, tmp_path / "c", images=first.source(), pixel_scale=0.05).pixel_scale == 0.05
