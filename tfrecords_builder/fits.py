@@ -19,8 +19,10 @@ from tfrecords_builder.pixels import Image, bands_last, from_values, with_mask
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
 _LEAVE = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION", b"EXTNAME ", b"EXTTYPE ", b"DES_EXT ")
 _LEAVE += (b"PRODTYPE", b"IMTYPE  ", b"HDUCLAS1", b"HDUCLAS2", b"HDUCLAS3")
-# astropy counts up to so many axes for hours, and seeks a negative size backwards, for ever
-_ENDLESS = re.compile(rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:NAXIS\d+|[PG]COUNT) *= *-\d+)")
+# astropy counts up to so many axes for hours, seeks a negative size backwards for ever, and repeats text in memory
+_ENDLESS = re.compile(
+    rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:Z?NAXIS\d+|[PG]COUNT) *= *(?:-\d+|'[^']{0,60}'?))"
+)
 
 
 def read_fits(
@@ -136,7 +138,7 @@ def _stored(hdu, size: int, limits: Limits) -> np.ndarray:
 
 
 def check_header(data: bytes) -> None:
-    """Raises ValueError where a header promises more axes or columns than the 999 there may be, or less than none."""
+    """Raises ValueError where a header has more axes or columns than 999, fewer than none, or text for a number."""
     found = _ENDLESS.search(data)
     if found:
         raise ValueError(f"not a readable FITS file: its header has {found[0].decode()}")

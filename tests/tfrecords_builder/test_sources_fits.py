@@ -115,3 +115,13 @@ def test_a_template_without_its_column_is_named(tmp_path):
     assert "'field'" in str(error) and "id_str" in str(error)
     with pytest.raises(ValueError, match="names of the bands"):
         open_images(tmp_path, template="{id_str}_{band}.fits")
+
+
+@pytest.mark.parametrize("key", ["GCOUNT", "PCOUNT", "NAXIS1", "NAXIS2"])
+def test_text_where_a_header_counts_is_refused_before_astropy_multiplies_it(cube, key):
+    data = bytearray(written(fits.PrimaryHDU(), fits.ImageHDU(cube)))
+    for name, value in (("PCOUNT", "999999999"), (key, "'SCI'")):
+        place = data.index(f"{name:8}=".encode(), 2880)
+        data[place : place + 80] = f"{name:8}= {value:>20}".ljust(80).encode()
+    with pytest.raises(ValueError, match=f"its header has {key} .*SCI"):
+        read_fits(bytes(data))
