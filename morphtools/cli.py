@@ -8,7 +8,18 @@ import sys
 import click
 
 import morphtools
-from morphtools.commands import anomalies, explore, inference, photoz, pretraining, records, schemas, training, weights
+from morphtools.commands import (
+    anomalies,
+    archives,
+    explore,
+    inference,
+    photoz,
+    pretraining,
+    records,
+    schemas,
+    training,
+    weights,
+)
 from morphtools.commands.calling import import_quietly
 
 
@@ -93,6 +104,8 @@ for _command in (
     inference.cite,
     weights.import_weights,
     weights.export,
+    archives.fetch_cutouts,
+    archives.add_ebv,
     records.build_records,
     records.inspect_records,
     records.simulate_survey,

@@ -1,0 +1,284 @@
+"""From a table of positions to cutouts of galaxies and the catalogue that `build_records` takes."""
+
+import json
+import logging
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.archives.cutout_services import Order, Service, place_order
+from morphtools.archives.ebv import map_identity, with_ebv
+from morphtools.archives.galaxy_positions import digest_of, file_names, read_positions
+from morphtools.archives.polite import PoliteClient
+from tfrecords_builder.claims import claim
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import write_json
+from tfrecords_builder.naming import some
+from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.table_files import for_spreadsheets
+
+log = logging.getLogger(__name__)
+
+MOST = 100_000  # positions for which asking one by one is considerate
+_IN_A_ROW = 20  # galaxies without an answer after which the service is taken to be down
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """Cutouts that were fetched: a folder with `catalog.parquet`, `images/`, `failures.csv` and `cutouts.json`.
+
+    Attributes:
+        folder: Where they are.
+        survey: As it was named.
+        bands: Names of the bands.
+        size: Side in pixels.
+        pixel_scale: Arcsec per pixel.
+        format: `fits` or `jpeg`.
+        galaxies: How many have an image.
+        failed: How many have none.
+    """
+
+    folder: Path
+    survey: str
+    bands: tuple[str, ...]
+    size: int
+    pixel_scale: float
+    format: str
+    galaxies: int
+    failed: int
+
+    @property
+    def catalog(self) -> Path:
+        """The catalogue: the columns of the positions with `id_str`, `file_loc`, `ra`, `dec` and `survey`."""
+        return self.folder / "catalog.parquet"
+
+    @property
+    def command(self) -> str:
+        """The command that makes records of them."""
+        bands = f" --bands {','.join(self.bands)}" if self.format == "fits" else ""
+        paths = shlex.join([str(self.catalog), f"{self.folder}-records"])
+        return f"morphtools build-records {paths}{bands} --image-size {self.size} --pixel-scale {self.pixel_scale:g}"
+
+
+def fetch_cutouts(
+    positions: pd.DataFrame | str | Path,
+    out: str | Path,
+    *,
+    survey: str,
+    size: str | int,
+    bands: tuple[str, ...] | None = None,
+    format: str | None = None,
+    pixel_scale: float | None = None,
+    base_url: str | None = None,
+    ebv_map: str | Path | None = None,
+    ebv_scale: str = "sfd98",
+    contact: str | None = None,
+    per_second: float | None = None,
+    at_once: int | None = None,
+    max_positions: int = MOST,
+) -> Cutouts:
+    """Fetches an image of every position from the cutout service of a survey.
+
+    The same call resumes what was interrupted, at whatever moment: every file appears whole or not at all. A galaxy
+    that has no usable image is listed in `failures.csv` with the reason; those that failed for want of an answer are
+    tried again by the same call. Requests are spaced in time, pause when the service asks for it, and end when it
+    stops answering.
+
+    Args:
+        positions: Table with `ra` and `dec` (ICRS: degrees or sexagesimal text) and `id_str`; without `id_str`,
+            galaxies are named by position, as J100027.80+021221.6. Other columns go into the catalogue.
+        out: Folder.
+        survey: `legacy-dr10`, `legacy-dr9`, `sdss`, `panstarrs`, `euclid-q1`, or `hips:NAME` for any HiPS of the CDS,
+            where `{band}` in the name stands for each band.
+        size: Side of the images: 152, `"152px"` or `"20arcsec"`.
+        bands: Names of the bands.
+        format: `fits` or `jpeg`.
+        pixel_scale: Arcsec per pixel; by default the survey's own.
+        base_url: Another address of the service, such as a mirror.
+        ebv_map: Map of the Galaxy's dust for a column of E(B−V); see `ebv_at`.
+        ebv_scale: As for `ebv_at`.
+        contact: How the people behind the service can reach you, for example an e-mail address.
+        per_second: Most requests per second (by survey, 2 to 4).
+        at_once: Most requests in flight (by survey, 2 to 4).
+        max_positions: More are refused: for these, download the survey's tiles.
+
+    Returns:
+        What was fetched, with the command that makes records of it.
+
+    Raises:
+        ValueError: The positions cannot be used, the service has not got what was asked for, or no galaxy had an image.
+        ConnectionError: The service stopped answering; the same call resumes.
+        FileExistsError: `out` holds something else.
+    """
+    service, order = place_order(survey, size, bands=bands, format=format, pixel_scale=pixel_scale, base_url=base_url)
+    galaxies, reasons = read_positions(positions)
+    _check_number(len(galaxies), max_positions, order)
+    inputs = {"positions": digest_of(galaxies)}
+    if ebv_map is not None:
+        galaxies = with_ebv(galaxies, ebv_map, ebv_scale)
+        inputs["ebv_map"] = map_identity(ebv_map)
+    client = PoliteClient(_at_least("per_second", per_second, service.per_second), contact)
+    workers = int(_at_least("at_once", at_once, service.at_once))
+    settings = {"survey": survey, "ebv_scale": ebv_scale if ebv_map is not None else None} | asdict(order)
+    out = Path(out)
+    with claim(out, "fetch-cutouts", settings, inputs) as claimed:
+        files = file_names(galaxies["id_str"], order.format)
+        (out / "images").mkdir(exist_ok=True)
+        (out / "state").mkdir(exist_ok=True)
+        claimed.keep()
+        failures = _Failures(out / "state" / "failures.jsonl", galaxies["id_str"])
+        for place in np.flatnonzero(reasons != ""):
+            failures.reasons[place] = (reasons[place], False)
+        missing = [i for i, file in enumerate(files) if i not in failures.reasons and not (out / file).exists()]
+        if missing:
+            _announce(survey, service, len(missing), client.per_second)
+            _fetch(service, order, client, workers, galaxies, missing, out, files, failures)
+        _write(out, survey, order, galaxies, files, failures)
+    failed = len(failures.reasons)
+    if failed == len(galaxies):
+        raise ValueError(f"no galaxy has an image: {failures.summary()}; see {out / 'failures.csv'}")
+    if failed:
+        log.warning("%d of %d galaxies have no image: %s", failed, len(galaxies), failures.summary())
+    if any(passing for _, passing in failures.reasons.values()):
+        log.warning("some of them for want of an answer: the same call tries these again")
+    return Cutouts(
+        out, survey, order.bands, order.size, order.pixel_scale, order.format, len(galaxies) - failed, failed
+    )
+
+
+def _check_number(number: int, most: int, order: Order) -> None:
+    if number > most:
+        bands = f" --bands {','.join(order.bands)}" if order.format == "fits" else ""
+        raise ValueError(
+            f"{number} positions are too many for a cutout service (at most {most}): download the survey's tiles, and "
+            f"cut the galaxies out of them with `morphtools build-records POSITIONS RECORDS --images TILES --cutout "
+            f"'{order.size * order.pixel_scale:g} arcsec' --image-size {order.size}{bands}`; a larger "
+            "max_positions asks one by one all the same"
+        )
+
+
+def _at_least(name: str, given: float | None, default: float) -> float:
+    if given is not None and not 0 < given < float("inf"):
+        raise ValueError(f"{name} must be more than 0, got {given}")
+    return default if given is None else max(1, given) if name == "at_once" else given
+
+
+def _announce(survey: str, service: Service, number: int, per_second: float) -> None:
+    hours = number / per_second / 3600
+    log.info(
+        "%d cutouts from %s, at most %g requests per second: %s at least",
+        number,
+        survey,
+        per_second,
+        f"{hours:.1f} hours" if hours > 1 else f"{60 * hours:.0f} minutes",
+    )
+    if service.note:
+        log.info("%s", service.note)
+
+
+class _Failures:
+    """Galaxies without an image: noted in a file as they fail, so that they are not asked for again.
+
+    Attributes:
+        reasons: By the place of the galaxy: why, and whether that may pass.
+    """
+
+    def __init__(self, path: Path, ids: pd.Series):
+        self.path, self._ids, self.reasons = path, list(ids), {}
+        places = {id: place for place, id in enumerate(ids)}
+        for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
+            try:
+                id, reason = json.loads(line)
+                self.reasons[places[id]] = (reason, False)
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line of a call that was killed
+        self._rewrite()
+
+    def add(self, place: int, error: Exception) -> None:
+        passing = isinstance(error, OSError)
+        self.reasons[place] = (str(error), passing)
+        if not passing:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([self._ids[place], str(error)]) + "\n")
+
+    def _rewrite(self) -> None:
+        """The file in the order of the galaxies, whatever the order in which they failed."""
+        lasting = [(place, reason) for place, (reason, passing) in sorted(self.reasons.items()) if not passing]
+        write_whole(self.path, "".join(json.dumps([self._ids[place], reason]) + "\n" for place, reason in lasting))
+
+    def table(self) -> pd.DataFrame:
+        """Those that failed, in the order of the galaxies."""
+        self._rewrite()
+        places = sorted(self.reasons)
+        columns = {"id_str": [self._ids[place] for place in places]}
+        columns["reason"] = [self.reasons[place][0] for place in places]
+        columns["tried_again"] = ["yes" if self.reasons[place][1] else "no" for place in places]
+        return pd.DataFrame(columns)
+
+    def summary(self) -> str:
+        """How often what went wrong."""
+        counts = Counter(reason for reason, _ in self.reasons.values())
+        return some([f"{reason} ({number})" for reason, number in counts.most_common()])
+
+
+def _fetch(service, order, client, workers, galaxies, missing, out, files, failures) -> None:
+    """Fetches what is missing, with so many requests in flight."""
+    sky, in_a_row = galaxies[["ra", "dec"]].to_numpy(float), 0
+    with progress_bar(total=len(missing), desc="fetching cutouts", unit="galaxy") as progress:
+        for place, result in _answers(service, order, client, workers, sky, missing):
+            progress.update()
+            if isinstance(result, bytes):
+                write_whole(out / files[place], result)
+                in_a_row = 0
+                continue
+            failures.add(place, result)
+            in_a_row = in_a_row + 1 if isinstance(result, OSError) else 0
+            if client.stopped or in_a_row == _IN_A_ROW:
+                raise ConnectionError(
+                    f"{order.base_url} gives no cutouts at the moment ({result}): try later, the same call resumes"
+                )
+
+
+def _answers(service, order, client, workers, sky, missing) -> Iterator[tuple[int, bytes | Exception]]:
+    """The bytes of every image, or why there is none, as they come."""
+
+    def ask(place: int) -> bytes | Exception:
+        try:
+            return service.get(order, client, *sky[place])
+        except (ValueError, ConnectionError) as error:
+            return error
+
+    todo, running = iter(missing), {}
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                while len(running) < 2 * workers and (place := next(todo, None)) is not None:
+                    running[pool.submit(ask, place)] = place
+                if not running:
+                    return
+                done: set[Future] = wait(running, return_when=FIRST_COMPLETED).done
+                for future in sorted(done, key=running.get):
+                    yield running.pop(future), future.result()
+        finally:
+            client.stop()
+            pool.shutdown(cancel_futures=True)
+
+
+def _write(out, survey, order, galaxies, files, failures) -> None:
+    """Writes the catalogue, the failures and, last, what all of it is."""
+    table = failures.table()
+    write_whole(out / "failures.csv", lambda path: for_spreadsheets(table).to_csv(path, index=False))
+    catalog = galaxies.drop(columns="file_loc", errors="ignore")
+    catalog.insert(1, "file_loc", files)
+    if "survey" not in catalog:
+        catalog["survey"] = survey
+    catalog = catalog.drop(index=list(failures.reasons)).reset_index(drop=True)
+    write_whole(out / "catalog.parquet", lambda path: catalog.to_parquet(path, index=False))
+    facts = {"survey": survey} | asdict(order)
+    write_json(out / "cutouts.json", facts | {"galaxies": len(catalog), "failed": len(failures.reasons)})
