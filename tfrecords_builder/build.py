@@ -28,7 +28,7 @@ from tfrecords_builder.plan import (
     take_census,
 )
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.records import Records, scale_behind
+from tfrecords_builder.records import Records, scale_as_read, scale_behind
 from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
 from tfrecords_builder.splits import SPLITS
 
@@ -87,7 +87,7 @@ def build_records(
         align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
         crop: Whether to cut images down to the source in the middle (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.
-        pixel_scale: Arcsec per pixel; by default that of records, where the images come from some.
+        pixel_scale: Arcsec per pixel as read; by default that of records images come from, or in FITS headers.
         max_failures: Largest share of images that may be unusable.
         outside: Whether `file_loc` may lead out of the images folder, by an absolute path, `..` or a link.
         max_bytes: Most bytes of a galaxy's file, also of what it unpacks to.
@@ -174,8 +174,7 @@ def build_records(
         if isinstance(error, FileNotFoundError) and plan.name in str(error):
             raise FileNotFoundError(f"another process has ended the build in {out} meanwhile: run it again") from error
         raise
-    for finding in records.findings():
-        log.warning("odd: %s", finding)
+    records.log_findings()
     return records
 
 
@@ -258,11 +257,12 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
         label_cols=census.label_cols,
         splits=dict.fromkeys(SPLITS, 0),
         noise=None,
-        pixel_scale=settings["pixel_scale"],
+        pixel_scale=settings["pixel_scale"] or scale_as_read(first, size or first.shape[0]),
         seed=settings["seed"],
         checksums={},
         digest=digest,
         hdu=first.hdu,
+        telescope=first.telescope,
     )
 
 

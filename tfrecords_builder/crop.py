@@ -74,4 +74,4 @@ def crop(image: Image) -> Image:
     else:
         data = np.ascontiguousarray(image.data[part])
     mask = None if image.mask is None else image.mask[part]
-    return image._replace(data=data, shape=pixels[part].shape, mask=mask)
+    return image._replace(data=data, shape=pixels[part].shape, mask=mask, pixel_scale=None)  # each its own, if resized

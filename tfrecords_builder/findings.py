@@ -26,7 +26,7 @@ KINDS = {
     "like_a_picture": "whole numbers from 0 to 255, like the levels of a picture; used as measured values",
     "sky_not_zero": "the edge of the image is not near zero: the sky was not subtracted, or the galaxy fills the image",
     "other_size": "of another size in pixels than the rest; resized when it is read",
-    "other_scale": "its header has another pixel scale than the rest",
+    "other_scale": "its header tells another pixel scale than that of the records",
     "other_telescope": "its header names another telescope than the rest",
 }
 
@@ -58,10 +58,10 @@ def sentences(counts: dict[str, int], images: int) -> list[str]:
 
     Args:
         counts: As `count_findings` gives them.
-        images: How many images there are. A difference that all of them share is none.
+        images: How many images there are. A size that all of them share is not odd.
     """
     return [
         f"{number} of {images} images: {KINDS[kind]} ({kind})"
         for kind, number in counts.items()
-        if kind in KINDS and not (kind.startswith("other_") and number == images)
+        if kind in KINDS and not (kind == "other_size" and number == images)
     ]

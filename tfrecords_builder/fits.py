@@ -13,6 +13,7 @@ import numpy as np
 
 from tfrecords_builder.bounded import LIMITS, Limits, not_an_image, unpacked
 from tfrecords_builder.hdus import extension_name, image_hdu, pixel_values
+from tfrecords_builder.headers import camera
 from tfrecords_builder.masks import bad_pixels
 from tfrecords_builder.pixels import Image, bands_last, from_values, with_mask
 
@@ -54,15 +55,16 @@ def read_fits(
         raise ValueError(f"not a readable FITS file: {error}") from error
     plain = _plain(data) if hdu is None and mask is None else None
     if plain is not None:
-        pixels, names = plain
+        pixels, names, (pixel_scale, telescope) = plain
         if pixels.size > limits.pixels:
             raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
-        return from_values(bands_last(pixels))._replace(bands=names)
+        image = from_values(bands_last(pixels))
+        return image._replace(bands=names, pixel_scale=pixel_scale, telescope=telescope)
     return _by_astropy(data, hdu, mask, mask_bits, limits)
 
 
-def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
-    """Pixels and band names of a file with nothing but an unscaled image in front; None: leave it to astropy."""
+def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[float | None, str]] | None:
+    """Pixels, band names and camera of a file with just an unscaled image in front; None: leave it to astropy."""
     end = data.find(b"END" + b" " * 77)
     if not data.startswith(b"SIMPLE  =                    T") or end < 0 or end % 80:
         return None
@@ -83,7 +85,9 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None] | None:
         return None  # which of them it is, `image_hdu` decides
     pixels = np.frombuffer(data, kind, int(np.prod(shape)), start).reshape(shape)
     names = _value(cards[b"BANDS   "]).strip(b"' ").decode("ascii", "replace") if b"BANDS   " in cards else ""
-    return pixels, tuple(names) if len(names) == shape[0] and n_axes == 3 else None
+    names = tuple(names) if len(names) == shape[0] and n_axes == 3 else None
+    found = camera(lambda key: _value(cards.get(key.ljust(8).encode(), b"")).decode("ascii", "replace"))
+    return pixels, names, found
 
 
 def _value(card: bytes) -> bytes:
@@ -107,6 +111,8 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
                 plane = None if mask is None else _named(hdus, mask)
                 plane = None if plane is None else (_stored(plane, len(data), limits), plane.header)
                 names = _band_names(hdus[0].header)
+                pixel_scale, telescope = camera(planes[0].header.get)
+                telescope = telescope or camera(hdus[0].header.get)[1]
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
         raise ValueError(f"not a readable FITS file: {error or type(error).__name__}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
@@ -114,7 +120,7 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
     image = from_values(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     bad = None if plane is None else bad_pixels(*plane, mask_bits, str(mask))
-    return with_mask(image, bad)._replace(bands=names, hdu=name)
+    return with_mask(image, bad)._replace(bands=names, hdu=name, pixel_scale=pixel_scale, telescope=telescope)
 
 
 def _named(hdus, key):

@@ -17,6 +17,8 @@ class Image(NamedTuple):
         flag: What is odd about it, in words.
         findings: What is odd about it: kinds of `tfrecords_builder.findings`.
         hdu: Name or number of the FITS extension it was found in; empty where it was named, or there is no other.
+        pixel_scale: Arcsec per pixel where the file tells.
+        telescope: Its name where the file tells.
     """
 
     data: bytes | np.ndarray
@@ -26,6 +28,8 @@ class Image(NamedTuple):
     flag: str = ""
     findings: tuple[str, ...] = ()
     hdu: str = ""
+    pixel_scale: float | None = None
+    telescope: str = ""
 
 
 def from_pixels(pixels: np.ndarray) -> Image:
@@ -139,4 +143,5 @@ def join_bands(parts: list[Image]) -> Image:
         mask = np.concatenate([empty if part.mask is None else part.mask for part in parts], axis=-1)
     pixels = np.concatenate([part.data for part in parts], axis=-1)
     hdus = ",".join(dict.fromkeys(part.hdu for part in parts))
-    return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","))
+    camera = {"pixel_scale": parts[0].pixel_scale, "telescope": parts[0].telescope}
+    return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","), **camera)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfrecords_builder.findings import note
 from tfrecords_builder.pixels import Image
-from tfrecords_builder.records import Records
+from tfrecords_builder.records import Records, scale_as_read
 
 _NOISE_PIXELS = 512  # of one band and galaxy: enough for a median
 _FROM_ZERO = 10.0  # times the noise: the edge of an image whose sky was subtracted is nearer to zero
@@ -47,7 +47,18 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
         raise ValueError("has values beyond the ±65504 of float16; store it as float32")
     if image.shape[:2] != records.shape[:2]:
         image = note(image, "other_size")
+    image = _with_camera(image, records)
     return image if encoded else _without_dead(image, records.bands)
+
+
+def _with_camera(image: Image, records: Records) -> Image:
+    """The image with its camera noted where that is another than that of the records."""
+    scale = scale_as_read(image, records.shape[0])
+    if scale and records.pixel_scale and abs(scale / records.pixel_scale - 1) > 0.05:
+        image = note(image, "other_scale", f'pixels of {scale:.3g}", not {records.pixel_scale:.3g}"')
+    if image.telescope and records.telescope and image.telescope != records.telescope:
+        image = note(image, "other_telescope", f"from {image.telescope}, not {records.telescope}")
+    return image
 
 
 def _in_order(image: Image, bands: tuple[str, ...]) -> Image:

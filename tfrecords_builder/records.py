@@ -7,6 +7,7 @@ column, NaN where unknown, and, where pixels are bad, `mask` (bytes: a bit per p
 """
 
 import dataclasses
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import Image, good_pixels
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.tfrecord import decode, read_record
+
+log = logging.getLogger(__name__)
 
 FORMAT = 2
 _SHARD = re.compile(r"(train|val|test)-[\w-]+\.tfrecord")
@@ -54,6 +57,7 @@ class Records:
         failed: Number of galaxies that could not be used.
         index_checksum: CRC-32C of `index.parquet`; None in records of earlier versions.
         hdu: Name or number of the FITS extension that the images were found in; empty where there was no choice.
+        telescope: Name of the telescope in the header of a typical file.
         format: Version of the format.
     """
 
@@ -76,6 +80,7 @@ class Records:
     failed: int = 0
     index_checksum: str | None = None
     hdu: str = ""
+    telescope: str = ""
     format: int = FORMAT
 
     @classmethod
@@ -192,6 +197,11 @@ class Records:
         kinds = self.index(["findings"])["findings"]
         return sentences(count_findings(kinds), len(kinds))
 
+    def log_findings(self) -> None:
+        """Warns of every finding, as the build and whatever is shown to a model do."""
+        for finding in self.findings():
+            log.warning("odd: %s", finding)
+
     def source(self):
         """A source of images (see `tfrecords_builder.images`) that reads single galaxies by `id_str`."""
         places = self.index(["id_str", "shard", "offset"]).set_index("id_str")
@@ -204,6 +214,11 @@ class Records:
 
         read.records = self
         return read
+
+
+def scale_as_read(image: Image, height: int) -> float | None:
+    """Arcsec per pixel of an image that is read with so many rows, if its file tells the scale."""
+    return image.pixel_scale and image.pixel_scale * image.shape[0] / height
 
 
 def scale_behind(source, image_size: int | None) -> float | None:

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
 
 from morphtools.survey.extinction import transmission
-from morphtools.survey.stretch import stretches_for
+from morphtools.survey.stretch import grey, stretches_for
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.parsing import parse
 from tfrecords_builder.records import Records
@@ -198,6 +199,8 @@ def _stretched(records: Records, name: str) -> Callable[[dict], dict]:
     if records.encoding == "encoded":
         raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
     usable = stretches_for(records.bands)
+    if len(records.bands) == 1 and records.noise and records.noise[0] > 0:
+        usable["grey"] = partial(grey, sky=records.sky[0] if records.sky else 0.0, noise=records.noise[0])
     if name not in usable:
         raise ValueError(f"bands {', '.join(records.bands)}: {unknown('stretch', name, usable)}")
 

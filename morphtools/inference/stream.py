@@ -258,8 +258,7 @@ def open_galaxies(
         raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
     if catalog is None:
         found = Records.open(records)
-        for finding in found.findings():
-            log.warning("odd: %s", finding)
+        found.log_findings()
     else:
         source = images or Path(catalog).expanduser().parent
         found = build_records(catalog, out / "state" / "records", images=source, bands=bands, max_failures=1.0)

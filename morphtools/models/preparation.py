@@ -118,6 +118,10 @@ def _dereddened(survey: str | None, records: Records, where: str) -> dict:
 
 def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
     usable = stretches_for(records.bands)
+    if len(records.bands) == 1 and name in (None, "grey"):  # whatever its unit: in terms of its noise
+        if card.stretch != "grey":
+            log.warning("%s saw pictures in colours, %s have one band: shown in grey", card.name, where)
+        return "grey"
     if (name or card.stretch) in usable:
         return name or card.stretch
     of = ", ".join(records.bands)

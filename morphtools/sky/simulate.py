@@ -79,10 +79,12 @@ def simulate_galaxies(
     )
     parts = chunks(sky, start, galaxies)
     tables, images = [], np.empty((galaxies, image_size, image_size, len(bands)), np.float32)
-    for ids in parts:
-        truth = draw(sky, ids)
-        images[ids - start] = np.moveaxis(render(sky, ids, *truth), 1, -1)
-        tables.append(describe(sky, ids, *truth))
+    with progress_bar(total=galaxies, desc="simulating", unit="galaxy") as progress:
+        for ids in parts:
+            truth = draw(sky, ids)
+            images[ids - start] = np.moveaxis(render(sky, ids, *truth), 1, -1)
+            tables.append(describe(sky, ids, *truth))
+            progress.update(len(ids))
     return pd.concat(tables, ignore_index=True), images
 
 

@@ -94,6 +94,21 @@ def lupton(images, *, bands="grz", stretch=0.5, q=8.0):
     return (drawn.reshape(rgb.shape) / np.float32(255)).astype(np.float32)
 
 
+def grey(images, *, sky, noise):
+    """One band as a grey picture: linear at the noise, logarithmic above; the sky is 0, 300 times the noise 1.
+
+    Args:
+        images: (..., H, W, 1) in any unit.
+        sky: Level of the sky.
+        noise: Its standard deviation.
+
+    Returns:
+        float32 (..., H, W, 3), the same in all three.
+    """
+    plane = np.nan_to_num((np.asarray(images, np.float32) - np.float32(sky)) / np.float32(noise))
+    return np.repeat(np.clip(np.arcsinh(plane) / np.arcsinh(np.float32(300.0)), 0, 1), 3, axis=-1).astype(np.float32)
+
+
 STRETCHES = {
     "asinh": asinh,
     "dr2_rgb": dr2_rgb,

@@ -174,10 +174,6 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     answer, drawn, source, bands = labelled_galaxies(settings)
     options = {"images": source, "bands": settings.bands or bands, "image_size": settings.image_size}
-    if settings.records:
-        given = Records.open(settings.records)
-        size = settings.image_size or given.shape[0]
-        options["pixel_scale"] = given.pixel_scale and given.pixel_scale * given.shape[0] / size
     chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():

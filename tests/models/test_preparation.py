@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from morphtools.data.dataset import load_dataset
 from morphtools.models.cards import Card
 from morphtools.models.preparation import pixel_scale_of, prepare
 from tfrecords_builder import build_records
@@ -144,3 +145,20 @@ def test_records_made_from_records_keep_their_pixel_scale(tmp_path, size, scale)
     again = build_records(copied, tmp_path / "b", images=first.source(), image_size=size)
     assert again.pixel_scale == pytest.approx(scale)  # arcsec: the field of view stays
     assert build_records(copied, tmp_path / "c", images=first.source(), pixel_scale=0.05).pixel_scale == 0.05
+
+
+def test_one_band_of_flux_is_shown_in_grey_whatever_its_unit(tmp_path):
+    """By hand: asinh of the pixels above the sky in units of their noise, 300 of it white."""
+    unit = np.random.default_rng(0).normal(size=(20, 32, 32, 1)).astype("f4")
+    unit[:, 10:20, 10:20] += 40
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20), "split": "train"})
+    for name, factor, sky in (("counts", 10.0, 1000.0), ("flux", 1e-3, 0.0)):
+        pixels = (unit * factor + sky).astype("f4")
+        records = build_records(catalog, tmp_path / name, images=lambda n, p=pixels: from_pixels(p[int(n)]))
+        reading = prepare(OF_PICTURES, records, image_size=32).reading
+        assert reading["stretch"] == "grey"
+        batch = next(iter(load_dataset(records, "train", batch_size=20, **reading)))
+        order = [int(i.decode()[1:]) for i in batch["id_str"].numpy()]
+        above = (pixels[order] - np.median(pixels)) / (1.4826 * np.median(abs(pixels - np.median(pixels))))
+        expected = np.repeat(np.clip(np.arcsinh(above) / np.arcsinh(300), 0, 1), 3, axis=-1)
+        np.testing.assert_allclose(batch["image"].numpy(), expected, atol=0.05)

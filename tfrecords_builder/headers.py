@@ -1,0 +1,39 @@
+"""What a FITS header tells of a camera: its pixel scale and its telescope."""
+
+from collections.abc import Callable
+
+_CELESTIAL = ("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")
+
+
+def camera(header: Callable[[str], object]) -> tuple[float | None, str]:
+    """Arcsec per pixel, the square root of a pixel's area, and the telescope; None and "" where it does not tell.
+
+    Args:
+        header: From a key to its value, None where there is none.
+    """
+    telescope = str(header("TELESCOP") or "").strip(" '")
+    if not str(header("CTYPE1") or "").strip(" '").startswith(_CELESTIAL):
+        return None, telescope
+    area = _area(header, "CD", 0.0)
+    if area is None:  # increments, turned by a matrix
+        steps, turn = (_number(header("CDELT1")), _number(header("CDELT2"))), _area(header, "PC", 1.0)
+        area = None if None in steps else steps[0] * steps[1] * (1.0 if turn is None else turn)
+    scale = abs(area) ** 0.5 * 3600 if area else None
+    return scale if scale and 1e-4 < scale < 3600 else None, telescope
+
+
+def _area(header: Callable[[str], object], name: str, diagonal: float) -> float | None:
+    """The determinant of the matrix `CDi_j` or `PCi_j`; None where there is none."""
+    keys = [f"{name}{i}_{j}" for i in (1, 2) for j in (1, 2)]
+    entries = [_number(header(key)) for key in keys]
+    if all(entry is None for entry in entries):
+        return None
+    a, b, c, d = (default if x is None else x for x, default in zip(entries, (diagonal, 0, 0, diagonal), strict=True))
+    return a * d - b * c
+
+
+def _number(value) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
