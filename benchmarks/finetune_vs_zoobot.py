@@ -44,13 +44,13 @@ def ours(options, out: Path) -> float:
 
 def zoobot(options, run: Path, folder: Path) -> dict:
     """What zoobot takes to fit the galaxies that `run` was trained and validated on."""
+    from morphtools.answers.drawing import draw_classes
     from morphtools.survey.tasks import get_task, task_labels
-    from morphtools.training.labels import draw_labels
     from tfrecords_builder.catalog import read_catalog
 
     catalog, task = read_catalog(options.catalog), get_task("rings")
     catalog["label"] = task_labels(task, catalog, options.column)[0]
-    drawn = draw_labels(catalog, options.labels, test_labels=2000, classes=task.classes, seed=0)
+    drawn = draw_classes(catalog, options.labels, test_labels=2000, classes=task.classes, seed=0)
     drawn["file_loc"] = [str(Path(options.images) / name) for name in drawn["file_loc"]]
     for split in ("train", "val"):
         drawn[drawn["split"] == split][["id_str", "file_loc", "label"]].to_csv(folder / f"{split}.csv", index=False)

@@ -48,7 +48,7 @@ MOVED = {
     "morphtools.inference.recalibration": "morphtools.answers.recalibration",
     "morphtools.inference.redshift_figures": "morphtools.answers.redshift_figures",
     "morphtools.inference.redshift_metrics": "morphtools.answers.redshift_metrics",
-    "morphtools.inference.redshift_neighbours": "morphtools.studies.redshift_neighbours",
+    "morphtools.inference.redshift_neighbours": "morphtools.answers.redshift_neighbours",
     "morphtools.inference.redshifts": "morphtools.answers.redshifts",
     "morphtools.inference.report": "morphtools.answers.class_report",
     "morphtools.inference.show_augmentations": "morphtools.data.show_augmentations",

@@ -211,7 +211,6 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
         "config.yaml",
         "state/records/records.json",
         "state/representations/representations.json",
-        "state/head.npz",
         "model.keras",
     ]
     for stage in stages:  # killed as soon as the stage has left its first file
