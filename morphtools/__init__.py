@@ -9,6 +9,7 @@ _HOMES = {
     "AnomalyLoop": "morphtools.anomalies.loop",
     "BYOL": "morphtools.models.contrastive",
     "Card": "morphtools.models.cards",
+    "CrossMatch": "morphtools.archives.cross_match",
     "Cutouts": "morphtools.archives.fetching",
     "DirichletHead": "morphtools.models.dirichlet",
     "DirichletMultinomialLoss": "morphtools.models.dirichlet",
@@ -37,7 +38,9 @@ _HOMES = {
     "cite": "morphtools.models.cards",
     "classification_head": "morphtools.models.heads",
     "cluster": "morphtools.explore.clusters",
+    "convert_table": "morphtools.archives.convert_table",
     "crop_box": "tfrecords_builder.crop",
+    "cross_match": "morphtools.archives.cross_match",
     "doctor": "morphtools.diagnosis",
     "ebv_at": "morphtools.archives.ebv",
     "evaluate_photoz": "morphtools.studies.photoz",
@@ -81,6 +84,7 @@ _HOMES = {
     "train": "morphtools.training.train",
     "verify_records": "tfrecords_builder.verify",
     "vote_tables": "morphtools.answers.posteriors",
+    "write_table": "tfrecords_builder.tables_out",
 }
 __all__ = sorted(_HOMES)
 _install()

@@ -17,6 +17,7 @@ from morphtools.commands import (
     pretraining,
     records,
     schemas,
+    tables,
     training,
     weights,
 )
@@ -118,6 +119,8 @@ for _command in (
     explore.find_artifacts,
     explore.evaluate_retrieval,
     photoz.evaluate_photoz,
+    tables.cross_match,
+    tables.convert_table,
 ):
     # an example stays on one line, however narrow the terminal, so that it can be copied (click fills other paragraphs)
     _command.help = re.sub(r"^(?= *morphtools )", "\b\n", inspect.cleandoc(_command.help), flags=re.MULTILINE)
