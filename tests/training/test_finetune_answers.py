@@ -81,7 +81,7 @@ def test_a_number_with_an_uncertainty_that_covers(sky, tmp_path):
     )
 
 
-@pytest.mark.parametrize("depth", ["head", "all"])
+@pytest.mark.parametrize("depth", ["head", pytest.param("all", marks=pytest.mark.slow)])
 def test_fractions_of_votes(sky, tmp_path, depth):
     run = run_of(
         sky, tmp_path, ("red", "green", "blue"), answer="fractions", depth=depth, epochs=30, learning_rate=1e-2
@@ -95,6 +95,7 @@ def test_fractions_of_votes(sky, tmp_path, depth):
     np.testing.assert_allclose(again[["red", "green", "blue"]], test.predicted, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_numbers_are_learned_with_the_encoder_too(sky, tmp_path):
     run = run_of(sky, tmp_path, "size", depth="all", epochs=30, learning_rate=1e-2)
     assert run.metrics["test"]["rmse"]["value"] < 1.5 and list(run.metrics["epochs"]) == ["encoder"]
