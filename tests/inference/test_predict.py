@@ -242,8 +242,8 @@ def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_
 
 def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, runs, tmp_path):
     catalog = pd.read_csv(sky / "catalog.csv")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    catalog.loc[3, "file_loc"] = str(tmp_path / "bad.png")
+    (sky / "bad.png").write_bytes(b"no picture")
+    catalog.loc[3, "file_loc"] = "bad.png"
     catalog.to_csv(tmp_path / "catalog.csv", index=False)
     options = {"catalog": tmp_path / "catalog.csv", "images": sky, "orientations": 1}
     out = predict(runs[0] / "a", tmp_path / "out", **options)

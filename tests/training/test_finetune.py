@@ -168,11 +168,12 @@ def test_records_can_be_given_instead_and_keep_their_test_split(sky, tmp_path):
 def test_a_few_bad_images_are_listed_and_skipped(sky, tmp_path):
     catalog = pd.read_csv(sky / "catalog.csv")
     for row in (3, 4):
-        (tmp_path / f"bad{row}.png").write_bytes(b"not a picture")
-        catalog.loc[row, "file_loc"] = str(tmp_path / f"bad{row}.png")
+        (sky / f"bad{row}.png").write_bytes(b"not a picture")
+        catalog.loc[row, "file_loc"] = f"bad{row}.png"
     catalog["file_loc"] = [str(sky / name) for name in catalog["file_loc"]]  # an absolute path stays as it is
     catalog.to_csv(tmp_path / "catalog.csv", index=False)
-    run = finetune("rings", **options(sky, catalog=tmp_path / "catalog.csv", epochs=2), out=tmp_path / "run")
+    changes = {"catalog": tmp_path / "catalog.csv", "images": sky, "epochs": 2}
+    run = finetune("rings", **options(sky, **changes), out=tmp_path / "run")
     listed = pd.read_csv(run.out / "failures.csv")
     assert set(listed["id_str"]) <= {"g3", "g4"} and len(listed) == run.metrics["failures"] > 0
     assert listed["reason"].str.contains("not a readable JPEG or PNG").all()
