@@ -11,15 +11,17 @@ import sys
 from importlib.machinery import PathFinder
 
 CLASSES = {
-    "AsinhStretch": "morphtools.models.encoders",
+    "AsinhStretch": "morphtools.models.inputs",
     "BatchNormalization": "morphtools.models.batch_norm",
     "DenseHead": "morphtools.models.heads",
     "DirichletHead": "morphtools.models.dirichlet",
     "DirichletMultinomialLoss": "morphtools.models.dirichlet",
+    "LayerScale": "morphtools.models.convnext",
     "MixtureHead": "morphtools.models.redshift_head",
     "OrientationMean": "morphtools.models.encoders",
     "NumberHead": "morphtools.models.number_head",
     "Orientations": "morphtools.models.encoders",
+    "PictureRange": "morphtools.models.inputs",
     "RandomBlur": "morphtools.data.augment_light",
     "RandomDisplay": "morphtools.data.augment_light",
     "RandomErase": "morphtools.data.augment",
