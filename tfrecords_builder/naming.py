@@ -12,7 +12,13 @@ def unknown(kind: str, name: str, known) -> str:
     known = sorted(str(k) for k in known)
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}es" if kind.endswith("ch") else f"{kind}s"
+    plural = (
+        f"{kind[:-1]}ies"
+        if kind.endswith("y") and not kind.endswith("key")
+        else f"{kind}es"
+        if kind.endswith("ch")
+        else f"{kind}s"
+    )
     return f"unknown {kind} {name!r}; known {plural}: {', '.join(known)}{hint}"
 
 

@@ -29,6 +29,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
 _OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
+ORDER = "_order"  # column of the plan's rows: where a galaxy stands among all others
 _TAKEN = ("image", "shape", "mask")  # features of a record that a label may not be called
 _CHUNK = 32768
 _FILES = ("plan.json", "index.json", "rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial.*")
@@ -60,7 +61,7 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
     if not splits:
         splits = {split: round(rows * share) for split, share in zip(SPLITS, FRACTIONS, strict=True)}
     labels = tuple(f.name for f in schema if _is_number(f.type) and f.name not in ("id_str", "file_loc"))
-    taken = [name for name in schema.names if name in ("order", "place") or (name in _TAKEN and name in labels)]
+    taken = [name for name in schema.names if name in (ORDER, "_place") or (name in _TAKEN and name in labels)]
     if taken:
         raise ValueError(
             f"columns may not be called {some(taken, 8)}, as records have these themselves: rename them in the "
@@ -128,7 +129,7 @@ def deal(
             shard = [f"{s}-{prefix}{n:05d}.tfrecord" for s, n in zip(split, numbers, strict=True)]
             if "split" in table.column_names:
                 table = table.drop_columns("split")
-            columns = {"split": pa.array(split, pa.string()), "shard": pa.array(shard, pa.string()), "order": order}
+            columns = {"split": pa.array(split, pa.string()), "shard": pa.array(shard, pa.string()), ORDER: order}
             for name, values in columns.items():
                 table = table.append_column(name, pa.array(values))
             for name, places in pd.Series(range(len(shard))).groupby(pd.Series(shard, dtype=object)):
@@ -185,7 +186,10 @@ def read_rows(folder: Path, shard: str) -> pa.Table:
     with reading(path), pa.OSFile(str(path)) as file:
         while file.tell() < file.size():  # one stream after the other, as they were appended
             tables.append(pa.ipc.open_stream(file).read_all())
-    return pa.concat_tables(tables).sort_by([("order", "ascending"), ("id_str", "ascending")])
+    table = pa.concat_tables(tables)
+    if ORDER not in table.column_names:  # an unfinished build of an earlier version
+        table = table.rename_columns({"order": ORDER})
+    return table.sort_by([(ORDER, "ascending"), ("id_str", "ascending")])
 
 
 def order_keys(ids, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, read_images
-from tfrecords_builder.plan import read_rows
+from tfrecords_builder.plan import ORDER, read_rows
 from tfrecords_builder.prepare import examine, measure, missing, prepare
 from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import encode, frame
@@ -76,9 +76,9 @@ def build_shard(job: Job, name: str) -> Tally:
     measured = set(table["id_str"].to_pylist()[: job.noise_galaxies if name.startswith("train-") else 0])
     if hasattr(job.source, "mosaics_of"):  # open every mosaic once
         places = [str(job.source.mosaics_of(row)) for row in table.to_pylist()]
-        table = table.append_column("place", pa.array(places)).sort_by([("place", "ascending"), ("order", "ascending")])
-        table = table.drop_columns("place")
-    table = table.drop_columns("order")
+        table = table.append_column("_place", pa.array(places)).sort_by([("_place", "ascending"), (ORDER, "ascending")])
+        table = table.drop_columns("_place")
+    table = table.drop_columns(ORDER)
     labels = _labels(table, job.records.label_cols)
     rows, lines, failures, levels = table.to_pylist(), [], [], []
     uniform, incomplete, masked, offset, crc = True, 0, 0, 0, 0

@@ -266,15 +266,20 @@ def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
     return table.assign(**changed) if changed else table
 
 
-def for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
+def for_spreadsheets(table):
     """The table as it is written to csv: where `MORPHTOOLS_ESCAPE_FORMULAS=1` is set, with no formulas in it.
 
     Spreadsheets run a cell that begins with =, +, - or @, and catalogues come from strangers. Such text gets an
     apostrophe in front, which spreadsheets hide; numbers stay. Without the variable nothing is changed: ids are read
     again by other programs.
+
+    Args:
+        table: A `pandas.DataFrame` or a `pyarrow.Table`; the answer is of the same kind.
     """
     if os.environ.get("MORPHTOOLS_ESCAPE_FORMULAS", "0") in ("", "0"):
         return table
+    if not isinstance(table, pd.DataFrame):
+        return type(table).from_pandas(for_spreadsheets(table.to_pandas(integer_object_nulls=True)), table.schema)
     escaped = {}
     for name in table.columns:
         if not pd.api.types.is_numeric_dtype(table[name]):

@@ -64,7 +64,8 @@ def find_similar(
 
     Returns:
         `rank` from 1, `id_str`, `distance`, `separation` (arcsec, where a place was given) and the columns of the
-        catalogue. Examples and counter-examples are not among them.
+        catalogue, of which those named like ours begin with `catalog_`. Examples and counter-examples are not among
+        them.
 
     Raises:
         ValueError: No example is given, there is no such galaxy, or none near the place.
@@ -91,7 +92,8 @@ def find_similar(
     table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
     if ra is not None:
         table["separation"] = _separation(known, ra, dec)[found]
-    more = known.iloc[found].drop(columns=["file_loc", *table.columns], errors="ignore").reset_index(drop=True)
+    more = known.iloc[found].drop(columns="file_loc", errors="ignore").reset_index(drop=True)
+    more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})
     table = pd.concat([table, more], axis=1)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

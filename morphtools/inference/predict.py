@@ -23,6 +23,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import band_names
 from tfrecords_builder.records import Records
+from tfrecords_builder.table_files import for_spreadsheets
 
 _ROWS = 16384  # of a table at a time
 
@@ -213,7 +214,7 @@ def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) 
         def write(path, writer=writer, columns=columns):
             with writer(path, columns) as file:
                 for table in _equal_tables(parts, columns):
-                    file.write_table(table)
+                    file.write_table(for_spreadsheets(table) if path.suffix == ".csv" else table)
 
         write_whole(to.with_suffix(ending), write)
     return sum(pq.read_metadata(part).num_rows for part in parts)

@@ -131,7 +131,7 @@ class Card:
         try:
             fields = json.loads(Path(path).read_text())
             return cls(**fields)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is no sound model card: {str(error).replace('Card.__init__() ', '')}") from None
 
 

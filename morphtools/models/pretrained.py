@@ -120,7 +120,7 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
             whole = keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body), head])
         whole.load_weights(file)
     except Exception as error:  # whatever is wrong with a stranger's file or card, in one line
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0].partition(" Example error message")[0]
         raise ValueError(f"the weights in {file} do not fit the model that their card describes: {reason}") from error
     return body, head
 

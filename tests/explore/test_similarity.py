@@ -110,7 +110,7 @@ def test_a_picture_that_cannot_be_read_is_grey_and_said(three_kinds, tmp_path, c
     store, catalog, images = three_kinds
     (images / "g07.png").write_bytes(b"no picture")
     find_similar(store, like="g04", galaxies=19, catalog=catalog, images=images, out=tmp_path / "out")
-    assert "1 of 20 pictures cannot be read: g07: not a readable JPEG or PNG" in caplog.text
+    assert "1 of 20 pictures cannot be read: g07: g07.png: not a readable JPEG, PNG" in caplog.text
 
 
 def test_object_ids_keep_their_digits_in_tables_and_pages(three_kinds, tmp_path):
@@ -131,3 +131,12 @@ def test_object_ids_keep_their_digits_in_tables_and_pages(three_kinds, tmp_path)
     find_similar(store, catalog=known.iloc[:-30], **options)  # which does not have all galaxies
     written = pd.read_csv(tmp_path / "out/similar.csv", dtype=str)
     assert written["objid"].isna().any() and set(written["objid"].dropna()) <= set(known["objid"].astype(str))
+
+
+def test_columns_of_the_catalogue_named_like_ours_are_kept_beside_them(three_kinds, tmp_path):
+    store, catalog, _ = three_kinds
+    own = catalog.assign(rank=range(100, 100 + len(catalog)), distance=2.5)
+    table = find_similar(store, like="g04", galaxies=3, catalog=own, out=tmp_path)
+    assert table["rank"].tolist() == [1, 2, 3] and (table["distance"] < 2.5).all()
+    assert table["catalog_rank"].tolist() == own.set_index("id_str").loc[table["id_str"], "rank"].tolist()
+    assert (pd.read_csv(tmp_path / "similar.csv")["catalog_distance"] == 2.5).all()

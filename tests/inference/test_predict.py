@@ -252,7 +252,7 @@ def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, 
     assert set(got.index) == set(known.index) - {"g3"}
     np.testing.assert_allclose(got["ring"], known.loc[got.index, "ring"], atol=1e-5)
     listed = pd.read_csv(out / "failures.csv")
-    assert list(listed["id_str"]) == ["g3"] and "not a readable JPEG or PNG" in listed["reason"][0]
+    assert list(listed["id_str"]) == ["g3"] and "bad.png: not a readable JPEG, PNG" in listed["reason"][0]
     assert not (out / "state").exists() and json.loads((out / "predict.json").read_text())["failures"] == 1
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     predict(runs[0] / "a", out, **options)  # finished: nothing is done again

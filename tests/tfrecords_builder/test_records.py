@@ -8,6 +8,7 @@ import tensorflow as tf
 from astropy.io import fits
 from PIL import Image as Picture
 
+from tfrecords_builder import plan, shards
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import from_pixels, open_images
@@ -257,7 +258,7 @@ def test_a_column_can_be_added_to_a_wide_catalogue_without_a_warning():
     assert checked.shape == (3, 153)
 
 
-@pytest.mark.parametrize("name", ["image", "shape", "mask", "order", "place", "shard", "offset"])
+@pytest.mark.parametrize("name", ["image", "shape", "mask", "shard", "offset"])
 def test_a_column_that_records_have_themselves_is_refused_by_name(tmp_path, name):
     catalog = pd.DataFrame({"id_str": ["a", "b"], "file_loc": "a.png", name: [1.0, 2.0]})
     with pytest.raises(ValueError, match=rf"may not be called {name}, as records have .* rename"):
@@ -266,7 +267,8 @@ def test_a_column_that_records_have_themselves_is_refused_by_name(tmp_path, name
 
 
 @pytest.mark.parametrize(
-    "name", ["label", "weight", "features", "galaxy", "split ", "a/b", "", "Unnamed: 0", "representation"]
+    "name",
+    ["label", "order", "place", "weight", "features", "galaxy", "split ", "a/b", "", "Unnamed: 0", "representation"],
 )
 def test_a_column_of_any_other_name_is_a_label(tmp_path, name):
     ids = [f"g{i}" for i in range(40)]
@@ -276,3 +278,38 @@ def test_a_column_of_any_other_name_is_a_label(tmp_path, name):
     index = records.index()
     assert records.label_cols == (name,)
     assert [f"g{value:.0f}" for value in index[name]] == index["id_str"].tolist()
+
+
+class Tiles:
+    """Source of images that lie in two tiles, which are to be read one after the other."""
+
+    def __call__(self, file_loc):
+        raise NotImplementedError("it reads rows")
+
+    def mosaics_of(self, row):
+        return (row["place"],)
+
+    def read(self, rows):
+        for row in rows:
+            yield from_pixels(np.full((8, 8, 1), row["order"], np.float32))
+
+
+def test_columns_called_order_and_place_are_the_catalogues_own_also_of_mosaics(tmp_path):
+    ids = [f"g{i}" for i in range(40)]
+    catalog = pd.DataFrame({"id_str": ids, "file_loc": "a", "order": np.arange(40.0), "place": ["n", "s"] * 20})
+    records = build_records(catalog, tmp_path / "records", images=Tiles())
+    index, read = records.index(), records.source()
+    assert [f"g{value:.0f}" for value in index["order"]] == index["id_str"].tolist()
+    assert index["place"].tolist() == ["ns"[int(i[1:]) % 2] for i in index["id_str"]]
+    assert all(read(i).data[0, 0, 0] == int(i[1:]) for i in ids)
+
+
+def test_a_build_begun_by_a_version_whose_plans_had_a_column_order_is_finished(tmp_path, monkeypatch):
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": "a"})
+    options = {"images": lambda place: from_pixels(np.ones((8, 8, 1), np.float32))}
+    monkeypatch.setattr(plan, "ORDER", "order")
+    monkeypatch.setattr(shards, "ORDER", "order")
+    build_records(catalog, tmp_path / "records", part="1/3", **options)
+    monkeypatch.undo()
+    records = build_records(catalog, tmp_path / "records", **options)
+    pd.testing.assert_frame_equal(records.index(), build_records(catalog, tmp_path / "again", **options).index())

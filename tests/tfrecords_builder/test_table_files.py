@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
@@ -177,6 +178,9 @@ def test_formulas_are_escaped_on_request_only(monkeypatch):
     escaped = for_spreadsheets(table)
     assert listed(escaped["id_str"]) == ["'=1+1", "'+1", "'-cmd", "'@x", "a=1", None]
     assert escaped["z"].tolist() == [-1.0] * 6
+    arrow = pa.table({"id_str": cells, "z": [-1.0, None, 1, 2, 3, 4], "n": pa.array([1, None, 2, 3, 4, 5], pa.int64())})
+    pd.testing.assert_series_equal(for_spreadsheets(arrow).to_pandas()["id_str"], escaped["id_str"])
+    assert for_spreadsheets(arrow).drop(["id_str"]) == arrow.drop(["id_str"])
 
 
 def test_a_fits_table_that_promises_endless_axes_is_refused_at_once(tmp_path):
