@@ -16,7 +16,7 @@ import pandas as pd
 import morphtools
 
 SHORT = "MORPHTOOLS_SHORT" in os.environ  # for tests
-GALAXIES, LABELS, FEWER, EPOCHS = (70, 24, (), 2) if SHORT else (1000, 300, (50, 100), None)
+GALAXIES, LABELS, FEWER = (70, 24, ()) if SHORT else (1000, 300, (50, 100))
 
 # %% [markdown]
 # ## A sky to practise on
@@ -67,7 +67,6 @@ plt.show()
 
 # %%
 data = {"catalog": "ring-sky/labels.csv", "images": "ring-sky", "stretch": "dr2_rgb", "test_labels": 400}
-data["epochs"] = EPOCHS  # None: until it gets no better
 run = morphtools.finetune("rings", LABELS, **data, out=f"rings/{LABELS}")
 print(run.summary)
 
@@ -86,9 +85,9 @@ morphtools.show(run.out / "figures" / "confident.png", run.out / "figures" / "mi
 
 # %% [markdown]
 # Can you trust a probability? Of the galaxies that get 0.8, eight in ten should have a ring: the points should lie on
-# the diagonal. And the training curves should go down and level off. The orange one decides when to stop; it is rough,
-# since only an eighth of the labels are kept for it (validation). The blue one lies above it, since three quarters of
-# the head are switched off at random while it learns (dropout), so that it learns nothing by heart.
+# the diagonal. The other curves show how strictly the head is kept simple: to the right it answers the same for all
+# galaxies, to the left it learns the labels by heart. Blue are the galaxies it has learned from, orange the same ones
+# by heads that were fitted without them: they tell how strict to be, and every label is used for both.
 
 # %%
 morphtools.show(run.out / "figures" / "calibration.png", run.out / "figures" / "training_curve.png")
