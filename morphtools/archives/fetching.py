@@ -1,9 +1,8 @@
 """From a table of positions to cutouts of galaxies and the catalogue that `build_records` takes."""
 
-import json
+import hashlib
 import logging
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -14,19 +13,21 @@ import pandas as pd
 
 from morphtools.archives.cutout_services import Order, Service, place_order
 from morphtools.archives.ebv import map_identity, with_ebv
+from morphtools.archives.failures import Failures
 from morphtools.archives.galaxy_positions import digest_of, file_names, read_positions
 from morphtools.archives.polite import PoliteClient
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import write_json
-from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.table_files import for_spreadsheets
 
 log = logging.getLogger(__name__)
 
 MOST = 100_000  # positions for which asking one by one is considerate
-_IN_A_ROW = 20  # galaxies without an answer after which the service is taken to be down
+# Galaxies without an answer, one after the other, after which the service is taken to be down. HTTP 500 may as well
+# mean that it fails at these positions, such as outside of its footprint.
+_IN_A_ROW, _IN_A_ROW_500 = 20, 200
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,11 @@ def fetch_cutouts(
         (out / "images").mkdir(exist_ok=True)
         (out / "state").mkdir(exist_ok=True)
         claimed.keep()
-        failures = _Failures(out / "state" / "failures.jsonl", galaxies["id_str"])
+        failures = Failures(out / "state" / "failures.jsonl", galaxies["id_str"])
         for place in np.flatnonzero(reasons != ""):
             failures.reasons[place] = (reasons[place], False)
         missing = [i for i, file in enumerate(files) if i not in failures.reasons and not (out / file).exists()]
+        missing.sort(key=lambda i: hashlib.sha256(files[i].encode()).digest())  # neighbours on the sky fail together
         if missing:
             _announce(survey, service, len(missing), client.per_second)
             _fetch(service, order, client, workers, galaxies, missing, out, files, failures)
@@ -182,51 +184,6 @@ def _announce(survey: str, service: Service, number: int, per_second: float) -> 
         log.info("%s", service.note)
 
 
-class _Failures:
-    """Galaxies without an image: noted in a file as they fail, so that they are not asked for again.
-
-    Attributes:
-        reasons: By the place of the galaxy: why, and whether that may pass.
-    """
-
-    def __init__(self, path: Path, ids: pd.Series):
-        self.path, self._ids, self.reasons = path, list(ids), {}
-        places = {id: place for place, id in enumerate(ids)}
-        for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
-            try:
-                id, reason = json.loads(line)
-                self.reasons[places[id]] = (reason, False)
-            except (ValueError, KeyError, TypeError):
-                continue  # the last line of a call that was killed
-        self._rewrite()
-
-    def add(self, place: int, error: Exception) -> None:
-        passing = isinstance(error, OSError)
-        self.reasons[place] = (str(error), passing)
-        if not passing:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([self._ids[place], str(error)]) + "\n")
-
-    def _rewrite(self) -> None:
-        """The file in the order of the galaxies, whatever the order in which they failed."""
-        lasting = [(place, reason) for place, (reason, passing) in sorted(self.reasons.items()) if not passing]
-        write_whole(self.path, "".join(json.dumps([self._ids[place], reason]) + "\n" for place, reason in lasting))
-
-    def table(self) -> pd.DataFrame:
-        """Those that failed, in the order of the galaxies."""
-        self._rewrite()
-        places = sorted(self.reasons)
-        columns = {"id_str": [self._ids[place] for place in places]}
-        columns["reason"] = [self.reasons[place][0] for place in places]
-        columns["tried_again"] = ["yes" if self.reasons[place][1] else "no" for place in places]
-        return pd.DataFrame(columns)
-
-    def summary(self) -> str:
-        """How often what went wrong."""
-        counts = Counter(reason for reason, _ in self.reasons.values())
-        return some([f"{reason} ({number})" for reason, number in counts.most_common()])
-
-
 def _fetch(service, order, client, workers, galaxies, missing, out, files, failures) -> None:
     """Fetches what is missing, with so many requests in flight."""
     sky, in_a_row = galaxies[["ra", "dec"]].to_numpy(float), 0
@@ -239,7 +196,8 @@ def _fetch(service, order, client, workers, galaxies, missing, out, files, failu
                 continue
             failures.add(place, result)
             in_a_row = in_a_row + 1 if isinstance(result, OSError) else 0
-            if client.stopped or in_a_row == _IN_A_ROW:
+            most = _IN_A_ROW_500 if getattr(result, "status", None) == 500 else _IN_A_ROW
+            if client.stopped or in_a_row >= most:
                 raise ConnectionError(
                     f"{order.base_url} gives no cutouts at the moment ({result}): try later, the same call resumes"
                 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
 _MOST_BYTES = 2**28
+_TRIES_500 = 3  # some services fail in this way outside of their footprint
 _LONGEST_WAIT = 900.0  # seconds; a service that asks for more is left alone
 
 
@@ -71,7 +72,8 @@ class PoliteClient:
             try:
                 return read(self._answer(url, parameters))
             except ConnectionError as error:
-                if attempt == self.tries or self._stopped.is_set():
+                failed = getattr(error, "status", None) == 500 and attempt == _TRIES_500
+                if attempt == self.tries or failed or self._stopped.is_set():
                     raise
                 wait = getattr(error, "retry_after", None)
                 if wait is None:  # threads that failed together shall not come back together
@@ -116,7 +118,7 @@ def check_status(status: int, headers: Mapping[str, str]) -> None:
     """Raises ConnectionError for an HTTP status that may pass, ValueError for one that stays."""
     if status in (401, 403, 408, 425, 429) or status >= 500:
         error = ConnectionError(f"the service answered HTTP {status}")
-        error.retry_after = _seconds(headers.get("Retry-After"))
+        error.status, error.retry_after = status, _seconds(headers.get("Retry-After"))
         raise error
     if status == 404:
         raise ValueError("the service has nothing at this position (HTTP 404)")

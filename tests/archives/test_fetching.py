@@ -164,6 +164,25 @@ def test_a_service_that_is_down_ends_the_call_and_it_resumes(archive, fetch, sky
     assert fetch(many).galaxies == 120
 
 
+@pytest.fixture
+def long_table():
+    return pd.DataFrame({"id_str": [f"g{i:03d}" for i in range(300)], "ra": 150.0 + np.arange(300) / 10, "dec": 2.0})
+
+
+def test_positions_at_which_a_service_fails_do_not_end_the_call(archive, fetch, long_table):
+    archive.answer = legacy(archive, lambda i, n: (500, {}, b"") if i < 15 else None)  # half of it, side by side
+    cutouts = fetch(long_table)
+    outside = np.round(long_table.ra) - 150 < 15
+    assert set(failures_of(cutouts).index) == set(long_table.id_str[outside]) and 140 < cutouts.failed < 160
+
+
+def test_a_service_that_fails_at_every_position_ends_the_call(archive, fetch, long_table):
+    archive.answer = legacy(archive, lambda i, n: (500, {}, b""))
+    with pytest.raises(ConnectionError, match=r"HTTP 500.*the same call resumes"):
+        fetch(long_table)
+    assert 3 * 200 <= len(archive.requests) < 3 * 220
+
+
 def test_a_table_wholly_outside_the_footprint_is_an_error_that_says_so(archive, fetch, sky):
     archive.answer = legacy(archive, lambda i, n: archive.fits(150.0, 2.0, fill=0.0))
     with pytest.raises(ValueError, match=r"no galaxy has an image: outside the footprint.*\(12\); see .*failures.csv"):
