@@ -84,9 +84,10 @@ def list_pretrained():
 
 @click.command()
 @click.argument("weights", required=False)
-def cite(weights):
+@click.option("--bibtex", is_flag=True, help="As BibTeX entries, each paper once.")
+def cite(weights, bibtex):
     """Say what to cite when WEIGHTS were used (all that come with morphtools).
 
-    morphtools cite efficientnet_lite0_gz2
+    morphtools cite efficientnet_lite0_gz2 --bibtex > papers.bib
     """
-    click.echo(morphtools.cite(weights))
+    click.echo(morphtools.cite(weights, bibtex))

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import morphtools
 from morphtools.answers.kinds import Answer, read_answer
+from morphtools.models.references import bibtex_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
+_OURS = """@misc{morphtools,
+  author       = {{The morphtools developers}},
+  title        = {{morphtools: find, classify and understand galaxies with a few hundred labels}},
+  note         = {version %s},
+}"""
 WEIGHTS = Path(__file__).parent / "weights"
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
@@ -214,15 +220,18 @@ def list_pretrained() -> list[Card]:
     return [Card.open(path) for path in sorted(WEIGHTS.glob("*.json"))]
 
 
-def cite(weights: str | Path | None = None) -> str:
+def cite(weights: str | Path | None = None, bibtex: bool = False) -> str:
     """What to cite when these weights were used; by default of all that come with the package.
 
     Args:
         weights: As for `load_pretrained`.
+        bibtex: Whether to give BibTeX entries instead: for morphtools, and the papers that the cards cite, each once.
 
     Returns:
         A line for morphtools, and one for each of the weights, with their licence.
     """
     cards = list_pretrained() if weights is None else [Card.open(find_card(weights))]
+    if bibtex:
+        return f"{_OURS % morphtools.__version__}\n\n{bibtex_of([card.citation for card in cards])}"
     ours = f"morphtools {morphtools.__version__}, the morphtools developers (BSD-3-Clause)"
     return "\n".join([ours, *(f"{c.name} ({c.licence or 'no licence given'}): {c.citation or c.data}" for c in cards)])
