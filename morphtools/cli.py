@@ -121,6 +121,8 @@ for _command in (
     photoz.evaluate_photoz,
     tables.cross_match,
     tables.convert_table,
+    tables.send_to_topcat,
+    tables.make_moc,
 ):
     # an example stays on one line, however narrow the terminal, so that it can be copied (click fills other paragraphs)
     _command.help = re.sub(r"^(?= *morphtools )", "\b\n", inspect.cleandoc(_command.help), flags=re.MULTILINE)

@@ -49,3 +49,30 @@ def convert_table(table, out):
     """
     morphtools.convert_table(table, out)
     click.echo(f"see {out}")
+
+
+@click.command()
+@click.argument("table", type=click.Path())
+@click.option("--only", type=click.Path(), help="Table whose id_str are the galaxies to send.")
+@click.option("--name", help="What the table is called there (its file's name).")
+@click.option("--timeout", type=float, help="Seconds within which a program has to load it (30).")
+def send_to_topcat(table, **options):
+    """Send TABLE to TOPCAT, Aladin and other programs that are running on this machine (by SAMP).
+
+    morphtools send-to-topcat labelled.parquet --only similar/similar.csv
+    """
+    programs = morphtools.send_to_topcat(table, **typed(options))
+    click.echo(f"loaded by {', '.join(programs)}")
+
+
+@click.command()
+@click.argument("catalog", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option("--order", type=int, help="HEALPix order of the cells (10: 3.4 arcmin).")
+def make_moc(catalog, out, **options):
+    """Write the MOC of CATALOG, the cells of the sky that hold its galaxies, as fits, json or txt.
+
+    morphtools make-moc galaxies.csv galaxies-moc.fits --order 8
+    """
+    fraction = morphtools.make_moc(catalog, out, **typed(options))
+    click.echo(f"{fraction:.3g} of the sky in {out}")
