@@ -136,11 +136,19 @@ def test_ratings_move_to_a_session_of_more_galaxies_but_strangers_are_refused(st
 
 def test_representations_that_changed_under_a_session_are_refused(store, tmp_path):
     AnomalyLoop(store, tmp_path / "s").rate({"g000": 5})
+    other = Representations.create(tmp_path / "other", 8, {"weights": "a"})
+    other.append(store.id_str, store.values() + 1)
+    with pytest.raises(FileExistsError, match=r"other inputs \(changed: representations\)"):
+        AnomalyLoop(other, tmp_path / "s")
+
+
+def test_a_flipped_bit_in_representations_is_named(store, tmp_path):
+    AnomalyLoop(store, tmp_path / "s").rate({"g000": 5})
     part = store.parts[1]
     data = bytearray(part.read_bytes())
-    data[len(data) // 2] ^= 1  # one bit
+    data[len(data) // 2] ^= 1
     part.write_bytes(data)
-    with pytest.raises(FileExistsError, match=r"other inputs \(changed: representations\)"):
+    with pytest.raises(ValueError, match=rf"{part.name} is damaged"):
         AnomalyLoop(store, tmp_path / "s")
 
 
