@@ -73,7 +73,7 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
     for chunk in read_chunks(catalog, ROWS):
         if not files:
             known = recognise(chunk.columns)
-            remarks = translate(chunk, known)[1] + moving(chunk.columns)
+            remarks = translate(chunk, known)[1] + (moving(chunk.columns) if places else [])
         chunk = translate(chunk, known)[0].reset_index(drop=True)
         if places:
             degrees, reasons = read_positions(chunk, position)

@@ -76,7 +76,10 @@ def _connected():
         try:
             from pyvo.samp import SAMPHubError, SAMPIntegratedClient
         except ImportError:
-            from astropy.samp import SAMPHubError, SAMPIntegratedClient
+            try:
+                from astropy.samp import SAMPHubError, SAMPIntegratedClient
+            except ImportError:
+                raise ImportError("this version of astropy has no SAMP any more: pip install pyvo") from None
     client = SAMPIntegratedClient(name="morphtools", description="Galaxies: tables of morphtools")
     try:
         client.connect()

@@ -17,7 +17,7 @@ def test_published_tables_get_the_names_that_other_verbs_know(tmp_path):
 
 
 def test_tables_need_no_positions_and_are_never_overwritten(tmp_path):
-    table = pd.DataFrame({"id_str": ["a", "b"], "probability": [0.1, None]})
+    table = pd.DataFrame({"id_str": ["a", "b"], "probability": [0.1, None], "epoch": [3, 4]})
     assert convert_table(table, tmp_path / "out.vot") == []
     assert read_catalog(tmp_path / "out.vot")["probability"].isna().tolist() == [False, True]
     with pytest.raises(FileExistsError, match="is there already"):
