@@ -176,7 +176,7 @@ def test_a_few_bad_images_are_listed_and_skipped(sky, tmp_path):
     run = finetune("rings", **options(sky, **changes), out=tmp_path / "run")
     listed = pd.read_csv(run.out / "failures.csv")
     assert set(listed["id_str"]) <= {"g3", "g4"} and len(listed) == run.metrics["failures"] > 0
-    assert listed["reason"].str.contains("not a readable JPEG or PNG").all()
+    assert listed["reason"].str.contains("not a readable JPEG, PNG").all()
 
 
 @pytest.mark.slow
