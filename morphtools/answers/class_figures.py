@@ -85,9 +85,13 @@ def confusion_examples(pictures: dict, classes) -> Figure:
         classes: Names of the K classes.
     """
     n = len(classes)
-    figure = Figure(figsize=(1.2 + 0.85 * n, 1.0 + 0.85 * n), layout="constrained")
+    width, height = 1.9 + 0.85 * n, 1.9 + 0.85 * n  # inches; long names must not press the galaxies flat
+    figure = Figure(figsize=(width, height))
     figure.suptitle("True class (rows) and predicted class (columns)", fontsize=10)
-    for (i, j), axes in np.ndenumerate(figure.subplots(n, n, squeeze=False)):
+    edges = {"left": 1.7 / width, "right": 1 - 0.2 / width, "bottom": 1.4 / height, "top": 1 - 0.5 / height}
+    grid = figure.subplots(n, n, squeeze=False, gridspec_kw=edges | {"wspace": 0.08, "hspace": 0.08})
+    classes = [in_short(name, 22) for name in classes]
+    for (i, j), axes in np.ndenumerate(grid):
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(
             visible=i == j or (i, j) in pictures, color=_BLUE if i == j else _GREY, lw=2 if i == j else 1
@@ -99,6 +103,12 @@ def confusion_examples(pictures: dict, classes) -> Figure:
         if i == n - 1:
             axes.set_xlabel(classes[j], rotation=45, ha="right", fontsize=8)
     return figure
+
+
+def in_short(name: str, most: int) -> str:
+    """A name of at most so many letters, without underscores; its beginning and its end tell it from others."""
+    name = name.replace("_", " ")
+    return name if len(name) <= most else f"{name[: most // 2].rstrip()}…{name[most // 2 + 1 - most :].lstrip()}"
 
 
 def calibration(label, probability, bins: int = 10) -> Figure:
@@ -145,7 +155,7 @@ def gallery(pictures, captions, title: str, columns: int = 8) -> Figure:
         axes.set_axis_off()
     for axes, picture, caption in zip(figure.axes, pictures, captions, strict=False):
         axes.imshow(picture, interpolation="nearest")
-        axes.set_title(caption, fontsize=7, pad=2)
+        axes.set_title(caption, fontsize=7 if caption.count("\n") < 2 else 6, pad=2)
     return figure
 
 

@@ -33,10 +33,11 @@ def draw_figures(folder: Path, predictions: Predictions, records: Records, histo
 
     def gallery(chosen, title):
         shown = [f"P({classes[1]})", p[:, 1]] if two else ["the most probable class", certainty]
-        names = ["" if two else f"{classes[predicted[i]]} " for i in chosen]
+        names = [figures.in_short(name, 20) for name in classes]
+        called = ["" if two else f"{names[predicted[i]]}\n" for i in chosen]
         captions = [
-            f"{name}{shown[1][i]:.2f} ({classes[label[i]]})\n{predictions.id_str[i][:22]}"
-            for name, i in zip(names, chosen, strict=True)
+            f"{name}{shown[1][i]:.2f} ({names[label[i]]})\n{predictions.id_str[i][:22]}"
+            for name, i in zip(called, chosen, strict=True)
         ]
         return figures.gallery(pictures(chosen), captions, f"{title}: {shown[0]}, and what it is")
 

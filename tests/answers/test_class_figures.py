@@ -72,3 +72,9 @@ def test_the_reddest_band_is_shown_red():
         flux = np.zeros((2, 2, bands))
         flux[..., shown] = 300
         assert figures.as_picture(flux, noise=[1.0] * bands)[0, 0].tolist() == [1, 0, 0]
+
+
+def test_long_names_keep_what_tells_them_apart():
+    names = [figures.in_short(f"Edge_On_Galaxies_{end}", 20) for end in ("With_Bulge", "Without_Bulge")]
+    assert names == ["Edge On Ga…ith Bulge", "Edge On Ga…out Bulge"] and all(len(name) <= 20 for name in names)
+    assert figures.in_short("no_ring", 20) == "no ring"
