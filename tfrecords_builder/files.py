@@ -39,7 +39,9 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:  # a full disk: say which file could not be written
-        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+        if error.errno is None and isinstance(error, FileNotFoundError):  # of what was read to write it
+            raise
+        raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 

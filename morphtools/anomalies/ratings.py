@@ -91,7 +91,7 @@ class Ratings:
             last = (
                 "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
             )
-            rows = database.execute(f"{last} LIMIT ?", (rater, n)).fetchall()
+            rows = database.execute(f"{last} LIMIT ?", (rater, min(n, 2**62))).fetchall()
             time = _now()
             undo = "UPDATE ratings SET undone = ?, checksum = NULL WHERE number = ?"
             database.executemany(undo, [(time, row[0]) for row in rows])

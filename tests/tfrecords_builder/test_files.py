@@ -1,6 +1,7 @@
 import errno
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
@@ -61,3 +62,20 @@ def test_damaged_arrays_are_named_and_never_other_numbers(tmp_path):
     assert refused > len(cases) / 2
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "b.npz")
+
+
+def test_a_file_that_is_missing_while_another_is_written_stays_a_missing_file(tmp_path):
+    def merge(path):
+        pq.read_table(tmp_path / "part.parquet")  # pyarrow gives no errno
+
+    with pytest.raises(FileNotFoundError, match=r"part\.parquet"):
+        write_whole(tmp_path / "all.parquet", merge)
+
+
+def test_an_error_without_a_number_keeps_its_words(tmp_path):
+    def full(path):
+        raise OSError("unable to write: no space left")  # as h5py has it
+
+    with pytest.raises(OSError, match=r"cannot write: unable to write: no space left.*w\.h5"):
+        write_whole(tmp_path / "w.h5", full)
+    assert list(tmp_path.iterdir()) == []
