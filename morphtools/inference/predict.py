@@ -1,16 +1,19 @@
 """Answers for a catalogue's galaxies by trained models."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
+from morphtools.answers.familiarity import FILE, Familiarity, tell
 from morphtools.answers.kinds import Answer
 from morphtools.inference.parts import name_of, read_part, write_part
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
@@ -24,6 +27,8 @@ from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import band_names
 from tfrecords_builder.records import Records
 from tfrecords_builder.table_files import for_spreadsheets
+
+log = logging.getLogger(__name__)
 
 _ROWS = 16384  # of a table at a time
 
@@ -70,6 +75,10 @@ def predict(
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it puts the tables together.
 
+    Where it is known what the galaxies of the training were like (runs of `finetune`), the column `familiarity` is the
+    share of them that are at least as unlike the others as this galaxy is: 0.01 or less for hardly any of them, and
+    for most galaxies of another kind, another survey, or none. A warning tells how many these are.
+
     Returns:
         `out`, with `predictions.parquet` and `.csv` to read (for votes, fractions where at least half of the
         volunteers would be asked the question), the same of `predictions-full` with everything else (all fractions,
@@ -103,7 +112,8 @@ def predict(
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]
         models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
-        model = ask_every_way(models, answer.every_view)
+        familiar = _familiarities(weights)
+        model = ask_every_way(models, answer.every_view, represent=bool(familiar))
         chunks = out / "state" / "chunks"
         chunks.mkdir(parents=True, exist_ok=True)
         claimed.keep()
@@ -113,18 +123,49 @@ def predict(
             model,
             found,
             chunks,
-            lambda names, outputs, name: _keep(chunks, name, *answer.tables(names, outputs.transpose(1, 0, 2), level)),
+            lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, answer, level, familiar)),
             splits=splits,
             batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
             part=part,
             reading=prepared[0].reading,
         )
         if part is None:
-            _finish(out, settings | inputs, found, splits, cards)
+            _finish(out, settings | inputs, found, splits, cards, familiar)
     return out
 
 
-def _finish(out: Path, asked: dict, records: Records, splits: list[str], cards: list[Card]) -> None:
+def _familiarities(weights: list[str | Path]) -> list[Familiarity]:
+    """What the training galaxies of each of the weights are like; none where it is not known of all."""
+    paths = [find_card(each).with_name(FILE) for each in weights]
+    return [Familiarity.open(path) for path in paths] if all(path.exists() for path in paths) else []
+
+
+def _tables(
+    names: list[str], outputs: np.ndarray, answer: Answer, level: float, familiar: list[Familiarity]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table to read and one with everything, both with the mean familiarity over the models where it is known.
+
+    Args:
+        names: (n,) galaxies.
+        outputs: (n, S, A), or (n, S · A + D + …) with the representations by each model.
+        answer: What was asked.
+        level: Probability inside the credible intervals.
+        familiar: One for each model, or none.
+    """
+    if not familiar:
+        return answer.tables(names, outputs.transpose(1, 0, 2), level)
+    ends = np.cumsum([0, *(len(each.mean) for each in familiar)])
+    outputs, represented = np.split(outputs, [outputs.shape[1] - ends[-1]], axis=1)
+    shares = [each(represented[:, a:b]) for each, a, b in zip(familiar, ends, ends[1:], strict=False)]
+    answers = outputs.reshape(len(names), -1, answer.outputs).transpose(1, 0, 2)
+    column = {"familiarity": np.mean(shares, axis=0).astype(np.float32)}
+    read, full = answer.tables(names, answers, level)
+    return read.assign(**column), full.assign(**column)
+
+
+def _finish(
+    out: Path, asked: dict, records: Records, splits: list[str], cards: list[Card], familiar: list[Familiarity]
+) -> None:
     """Puts the tables together; `predict.json` is written last.
 
     What was computed is kept while damage hides galaxies: when it is repaired, the same call adds them.
@@ -137,6 +178,12 @@ def _finish(out: Path, asked: dict, records: Records, splits: list[str], cards: 
     _merge([_to_read(path) for path in parts], out / "predictions")
     tables = [f"{name}.{kind}" for name in ("predictions", "predictions-full") for kind in ("parquet", "csv")]
     counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings()}
+    if familiar:
+        p = pq.read_table(out / "predictions.parquet", columns=["familiarity"])["familiarity"].to_numpy()
+        rare = max(each.rare for each in familiar)
+        counts["unfamiliar"] = {"rare": rare, "share": float(np.mean(p <= rare))}
+        if (sentence := tell(p, rare)) is not None:
+            log.warning("%s", sentence)
     counts["checksums"] = {name: file_checksum(out / name) for name in tables}
     write_json(out / "predict.json", asked | counts | ({"damaged": damaged} if damaged else {}))
     if not damaged:
@@ -166,24 +213,35 @@ def _finished(out: Path) -> bool:
     return "galaxies" in before and not before.get("damaged")
 
 
-def ask_every_way(models: list[keras.Sequential], every_view: bool) -> keras.Model:
+def ask_every_way(models: list[keras.Sequential], every_view: bool, *, represent: bool = False) -> keras.Model:
     """Puts models together to one (B, H, W, C) → (B, S, A) that answers S times.
 
     Args:
         models: As `load_pretrained(…, include_top=True)` gives them.
         every_view: Whether a model answers for each orientation of an image, or once for the mean representation.
+        represent: Whether to give the mean representations too: then the output is (B, S · A + D + …), first all
+            answers and then the D numbers of each model.
     """
     images = keras.Input(models[0].input_shape[1:])
-    answers = []
+    answers, representations = [], []
     for model in models:
+        turn, encoder, mean, head = model.layers
+        views = encoder(turn(images))  # (orientations · B, D)
+        representation = mean(views)
         if every_view:
-            turn, encoder, _, head = model.layers
-            answer = head(encoder(turn(images)))  # (orientations · B, A)
+            answer = head(views)
             answer = ops.transpose(ops.reshape(answer, (turn.count, -1, answer.shape[-1])), (1, 0, 2))
         else:
-            answer = ops.expand_dims(model(images), 1)
-        answers.append(keras.Model(images, answer)(images))  # in a model of its own, for encoders are called the same
-    return keras.Model(images, ops.concatenate(answers, axis=1))
+            answer = ops.expand_dims(head(representation), 1)
+        whole = keras.Model(images, [answer, representation])  # one of its own, for encoders are called the same
+        answer, representation = whole(images)
+        answers.append(answer)
+        representations.append(representation)
+    answers = ops.concatenate(answers, axis=1)
+    if not represent:
+        return keras.Model(images, answers)
+    flat = ops.reshape(answers, (-1, answers.shape[1] * answers.shape[2]))
+    return keras.Model(images, ops.concatenate([flat, *representations], axis=1))
 
 
 def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:

@@ -18,6 +18,7 @@ from morphtools.models.answering import HIDDEN, begin, head_for
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import any_way_up, unfreeze
 from morphtools.training.dereddening import survey_of
+from morphtools.training.familiar import keep_familiarity
 from morphtools.training.finetune_settings import FinetuneSettings, checked
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_splits
@@ -165,8 +166,10 @@ def finetune(
             results = answer.results(rows["id_str"].to_numpy(), values, targets_of(rows, answer), provenance)
             results.save(run.out / f"{name}.parquet")
         answer.draw_figures(run.out / "figures", results, chosen, history)
+        store = run.out / "state" / ("representations" if settings.frozen else "trained")
+        familiar = keep_familiarity(run.out, model, chosen, reading, store, frozen=settings.frozen)
         card = dataclasses.replace(card, **answer.described(), hidden=_hidden(answer, settings))
-        _finish(run, results, chosen, history, card, settings, answer.metric)
+        _finish(run, results, chosen, history, card, settings, {"metric": answer.metric, "unfamiliar": familiar})
     return run
 
 
@@ -239,7 +242,7 @@ def _provenance(model: keras.Model, chosen: Records) -> dict[str, str]:
 
 
 def _finish(
-    run: Run, results, chosen: Records, history: pd.DataFrame, card: Card, settings: FinetuneSettings, metric: str
+    run: Run, results, chosen: Records, history: pd.DataFrame, card: Card, settings: FinetuneSettings, more: dict
 ) -> None:
     """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
     used, scores = chosen.splits["train"] + chosen.splits["val"], results.scores(settings.seed)
@@ -266,10 +269,10 @@ def _finish(
             "galaxies": chosen.splits,
             "failures": len(pd.read_csv(failures)) if failures.exists() else 0,
             "findings": chosen.findings(),
-            "metric": metric,
             "epochs": history.groupby("stage")["epoch"].size().to_dict() if "epoch" in history else {},
             "test": scores,
             "provenance": results.provenance,
         }
+        | more
     )
     shutil.rmtree(run.out / "state")

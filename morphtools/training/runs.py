@@ -58,6 +58,9 @@ class Run:
             for name, m in metrics["test"].items()
         ]
         baseline = [f"  {metrics['baseline']}"] if metrics.get("baseline") else []
+        if unfamiliar := metrics.get("unfamiliar"):
+            usual = f"{unfamiliar['rare']:.0%} would be usual; see figures/unfamiliar.png"
+            baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
         return "\n".join([metrics["title"], *rows, *baseline, f"  in {self.out} (figures/ to look at)"])
 
 

@@ -56,7 +56,7 @@ def predictions(run):
 
 def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     figures = {"training_curve", "roc", "confusion", "confusion_examples", "calibration"}
-    figures |= {"confident", "uncertain", "mistakes"}
+    figures |= {"confident", "uncertain", "mistakes", "unfamiliar"}
     expected = {
         "claim.json",
         "config.yaml",
@@ -66,7 +66,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
         "predictions.parquet",
         "log.txt",
     }
-    expected |= {"validation.parquet", "galaxies.parquet", "card.json", "figures"}
+    expected |= {"validation.parquet", "galaxies.parquet", "card.json", "familiarity.npz", "figures"}
     assert {p.name for p in head_run.out.iterdir()} == expected
     assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
     assert head_run.summary.startswith("rings from 90 labels: resnet18 (random weights, frozen), tested on")
@@ -114,6 +114,24 @@ def test_the_run_predicts_other_catalogues_as_it_did_its_test(head_run, sky, tmp
     again = pd.read_parquet(out / "predictions.parquet").set_index("id_str")
     assert len(again) == 120
     np.testing.assert_allclose(again.loc[saved.id_str, "ring"], saved.probability, atol=1e-5)
+
+
+def test_what_is_no_galaxy_is_unlike_the_training_galaxies_and_the_user_is_told(head_run, sky, tmp_path, caplog):
+    share = head_run.metrics["unfamiliar"]["share"]
+    assert f"unlike the training galaxies: {share:.1%} of the test" in head_run.summary
+    rng = np.random.default_rng(1)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 255, (32, 32)).astype("uint8")).save(tmp_path / f"{i}.png")
+    noise = pd.DataFrame({"id_str": [f"n{i}" for i in range(12)], "file_loc": [f"{i}.png" for i in range(12)]})
+    noise.to_csv(tmp_path / "noise.csv", index=False)
+    out = predict(head_run.out, tmp_path / "out", catalog=tmp_path / "noise.csv")
+    assert "100% of these galaxies are unlike any that the model was trained on" in caplog.text
+    assert pd.read_csv(out / "predictions.csv")["familiarity"].max() <= 1 / 91 + 1e-6  # farther than all 90 labelled
+    caplog.clear()
+    galaxies = pd.read_parquet(
+        predict(head_run.out, tmp_path / "galaxies", catalog=sky / "catalog.csv") / "predictions.parquet"
+    )
+    assert galaxies["familiarity"].median() > 0.3 and "unlike" not in caplog.text
 
 
 def test_metrics_are_those_of_the_predictions(head_run):

@@ -91,9 +91,15 @@ def test_a_run_leaves_pdfs_scores_and_pictures(run):
         "card.json",
         "predictions.parquet",
     }
-    expected |= {"galaxies.parquet", "validation.parquet", "log.txt", "figures"}
+    expected |= {"galaxies.parquet", "validation.parquet", "log.txt", "figures", "familiarity.npz"}
     assert {p.name for p in run.out.iterdir()} == expected
-    assert {p.stem for p in (run.out / "figures").iterdir()} == {"training_curve", "redshifts", "pit", "gallery"}
+    assert {p.stem for p in (run.out / "figures").iterdir()} == {
+        "training_curve",
+        "redshifts",
+        "pit",
+        "gallery",
+        "unfamiliar",
+    }
     assert list(run.metrics["test"]) == ["bias", "sigma_mad", "outlier_fraction", "crps"]
     assert run.summary.startswith("photoz from 160 labels: resnet18 (random weights, trained), tested on")
     card = Card.open(run.out / "card.json")

@@ -1,0 +1,167 @@
+"""Is this galaxy like those that the model was trained on? How far its representation lies from theirs.
+
+The representations of the training galaxies are described by a normal distribution, shrunk towards a round one as far
+as their number demands (Chen et al. 2010, arXiv:0907.4698), along their first principal components and with one
+variance for all other directions. A galaxy's distance is Mahalanobis' in it. What distances are usual is known from
+galaxies that the distribution was not fitted to.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords_builder.files import read_arrays, write_arrays
+
+FILE = "familiarity.npz"  # beside the weights of a run
+RARE = 0.01  # a galaxy farther away than all but this share of the training galaxies is unlike them
+_FOLDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Familiarity:
+    """What representations of training galaxies are like.
+
+    Attributes:
+        mean: (D,) of their representations.
+        components: (K, D) orthonormal rows, the most varied first.
+        variance: (K,) along each of them.
+        rest: () variance along every other direction.
+        distances: (N,) distances of galaxies that this was not fitted to, ascending.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    variance: np.ndarray
+    rest: np.ndarray
+    distances: np.ndarray
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Familiarity":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged; names it.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        arrays = read_arrays(path, *names)
+        return cls(**{name: arrays[name] for name in names})
+
+    def save(self, path: str | Path) -> None:
+        """Writes the arrays, with checksums."""
+        write_arrays(path, **dataclasses.asdict(self))
+
+    def distance(self, representations: np.ndarray) -> np.ndarray:
+        """How far galaxies lie from the training galaxies.
+
+        Args:
+            representations: (n, D) by the same model.
+
+        Returns:
+            (n,) Mahalanobis distances, per square root of D: about 1 for training galaxies.
+        """
+        x = np.asarray(representations, np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.mean):
+            raise ValueError(f"representations must have the shape (n, {len(self.mean)}), got {x.shape}")
+        away = x - self.mean
+        along = away @ self.components.T
+        beside = np.maximum((away**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+        return np.sqrt(((along**2 / self.variance).sum(axis=1) + beside / self.rest) / len(self.mean))
+
+    def __call__(self, representations: np.ndarray) -> np.ndarray:
+        """The share of galaxies of the training set's kind that lie at least as far away: a p-value.
+
+        Args:
+            representations: (n, D) by the same model.
+
+        Returns:
+            (n,) from 1 / (N + 1), farther away than all of them, to 1. Galaxies like the training galaxies are
+            uniform between 0 and 1.
+        """
+        return self.share_beyond(self.distance(representations))
+
+    def share_beyond(self, distances: np.ndarray) -> np.ndarray:
+        """(n,) p-values of (n,) distances (see `__call__`)."""
+        n = len(self.distances)
+        return (n - np.searchsorted(self.distances, distances, side="left") + 1) / (n + 1)
+
+    @property
+    def rare(self) -> float:
+        """The p-value up to which a galaxy is unlike the training galaxies: 1%; of fewer than 99, farther than any."""
+        return max(RARE, 1 / (len(self.distances) + 1))
+
+
+def fit_familiarity(
+    representations: np.ndarray, held_out: np.ndarray | None = None, *, components: int = 256, seed: int = 0
+) -> Familiarity:
+    """Describes the representations of training galaxies.
+
+    Args:
+        representations: (N, D) of at least 10 training galaxies.
+        held_out: (M, D) of galaxies of the same kind that the model was not trained on, for the usual distances.
+            By default a fifth of the training galaxies at a time, with what was fitted to the others: right where the
+            encoder was not trained on any of them.
+        components: Most principal components.
+        seed: Decides which fifth.
+
+    Raises:
+        ValueError: There are too few galaxies, or they are all the same.
+    """
+    x = np.asarray(representations, np.float64)
+    if x.ndim != 2 or len(x) < 2 * _FOLDS:
+        raise ValueError(f"representations (N, D) of at least {2 * _FOLDS} galaxies are needed, got {x.shape}")
+    fitted, shrinkage = _fit(x, components)
+    if held_out is not None:
+        distances = fitted.distance(held_out)
+    else:
+        fold, distances = np.random.default_rng(seed).permutation(len(x)) % _FOLDS, []
+        for k in range(_FOLDS):  # shrunk as the whole is: shrunk further, other distances would be usual
+            others, _ = _fit(x[fold != k], components, shrinkage)
+            distances.append(others.distance(x[fold == k]))
+        distances = np.concatenate(distances)
+    return dataclasses.replace(fitted, distances=np.sort(distances))
+
+
+def _fit(x: np.ndarray, components: int, shrinkage: float | None = None) -> tuple[Familiarity, float]:
+    """The distribution, without distances, and how far it was shrunk."""
+    n, dimension = x.shape
+    mean = x.mean(axis=0)
+    away = x - mean
+    # both products have the same eigenvalues but for zeros: the smaller one is decomposed
+    products = away @ away.T if n < dimension else away.T @ away
+    values, sides = np.linalg.eigh(products / n)
+    values, sides = np.maximum(values[::-1], 0), sides[:, ::-1]
+    round_variance = values.sum() / dimension
+    if not round_variance > 0:
+        raise ValueError(f"the representations of all {n} galaxies are the same")
+    k = int(np.count_nonzero(values[:components] > 1e-9 * values[0]))  # the last directions are those of rounding
+    axes = sides[:, :k].T
+    if n < dimension:
+        axes = axes @ away / np.sqrt(n * values[:k, np.newaxis])
+    shrinkage = _shrinkage(values, n, dimension) if shrinkage is None else shrinkage
+    variance = (1 - shrinkage) * values[:k] + shrinkage * round_variance
+    beside = (1 - shrinkage) * values[k:].sum() / max(dimension - k, 1) + shrinkage * round_variance
+    rest = np.array(max(beside, 1e-9 * round_variance))
+    return Familiarity(mean, axes, variance, rest, np.zeros(0)), shrinkage
+
+
+def _shrinkage(values: np.ndarray, n: int, dimension: int) -> float:
+    """How much of the covariance is to be round, from 0 to 1: equation 23 of Chen et al. 2010."""
+    square, round_square = (values**2).sum() / dimension**2, (values.sum() / dimension) ** 2
+    spread = (n + 1) * (square - round_square / dimension)
+    return 1.0 if spread <= 0 else min(1.0, (square + round_square) / spread)
+
+
+def tell(p: np.ndarray, rare: float) -> str | None:
+    """What is to be said about (n,) p-values of a set of galaxies; None where there is nothing to say.
+
+    Of galaxies like those of the training, a share `rare` is unlike them by chance.
+    """
+    beyond = float(np.mean(p <= rare)) if len(p) else 0.0
+    if len(p) * beyond < 3 or beyond <= 3 * rare:
+        return None
+    return (
+        f"{beyond:.0%} of these galaxies are unlike any that the model was trained on (column familiarity at most "
+        f"{rare:.2g}; {rare:.0%} is usual): check predictions for them by eye, or label some and train again"
+    )
