@@ -146,10 +146,10 @@ def read_run(folder: Path) -> str:
     from tfrecords_builder.json_files import read_json
 
     card = Card.open(find_card(folder))
-    digest = hashlib.sha256(repr((card.kind, card.classes, card.bands, card.image_size, card.noise)).encode())
+    digest = hashlib.sha256(repr((card.kind, card.classes, card.bands, card.image_size, card.encoder)).encode())
     for weights in load_pretrained(folder, include_top=True).get_weights():
         digest.update(weights.tobytes())
-    answers = Predictions.open(folder)
+    answers = Predictions.open(folder / "predictions.parquet")
     digest.update(repr(list(answers.id_str)).encode() + np.asarray(answers.probability).tobytes())
     return digest.hexdigest() + str(read_json(folder / "metrics.json")["test"])
 

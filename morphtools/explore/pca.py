@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from morphtools.explore.tables import space_of
-from morphtools.inference.parts import name_of
+from morphtools.inference.parts import count_rows, name_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays
@@ -188,12 +187,12 @@ def reduce_representations(
         projection.save(out)
         provenance = store.provenance | {"pca": projection.digest}
         reduced = Representations.create(out, len(projection.components), provenance)
-        done = {name_of(path): pq.read_metadata(path).num_rows for path in reduced.parts}
+        done = {name_of(path): count_rows(path) for path in reduced.parts}
         for path in progress_bar(store.parts, "reducing", unit="part"):
             if name_of(path) not in done:  # part by part: a store may grow in its middle
                 names, values = zip(*((n, projection(v)) for n, v in store.batches(_ROWS, [path])), strict=True)
                 reduced.append(np.concatenate(names), np.concatenate(values), part=name_of(path).removeprefix("part-"))
-            elif done[name_of(path)] != pq.read_metadata(path).num_rows:
+            elif done[name_of(path)] != count_rows(path):
                 raise ValueError(f"{out} holds other galaxies in {path.name}; choose another folder")
     return reduced
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from morphtools.inference.parts import check_part, read_part, write_part
+from morphtools.inference.parts import check_part, count_rows, read_part, write_part
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import some
@@ -113,11 +113,7 @@ class Representations:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def __len__(self) -> int:
-        rows = 0
-        for path in self.parts:
-            with reading(path):
-                rows += pq.read_metadata(path).num_rows
-        return rows
+        return sum(count_rows(path) for path in self.parts)
 
     @property
     def id_str(self) -> np.ndarray:

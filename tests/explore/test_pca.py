@@ -124,3 +124,12 @@ def test_a_projection_that_is_missing_or_damaged_is_named(tmp_path):
     (tmp_path / "projection.npz").write_bytes(b"x")
     with pytest.raises(ValueError, match="damaged"):
         Projection.open(tmp_path)
+
+
+def test_a_damaged_part_of_a_reduced_store_is_named_in_one_line(store, tmp_path):
+    reduced = reduce_representations(store, tmp_path / "reduced", components=3)
+    part = reduced.parts[0]
+    part.write_bytes(part.read_bytes()[:-30] + b"\xff" * 22 + part.read_bytes()[-8:])  # what describes its columns
+    with pytest.raises(ValueError, match=rf"{part.name} is damaged: .+") as error:
+        reduce_representations(store, tmp_path / "reduced", components=3)
+    assert "\n" not in str(error.value)
