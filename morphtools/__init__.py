@@ -83,6 +83,7 @@ _HOMES = {
     "show_galaxies": "morphtools.explore.showing",
     "simulate_galaxies": "morphtools.sky.simulate",
     "simulate_survey": "morphtools.sky.simulate",
+    "suggest_labels": "morphtools.explore.suggest_labels",
     "train": "morphtools.training.train",
     "verify_records": "tfrecords_builder.verify",
     "vote_tables": "morphtools.answers.posteriors",

@@ -117,6 +117,7 @@ for _command in (
     explore.make_map,
     explore.cluster,
     explore.find_artifacts,
+    explore.suggest_labels,
     explore.evaluate_retrieval,
     photoz.evaluate_photoz,
     tables.cross_match,

@@ -220,3 +220,23 @@ def evaluate_retrieval(representations, config, **options):
     _split(given, "labels")
     table = call(morphtools.evaluate_retrieval, config, given)
     click.echo(table.to_string(index=False, float_format="{:.3f}".format))
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.argument("representations", type=click.Path())
+@click.option("--galaxies", type=int, help="How many to suggest (50).")
+@_with_images
+@_EXCLUDE
+@click.option("--seed", type=int, help="Of the draws (0).")
+@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/suggestions).")
+@_CONFIG
+def suggest_labels(run, representations, config, **options):
+    """Suggest which galaxies to label next: uncertain ones that differ from each other.
+
+    morphtools suggest-labels my-rings representations --galaxies 100 --catalog galaxies.csv --images jpegs/
+    """
+    import_quietly()
+    given = typed(options) | {"run": run, "representations": representations}
+    table = call(morphtools.suggest_labels, config, given)
+    click.echo(f"{len(table)} galaxies to label: see {given.get('out', 'morphtools-runs/suggestions')}/suggestions.csv")

@@ -1,0 +1,106 @@
+"""`suggest_labels`: the galaxies whose labels a run would learn most from."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.class_figures import gallery
+from morphtools.answers.uncertainty import uncertainty_of
+from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.explore.suggestions import choose_diverse
+from morphtools.explore.tables import known_of, left_out, write_figure, write_table
+from morphtools.inference.representations import Representations
+from morphtools.models.cards import Card, find_card
+
+_CANDIDATES = 20_000  # the most uncertain, among which to choose
+
+
+def suggest_labels(
+    run: str | Path,
+    representations: str | Path | Representations,
+    galaxies: int = 50,
+    *,
+    exclude: str | Path | pd.DataFrame | None = None,
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    seed: int = 0,
+    out: str | Path = "morphtools-runs/suggestions",
+) -> pd.DataFrame:
+    """Suggests which galaxies to label next: those that the run is uncertain about, and that differ from each other.
+
+    Galaxies that the run has used, labelled or tested, are left out. How many labels this saves against labelling at
+    random depends on the question.
+
+    Writes `suggestions.csv` and, where there are images, `suggestions.png`. With a catalogue the table has its columns
+    too: fill in the label and add the rows to those that the run was trained on.
+
+    Args:
+        run: Folder of a run of `finetune`.
+        representations: By the run (`represent RUN …`), or by the weights that it started from where these stayed
+            frozen.
+        galaxies: How many to suggest.
+        exclude: Table with `id_str` of more galaxies to leave out, such as artefacts or those labelled already.
+        catalog: Table with `id_str` and what is known of the galaxies.
+        images: Folder, zip archive or stack of its images.
+        records: Records, instead of images.
+        seed: Of the draws.
+        out: Folder to write to.
+
+    Returns:
+        `rank`, `id_str`, `uncertainty`, what is predicted, and the columns of the catalogue.
+
+    Raises:
+        FileNotFoundError: There is no run or no store.
+        ValueError: The store is of another space, or no galaxies are left.
+    """
+    store, run = Representations.open(representations), Path(run)
+    card = Card.open(find_card(run))
+    answer, head = _head(run, card, store)
+    used = pd.read_parquet(run / "galaxies.parquet", columns=["id_str"])
+    ids, values, outputs = [], [], []
+    for names, x in store.batches(8192):
+        free = ~np.isin(names.astype(str), used["id_str"].to_numpy(str)) & ~left_out(names, exclude)
+        if free.any():
+            ids.append(names[free])
+            values.append(x[free])
+            outputs.append(np.asarray(head(x[free])))
+    if not ids:
+        raise ValueError(f"no galaxies are left to suggest: all {len(store)} are in the run or left out")
+    ids, x, outputs = np.concatenate(ids), np.concatenate(values), np.concatenate(outputs)
+    uncertainty = uncertainty_of(answer, outputs)
+    candidates = np.argsort(-uncertainty, kind="stable")[:_CANDIDATES]
+    rows = candidates[choose_diverse(x[candidates], uncertainty[candidates], galaxies, seed=seed)]
+    predicted = answer.tables(ids[rows], outputs[rows][np.newaxis], 0.9)[0]
+    table = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "uncertainty": uncertainty[rows]})
+    table = pd.concat([table, predicted], axis=1)
+    about = known_of(table["id_str"], catalog).reset_index(drop=True)
+    table = table.join(about.rename(columns={name: f"{name}_catalog" for name in about if name in table}))
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "suggestions.csv", table)
+    if records is not None or images is not None:
+        pictures = thumbnails(Pictures(records, catalog, images), table["id_str"], 128)
+        captions = [f"{name[:22]}\n{u:.2f}" for name, u in zip(table["id_str"], table["uncertainty"], strict=True)]
+        title = f"{len(table)} galaxies to label next, and how uncertain they are"
+        write_figure(out / "suggestions.png", gallery(pictures, captions, title))
+    return table
+
+
+def _head(run: Path, card: Card, store: Representations):
+    """What a run answers, and its head, once the store is of the space that the head was fitted in."""
+    import keras
+    import yaml
+
+    from morphtools.models.pretrained import load_pretrained
+
+    weights = store.provenance.get("weights")
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    start = settings.get("weights")
+    frozen = settings.get("depth") == "head" and start not in (None, "random")
+    spaces = {card.sha256} | ({Card.open(find_card(start)).sha256} if frozen else set())
+    if weights not in spaces or "pca" in store.provenance:
+        raise ValueError(f"{store.folder} was not made by {run}: represent the galaxies with it (represent {run} …)")
+    head = load_pretrained(run, include_top=True).layers[-1]
+    return card.question(), lambda x: keras.ops.convert_to_numpy(head(x))
