@@ -131,7 +131,7 @@ def test_predict_says_of_new_records_what_the_test_said_and_in_half_precision(ru
     np.testing.assert_allclose(again.edges, np.linspace(0, 0.4, 41))
     read = pd.read_csv(out / "predictions.csv").set_index("id_str")
     np.testing.assert_allclose(read.loc[test.id_str, "z"], test.z(), atol=1e-4)
-    assert list(read) == ["z", "z_05", "z_16", "z_50", "z_84", "z_95"]
+    assert list(read) == ["z", "z_05", "z_16", "z_50", "z_84", "z_95", "familiarity"]
     assert (read["z_05"] <= read["z_50"]).all() and (read["z_50"] <= read["z_95"]).all()
     about = json.loads((out / "predict.json").read_text())
     assert again.provenance == {"weights": about["weights"][0], "records": about["records"]}
