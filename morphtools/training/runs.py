@@ -14,6 +14,7 @@ from morphtools.models.cards import Card, find_card
 from tfrecords_builder.claims import claim, identity, inputs_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.naming import some
 
 _LOGGERS = [logging.getLogger(name) for name in ("morphtools", "tfrecords_builder")]
 
@@ -40,8 +41,16 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """The contents of `metrics.json`."""
-        return read_json(self.out / "metrics.json")
+        """The contents of `metrics.json`.
+
+        Raises:
+            ValueError: It is damaged, or is another file.
+        """
+        metrics = read_json(self.out / "metrics.json")
+        missing = [name for name in ("title", "test") if name not in metrics]
+        if missing:
+            raise ValueError(f"{self.out / 'metrics.json'} is damaged: it has no {some(missing)}")
+        return metrics
 
     def write_metrics(self, metrics: dict) -> None:
         """Writes `metrics.json`, with null for what is not defined: the run is finished."""

@@ -96,7 +96,7 @@ def test_a_run_that_fails_at_work_keeps_what_it_has_and_logs_why(tmp_path, argum
     assert not finish(tmp_path / "run", arguments).out.joinpath(".lock").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", '{"title": '])
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"title": ', '{"verb": "train"}'])
 def test_damaged_metrics_are_named(tmp_path, arguments, content):
     run = finish(tmp_path / "run", arguments)
     (run.out / "metrics.json").write_text(content)
