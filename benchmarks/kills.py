@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -279,9 +280,9 @@ def same(one: Path, other: Path) -> bool:
         return True
     if one.suffix == ".json":
         return _plain(json.loads(one.read_text())) == _plain(json.loads(other.read_text()))
-    if one.suffix == ".keras":  # the archive holds the time at which it was written
+    if one.suffix == ".keras":
         with zipfile.ZipFile(one) as a, zipfile.ZipFile(other) as b, a.open(_WEIGHTS) as c, b.open(_WEIGHTS) as d:
-            return c.read() == d.read() and a.read("config.json") == b.read("config.json")
+            return c.read() == d.read() and _config(a) == _config(b)
     if one.suffix == ".sqlite":
         query = "SELECT id_str, rating, rater, undone FROM ratings ORDER BY number"
         return len({str(sqlite3.connect(path).execute(query).fetchall()) for path in (one, other)}) == 1
@@ -298,6 +299,11 @@ def same(one: Path, other: Path) -> bool:
     return False
 
 
+def _config(archive: zipfile.ZipFile) -> str:
+    """The configuration of a model, without the addresses in memory by which Keras tells objects apart."""
+    return re.sub(r'"shared_object_id": \d+', "", archive.read("config.json").decode())
+
+
 def _plain(content):
     """JSON without what differs between two uninterrupted runs: speeds, and the hashes of archives with times."""
     if isinstance(content, dict):
@@ -307,8 +313,13 @@ def _plain(content):
 
 def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) -> dict:
     """Kills a verb `kills` times; returns how many trials there were and what went wrong in them."""
-    folder.mkdir()
-    reference, count = folder / "reference", folder / "operations"
+    for name in ("whole", "killed"):
+        (folder / name).mkdir(parents=True)
+    reference, out, count = (
+        folder / "whole" / "out",
+        folder / "killed" / "out",
+        folder / "operations",
+    )  # cards name them
     start = time.monotonic()
     outcome = run(verb, data, reference, count=count)
     if outcome != "done":
@@ -316,7 +327,6 @@ def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) 
     whole, operations = time.monotonic() - start, int(count.read_text())
     tally = {"verb": verb, "trials": 0, "kills": 0, "failed": 0, "other files": 0, "examples": []}
     while tally["kills"] < kills:
-        out = folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         history = []
         for _ in range(rng.choice([1, 1, 2, 3])):
