@@ -19,7 +19,7 @@ def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
         Argument by name.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: It is not YAML, not a mapping, or has a key that is no argument.
     """
     path = Path(path)

@@ -38,7 +38,7 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
         lower case.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file is not a readable table of a known format.
     """
     chunks = list(read_chunks(path, 2**20))
@@ -49,7 +49,7 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
     """A catalogue in pieces of at most `rows` rows, at least one; only a VOTable is read as a whole.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file is not a readable table of a known format.
     """
     if isinstance(catalog, pd.DataFrame):

@@ -59,7 +59,7 @@ class Files(NamedTuple):
         """Where a row's file is, in the folder, or the one file itself.
 
         Raises:
-            ValueError: There is no such file, or it may not be read (see `locate`).
+            ValueError: The file does not exist, or may not be read (see `locate`).
         """
         return self.place if name == str(self.place) else locate(self.place, name, self.limits)
 

@@ -41,7 +41,7 @@ class Familiarity:
         """Reads what `save` wrote.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: It is damaged; names it.
         """
         names = [field.name for field in dataclasses.fields(cls)]

@@ -142,7 +142,7 @@ class Redshifts:
             path: Such as `predictions.parquet` of a run.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: It holds no redshifts.
         """
         if not Path(path).is_file():

@@ -65,7 +65,7 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
         places: Whether the positions are wanted.
 
     Raises:
-        ValueError: It has no positions; says what its columns are.
+        ValueError: It has no positions; names its columns.
     """
     folder.mkdir()
     known, remarks, schemas, files = None, [], [], []

@@ -94,7 +94,7 @@ def build_augmentations(
 
     Raises:
         ValueError: An unknown preset, layer or argument, or a layer that needs to know more of the survey.
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
     """
     known = {"noise": noise, "size": size, **_survey(bands)}
     made = []

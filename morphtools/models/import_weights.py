@@ -68,8 +68,8 @@ def import_weights(
         The folder.
 
     Raises:
-        ValueError: The file is damaged or dangerous, or the encoder not known; says what to do.
-        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or dangerous, or the encoder is not known; the message names the remedy.
+        FileNotFoundError: The file does not exist.
         FileExistsError: `out` holds something else.
         OSError: The Hub could not be reached.
     """

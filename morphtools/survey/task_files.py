@@ -26,7 +26,7 @@ def open_task(name: str | Path) -> Task | RedshiftTask:
 
     Raises:
         ValueError: No such task; or the file does not describe one.
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
     """
     path = Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml"):
