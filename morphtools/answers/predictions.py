@@ -118,12 +118,12 @@ class Predictions:
 
 
 def check_table(path: str | Path) -> Path:
-    """The path of a table of predictions, compared with its checksum where `predict` has kept one.
+    """The path of a table of `predict` or of a run, compared with its checksum where one was kept.
 
     Raises:
         ValueError: It is not what was written; names it.
     """
     path = Path(path)
-    about = path.with_name("predict.json")
-    checksums = read_json(about).get("checksums") if about.exists() else None
+    about = next((each for name in ("predict.json", "metrics.json") if (each := path.with_name(name)).exists()), None)
+    checksums = read_json(about).get("checksums") if about else None
     return check_file(path, checksums.get(path.name) if isinstance(checksums, dict) else None)

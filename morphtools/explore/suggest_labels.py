@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.answers.class_figures import gallery
+from morphtools.answers.predictions import check_table
 from morphtools.answers.uncertainty import uncertainty_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.suggestions import choose_diverse
@@ -58,7 +59,7 @@ def suggest_labels(
     store, run = Representations.open(representations), Path(run)
     card = Card.open(find_card(run))
     answer, head = _head(run, card, store)
-    used = pd.read_parquet(run / "galaxies.parquet", columns=["id_str"])
+    used = pd.read_parquet(check_table(run / "galaxies.parquet"), columns=["id_str"])
     ids, values, outputs = [], [], []
     for names, x in store.batches(8192):
         free = ~np.isin(names.astype(str), used["id_str"].to_numpy(str)) & ~left_out(names, exclude)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from morphtools.answers.predictions import check_table
 from morphtools.answers.redshift_neighbours import nearest_rows
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
@@ -24,7 +25,7 @@ def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, see
     Returns:
         `galaxies` and `test`, as in the metrics of a run.
     """
-    galaxies = pd.read_parquet(run / "galaxies.parquet")
+    galaxies = pd.read_parquet(check_table(run / "galaxies.parquet"))
     rows = pd.Index(store.id_str).get_indexer(galaxies["id_str"])
     galaxies, x = galaxies[rows >= 0], store.values()[rows[rows >= 0]]
     test = (galaxies["split"] == "test").to_numpy()

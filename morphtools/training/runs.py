@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from morphtools.models.cards import Card, find_card
+from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, identity, inputs_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
@@ -53,7 +54,10 @@ class Run:
         return metrics
 
     def write_metrics(self, metrics: dict) -> None:
-        """Writes `metrics.json`, with null for what is not defined: the run is finished."""
+        """Writes `metrics.json`, with null for what is not defined and the tables' checksums: the run is finished."""
+        metrics = metrics | {
+            "checksums": {path.name: file_checksum(path) for path in sorted(self.out.glob("*.parquet"))}
+        }
         write_json(self.out / "metrics.json", json.loads(json.dumps(metrics), parse_constant=lambda name: None))
 
     @property

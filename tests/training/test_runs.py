@@ -1,9 +1,11 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 import yaml
 
+from morphtools.answers.predictions import Predictions
 from morphtools.training.runs import open_run
 
 CARD = {"name": "a", "kind": "encoder", "encoder": {"name": "resnet18"}, "bands": ["r"], "range": "picture"}
@@ -94,6 +96,19 @@ def test_a_run_that_fails_at_work_keeps_what_it_has_and_logs_why(tmp_path, argum
     assert (run.out / "state" / "fit.npz").exists()
     assert "OSError: the disk is full" in (run.out / "log.txt").read_text()
     assert not finish(tmp_path / "run", arguments).out.joinpath(".lock").exists()
+
+
+def test_tables_of_a_run_that_were_swapped_are_named(tmp_path, arguments):
+    with open_run(tmp_path / "run", "train", arguments) as run:
+        run.keep()
+        for name, value in (("predictions", 0.2), ("validation", 0.7)):
+            one = Predictions(np.array(["a"], object), np.array([value]), np.array([1]), ("no", "yes"), {})
+            one.save(run.out / f"{name}.parquet")
+        run.write_metrics({"title": "t", "test": {}})
+    assert Predictions.open(run.out / "predictions.parquet").probability == 0.2
+    (run.out / "validation.parquet").rename(run.out / "predictions.parquet")
+    with pytest.raises(ValueError, match=r"predictions\.parquet is damaged"):
+        Predictions.open(run.out / "predictions.parquet")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '{"title": ', '{"verb": "train"}'])
