@@ -70,7 +70,7 @@ def count_votes(catalog, question, columns, total=None, asked=None):
         catalog: one row per galaxy.
         question: its name.
         columns: those of its answers, of one kind: all counts, or all fractions.
-        total: column that says how many answered, if there is one.
+        total: column with the number of people who answered, if there is one.
         asked: (N,) how many were asked, where there is no such column.
 
     Returns:
