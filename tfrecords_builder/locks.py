@@ -85,11 +85,15 @@ def lock(folder: str | Path, *, part: bool = False, wait: bool = False, name: st
 
 def _acquire(path: Path, part: bool, wait: bool) -> Lock:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         except FileNotFoundError:
-            continue  # the folder was removed by a process that failed
+            continue  # another process removed the folder
+        except FileExistsError:
+            if path.parent.is_symlink() or path.parent.is_file():
+                raise
+            continue  # another process removed the folder between mkdir's two looks at it
         except OSError as error:
             log.debug("%s cannot be locked: %s", path.parent, error.strerror)
             return Lock(path, None, True)

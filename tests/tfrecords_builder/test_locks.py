@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,28 @@ for _ in range(20):
     command = [sys.executable, "-c", code, str(tmp_path / "out"), str(tmp_path / "busy")]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(6)]
     assert [process.communicate()[1] for process in running] == [""] * 6
+
+
+def test_a_folder_that_is_removed_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    mkdir, calls = Path.mkdir, []
+
+    def removed_meanwhile(path, *args, **kwargs):
+        calls.append(path)
+        if len(calls) == 1:
+            raise FileExistsError(17, "File exists", str(path))  # as pathlib does when the folder goes away meanwhile
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", removed_meanwhile)
+    with lock(tmp_path / "out") as held:
+        assert held.alone
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")], ids=["file", "dangling link"])
+def test_what_is_not_a_folder_is_refused(tmp_path, make):
+    make(tmp_path / "out")
+    with pytest.raises(FileExistsError), lock(tmp_path / "out"):
+        pass
 
 
 def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
