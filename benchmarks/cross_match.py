@@ -1,13 +1,16 @@
 """How long a cross-match takes and how much memory, as ratios to astropy's in the same run.
 
-    python benchmarks/cross_match.py [--rows 1000000] [--rows-b 1000000] [--tables]
+    python benchmarks/cross_match.py [--rows 1000000] [--rows-b 1000000] [--tables | --tables-only]
 
 Positions all over the sky; 70% of the second table are those of the first, moved by 0.3 arcsec. astropy is
-`match_to_catalog_sky`, cut at the radius. With --tables also parquet in, parquet out, ten more columns in each table.
+`match_to_catalog_sky`, cut at the radius. With --tables also parquet in, parquet out, ten more columns in each table:
+the command itself, in a process of its own, whose peak of memory is its own too. --tables-only runs nothing else.
 """
 
 import argparse
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +20,6 @@ import numpy as np
 import pandas as pd
 from astropy.coordinates import SkyCoord
 
-from morphtools.archives.cross_match import cross_match
 from morphtools.archives.sky_pairs import nearest_within, one_to_one, pairs_within
 
 RADIUS = 1.98 / 3600
@@ -50,10 +52,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10**6)
     parser.add_argument("--rows-b", type=int)
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--tables-only", action="store_true")
     options = parser.parse_args()
     n, m = options.rows, options.rows_b or options.rows
     a, b = skies(n, m)
     print(f"{n} × {m} rows, radius 1.98 arcsec")
+
+    unit = None if options.tables_only else positions(a, b)
+    if options.tables or options.tables_only:
+        tables(a, b, unit)
+
+
+def positions(a: np.ndarray, b: np.ndarray) -> float:
+    """Positions in memory, ours and astropy's; returns the seconds that astropy takes."""
 
     def astropy():
         rows, distance, _ = SkyCoord(*a.T, unit="deg").match_to_catalog_sky(SkyCoord(*b.T, unit="deg"))
@@ -71,14 +82,25 @@ def main() -> None:
     print(f"same pairs: {all(np.array_equal(x, y) for x, y in zip(near[:2], expected, strict=True))} ({len(near[0])})")
     timed("nearest (ours), again", lambda: nearest_within(a, b, RADIUS), unit)
     timed("one to one (ours), again", ours_one_to_one, unit)
-    if options.tables:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, sky in (("a", a), ("b", b)):
-                table = pd.DataFrame({"id_str": np.arange(len(sky)).astype(str), "ra": sky[:, 0], "dec": sky[:, 1]})
-                table = table.assign(**{f"{name}{k}": sky[:, 0] + k for k in range(10)})
-                table.to_parquet(Path(folder) / f"{name}.parquet")
-            paths = [Path(folder) / f"{name}.parquet" for name in ("a", "b", "out")]
-            timed("parquet in, parquet out (ours)", lambda: cross_match(*paths), unit)
+    return unit
+
+
+def tables(a: np.ndarray, b: np.ndarray, unit: float | None) -> None:
+    """Tables on disk, by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, sky in (("a", a), ("b", b)):
+            table = pd.DataFrame({"id_str": np.arange(len(sky)).astype(str), "ra": sky[:, 0], "dec": sky[:, 1]})
+            table = table.assign(**{f"{name}{k}": sky[:, 0] + k for k in range(10)})
+            table.to_parquet(Path(folder) / f"{name}.parquet")
+        paths = [str(Path(folder) / f"{name}.parquet") for name in ("a", "b", "out")]
+        command = [sys.executable, "-m", "morphtools", "cross-match", *paths]
+        timed("cross-match a.parquet b.parquet", lambda: subprocess.run(command, check=True), unit)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        sizes = [Path(path).stat().st_size / 2**30 for path in paths]
+        print(
+            f"peak of the command {peak:.2f} GiB; the tables have {sizes[0]:.2f}, {sizes[1]:.2f}, the result "
+            f"{sizes[2]:.2f} GiB on disk"
+        )
 
 
 if __name__ == "__main__":

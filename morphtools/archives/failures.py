@@ -15,35 +15,36 @@ class Failures:
 
     Attributes:
         reasons: By the place of the galaxy: why, and whether that may pass.
+        before: The same of those that may be tried again, from the last call that came to its end.
     """
 
     def __init__(self, path: Path, ids: pd.Series):
-        self.path, self._ids, self.reasons = path, list(ids), {}
+        self.path, self._ids, self.reasons, self.before = path, list(ids), {}, {}
         places = {id: place for place, id in enumerate(ids)}
         for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
             try:
-                id, reason = json.loads(line)
-                self.reasons[places[id]] = (reason, False)
+                id, reason, *passing = json.loads(line)
+                (self.before if passing else self.reasons)[places[id]] = (reason, bool(passing))
             except (ValueError, KeyError, TypeError):
                 continue  # the last line of a call that was killed
-        self._rewrite()
+        self._rewrite(self.before | self.reasons)
 
     def add(self, place: int, error: Exception) -> None:
-        """Notes why a galaxy has no image; what may pass (an OSError) is not kept for the next call."""
+        """Notes why a galaxy has no image; what may pass (an OSError) is kept only by a call that comes to its end."""
         passing = isinstance(error, OSError)
         self.reasons[place] = (str(error), passing)
         if not passing:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([self._ids[place], str(error)]) + "\n")
 
-    def _rewrite(self) -> None:
+    def _rewrite(self, reasons: dict) -> None:
         """The file in the order of the galaxies, whatever the order in which they failed."""
-        lasting = [(place, reason) for place, (reason, passing) in sorted(self.reasons.items()) if not passing]
-        write_whole(self.path, "".join(json.dumps([self._ids[place], reason]) + "\n" for place, reason in lasting))
+        lines = [[self._ids[place], why] + [True] * passing for place, (why, passing) in sorted(reasons.items())]
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def table(self) -> pd.DataFrame:
         """Those that failed, in the order of the galaxies."""
-        self._rewrite()
+        self._rewrite(self.reasons)
         places = sorted(self.reasons)
         columns = {"id_str": [self._ids[place] for place in places]}
         columns["reason"] = [self.reasons[place][0] for place in places]

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import random
 import shlex
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -88,8 +89,8 @@ def fetch_cutouts(
 
     The same call resumes what was interrupted, at whatever moment: every file appears whole or not at all. A galaxy
     that has no usable image is listed in `failures.csv` with the reason; those that failed for want of an answer are
-    tried again by the same call. Requests are spaced in time, pause when the service asks for it, and end when it
-    stops answering.
+    tried again by the same call, after all others. Requests are spaced in time, pause when the service asks for it, and
+    end when it stops answering.
 
     Args:
         positions: Table with `ra` and `dec` (ICRS: degrees or sexagesimal text) and `id_str`; without `id_str`,
@@ -138,6 +139,9 @@ def fetch_cutouts(
             failures.reasons[place] = (reasons[place], False)
         missing = [i for i, file in enumerate(files) if i not in failures.reasons and not (out / file).exists()]
         missing.sort(key=lambda i: hashlib.sha256(files[i].encode()).digest())  # neighbours on the sky fail together
+        missing.sort(
+            key=lambda i: random.random() if i in failures.before else -1
+        )  # these last, each time in new order
         if missing:
             _announce(survey, service, len(missing), client.per_second)
             _fetch(service, order, client, workers, galaxies, missing, out, files, failures)
@@ -196,11 +200,19 @@ def _fetch(service, order, client, workers, galaxies, missing, out, files, failu
                 continue
             failures.add(place, result)
             in_a_row = in_a_row + 1 if isinstance(result, OSError) else 0
-            most = _IN_A_ROW_500 if getattr(result, "status", None) == 500 else _IN_A_ROW
-            if client.stopped or in_a_row >= most:
-                raise ConnectionError(
-                    f"{order.base_url} gives no cutouts at the moment ({result}): try later, the same call resumes"
-                )
+            failed_500 = getattr(result, "status", None) == 500
+            if not client.stopped and in_a_row < (_IN_A_ROW_500 if failed_500 else _IN_A_ROW):
+                continue
+            if failed_500 and place in failures.before and not client.stopped:
+                log.warning("HTTP 500 for %d galaxies in a row, as before: the others were not tried", in_a_row)
+                for i in missing:
+                    if not (out / files[i]).exists():
+                        failures.reasons.setdefault(i, failures.before.get(i, (str(result), True)))
+                return
+            where = "; if the positions are outside of its footprint, leave them out" if failed_500 else ""
+            raise ConnectionError(
+                f"{order.base_url} gives no cutouts at the moment ({result}): try later, the same call resumes{where}"
+            )
 
 
 def _answers(service, order, client, workers, sky, missing) -> Iterator[tuple[int, bytes | Exception]]:

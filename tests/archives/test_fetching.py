@@ -183,6 +183,34 @@ def test_a_service_that_fails_at_every_position_ends_the_call(archive, fetch, lo
     assert 3 * 200 <= len(archive.requests) < 3 * 220
 
 
+def test_a_finished_folder_is_finished_again_where_many_positions_fail(archive, fetch, long_table, monkeypatch):
+    monkeypatch.setattr("morphtools.archives.fetching._IN_A_ROW_500", 20)
+    table = long_table.head(80)
+    fails = {round(float(ra), 1) for ra in table.ra[::2]}
+
+    def answer(path, query, n):
+        ra = round(float(query["ra"]), 1)
+        return (500, {}, b"") if ra in fails else archive.fits(ra, 2.0)
+
+    archive.answer = answer
+    cutouts = fetch(table)
+    expected = (cutouts.folder / "failures.csv").read_bytes()
+    assert set(failures_of(cutouts).index) == set(table.id_str[::2])
+    archive.requests.clear()
+    assert fetch(table) == cutouts and (cutouts.folder / "failures.csv").read_bytes() == expected
+    assert 20 <= len({query["ra"] for _, query in archive.requests}) < 40  # not all: the service may be down
+    fails.clear()
+    assert fetch(table).failed == 0
+
+
+def test_new_positions_in_a_row_without_an_answer_still_end_the_call(archive, fetch, long_table, monkeypatch):
+    monkeypatch.setattr("morphtools.archives.fetching._IN_A_ROW_500", 20)
+    archive.answer = legacy(archive, lambda i, n: (500, {}, b""))
+    for _ in range(2):
+        with pytest.raises(ConnectionError, match=r"HTTP 500.*the same call resumes; .*outside of its footprint"):
+            fetch(long_table.head(60))
+
+
 def test_a_table_wholly_outside_the_footprint_is_an_error_that_says_so(archive, fetch, sky):
     archive.answer = legacy(archive, lambda i, n: archive.fits(150.0, 2.0, fill=0.0))
     with pytest.raises(ValueError, match=r"no galaxy has an image: outside the footprint.*\(12\); see .*failures.csv"):
