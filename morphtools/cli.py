@@ -1,6 +1,5 @@
 """The command `morphtools`: one command per verb, no science."""
 
-import inspect
 import logging
 import re
 import sys
@@ -22,10 +21,11 @@ from morphtools.commands import (
     weights,
 )
 from morphtools.commands.calling import import_quietly
+from morphtools.commands.helping import Verbs
 
 
-class _Commands(click.Group):
-    """Turns what a user can mend into one line and exit code 2."""
+class _Commands(Verbs):
+    """Turns an error that the user can fix into one line and exit code 2."""
 
     def invoke(self, context):
         try:
@@ -38,7 +38,7 @@ class _Commands(click.Group):
             )
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("\nmorphtools: stopped; the same command goes on from here", err=True)
+            click.echo("\nmorphtools: stopped; run the same command again to resume", err=True)
             sys.exit(130)
 
 
@@ -64,22 +64,9 @@ def _with_value(option: str, value: str) -> str:
     return option if value == "True" else " ".join([option, re.sub("[()' ]", "", value)])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(morphtools.__version__)
-def main():
-    """Find, classify and understand galaxies with a few hundred labels."""
-    console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("morphtools", "tfrecords_builder"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.handlers = [console]
-        logger.propagate = False
-
-
-@main.command()
+@click.command()
 def doctor():
-    """Show versions, devices and weights, and how to mend what is wrong.
+    """Check this installation and suggest fixes.
 
     morphtools doctor
     """
@@ -89,42 +76,74 @@ def doctor():
     sys.exit(0 if healthy else 1)
 
 
-for _command in (
-    anomalies.benchmark_anomalies,
-    anomalies.find_anomalies,
-    training.finetune,
-    training.learning_curve,
-    training.train,
-    pretraining.pretrain,
-    pretraining.show_augmentations,
-    pretraining.evaluate_representations,
-    pretraining.ablate_augmentations,
-    inference.predict,
-    inference.represent,
-    inference.list_pretrained,
-    inference.cite,
-    weights.import_weights,
-    weights.export,
-    archives.fetch_cutouts,
-    archives.add_ebv,
-    records.build_records,
-    records.inspect_records,
-    records.simulate_survey,
-    schemas.list_schemas,
-    explore.reduce_representations,
-    explore.represent_pixels,
-    explore.find_similar,
-    explore.make_map,
-    explore.cluster,
-    explore.find_artifacts,
-    explore.suggest_labels,
-    explore.evaluate_retrieval,
-    photoz.evaluate_photoz,
-    tables.cross_match,
-    tables.convert_table,
-    tables.send_to_topcat,
-    tables.make_moc,
-):
-    # an example stays on one line, however narrow the terminal, so that it can be copied (click fills other paragraphs)
-    _command.help = re.sub(r"^(?= *morphtools )", "\b\n", inspect.cleandoc(_command.help), flags=re.MULTILINE)
-    main.add_command(_command)
+GROUPS = {
+    "Data: from positions and files to galaxies": (
+        archives.fetch_cutouts,
+        archives.add_ebv,
+        tables.cross_match,
+        records.build_records,
+        records.inspect_records,
+        records.simulate_survey,
+        tables.convert_table,
+        tables.make_moc,
+        tables.send_to_topcat,
+    ),
+    "Train: from labels, votes or images alone to a model": (
+        training.finetune,
+        training.train,
+        pretraining.pretrain,
+        pretraining.show_augmentations,
+        weights.import_weights,
+    ),
+    "Predict: from a model to answers for every galaxy": (
+        inference.predict,
+        inference.represent,
+        weights.export,
+    ),
+    "Explore: from representations to pictures and tables": (
+        explore.find_similar,
+        explore.make_map,
+        explore.cluster,
+        explore.find_artifacts,
+        explore.reduce_representations,
+        explore.represent_pixels,
+    ),
+    "Judge: your opinion of single galaxies": (
+        anomalies.find_anomalies,
+        explore.suggest_labels,
+    ),
+    "Prove: how well does it work?": (
+        training.learning_curve,
+        photoz.evaluate_photoz,
+        pretraining.evaluate_representations,
+        explore.evaluate_retrieval,
+        anomalies.benchmark_anomalies,
+        pretraining.ablate_augmentations,
+    ),
+    "Look up": (doctor, inference.list_pretrained, schemas.list_schemas, inference.cite),
+}
+
+
+@click.group(
+    cls=_Commands,
+    groups=GROUPS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="morphtools VERB --help explains a verb and has an example. To complete verbs and options with the tab key, "
+    'put this into ~/.bashrc: eval "$(_MORPHTOOLS_COMPLETE=bash_source morphtools)"; for zsh, zsh_source.',
+)
+@click.version_option(morphtools.__version__)
+def main():
+    """Find, classify and understand galaxies with a few hundred labels.
+
+    Without any data of your own, this trains and tests a classifier on simulated galaxies:
+
+    \b
+        morphtools finetune --task rings --labels 500
+    """  # noqa: D301 (click does not fill the paragraph after \b)
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("morphtools", "tfrecords_builder"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [console]
+        logger.propagate = False

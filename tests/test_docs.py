@@ -6,8 +6,10 @@ import runpy
 import shlex
 from pathlib import Path
 
+import click
 import keras
 import pytest
+from click.testing import CliRunner
 
 import morphtools
 import tfrecords_builder
@@ -55,10 +57,30 @@ def test_every_public_name_says_what_it_takes_and_gives(package, name):
             assert not undescribed(function, said), method
 
 
+def test_every_verb_is_listed_in_exactly_one_group_with_a_sentence_of_one_line():
+    text = CliRunner().invoke(cli.main, ["--help"], terminal_width=80).output
+    listed = re.findall(r"^  ([a-z][a-z-]+)  +(\S.*)$", text.split("Data: ")[1], re.MULTILINE)
+    assert sorted(name for name, _ in listed) == sorted(cli.main.commands)
+    assert all(sentence in cli.main.commands[name].help for name, sentence in listed)
+    assert not re.search(r"^   ", text.split("Data: ")[1], re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", cli.main.commands)
-def test_the_help_of_every_command_has_a_realistic_example(name):
-    said = cli.main.commands[name].help
-    assert re.search(rf"^\s*morphtools {name}\b", said, re.MULTILINE)
+def test_the_help_of_every_verb_has_an_example_that_can_be_typed(name):
+    examples = re.findall(rf"^\s*morphtools {name}\b(.*)$", cli.main.commands[name].help, re.MULTILINE)
+    assert examples
+    for example in examples:
+        cli.main.commands[name].make_context(name, shlex.split(example.split(">")[0]))  # raises for unknown options
+
+
+@pytest.mark.parametrize("name", cli.main.commands)
+def test_few_options_come_first_and_every_option_is_explained_once(name):
+    text = CliRunner().invoke(cli.main, [name, "--help"], terminal_width=80).output
+    first = re.findall(r"^  (?:-h, )?(--[a-z-]+)", text.split("More options")[0], re.MULTILINE)
+    options = [option for option in cli.main.commands[name].params if isinstance(option, click.Option)]
+    assert len(first) <= 12
+    assert all(len(re.findall(rf"^  {option.opts[0]}\b(?!-)", text, re.MULTILINE)) == 1 for option in options)
+    assert all(option.help for option in options)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,30 +1,35 @@
-"""Commands that reach out to archives, and add to catalogues what maps of the sky know."""
+"""Commands that query image archives and add sky maps to catalogues."""
 
 import click
 
 import morphtools
 from morphtools.commands.calling import typed
 
-_SCALE = "sfd98: as the map has it, which dereddening expects (default); sf11: times 0.86."
+_SCALE = "sfd98: as the map gives it, which dereddening expects (default); sf11: times 0.86."
 
 
 @click.command()
 @click.argument("positions", type=click.Path())
 @click.argument("out", type=click.Path())
 @click.option("--survey", required=True, help="legacy-dr10, legacy-dr9, sdss, panstarrs, euclid-q1 or hips:NAME.")
-@click.option("--size", required=True, help="Side of the images, as 152px or 20arcsec.")
-@click.option("--bands", help="Bands in order, as g,r,z (by survey).")
-@click.option("--format", help="fits (default, but for sdss) or jpeg.")
-@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the survey's own; a HiPS has none).")
-@click.option("--ebv-map", type=click.Path(), help="Map of dust for a column ebv: as for add-ebv.")
+@click.option("--size", required=True, help="Side of the images, such as 152px or 20arcsec.")
+@click.option("--bands", help="Bands in order, such as g,r,z (depends on the survey).")
+@click.option("--format", help="fits (default, except for sdss) or jpeg.")
+@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the survey's own; required for a HiPS).")
+@click.option("--ebv-map", type=click.Path(), help="Dust map for a column ebv, as in add-ebv.")
 @click.option("--ebv-scale", help=_SCALE)
-@click.option("--contact", help="How the service can reach you, as you@example.org; sent along with every request.")
-@click.option("--per-second", type=float, help="Most requests per second (by survey, 2 to 4).")
-@click.option("--at-once", type=int, help="Most requests in flight (by survey, 2 to 4).")
-@click.option("--max-positions", type=int, help="Refuse longer tables (100000).")
-@click.option("--base-url", help="Another address of the service.")
+@click.option(
+    "--contact",
+    help="Your address, such as you@example.org; sent with every request so that the service can reach you.",
+)
+@click.option("--per-second", type=float, help="Maximum requests per second (depends on the survey, 2 to 4).")
+@click.option("--at-once", type=int, help="Maximum requests in flight (depends on the survey, 2 to 4).")
+@click.option("--max-positions", type=int, help="Refuse tables longer than this (100000).")
+@click.option("--base-url", help="Another address for the service.")
 def fetch_cutouts(positions, out, **options):
-    """Fetch an image of every position from a survey's cutout service; the same command resumes.
+    """Download an image of every position from a survey.
+
+    The same command resumes if interrupted, and tries failures again.
 
     morphtools fetch-cutouts galaxies.csv cutouts --survey legacy-dr10 --size 152px --bands g,r,z --contact me@uni.edu
     """
@@ -43,11 +48,13 @@ def fetch_cutouts(positions, out, **options):
     "--map",
     required=True,
     type=click.Path(),
-    help="Folder with SFD_dust_4096_ngp.fits and _sgp.fits, a HEALPix map, or sfd or csfd of the package dustmaps.",
+    help="Folder with SFD_dust_4096_ngp.fits and _sgp.fits, a HEALPix map, or sfd or csfd from the package dustmaps.",
 )
 @click.option("--scale", help=_SCALE)
 def add_ebv(catalog, out, **options):
-    """Add E(B-V) of the Galaxy's dust to a catalogue with ra and dec.
+    """Add E(B-V) from a dust map to a catalogue.
+
+    CATALOG needs the columns ra and dec.
 
     morphtools add-ebv galaxies.csv galaxies-with-dust.parquet --map maps/sfd
     """

@@ -1,4 +1,4 @@
-"""From what was typed to the call of a verb."""
+"""How typed options become the call of a function."""
 
 import inspect
 import logging
@@ -9,16 +9,16 @@ import click
 
 from tfrecords_builder.quiet import quietly
 
-IN_MEMORY = "Decode images once, into the memory of the device (where they fit, on a GPU or without TensorFlow)."
+IN_MEMORY = "Decode images once and keep them in device memory (if they fit, on a GPU or without TensorFlow)."
 
 
 def typed(options: dict) -> dict:
-    """The options that were typed: all others keep the defaults of the function."""
+    """The options that were typed; all others keep the defaults of the function."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def import_quietly():
-    """Imports Keras, and lets TensorFlow find its devices, without what these print about the machine and tracing."""
+    """Imports Keras and lets TensorFlow find its devices, without their messages about the machine and tracing."""
     if sys.stderr.isatty():  # the first import on a machine may take half a minute
         click.echo("loading Keras …", err=True)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -33,10 +33,10 @@ def import_quietly():
 
 
 def call(verb, config: Path | None, given: dict):
-    """Calls a verb with its defaults < the config file < the flags that were given.
+    """Calls a verb: flags override the config file, which overrides the defaults.
 
     Raises:
-        ValueError: An argument that has no default is in neither.
+        ValueError: A required argument is given in neither.
     """
     arguments = {}
     if config is not None:

@@ -1,4 +1,4 @@
-"""Commands that look at representations."""
+"""Commands that explore representations."""
 
 import tempfile
 from pathlib import Path
@@ -9,12 +9,12 @@ import morphtools
 from morphtools.commands.calling import call, import_quietly, typed
 
 _IMAGES = (
-    click.option("--catalog", type=click.Path(), help="Table with id_str and what is known of the galaxies."),
-    click.option("--images", type=click.Path(), help="Folder, zip or stack in which its file_loc is found."),
-    click.option("--records", type=click.Path(), help="Records, instead of images."),
+    click.option("--catalog", type=click.Path(), help="Table with id_str and any other columns."),
+    click.option("--images", type=click.Path(), help="Folder, zip archive or stack that holds the images."),
+    click.option("--records", type=click.Path(), help="Folder of records, instead of images."),
 )
-_EXCLUDE = click.option("--exclude", type=click.Path(), help="Table of galaxies to leave out, as artifacts.csv.")
-_CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+_EXCLUDE = click.option("--exclude", type=click.Path(), help="Table of galaxies to leave out, such as artifacts.csv.")
+_CONFIG = click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 
 
 def _with_images(command):
@@ -30,18 +30,18 @@ def _split(given: dict, *names: str, kind=str) -> None:
             try:
                 given[name] = [kind(part.strip()) for part in given[name].split(",")]
             except ValueError:
-                raise ValueError(f"--{name} is a list like 1,2,3, got {given[name]!r}") from None
+                raise ValueError(f"--{name} must be a list such as 1,2,3, got {given[name]!r}") from None
 
 
 @click.command()
 @click.argument("representations", type=click.Path())
 @click.argument("out", type=click.Path())
-@click.option("--components", type=int, help="Principal components to keep (40, without variance and like).")
-@click.option("--variance", type=float, help="Or as many as explain this share of the variance.")
-@click.option("--like", type=click.Path(), help="Or those of representations reduced before.")
+@click.option("--components", type=int, help="Principal components to keep (40, unless --variance or --like is given).")
+@click.option("--variance", type=float, help="Or as many as explain this fraction of the variance.")
+@click.option("--like", type=click.Path(), help="Or use the components of representations reduced before.")
 @_CONFIG
 def reduce_representations(representations, out, config, **options):
-    """Write representations in fewer dimensions, by principal components.
+    """Compress representations by principal components.
 
     morphtools reduce-representations representations representations-40 --components 40
 
@@ -54,11 +54,13 @@ def reduce_representations(representations, out, config, **options):
 
 @click.command()
 @click.argument("out", type=click.Path())
-@click.option("--image-size", type=int, help="Side in pixels to which pictures are shrunk (32).")
+@click.option("--image-size", type=int, help="Side in pixels to which images are shrunk (32).")
 @_with_images
 @_CONFIG
 def represent_pixels(out, config, **options):
-    """Represent galaxies by their pixels: what every encoder has to be better than.
+    """Represent galaxies by their pixels, as a baseline.
+
+    Every encoder should do better than this.
 
     morphtools represent-pixels pixels --catalog galaxies.csv --images jpegs/
     """
@@ -68,22 +70,24 @@ def represent_pixels(out, config, **options):
 
 @click.command()
 @click.argument("representations", type=click.Path())
-@click.option("--like", help="id_str of an example, or of several: a,b.")
+@click.option("--like", help="id_str of one or more examples, such as a,b.")
 @click.option("--unlike", help="id_str of counter-examples.")
-@click.option("--image", type=click.Path(), help="An image file as example; needs --weights.")
+@click.option("--image", type=click.Path(), help="An image file as the example; needs --weights.")
 @click.option("--weights", help="The weights that made REPRESENTATIONS, for --image.")
 @click.option("--ra", type=float, help="Right ascension of an example (deg).")
 @click.option("--dec", type=float, help="Declination of an example (deg).")
-@click.option("--max-separation", type=float, help="Farthest it may be from there, in arcsec (5).")
-@click.option("--within", help="Search a circle on the sky only: ra,dec,radius (deg).")
-@click.option("--galaxies", type=int, help="How many to find (48).")
+@click.option("--max-separation", type=float, help="Maximum separation from that position, in arcsec (5).")
+@click.option("--within", help="Search only this circle on the sky: ra,dec,radius (deg).")
+@click.option("--galaxies", type=int, help="Number of galaxies to find (48).")
 @click.option("--metric", help="cosine (default), euclidean or manhattan.")
 @_with_images
 @_EXCLUDE
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/similar).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/similar).")
 @_CONFIG
 def find_similar(representations, image, weights, config, **options):
-    """Find more galaxies like some: a table, a picture, and a page with both.
+    """Find galaxies that look like an example.
+
+    Writes a table, a gallery, and an HTML page with both.
 
     morphtools find-similar representations --like J0004+02 --catalog galaxies.csv --images jpegs/
 
@@ -100,13 +104,13 @@ def find_similar(representations, image, weights, config, **options):
 
 
 def _represented(image: Path, weights: str | None, representations: str):
-    """An image in the space of a store, by the weights and in the orientations that made it."""
+    """Represents an image with the weights and orientations that made a store, and in its space."""
     from morphtools.explore.pca import into_space
 
     if weights is None:
-        raise ValueError("an image has to be represented first: give --weights, those that made the representations")
+        raise ValueError("--image needs --weights: the weights that made the representations")
     if not image.is_file():
-        raise FileNotFoundError(f"there is no image at {image}")
+        raise FileNotFoundError(f"no image at {image}")
     import_quietly()
     store = morphtools.Representations.open(representations)
     orientations = int(store.provenance.get("orientations", 8))
@@ -119,28 +123,30 @@ def _represented(image: Path, weights: str | None, representations: str):
 
 @click.command()
 @click.argument("representations", type=click.Path())
-@click.option("--onto", type=click.Path(), help="Folder of a map made before, to place these galaxies on.")
+@click.option("--onto", type=click.Path(), help="Folder of an existing map on which to place these galaxies.")
 @click.option("--components", type=int, help="Principal components given to UMAP (15).")
 @click.option("--neighbours", type=int, help="UMAP's n_neighbors (15).")
 @click.option("--min-dist", type=float, help="UMAP's min_dist (0.01).")
-@click.option("--sample", type=int, help="Most galaxies to fit to (50000).")
-@click.option("--colour", help="Columns of the catalogue to colour the map by: a,b.")
-@click.option("--views", type=click.Path(), help="Representations of augmented images, for the stationarity.")
-@click.option("--cells", type=int, help="On each side of the grid of galaxies (24).")
+@click.option("--sample", type=int, help="Fit to at most this many galaxies (50000).")
+@click.option("--colour", help="Columns of the catalogue to colour the map by, such as a,b.")
+@click.option(
+    "--views", type=click.Path(), help="Representations of augmented images, to measure how far galaxies move."
+)
+@click.option("--cells", type=int, help="Galaxies on each side of the grid (24).")
 @_with_images
 @_EXCLUDE
-@click.option("--seed", type=int, help="Of the sample and of UMAP (0).")
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/map).")
+@click.option("--seed", type=int, help="Seed of the sample and of UMAP (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/map).")
 @_CONFIG
 def make_map(representations, config, **options):
-    """Draw a map of galaxies on which those that look alike lie close together.
+    """Draw a map with similar galaxies side by side.
 
     morphtools make-map representations --catalog galaxies.csv --images jpegs/ --colour ring,redshift
     """
     given = typed(options) | {"representations": representations}
     _split(given, "colour")
     table = call(morphtools.make_map, config, given)
-    click.echo(f"{len(table)} galaxies, {table['fitted'].sum()} of them fitted")
+    click.echo(f"{len(table)} galaxies on the map, fitted to {table['fitted'].sum()} of them")
     click.echo(f"see {given.get('out', 'morphtools-runs/map')}: map.parquet and pictures")
 
 
@@ -148,18 +154,20 @@ def make_map(representations, config, **options):
 @click.argument("representations", type=click.Path())
 @click.option("--estimator", help="bayesian_gaussian_mixture (default), gaussian_mixture or kmeans.")
 @click.option("--clusters", type=int, help="Number of clusters (20).")
-@click.option("--variance", type=float, help="Share of the variance that the components explain (0.95).")
-@click.option("--sample", type=int, help="Most galaxies to fit to (20000).")
+@click.option("--variance", type=float, help="Fraction of the variance that the components explain (0.95).")
+@click.option("--sample", type=int, help="Fit to at most this many galaxies (20000).")
 @click.option("--labels", help="Column of the catalogue with the true classes.")
-@click.option("--fractions", help="Columns to draw as violins: a,b.")
-@click.option("--names", type=click.Path(), help="Table with cluster and name.")
+@click.option("--fractions", help="Vote fractions to draw as violins, such as a,b.")
+@click.option("--names", type=click.Path(), help="Table with columns cluster and name: labels every galaxy.")
 @_with_images
 @_EXCLUDE
-@click.option("--seed", type=int, help="Of the sample and the fit (0).")
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/clusters).")
+@click.option("--seed", type=int, help="Seed of the sample and the fit (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/clusters).")
 @_CONFIG
 def cluster(representations, config, **options):
-    """Find clusters of galaxies that look alike; the same command with --names gives every galaxy a label.
+    """Group galaxies that look alike.
+
+    Name the clusters in a table, and the same command with --names labels every galaxy.
 
     morphtools cluster representations --catalog galaxies.csv --images jpegs/ --labels class
 
@@ -167,23 +175,25 @@ def cluster(representations, config, **options):
     """
     given = typed(options) | {"representations": representations}
     _split(given, "fractions")
-    found = call(morphtools.cluster, config, given)
-    click.echo(found.summary.to_string(index=False, float_format="{:.3f}".format))
-    click.echo("\n".join(f"{name}: {value:.4g}" for name, value in found.metrics.items()))
+    clusters = call(morphtools.cluster, config, given)
+    click.echo(clusters.summary.to_string(index=False, float_format="{:.3f}".format))
+    click.echo("\n".join(f"{name}: {value:.4g}" for name, value in clusters.metrics.items()))
     click.echo(f"see {given.get('out', 'morphtools-runs/clusters')}")
 
 
 @click.command()
-@click.option("--clusters", type=click.Path(), help="Folder that cluster wrote.")
-@click.option("--numbers", help="Its clusters that hold artefacts: 3,17.")
-@click.option("--map", type=click.Path(), help="Folder that make-map wrote.")
-@click.option("--regions", multiple=True, help="Polygon on it: 'x,y x,y x,y'; may be given again.")
-@click.option("--ids", help="id_str of single ones: a,b.")
+@click.option("--clusters", type=click.Path(), help="Folder written by cluster.")
+@click.option("--numbers", help="Clusters that hold artefacts, such as 3,17.")
+@click.option("--map", type=click.Path(), help="Folder written by make-map.")
+@click.option("--regions", multiple=True, help="Polygon on the map, 'x,y x,y x,y'; can be repeated.")
+@click.option("--ids", help="id_str of single galaxies, such as a,b.")
 @_with_images
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/artifacts).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/artifacts).")
 @_CONFIG
 def find_artifacts(regions, config, **options):
-    """List what is no galaxy, from clusters and regions of a map; other commands take the list as --exclude.
+    """List artefacts for other commands to leave out.
+
+    They come from clusters and regions of a map; give the list to other commands as --exclude.
 
     morphtools find-artifacts --clusters morphtools-runs/clusters --numbers 3,17
     """
@@ -200,19 +210,21 @@ def _polygon(region: str) -> list[tuple[float, float]]:
     try:
         return [(float(x), float(y)) for x, y in (corner.split(",") for corner in region.split())]
     except ValueError:
-        raise ValueError(f"a region is a polygon like '0,0 1,0 1,1', got {region!r}") from None
+        raise ValueError(f"--regions must be a polygon such as '0,0 1,0 1,1', got {region!r}") from None
 
 
 @click.command()
 @click.argument("representations", nargs=-1, required=True)
 @click.option("--catalog", type=click.Path(), required=True, help="Table with id_str and labels.")
-@click.option("--labels", required=True, help="Its columns with classes, or 0 and 1: a,b.")
+@click.option("--labels", required=True, help="Columns with classes, or 0 and 1, such as a,b.")
 @click.option("--k", type=int, help="Number of neighbours (10).")
 @click.option("--metric", help="cosine (default), euclidean or manhattan.")
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/retrieval).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/retrieval).")
 @_CONFIG
 def evaluate_retrieval(representations, config, **options):
-    """Measure how many of the nearest galaxies are of the same class, for some REPRESENTATIONS.
+    """Count neighbours of the same class (precision at k).
+
+    Several REPRESENTATIONS are compared.
 
     morphtools evaluate-retrieval representations pixels --catalog galaxies.csv --labels ring,class
     """
@@ -225,14 +237,16 @@ def evaluate_retrieval(representations, config, **options):
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("representations", type=click.Path())
-@click.option("--galaxies", type=int, help="How many to suggest (50).")
+@click.option("--galaxies", type=int, help="Number of galaxies to suggest (50).")
 @_with_images
 @_EXCLUDE
-@click.option("--seed", type=int, help="Of the draws (0).")
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/suggestions).")
+@click.option("--seed", type=int, help="Seed of the draws (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/suggestions).")
 @_CONFIG
 def suggest_labels(run, representations, config, **options):
-    """Suggest which galaxies to label next: uncertain ones that differ from each other.
+    """Choose which galaxies to label next.
+
+    Suggests galaxies about which the model is uncertain and that differ from each other.
 
     morphtools suggest-labels my-rings representations --galaxies 100 --catalog galaxies.csv --images jpegs/
     """

@@ -7,17 +7,17 @@ from morphtools.commands.calling import call, import_quietly, typed
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
-    click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder)."),
+    click.option("--images", type=click.Path(), help="Folder or zip archive of images (the catalogue's folder)."),
     click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images."),
-    click.option("--split", help="Only this split of the records (all)."),
-    click.option("--batch-size", type=int, help="Galaxies at a time (what suits a CPU; a GPU likes some hundred)."),
-    click.option("--orientations", type=int, help="Orientations of an image: 8, 4, 2 or 1 (8)."),
-    click.option("--image-size", type=int, help="Side in pixels (that of the weights)."),
-    click.option("--stretch", help="What turns flux into pictures (that of the weights)."),
-    click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to other bands."),
-    click.option("--bands", help="Names of the bands in the order of the files, as g,r,z."),
-    click.option("--part", help="Only this part of the shards, as 2/5; the same command without it comes last."),
-    click.option("--config", type=click.Path(), help="YAML file with any of these."),
+    click.option("--split", help="Only this split of the records: train, val or test (all)."),
+    click.option("--batch-size", type=int, help="Galaxies at a time (suits a CPU; a GPU prefers several hundred)."),
+    click.option("--orientations", type=int, help="Orientations to average over: 8, 4, 2 or 1 (8)."),
+    click.option("--image-size", type=int, help="Image side in pixels (that of the weights)."),
+    click.option("--stretch", help="How flux becomes a picture (as for the weights)."),
+    click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to images with other bands."),
+    click.option("--bands", help="Names of the bands, in the order of the files, such as g,r,z."),
+    click.option("--part", help="Only this part of the shards, such as 2/5; run without it last."),
+    click.option("--config", type=click.Path(), help="YAML file with any of these options."),
 )
 
 
@@ -33,9 +33,9 @@ def _with_galaxies(command):
 @click.option("--level", type=float, help="Probability inside the credible intervals (0.9).")
 @_with_galaxies
 def predict(weights, out, config, **options):
-    """Predict votes, classes or redshifts of every galaxy; the same command goes on after a kill.
+    """Predict votes, classes, numbers or redshifts.
 
-    WEIGHTS are names of list-pretrained, run folders or files; several are averaged.
+    WEIGHTS are names from list-pretrained, run folders or files; several are averaged. Resumes if interrupted.
 
         morphtools predict efficientnet_lite0_gz2 predictions --catalog galaxies.csv --images jpegs/
 
@@ -44,20 +44,22 @@ def predict(weights, out, config, **options):
     import_quietly()
     out = call(morphtools.predict, config, typed(options) | {"weights": list(weights), "out": out})
     if options["part"] is not None:
-        click.echo(f"part {options['part']} of {out} is done; the same command without --part puts the tables together")
+        click.echo(f"part {options['part']} of {out} is done; run the same command without --part to write the tables")
     else:
-        click.echo(f"see {out}: predictions.csv to read, predictions-full.csv with everything")
+        click.echo(f"see {out}: predictions.csv is the short table, predictions-full.csv has every column")
 
 
 @click.command()
 @click.argument("weights")
 @click.argument("out", type=click.Path())
-@click.option("--survey", help="Whose bands, to deredden by ebv: sdss, decals, des, ps1 (as for the weights).")
+@click.option(
+    "--survey", help="Survey whose bands are dereddened by ebv: sdss, decals, des or ps1 (as for the weights)."
+)
 @_with_galaxies
 def represent(weights, out, config, **options):
-    """Represent every galaxy; the same command goes on after a kill, and adds galaxies that are new.
+    """Compute the representation of every galaxy.
 
-    WEIGHTS is a name of list-pretrained, a run folder or a file.
+    WEIGHTS is a name from list-pretrained, a run folder or a file. Resumes if interrupted, and adds new galaxies.
 
         morphtools represent efficientnet_lite0_gz2 representations --records records
     """
@@ -84,9 +86,11 @@ def list_pretrained():
 
 @click.command()
 @click.argument("weights", required=False)
-@click.option("--bibtex", is_flag=True, help="As BibTeX entries, each paper once.")
+@click.option("--bibtex", is_flag=True, help="Print BibTeX entries, each paper once.")
 def cite(weights, bibtex):
-    """Say what to cite when WEIGHTS were used (all that come with morphtools).
+    """Print what to cite for the weights you used.
+
+    Without WEIGHTS: for all that come with morphtools.
 
     morphtools cite efficientnet_lite0_gz2 --bibtex > papers.bib
     """

@@ -1,4 +1,4 @@
-"""Commands about redshifts from images."""
+"""Commands for photometric redshifts."""
 
 from pathlib import Path
 
@@ -16,21 +16,33 @@ def _by_name(folders) -> dict[str, str]:
 
 @click.command()
 @click.argument("predictions", nargs=-1)
-@click.option("--catalog", type=click.Path(), help="Table with id_str and what is known (that of the first run).")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack in which its file_loc is found.")
-@click.option("--records", type=click.Path(), help="Records, instead of both.")
-@click.option("--magnitude", help="Column to bin by.")
-@click.option("--baselines", is_flag=True, default=None, help="Compare with magnitudes, neighbours and the mean.")
-@click.option("--representations", multiple=True, help="Store to find neighbours in, as NAME=FOLDER; several.")
-@click.option("--recalibrate", is_flag=True, default=None, help="Add PDFs as wide as they should be.")
-@click.option("--threshold", type=float, help="|Δz| of an outlier (0.05).")
+@click.option("--catalog", type=click.Path(), help="Table with id_str and redshifts (that of the first run).")
+@click.option("--images", type=click.Path(), help="Folder, zip archive or stack that holds the images.")
+@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@click.option("--magnitude", help="Magnitude column to bin by.")
+@click.option(
+    "--baselines",
+    is_flag=True,
+    default=None,
+    help="Compare with magnitudes and colours, with neighbours and with the mean.",
+)
+@click.option(
+    "--representations",
+    multiple=True,
+    help="Representations in which to find neighbours, as NAME=FOLDER; can be repeated.",
+)
+@click.option("--recalibrate", is_flag=True, default=None, help="Also score PDFs recalibrated on validation galaxies.")
+@click.option("--threshold", type=float, help="|Δz|/(1+z) above which a redshift is an outlier (0.05).")
 @click.option("--bins", type=int, help="Bins of redshift and magnitude (8).")
 @click.option("--resamples", type=int, help="Bootstrap samples (1000).")
-@click.option("--seed", type=int, help="Of bootstrap samples and folds (0).")
-@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/photoz).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+@click.option("--seed", type=int, help="Seed of bootstrap samples and folds (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/photoz).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 def evaluate_photoz(predictions, representations, config, **options):
-    """Score redshift PDFs: runs of finetune or their predictions.parquet, as NAME=RUN, beside what needs no network.
+    """Score photometric redshifts and their PDFs.
+
+    PREDICTIONS are runs of finetune or their predictions.parquet, as NAME=RUN. With --baselines, methods
+    without a network are scored too.
 
     morphtools evaluate-photoz my-redshifts --baselines --recalibrate
 

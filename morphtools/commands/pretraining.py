@@ -1,4 +1,4 @@
-"""Commands that learn without labels."""
+"""Commands that train without labels."""
 
 import inspect
 from pathlib import Path
@@ -12,41 +12,44 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
 @click.command()
 @click.option("--method", help="byol (default), moco or simclr.")
 @click.option("--records", type=click.Path(), help="Folder of records.")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc, and labels to watch if there are any.")
-@click.option("--images", type=click.Path(), help="Folder or zip of images (the catalogue's folder).")
-@click.option("--encoder", help="resnet18 (if nothing is said), resnet10_half, resnet50, efficientnet_b0, …")
+@click.option(
+    "--catalog", type=click.Path(), help="Table with id_str, file_loc and, if there are any, labels to watch."
+)
+@click.option("--images", type=click.Path(), help="Folder or zip archive of images (the catalogue's folder).")
+@click.option("--encoder", help="resnet18 (by default), resnet10_half, resnet50, efficientnet_b0, …")
 @click.option("--weights", help="Pretrained weights to start from: a name, a run folder or a path.")
-@click.option("--image-size", type=int, help="Side in pixels (that of the images).")
-@click.option("--view-size", type=int, help="Side of views cut out of larger images, as 64 from 107.")
-@click.option("--small-images/--no-small-images", default=None, help="Stem for some 64 pixels (no).")
+@click.option("--image-size", type=int, help="Image side in pixels (that of the images).")
+@click.option("--view-size", type=int, help="Side of views cut out of larger images, such as 64 from 107.")
+@click.option("--small-images/--no-small-images", default=None, help="First layers for images of about 64 pixels (no).")
 @click.option("--augmentations", help="hayat2021, mohale2023, rgb, stein2022, zoobot, or a YAML file.")
-@click.option("--without", help="Part of them to leave out, as RandomNoise or RandomView.rotation.")
-@click.option("--epochs", type=int, help="How many (20).")
+@click.option("--without", help="Augmentation to leave out, such as RandomNoise or RandomView.rotation.")
+@click.option("--epochs", type=int, help="Passes over the galaxies (20).")
 @click.option("--batch-size", type=int, help="Galaxies per step, on all devices together (128).")
 @click.option("--optimizer", help="adam (default), adamw or sgd.")
-@click.option("--learning-rate", type=float, help="At its highest (1e-3).")
-@click.option("--weight-decay", type=float, help="Of adamw or sgd (0).")
+@click.option("--learning-rate", type=float, help="Peak learning rate (1e-3).")
+@click.option("--weight-decay", type=float, help="Weight decay of adamw or sgd (0).")
 @click.option("--schedule", help="cosine (default) or constant.")
-@click.option("--warmup-epochs", type=float, help="Epochs until the learning rate is at its highest (0).")
-@click.option("--dimension", type=int, help="Of the projection.")
+@click.option("--warmup-epochs", type=float, help="Epochs until the learning rate peaks (0).")
+@click.option("--dimension", type=int, help="Dimension of the projection.")
 @click.option("--hidden", type=int, help="Width of BYOL's hidden layers.")
-@click.option("--queue", type=int, help="Keys that MoCo remembers, a multiple of the batch.")
-@click.option("--momentum", type=float, help="Of the second network of MoCo and BYOL.")
-@click.option("--temperature", type=float, help="Of MoCo and SimCLR.")
+@click.option("--queue", type=int, help="Length of MoCo's queue of keys, a multiple of the batch.")
+@click.option("--momentum", type=float, help="Momentum of the second network of MoCo and BYOL.")
+@click.option("--temperature", type=float, help="Temperature of MoCo and SimCLR.")
 @click.option("--mixed-precision/--no-mixed-precision", default=None, help="Compute in bfloat16 (no).")
 @click.option("--drop", type=float, help="Stochastic depth of EfficientNet-Lite (0).")
 @click.option("--average", type=float, help="Momentum of a running average of the weights (none).")
-@click.option("--clip", type=float, help="Largest norm of all gradients together (any).")
+@click.option("--clip", type=float, help="Maximum norm of all gradients together (no limit).")
 @click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
-@click.option("--label", help="Columns to watch, as class,redshift (those that look like labels).")
-@click.option("--watched", type=int, help="Galaxies to watch it on (2000).")
-@click.option("--seed", type=int, help="Decides first weights, order and views (0).")
+@click.option("--label", help="Label columns to watch, such as class,redshift (those that look like labels).")
+@click.option("--watched", type=int, help="Galaxies on which to watch progress (2000).")
+@click.option("--seed", type=int, help="Seed of initial weights, order and views (0).")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/METHOD).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 def pretrain(config, **options):
-    """Train an encoder without labels, and watch whether it learns.
+    """Train an encoder without any labels.
 
-    Without galaxies of your own it uses a small simulated sky:
+    Scores it after every epoch, so that you see whether it learns. Without galaxies of your own it uses a
+    simulated sky:
 
         morphtools pretrain --epochs 5
 
@@ -59,15 +62,15 @@ def pretrain(config, **options):
 @click.command()
 @click.argument("augmentations", required=False)
 @click.argument("out", type=click.Path(), required=False)
-@click.option("--records", type=click.Path(), help="Folder of records (galaxies of the simulated sky).")
-@click.option("--galaxies", type=int, help="How many (5).")
-@click.option("--views", type=int, help="Views of each (7).")
+@click.option("--records", type=click.Path(), help="Folder of records (simulated galaxies).")
+@click.option("--galaxies", type=int, help="Number of galaxies (5).")
+@click.option("--views", type=int, help="Views of each galaxy (7).")
 @click.option("--view-size", type=int, help="Side of the views in pixels (that of the images).")
 @click.option("--seed", type=int, help="Seed of the views (0).")
 def show_augmentations(**options):
-    """Draw galaxies beside random views of them, into augmentations.png.
+    """Draw galaxies beside random views of them.
 
-    AUGMENTATIONS is hayat2021 (default), mohale2023, rgb, stein2022, zoobot, or a YAML file.
+    AUGMENTATIONS is hayat2021 (default), mohale2023, rgb, stein2022, zoobot, or a YAML file. Writes augmentations.png.
 
     morphtools show-augmentations mohale2023 views.png
     """
@@ -80,16 +83,19 @@ def show_augmentations(**options):
 @click.command()
 @click.argument("weights", required=False)
 @click.argument("records", type=click.Path(), required=False)
-@click.option("--label", help="Columns to learn, as class,redshift (those that look like labels).")
-@click.option("--labels", help="Numbers of labels (25,50,100,200,500,1000).")
-@click.option("--repeats", type=int, help="Draws of each number (5).")
-@click.option("--galaxies", type=int, help="Most galaxies to draw labels from, and most to test on (4000).")
-@click.option("--orientations", type=int, help="Of an image, to average over (8).")
+@click.option("--label", help="Columns to learn, such as class,redshift (those that look like labels).")
+@click.option("--labels", help="Numbers of labels to try (25,50,100,200,500,1000).")
+@click.option("--repeats", type=int, help="Random draws for each number (5).")
+@click.option("--galaxies", type=int, help="Maximum galaxies to draw labels from, and to test on (4000).")
+@click.option("--orientations", type=int, help="Orientations to average over (8).")
 @click.option("--seed", type=int, help="Seed of the draws (0).")
-@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/representations).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/representations).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 def evaluate_representations(config, **options):
-    """Compare representations: what they know from how many labels, and what leaves them where they are.
+    """Compare representations by linear probes.
+
+    Scores probes and nearest neighbours for growing numbers of labels, and how far galaxies move when their images are
+    rotated, shifted, blurred or noised.
 
     morphtools evaluate-representations my-encoder,efficientnet_lite0_gz2 records --label class
     """
@@ -100,10 +106,12 @@ def evaluate_representations(config, **options):
 @click.command()
 @click.argument("pretraining", type=click.Path())
 @click.argument("records", type=click.Path())
-@click.option("--parts", help="What to leave out, as RandomNoise,RandomView.rotation (each in turn).")
-@click.option("--out", type=click.Path(), help="Folder (morphtools-runs/ablation).")
+@click.option("--parts", help="Augmentations to leave out, such as RandomNoise,RandomView.rotation (each in turn).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/ablation).")
 def ablate_augmentations(pretraining, **options):
-    """Pretrain with all augmentations, then without each in turn, and compare; goes on after a kill.
+    """Measure what each augmentation contributes.
+
+    Pretrains with all augmentations, then without each in turn. Resumes if interrupted.
 
     morphtools ablate-augmentations configs/pretrain/laptop.yaml records
     """

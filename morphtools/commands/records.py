@@ -1,4 +1,4 @@
-"""Commands that make and look at records, and the mock sky."""
+"""Commands that build and inspect records, and simulate a survey."""
 
 import inspect
 import sys
@@ -13,32 +13,34 @@ from morphtools.commands.calling import call, typed
 @click.command()
 @click.argument("catalog", type=click.Path())
 @click.argument("out", type=click.Path())
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images (the catalogue's folder).")
-@click.option("--image-size", type=int, help="Side in pixels (that of most images).")
-@click.option("--bands", help="Names of the bands in order, as g,r,z.")
-@click.option("--template", help="Path of a galaxy's file, as {field}/{id_str}_{band}.fits.")
-@click.option("--hdu", help="Extension of the FITS files, or one per band, as 1 or SCI or 1,2,3.")
-@click.option("--mask", help="Extension that is not zero where a pixel is bad, or a weight map (WHT, WEIGHT, IVAR).")
-@click.option("--mask-bits", help="Bits of the mask that are bad, as SAT,BAD or 0,3; zero: it is a weight map.")
-@click.option("--cutout", help="Size of cutouts from mosaics: 128, '30 arcsec', '4*petro_radius arcsec'.")
-@click.option("--align", is_flag=True, default=None, help="Resample bands to the pixels of the first (reproject).")
-@click.option("--crop", is_flag=True, default=None, help="Cut images down to the source in their middle.")
+@click.option("--images", type=click.Path(), help="Folder, zip archive or stack of images (the catalogue's folder).")
+@click.option("--image-size", type=int, help="Image side in pixels (that of most images).")
+@click.option("--bands", help="Names of the bands in order, such as g,r,z.")
+@click.option("--template", help="Path of a galaxy's file, such as {field}/{id_str}_{band}.fits.")
+@click.option("--hdu", help="FITS extension, or one per band, such as 1 or SCI or 1,2,3.")
+@click.option("--mask", help="FITS extension with the mask (nonzero = bad) or a weight map (WHT, WEIGHT, IVAR).")
+@click.option("--mask-bits", help="Mask bits that mean bad, such as SAT,BAD or 0,3; or zero for a weight map.")
+@click.option("--cutout", help="Size of cutouts from mosaics, such as 128, '30 arcsec' or '4*petro_radius arcsec'.")
+@click.option(
+    "--align", is_flag=True, default=None, help="Resample all bands to the pixel grid of the first (needs reproject)."
+)
+@click.option("--crop", is_flag=True, default=None, help="Crop images to the central source.")
 @click.option("--dtype", help="float32 (default) or float16.")
 @click.option("--pixel-scale", type=float, help="Arcsec per pixel.")
-@click.option("--max-failures", type=float, help="Largest share of unusable images (0.1).")
-@click.option("--outside", is_flag=True, default=None, help="Let file_loc lead out of the images folder.")
-@click.option("--max-bytes", type=int, help="Most bytes of a galaxy's file, unpacked (1 GiB).")
-@click.option("--max-pixels", type=int, help="Most numbers of an image, its bands included (268435456).")
+@click.option("--max-failures", type=float, help="Stop if more than this fraction of images is unusable (0.1).")
+@click.option("--outside", is_flag=True, default=None, help="Allow file_loc to point outside the images folder.")
+@click.option("--max-bytes", type=int, help="Maximum size of a galaxy's file, unpacked, in bytes (1 GiB).")
+@click.option("--max-pixels", type=int, help="Maximum pixels of an image, counting all bands (268435456).")
 @click.option("--append", is_flag=True, default=None, help="Add the galaxies that are not in OUT yet.")
 @click.option("--workers", type=int, help="Number of processes (1).")
-@click.option("--scheduler", help="Address of a dask scheduler to run on, as tcp://host:8786.")
-@click.option("--part", help="Only this part of the shards, as 2/5; the same command without it merges the parts.")
+@click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://host:8786.")
+@click.option("--part", help="Only this part of the shards, such as 2/5; run without it last, to merge the parts.")
 @click.option("--seed", type=int, help="Seed of splits and shards (0).")
-@click.option(
-    "--preview", type=click.Path(), help="Build nothing: draw some galaxies into this PNG, and say what is odd."
-)
+@click.option("--preview", type=click.Path(), help="Only draw some galaxies into this PNG, and report what is odd.")
 def build_records(catalog, out, scheduler, preview, **options):
-    """Turn a catalogue and its images into TFRecord shards; the same command goes on after a kill.
+    """Turn a catalogue and its images into records.
+
+    Records are TFRecord shards with an index. Resumes if interrupted; unusable images are listed with the reason.
 
     morphtools build-records galaxies.csv records --images cutouts --bands g,r,z --image-size 128 --workers 2
     """
@@ -51,8 +53,8 @@ def build_records(catalog, out, scheduler, preview, **options):
     if str(given.get("mask", "")).isdigit():
         given["mask"] = int(given["mask"])
     if preview is not None:
-        asked = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
-        _show(morphtools.preview_records(catalog, **asked), preview)
+        shared = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
+        _show(morphtools.preview_records(catalog, **shared), preview)
         return
     if scheduler is not None:
         from distributed import Client
@@ -60,7 +62,7 @@ def build_records(catalog, out, scheduler, preview, **options):
         given["executor"] = Client(scheduler).get_executor()
     records = morphtools.build_records(catalog, out, **given)
     if records is None:
-        click.echo(f"part {given['part']} of {out} is done; the same command without --part merges the parts")
+        click.echo(f"part {given['part']} of {out} is done; run the same command without --part to merge the parts")
     else:
         counts = ", ".join(f"{number} {split}" for split, number in records.splits.items())
         click.echo(f"{counts} in {out}; {records.failed} unusable{', see failures.parquet' if records.failed else ''}")
@@ -68,24 +70,24 @@ def build_records(catalog, out, scheduler, preview, **options):
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--galaxies", type=int, help="How many to look at (24).")
-@click.option("--finding", help="Only galaxies of which this is odd, as padded or many_missing.")
-@click.option("--picture", type=click.Path(), help="Draw them into this PNG.")
-@click.option("--verify", is_flag=True, help="Read everything again and check it against its checksums.")
+@click.option("--galaxies", type=int, help="Number of galaxies to look at (24).")
+@click.option("--finding", help="Only galaxies with this finding, such as padded or many_missing.")
+@click.option("--picture", type=click.Path(), help="Draw the galaxies into this PNG.")
+@click.option("--verify", is_flag=True, help="Read everything and compare it with its checksums.")
 def inspect_records(folder, picture, verify, **options):
-    """Look at records: counts, votes, the range of every band, what is odd.
+    """Check records: counts, votes, bands, what is odd.
 
     morphtools inspect-records records --picture look.png --verify
     """
     _show(morphtools.inspect_records(folder, **typed(options)), picture)
     if verify:
         problems = morphtools.verify_records(folder)
-        click.echo("\n".join(problems) or "verified: every record is what was written")
+        click.echo("\n".join(problems) or "verified: all records match their checksums")
         sys.exit(1 if problems else 0)
 
 
 def _show(look, picture) -> None:
-    """Prints what a look at galaxies found, and writes its picture."""
+    """Prints the facts about some galaxies, and writes their picture."""
     click.echo("\n".join([*look.facts, look.ranges.to_string(), *(f"odd: {finding}" for finding in look.findings)]))
     if picture is not None:
         look.figure.savefig(picture, dpi=100)
@@ -94,23 +96,25 @@ def _show(look, picture) -> None:
 
 @click.command()
 @click.argument("out", type=click.Path())
-@click.option("--galaxies", type=int, help="How many (1000).")
-@click.option("--bands", help="grz (default) or ugriz, or some of either.")
-@click.option("--image-size", type=int, help="Side in pixels (128).")
+@click.option("--galaxies", type=int, help="Number of galaxies (1000).")
+@click.option("--bands", help="grz (default), ugriz, or a subset of either.")
+@click.option("--image-size", type=int, help="Image side in pixels (128).")
 @click.option("--seed", type=int, help="Seed of the survey (0).")
 @click.option("--schema", help="Question tree: gz_decals_dr5 (default) or gz2.")
-@click.option("--products", help="fits (default), a file per galaxy, or mosaic, a file per field.")
-@click.option("--fractions", help="Shares of classes, as ring=0.5,merger=0.1 (as nature has them).")
-@click.option("--magnitude-limit", type=float, help="Faintest r magnitude (17).")
-@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the camera's own).")
-@click.option("--field-radii", type=float, help="Instead, side of an image in half-light radii.")
-@click.option("--artifact-rate", type=float, help="Share of images with an artefact (0.02).")
-@click.option("--crowding", type=float, help="Density of other sources (1).")
-@click.option("--depth", type=float, help="Divides the noise (1).")
-@click.option("--field-side", type=int, help="Galaxies on a side of a mosaic (8).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+@click.option("--products", help="fits (default): one file per galaxy; mosaic: one per field.")
+@click.option("--fractions", help="Fractions of classes, such as ring=0.5,merger=0.1 (as in nature).")
+@click.option("--magnitude-limit", type=float, help="Limiting r magnitude (17).")
+@click.option("--pixel-scale", type=float, help="Arcsec per pixel (that of the camera).")
+@click.option("--field-radii", type=float, help="Side of the image in half-light radii, instead of a pixel scale.")
+@click.option("--artifact-rate", type=float, help="Fraction of images with an artefact (0.02).")
+@click.option("--crowding", type=float, help="Density of other sources, relative to the sky's (1).")
+@click.option("--depth", type=float, help="Factor by which the noise is divided (1).")
+@click.option("--field-side", type=int, help="Galaxies along each side of a mosaic (8).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 def simulate_survey(out, config, **options):
-    """Write a mock survey with known truth: FITS images and catalog.csv.
+    """Simulate a survey whose truth is known.
+
+    Writes FITS images and catalog.csv, with every parameter of the simulation.
 
     morphtools simulate-survey mock-sky --galaxies 2000 --bands ugriz --fractions ring=0.3
     """
@@ -120,6 +124,6 @@ def simulate_survey(out, config, **options):
             pairs = (item.split("=") for item in given["fractions"].split(","))
             given["fractions"] = {name.strip(): float(share) for name, share in pairs}
         except ValueError:
-            raise ValueError(f"fractions must be like ring=0.5,merger=0.1, got {given['fractions']!r}") from None
+            raise ValueError(f"fractions must be given as ring=0.5,merger=0.1, got {given['fractions']!r}") from None
     catalog = call(morphtools.simulate_survey, config, given)
     click.echo(f"{len(catalog)} galaxies in {out}: catalog.csv, images/")

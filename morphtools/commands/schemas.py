@@ -1,4 +1,4 @@
-"""Commands about question trees."""
+"""Commands for question trees."""
 
 import click
 
@@ -8,11 +8,11 @@ from morphtools.commands.calling import typed
 
 @click.command()
 @click.argument("schema", required=False)
-@click.option("--compat", help="ours (default), as volunteers met it, or published, one parent per question at most.")
+@click.option("--compat", help="ours (default): as volunteers saw it; published: at most one parent per question.")
 def list_schemas(**options):
-    """List the question trees of Galaxy Zoo, or draw one, or check your own.
+    """List, draw or check question trees.
 
-    SCHEMA is the name of a campaign, a YAML file, or several joined by commas:
+    SCHEMA is the name of a Galaxy Zoo campaign, a YAML file, or several joined by commas:
 
         morphtools list-schemas
 
@@ -20,7 +20,7 @@ def list_schemas(**options):
 
         morphtools list-schemas my-tree.yaml
 
-    A tree of your own is a YAML file like this, with votes in columns question_answer (bar_yes):
+    A tree of your own is a YAML file such as this, with votes in columns named question_answer (bar_yes):
 
     \b
         name: my-survey

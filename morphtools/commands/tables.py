@@ -1,4 +1,4 @@
-"""Commands between catalogues and other programs: cross-matches and formats."""
+"""Commands that match, convert and send tables."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def _pair(context, parameter, value: str | None) -> tuple[str, str] | None:
         return None
     first, comma, second = value.partition(",")
     if not comma or "," in second:
-        raise click.BadParameter(f"{value!r} is not two names with a comma between them")
+        raise click.BadParameter(f"{value!r} must be two names separated by a comma, such as RA,DEC")
     return first.strip(), second.strip()
 
 
@@ -22,16 +22,22 @@ def _pair(context, parameter, value: str | None) -> tuple[str, str] | None:
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
 @click.argument("out", type=click.Path())
-@click.option("--radius", help="Largest separation, as 1.98arcsec or 0.5arcmin (1.98 arcsec).")
-@click.option("--find", help="one-to-one (default: closest pairs first), nearest (for each row of A), or all.")
-@click.option("--suffixes", callback=_pair, help="After names that both tables have, as _a,_b (nothing and _b).")
+@click.option("--radius", help="Maximum separation, such as 1.98arcsec or 0.5arcmin (1.98 arcsec).")
+@click.option("--find", help="one-to-one (default, closest pairs first), nearest (to each row of A), or all.")
+@click.option(
+    "--suffixes", callback=_pair, help="Suffixes of columns that both tables have, such as _a,_b (none and _b)."
+)
 @click.option("--unmatched", is_flag=True, default=None, help="Keep rows of A without a match.")
-@click.option("--deduplicate", help="Separation within which rows of one table are one object, as 0.5arcsec.")
-@click.option("--position-a", callback=_pair, help="Columns of A with the position, as RA2,DEC2 (found by name).")
-@click.option("--position-b", callback=_pair, help="The same of B.")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+@click.option("--deduplicate", help="Separation within which rows of one table are the same object, such as 0.5arcsec.")
+@click.option(
+    "--position-a", callback=_pair, help="Columns of A with the position, such as RA2,DEC2 (recognised by name)."
+)
+@click.option("--position-b", callback=_pair, help="Columns of B with the position.")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
 def cross_match(a, b, out, config, **options):
-    """Join two tables by position on the sky: OUT has the columns of A and B, and separation_arcsec.
+    """Join two tables by position on the sky.
+
+    OUT has the columns of A and B, and separation_arcsec.
 
     morphtools cross-match galaxies.csv gz2_hart16.fits labelled.parquet --radius 1.98arcsec
     """
@@ -43,7 +49,9 @@ def cross_match(a, b, out, config, **options):
 @click.argument("table", type=click.Path())
 @click.argument("out", type=click.Path())
 def convert_table(table, out):
-    """Write TABLE as OUT: csv, tsv, parquet, fits, ecsv, vot or xml, by their endings.
+    """Convert a table to csv, parquet, FITS or VOTable.
+
+    The extensions decide: csv, tsv, parquet, fits, ecsv, vot or xml.
 
     morphtools convert-table predictions/predictions.parquet predictions.vot
     """
@@ -53,11 +61,13 @@ def convert_table(table, out):
 
 @click.command()
 @click.argument("table", type=click.Path())
-@click.option("--only", type=click.Path(), help="Table whose id_str are the galaxies to send.")
-@click.option("--name", help="What the table is called there (its file's name).")
-@click.option("--timeout", type=float, help="Seconds within which a program has to load it (30).")
+@click.option("--only", type=click.Path(), help="Table with the id_str of the galaxies to send.")
+@click.option("--name", help="Name of the table there (the file's name).")
+@click.option("--timeout", type=float, help="Seconds to wait for a program to load it (30).")
 def send_to_topcat(table, **options):
-    """Send TABLE to TOPCAT, Aladin and other programs that are running on this machine (by SAMP).
+    """Send a table to TOPCAT, Aladin and the like.
+
+    Any program on this machine that listens to SAMP receives it.
 
     morphtools send-to-topcat labelled.parquet --only similar/similar.csv
     """
@@ -70,7 +80,9 @@ def send_to_topcat(table, **options):
 @click.argument("out", type=click.Path())
 @click.option("--order", type=int, help="HEALPix order of the cells (10: 3.4 arcmin).")
 def make_moc(catalog, out, **options):
-    """Write the MOC of CATALOG, the cells of the sky that hold its galaxies, as fits, json or txt.
+    """Write the sky coverage of a catalogue as a MOC.
+
+    The MOC lists the cells of the sky that hold its galaxies, as fits, json or txt.
 
     morphtools make-moc galaxies.csv galaxies-moc.fits --order 8
     """

@@ -1,4 +1,4 @@
-"""Commands that bring weights from elsewhere, and take them there."""
+"""Commands that import and export weights."""
 
 import click
 
@@ -11,24 +11,28 @@ def _numbers(context, parameter, value: str | None):
     try:
         return None if value is None else tuple(float(x) for x in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a number or numbers like 0.485,0.456,0.406") from None
+        raise click.BadParameter(f"{value!r} must be a number, or one per band such as 0.485,0.456,0.406") from None
 
 
 @click.command()
 @click.argument("source")
 @click.argument("out", type=click.Path())
-@click.option("--architecture", help="Its name in timm, such as convnext_nano (that of config.json).")
-@click.option("--mean", callback=_numbers, help="Taken from pictures 0–1, as 0.485,0.456,0.406 (config.json).")
-@click.option("--deviation", callback=_numbers, help="What they are divided by then (config.json).")
-@click.option("--image-size", type=int, help="Side in pixels (config.json).")
-@click.option("--bands", help="Names of the bands, as g,r,z (r,g,b).")
-@click.option("--prefix", help="What stands before the names, where a file holds several encoders.")
-@click.option("--name", help="Of the weights (the architecture).")
-@click.option("--licence", help="Of the weights (that of the files).")
+@click.option("--architecture", help="Name in timm, such as convnext_nano (from config.json).")
+@click.option(
+    "--mean", callback=_numbers, help="Subtracted from pixel values 0–1, such as 0.485,0.456,0.406 (from config.json)."
+)
+@click.option("--deviation", callback=_numbers, help="Divides them afterwards (from config.json).")
+@click.option("--image-size", type=int, help="Image side in pixels (from config.json).")
+@click.option("--bands", help="Names of the bands, such as g,r,z (r,g,b).")
+@click.option("--prefix", help="Prefix of the names, if a file holds several encoders.")
+@click.option("--name", help="Name of the new weights (the architecture).")
+@click.option("--licence", help="Licence of the weights (that of the files).")
 @click.option("--citation", help="What to cite.")
-@click.option("--config", type=click.Path(), help="YAML file with any of these.")
+@click.option("--config", type=click.Path(), help="YAML file with any of these options.")
 def import_weights(source, out, config, **options):
-    """Bring an encoder trained with PyTorch here: SOURCE is a folder, a file, or a name on the Hugging Face Hub.
+    """Import an encoder that was trained with PyTorch.
+
+    SOURCE is a folder, a file, or a name on the Hugging Face Hub.
 
     morphtools import-weights mwalmsley/zoobot-encoder-convnext_nano zoobot-nano
 
@@ -39,24 +43,25 @@ def import_weights(source, out, config, **options):
     if "bands" in given:
         given["bands"] = tuple(given["bands"].split(","))
     out = call(morphtools.import_weights, config, given)
-    click.echo(f"use {out} wherever weights are wanted, as in: morphtools represent {out} REPRESENTATIONS …")
+    click.echo(f"use {out} wherever a command takes WEIGHTS, for example: morphtools represent {out} REPRESENTATIONS …")
 
 
 @click.command()
 @click.argument("weights")
 @click.argument("out", type=click.Path())
 @click.option("--format", "format", help="onnx, saved-model, safetensors or keras (onnx).")
-@click.option("--include-top/--no-top", default=None, help="Whether to end in the head (if there is one).")
-@click.option("--orientations", type=int, help="Orientations of an image: 8, 4, 2 or 1 (8 with the head).")
-@click.option("--records", type=click.Path(), help="Records whose galaxies are shown to both (the simulated sky).")
-@click.option("--config", type=click.Path(), help="YAML file with any of these.")
+@click.option("--include-top/--no-top", default=None, help="Include the head (if there is one).")
+@click.option("--orientations", type=int, help="Orientations to average over: 8, 4, 2 or 1 (8 with the head).")
+@click.option("--records", type=click.Path(), help="Records for comparing the outputs (simulated galaxies).")
+@click.option("--config", type=click.Path(), help="YAML file with any of these options.")
 def export(weights, out, config, **options):
-    """Write weights for other software, and make sure that they give the same there.
+    """Export a model to ONNX, SavedModel or the Hub.
 
-    WEIGHTS is a name of list-pretrained, a run folder or a file.
+    WEIGHTS is a name from list-pretrained, a run folder or a file. Checks that the exported model gives
+    the same outputs.
 
         morphtools export run onnx-model --format onnx
     """
     import_quietly()
     out = call(morphtools.export, config, typed(options) | {"weights": weights, "out": out})
-    click.echo(f"see {out}; card.json there tells how images are prepared")
+    click.echo(f"see {out}; its card.json describes how images are prepared")

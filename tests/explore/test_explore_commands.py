@@ -73,7 +73,7 @@ def test_similar_galaxies_are_found_by_name_and_place(places, tmp_path):
     result = invoke("find-similar", store, "--image", images / "g00.png", *options)
     assert result.exit_code == 2 and "give --weights" in result.output
     result = invoke("find-similar", store, "--like", "g01", "--within", "here", *options)
-    assert result.exit_code == 2 and "--within is a list like 1,2,3" in result.output
+    assert result.exit_code == 2 and "--within must be a list such as 1,2,3" in result.output
 
 
 def test_clusters_are_found_named_and_thrown_out(places, tmp_path):
@@ -86,7 +86,7 @@ def test_clusters_are_found_named_and_thrown_out(places, tmp_path):
     )
     assert result.exit_code == 0 and re.search(r"4[01] listed", result.output), result.output
     result = invoke("find-artifacts", "--map", tmp_path, "--regions", "0,0 1", "--out", tmp_path / "a")
-    assert result.exit_code == 2 and "a region is a polygon like" in result.output
+    assert result.exit_code == 2 and "--regions must be a polygon such as" in result.output
     artifacts = tmp_path / "a/artifacts.csv"
     result = invoke("find-similar", store, "--like", "g00", "--exclude", artifacts, "--out", tmp_path / "s")
     found = set(pd.read_csv(tmp_path / "s/similar.csv")["id_str"])
