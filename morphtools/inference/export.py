@@ -1,6 +1,7 @@
 """Weights for other software: written, run there, and compared before they are given away."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,7 +129,9 @@ def _write_onnx(model: keras.Model, out: Path, card: Card) -> None:
     try:
         import onnxruntime  # noqa: F401
 
-        write_whole(out / "model.onnx", lambda path: model.export(str(path), format="onnx", verbose=False))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*np.object", FutureWarning)  # of Keras, which puts it there for tf2onnx
+            write_whole(out / "model.onnx", lambda path: model.export(str(path), format="onnx", verbose=False))
     except ImportError as error:
         needed = error.name or str(error).split("\n")[0]
         raise ValueError(f"format='onnx' needs {needed}: pip install 'morphtools[onnx]'") from None
