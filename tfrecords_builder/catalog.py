@@ -5,21 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfrecords_builder.astropy_tables import read_ecsv, read_votable
+from tfrecords_builder.csv_tables import read_csv
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.splits import SPLITS
-from tfrecords_builder.table_files import (
-    has_long_numbers,
-    plain,
-    read_csv,
-    read_ecsv,
-    read_fits,
-    read_parquet,
-    read_votable,
-)
+from tfrecords_builder.table_files import check_names, has_long_numbers, plain, read_fits, read_parquet
 
 _READERS = {".csv": read_csv, ".tsv": read_csv, ".csv.gz": read_csv, ".tsv.gz": read_csv, ".parquet": read_parquet}
 _READERS |= dict.fromkeys((".fits", ".fit", ".fits.gz", ".fit.gz"), read_fits)
 _READERS |= {".ecsv": read_ecsv, ".vot": read_votable, ".xml": read_votable}
+_LONGEST = 2**16  # characters of a cell: no name, class or remark is longer
 _NAMES = ("id_str", "file_loc", "ra", "dec", "split")  # found in whatever capitals a catalogue writes them
 
 
@@ -83,12 +78,27 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
     """A table with its index, where that has a name, and ids as columns, and ids and long numbers as text."""
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice.unique()))}")
+    check_names(table.columns)
+    for name in table.columns:
+        _check_lengths(table[name])
     lower = [str(name).lower() for name in table.columns]
     capitals = {n: n.lower() for n in map(str, table.columns) if n.lower() in _NAMES and lower.count(n.lower()) == 1}
     return plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
+
+
+def _check_lengths(column: pd.Series) -> None:
+    """Raises ValueError where a cell is longer than any name or remark: the file is damaged, or hostile."""
+    if isinstance(column.dtype, pd.StringDtype):
+        lengths = column.str.len()
+    elif column.dtype == object:
+        lengths = column.map(lambda cell: len(cell) if isinstance(cell, str) else 0)
+    else:
+        return
+    if len(column) and lengths.max() > _LONGEST:
+        raise ValueError(
+            f"a cell of column {column.name!r} has {lengths.max():.0f} characters, more than {_LONGEST} "
+            f"(row {column.index[lengths.fillna(0).argmax()]}); perhaps a quote is missing"
+        )
 
 
 def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "file_loc")) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables as files: csv, parquet, FITS, ECSV and VOTable in chunks, with nothing unknown passed off as a number.
+"""Tables as files: parquet and FITS in chunks, and what all readers of tables share.
 
 Every reader yields tables in which an unknown value is missing, whatever its format writes instead: TNULL, the null of
 a logical column, a mask, an empty cell. Columns with several numbers in a cell are left out, and named in the log.
@@ -6,9 +6,9 @@ a logical column, a mask, an empty cell. Columns with several numbers in a cell 
 
 import logging
 import os
-import re
-import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,43 +20,8 @@ from tfrecords_builder.naming import some
 
 log = logging.getLogger(__name__)
 
-_TEXT = ("id_str", "file_loc")  # read as they stand: 007 is not 7, and a galaxy may be called NA
-_UNKNOWN = ["", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+TEXT = ("id_str", "file_loc")  # read as they stand: 007 is not 7, and a galaxy may be called NA
 _EXACT = 2**53  # a floating-point number is exact up to here
-
-
-def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """A csv or tsv file, compressed or not, with commas, semicolons or tabs between its cells."""
-    options = _dialect(path)
-    try:
-        with open_table(path) as file:
-            names = [str(name).strip() for name in pd.read_csv(file, nrows=0, **options).columns]
-        text = [name for name in names if name.lower() in _TEXT]
-        options |= {"header": 0, "names": names, "dtype": dict.fromkeys(text, str), "dtype_backend": "numpy_nullable"}
-        options |= {"keep_default_na": False, "na_values": {n: [""] if n in text else _UNKNOWN for n in names}}
-        options |= {"index_col": False, "chunksize": rows, "low_memory": False}
-        with open_table(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            with pd.read_csv(file, **options) as chunks:
-                for chunk in chunks:
-                    yield chunk.assign(**{name: chunk[name].str.strip() for name in text})
-    except pd.errors.ParserWarning:  # pandas would take the first cells for an index, or drop the last ones
-        raise ValueError(f"its rows have more cells than its first line has names ({some(names, 8)})") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-
-
-def _dialect(path: Path) -> dict:
-    """Separator, decimal sign and encoding, from the beginning of the file."""
-    with open_table(path) as file:
-        start = file.read(2**16)
-    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = start.decode(encoding, errors="replace")
-    header = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
-    separator = max(",;\t", key=header.count)
-    commas = separator == ";" and re.search(r"(^|;)\s*[-+]?\d+,\d+\s*(;|\r?$)", text, re.MULTILINE)
-    options = {"sep": separator, "decimal": "," if commas else ".", "encoding": encoding}
-    return options | {"skipinitialspace": separator != "\t"}
 
 
 def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -71,15 +36,40 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             return None
         return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))
 
+    def frame(table):
+        """The table with decimal numbers as floating-point ones, and the values behind dictionaries."""
+        for i, field in enumerate(table.schema):
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            kind = pa.float64() if pa.types.is_decimal(kind) else kind
+            if kind != field.type:
+                table = table.set_column(i, field.name, table[i].cast(kind))
+        return table.to_pandas(types_mapper=nullable)
+
     with pq.ParquetFile(path) as file:
+        check_names(file.schema_arrow.names)
+        pictures = [field.name for field in file.schema_arrow if _holds_pictures(field)]
         nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
-        _leave_out(nested)
-        kept = [name for name in file.schema_arrow.names if name not in nested]
+        leave_out(path, [name for name in nested if name not in pictures])
+        if pictures:
+            report(path, f"columns of pictures are left out: {some(pictures, 8)}")
+        kept = [name for name in file.schema_arrow.names if name not in {*nested, *pictures}]
         if not file.metadata.num_rows:
-            yield file.read(kept).to_pandas(types_mapper=nullable)
+            yield frame(file.read(kept))
         for batch in file.iter_batches(rows, columns=kept):
             batch.validate(full=True)  # bytes that are no text are an error here, not a crash later
-            yield pa.Table.from_batches([batch]).to_pandas(types_mapper=nullable)
+            yield frame(pa.Table.from_batches([batch]))
+
+
+def _holds_pictures(field) -> bool:
+    """Whether a column of a parquet file holds files, as on the Hugging Face Hub, or other bytes."""
+    import pyarrow as pa
+
+    def binary(kind) -> bool:
+        return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+    if pa.types.is_struct(field.type):
+        return any(part.name == "bytes" and binary(part.type) for part in field.type)
+    return binary(field.type) and field.name.lower() not in TEXT
 
 
 def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -91,17 +81,19 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         for _ in iter(lambda: file.read(2**24) if path.suffix.lower() == ".gz" else b"", b""):
             pass  # astropy unpacks all of it
     with fits.open(path, memmap=True) as hdus:
-        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)), None)
-        if table is None:
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
+        if not tables:
             raise ValueError("no table in it")
+        table = first_of_several(path, tables, [hdu.name or f"number {hdus.index(hdu)}" for hdu in tables])
+        check_names(table.columns.names)
         cells = {name: kind.shape for name, (kind, _) in table.data.dtype.fields.items()}
         vectors = [c.name for c in table.columns if cells[c.name] or set(str(c.format)) & set("XPQ")]
-        _leave_out(vectors)
+        leave_out(path, vectors)
         columns = [column for column in table.columns if column.name not in vectors]
         for start in range(0, max(1, len(table.data)), rows):
             part = table.data[start : start + rows]
             yield pd.DataFrame(
-                {c.name: _degrees(_fits_column(part, c, type(table).__name__), c.name, c.unit) for c in columns}
+                {c.name: in_degrees(path, _fits_column(part, c, type(table).__name__), c) for c in columns}
             )
 
 
@@ -109,109 +101,38 @@ def _fits_column(part, column, kind: str) -> pd.Series:
     """A column of a FITS table, missing where it is undefined (FITS standard 4.0, sections 7.2 and 7.3)."""
     stored = part.view(np.ndarray)[column.name]
     if str(column.format).endswith("L"):  # the third value is neither true nor false
-        return _series(stored == ord("T"), ~np.isin(stored, [ord("T"), ord("F")]))
+        return series(stored == ord("T"), ~np.isin(stored, [ord("T"), ord("F")]))
     values, unknown = part[column.name], np.zeros(len(part), bool)
     if kind == "TableHDU":  # astropy reads what is blank there as 0
         unknown = np.isin(np.char.strip(stored), [b"", str(column.null or "").strip().encode()])
     elif column.null is not None:
         # TNULL is the value as stored; astropy writes the one that is meant, which differs in unsigned columns
         unknown = (stored == column.null) | ((values == column.null) & (values.dtype.kind == "u"))
-    return _series(values, unknown)
+    return series(values, unknown)
 
 
-def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """An ECSV file, as many lines at a time."""
-    from astropy.table import Table
-
-    with path.open(encoding="utf-8") as file:
-        head = []
-        for line in file:
-            head.append(line)
-            if line.strip() and not line.startswith("#"):
-                break
-        separator = "," if any("delimiter: ','" in line for line in head) else " "
-        told, lines, open_quote = False, [], False
-        for line in file:
-            if line.startswith("#") and not open_quote:  # astropy would take the row for a comment
-                cell, rest = re.split(f"(?=[{separator}\n])", line, maxsplit=1)
-                line = f'"{cell}"{rest}'
-            lines.append(line)
-            open_quote ^= line.count('"') % 2 == 1  # a cell may go on in the next line
-            if len(lines) >= rows and not open_quote:
-                yield _from_astropy(Table.read("".join([*head, *lines]), format="ascii.ecsv"), tell=not told)
-                told, lines = True, []
-        if lines or not told:
-            yield _from_astropy(Table.read("".join([*head, *lines]), format="ascii.ecsv"), tell=not told)
-
-
-def read_votable(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """A VOTable, as a whole; its data must be in the file itself.
-
-    Raises:
-        ValueError: The data is somewhere else: nothing is opened that the user did not name.
-    """
-    from astropy.table import Table
-
-    _refuse_links(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # astropy warns of every small departure from the standard
-        table = _from_astropy(Table.read(path, format="votable", use_names_over_ids=True), tell=True)
-    for start in range(0, max(1, len(table)), rows):
-        yield table.iloc[start : start + rows]
-
-
-def _refuse_links(path: Path) -> None:
-    from xml.parsers import expat
-
-    def check(name, attributes):
-        linked = next((value for key, value in attributes.items() if key.split(":")[-1].lower() == "href"), None)
-        if name.split(":")[-1].upper() == "STREAM" and linked is not None:
-            raise ValueError(f"its data is not in the file but at {linked!r}; save the table with its data inside")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = check
-    try:
-        with path.open("rb") as file:
-            parser.ParseFile(file)
-    except expat.ExpatError as error:
-        raise ValueError(f"it is not XML: {error}") from None
-
-
-def _from_astropy(table, tell: bool) -> pd.DataFrame:
-    from astropy.table.serialize import represent_mixins_as_columns
-
-    table = represent_mixins_as_columns(table)
-    vectors = [c.name for c in table.columns.values() if c.ndim != 1 or _holds_arrays(c)]
-    if tell:
-        _leave_out(vectors)
-    columns = [column for column in table.columns.values() if column.name not in vectors]
-    series = {c.name: _series(np.ma.getdata(c), np.ma.getmaskarray(c)) for c in columns}
-    return pd.DataFrame({c.name: _degrees(series[c.name], c.name, c.unit) for c in columns})
-
-
-def _degrees(values: pd.Series, name: str, unit) -> pd.Series:
-    """A column; of ra and dec in another unit, which the table declares, degrees."""
-    if name.lower() not in ("ra", "dec") or not unit or not pd.api.types.is_float_dtype(values):
+def in_degrees(path: Path, values: pd.Series, column) -> pd.Series:
+    """The values of a column; of ra and dec in another unit, which the table declares, degrees."""
+    if column.name.lower() not in ("ra", "dec") or not column.unit or not pd.api.types.is_numeric_dtype(values):
         return values
     from astropy import units as u
 
-    declared = u.Unit(unit, parse_strict="silent")
+    declared = u.Unit(column.unit, parse_strict="silent")
     declared = u.hourangle if declared == u.hour else declared
     if not declared.is_equivalent(u.deg):
-        log.warning("column %r is declared to be in %s, and taken for degrees", name, unit)
+        report(path, f"column {column.name!r} is declared to be in {column.unit}, and taken for degrees")
         return values
     return values if declared == u.deg else values * declared.to(u.deg)
 
 
-def _holds_arrays(column) -> bool:
-    return column.dtype.kind in "OV" and any(isinstance(value, np.ndarray | np.void | list) for value in column)
-
-
-def _series(values: np.ndarray, unknown: np.ndarray) -> pd.Series:
+def series(values: np.ndarray, unknown: np.ndarray) -> pd.Series:
     """A column of a table as pandas has it, missing where it is unknown."""
     values = np.asarray(values)
     if values.dtype.kind in "SUO":
-        text = [value.decode() if isinstance(value, bytes) else value for value in values.tolist()]
+        try:
+            text = [value.decode() if isinstance(value, bytes) else value for value in values.tolist()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"its text is not UTF-8: {error.object!r}") from None
         text = [value.strip() if isinstance(value, str) else value for value in text]
         return pd.Series(
             [None if bad or value == "" else value for value, bad in zip(text, unknown, strict=True)], dtype=object
@@ -224,10 +145,37 @@ def _series(values: np.ndarray, unknown: np.ndarray) -> pd.Series:
     return pd.Series(values).mask(unknown)
 
 
-def _leave_out(names: Iterable[str]) -> None:
+def report(path: Path, remark: str) -> None:
+    """Logs what is odd about a table, once, though a table is read several times."""
+    _report(str(path), path.stat().st_mtime_ns, remark)
+
+
+@lru_cache(256)
+def _report(path: str, changed: int, remark: str) -> None:
+    log.warning("%s: %s", Path(path).name, remark)
+
+
+def leave_out(path: Path, names: Iterable[str]) -> None:
+    """Reports the columns that a reader leaves out."""
     names = list(names)
     if names:
-        log.warning("columns with several numbers in a cell are left out: %s", some(names, 8))
+        report(path, f"columns with several numbers in a cell are left out: {some(names, 8)}")
+
+
+def first_of_several(path: Path, tables: list, names: list[str]):
+    """The first of the tables in a file; where there are others, they are named in the log."""
+    if len(tables) > 1:
+        report(
+            path, f"of its {len(tables)} tables ({some(names, 8)}) the first is read; save another one alone to use it"
+        )
+    return tables[0]
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises ValueError where several columns have one name: nobody could tell which of them is meant."""
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice))}")
 
 
 def has_long_numbers(table: pd.DataFrame) -> set[str]:
@@ -251,8 +199,10 @@ def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
     changed = {}
     for name in table.columns:
         values = table[name]
-        if pd.api.types.is_integer_dtype(values) and (name in as_text or str(name).lower() in _TEXT):
+        if pd.api.types.is_integer_dtype(values) and (name in as_text or str(name).lower() in TEXT):
             changed[name] = values.astype(object).map(str, na_action="ignore").where(values.notna(), None)
+        elif isinstance(values.dtype, pd.CategoricalDtype):
+            changed[name] = values.astype(values.dtype.categories.dtype)
         elif not isinstance(values.dtype, pd.api.extensions.ExtensionDtype):
             continue
         elif pd.api.types.is_bool_dtype(values):

@@ -242,3 +242,24 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch, kind):
     with pytest.raises(ValueError, match=f"its {packed.stat().st_size} bytes unpack to more than"):
         read_catalog(packed)
     assert len(read_catalog(path)) == 2**18
+
+
+def test_pictures_in_a_parquet_file_are_left_out_of_the_catalogue_and_named(tmp_path, caplog):
+    struct = pa.array([{"bytes": b"\xff\xd8", "path": "1.jpg"}])
+    columns = {"id_str": ["a"], "image": struct, "mask": pa.array([b"\x89PNG"]), "n": [3], "vector": [[1, 2]]}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "c.parquet")
+    assert list(read_catalog(tmp_path / "c.parquet")) == ["id_str", "n"]
+    assert "columns of pictures are left out: image, mask" in caplog.text
+    assert "columns with several numbers in a cell are left out: vector" in caplog.text
+
+
+def test_numbers_are_numbers_whatever_way_parquet_stores_them(tmp_path):
+    numbers = pa.array([1.5, None, 3.0])
+    stored = {"decimal": numbers.cast(pa.decimal128(20, 3)), "dictionary": numbers.dictionary_encode()}
+    stored["half"] = pa.array(np.array([1.5, np.nan, 3.0], np.float16))
+    words = pa.array(["x", None, "y"]).dictionary_encode()
+    pa.parquet.write_table(pa.table({"id_str": ["a", "b", "c"], "word": words} | stored), tmp_path / "c.parquet")
+    read = read_catalog(tmp_path / "c.parquet")
+    for name in stored:
+        np.testing.assert_array_equal(read[name].astype(float), [1.5, np.nan, 3.0])
+    assert listed(read["word"]) == ["x", None, "y"]
