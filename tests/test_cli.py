@@ -79,7 +79,7 @@ def test_a_mock_survey_is_written(tmp_path):
     assert result.exit_code == 0 and "4 galaxies" in result.output
     assert len(list((tmp_path / "sky" / "images").iterdir())) == 4
     result = invoke("simulate-survey", tmp_path / "sky", "--fractions", "half")
-    assert result.exit_code == 2 and "fractions must be like ring=0.5" in result.output
+    assert result.exit_code == 2 and "fractions must be given as ring=0.5" in result.output
 
 
 @pytest.mark.parametrize(
