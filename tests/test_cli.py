@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import morphtools
 from morphtools import cli
 from morphtools.config import read_config
+from morphtools.models.cards import find_card
 
 ROOT = Path(__file__).parent.parent
 
@@ -162,7 +163,9 @@ def test_weights_that_are_not_there_are_one_line_and_exit_code_2(verb, tmp_path,
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.name)
 def test_every_config_fits_its_function_and_says_its_command(path):
     verb = getattr(morphtools, path.parent.name)
-    assert read_config(path, inspect.signature(verb).parameters)
+    settings = read_config(path, inspect.signature(verb).parameters)
+    weights = settings.get("weights", "random")
+    assert weights == "random" or weights.endswith("_imagenet") or find_card(weights)
     command = path.read_text().splitlines()[0]
     verb = path.parent.name.replace("_", "-")
     assert command.startswith(f"# morphtools {verb} --config {path.relative_to(ROOT)}")

@@ -184,6 +184,8 @@ def find_card(weights: str | Path) -> Path:
         cards = [path]
     elif path.name.endswith(_ENDINGS):
         cards = [path.with_name("card.json") if path.name == "model.keras" else _with_ending(path, ".json")]
+    elif str(weights) == "imagenet" and not path.exists():
+        raise ValueError("weights from ImageNet need the name of their encoder, such as efficientnet_lite0_imagenet")
     elif path.exists():
         raise ValueError(f"{path} is neither a model card (.json) nor weights ({', '.join(_ENDINGS)})")
     elif str(weights) in _SUCCESSORS:

@@ -229,6 +229,8 @@ def test_what_is_not_there_is_said_with_what_is(tiny, tmp_path, monkeypatch):
         ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\); and .* no such path"
     ):
         load_pretrained("tini")
+    with pytest.raises(ValueError, match="need the name of their encoder, such as efficientnet_lite0_imagenet"):
+        cards.find_card("imagenet")
     with pytest.raises(FileNotFoundError, match="there is no model card at"):
         load_pretrained(tmp_path)
     (tmp_path / "notes.txt").write_text("")
