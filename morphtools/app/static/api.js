@@ -1,0 +1,97 @@
+// The server: questions, and judgements, which wait in the browser until the server has them on disk.
+
+import { filled, notice, plural, storage } from "./page.js";
+
+export function query(path, parameters) {
+  const pairs = filled(parameters).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
+  return pairs.length ? `${path}?${new URLSearchParams(pairs)}` : path;
+}
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const failure = (message, status) => Object.assign(new Error(message), { status });
+
+// The answer of the server, or an error with its sentence and status, which is 0 where there was no answer.
+export async function ask(path, parameters = {}, { signal, body } = {}) {
+  const raw = body instanceof Blob, method = body === undefined ? "GET" : "POST";
+  const headers = body === undefined ? {} : { "Content-Type": raw ? "application/octet-stream" : "application/json" };
+  const request = { signal, method, headers, body: raw ? body : JSON.stringify(body) };
+  const response = await fetch(query(path, parameters), request).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw failure("The server does not answer. Is morphtools explore still running?", 0);
+  });
+  if (response.ok && response.headers.get("Content-Type").startsWith("image/")) {
+    return { picture: await createImageBitmap(await response.blob()), galaxies: Number(response.headers.get("X-Galaxies")) };
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  if (response.status !== 503 || !answer.retry) throw failure(answer.error ?? `The server answered ${response.status}.`, response.status);
+  await pause(1000 * answer.retry); // it is not ready yet
+  return ask(path, parameters, { signal, body });
+}
+
+export const send = (path, body) => ask(path, {}, { body });
+
+// Only the last of several questions is answered: those before are given up.
+export function latest() {
+  let control = new AbortController();
+  return (path, parameters) => {
+    control.abort();
+    control = new AbortController();
+    return ask(path, parameters, { signal: control.signal });
+  };
+}
+
+const REFUSED = [400, 404, 409, 413, 415, 422]; // the server has read it and will never take it
+const OTHERS = 15000; // ms after which this page delivers what another one could not
+const pending = new Map(); // of this page: key → [resolve, reject]
+let prefix, sending = false, wait = 500, count = 0;
+
+// Pages without TLS that are not local have no randomUUID.
+const identifier = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// Keeps a judgement in the browser and sends it: again and again, until the server has it on disk.
+// `saved` is the answer to come; null where another page delivered it.
+export function judge(path, content) {
+  const judgement = identifier(), key = `${prefix}${Date.now()}-${String(count++).padStart(6, "0")}-${judgement}`;
+  storage.set(key, JSON.stringify([path, { judgement, ...content }]));
+  const saved = new Promise((resolve, reject) => pending.set(key, [resolve, reject]));
+  deliver();
+  return { judgement, saved };
+}
+
+const ours = (key) => key.startsWith(prefix) && (pending.has(key) || Date.now() - parseInt(key.slice(prefix.length), 10) > OTHERS);
+const waiting = () => storage.keys().filter(ours).sort();
+
+async function deliver() {
+  if (sending || !prefix) return;
+  sending = true;
+  for (let [key] = waiting(); key; [key] = waiting()) {
+    const [path, content] = JSON.parse(storage.get(key) ?? "[null]");
+    const settle = (which, value) => {
+      storage.remove(key);
+      pending.get(key)?.[which](value);
+      pending.delete(key);
+    };
+    try {
+      settle(0, path && await send(path, content));
+      wait = 500;
+    } catch (error) {
+      if (REFUSED.includes(error.status)) settle(1, failure(`Not saved: ${error.message}`, error.status));
+      else {
+        if (error.status) notice(error.message); // such as a full disk
+        document.getElementById("unsent").textContent = `${plural(waiting().length, "judgement")} not saved yet`;
+        wait = Math.min(2 * wait, 8000);
+        await pause(wait);
+      }
+    }
+    if (wait === 500) document.getElementById("unsent").textContent = "";
+  }
+  sending = false;
+}
+
+// Judgements belong to a session: what an earlier page could not deliver is sent now.
+export function open(session) {
+  if (!prefix) setInterval(deliver, OTHERS);
+  prefix = `morphtools:${session}:`;
+  deliver();
+}

@@ -1,0 +1,60 @@
+// Starts the page: which tab is shown, keys, the person's name, light and dark.
+
+import * as api from "./api.js";
+import { openGalaxy, setDisplay, watchDialog } from "./galaxies.js";
+import { address, el, empty, fill, galaxies, notice, person, storage } from "./page.js";
+
+const VIEWS = ["map", "gallery", "similar", "rate", "label", "clusters"];
+const at = (id) => document.getElementById(id);
+let view = {}, drawn = 0;
+
+// A view draws itself into an element and answers with what its keys do, and what to do when it is left.
+async function draw() {
+  const [wanted, parameters] = address(), tab = VIEWS.includes(wanted) ? wanted : "map", turn = ++drawn;
+  for (const link of document.querySelectorAll("#tabs a")) link.ariaCurrent = link.hash === `#${tab}` ? "page" : null;
+  document.title = `${tab[0].toUpperCase()}${tab.slice(1)} · morphtools`;
+  view.leave?.();
+  view = {};
+  try {
+    const [{ show }, info] = await Promise.all([import(`./${tab}.js`), api.ask("api/about")]);
+    if (turn !== drawn) return;
+    at("survey").textContent = info.name;
+    at("size").textContent = galaxies(info.galaxies);
+    api.open(info.out);
+    const root = fill(at("main"), el("div", { class: "view" })).firstChild;
+    const made = (await show(root, parameters, info)) ?? {};
+    if (turn !== drawn) return made.leave?.();
+    view = made;
+    if (parameters.galaxy) openGalaxy(parameters.galaxy);
+  } catch (error) {
+    if (turn === drawn && error.name !== "AbortError") fill(at("main"), empty("This did not work", el("p", {}, error.message)));
+  }
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function theme() {
+  document.documentElement.dataset.theme = storage.get("morphtools-theme") ?? (dark.matches ? "dark" : "light");
+}
+dark.onchange = theme;
+at("theme").onclick = () => {
+  storage.set("morphtools-theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  theme();
+};
+at("who").value = storage.get("morphtools-who") ?? "me";
+at("who").onchange = () => {
+  at("who").value = person().trim() || "me";
+  storage.set("morphtools-who", person());
+  draw();
+};
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches?.("input:not([type=range], [type=checkbox]), select, textarea");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || at("galaxy").open) return;
+  const action = view.keys?.[event.key] ?? view.keys?.[event.key.toLowerCase()];
+  if (action && action(event) !== false) event.preventDefault();
+});
+addEventListener("hashchange", draw);
+addEventListener("unhandledrejection", ({ reason }) => reason?.name !== "AbortError" && notice(reason?.message ?? String(reason)));
+theme();
+setDisplay();
+watchDialog();
+draw();

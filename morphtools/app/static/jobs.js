@@ -1,0 +1,34 @@
+// Long work that the server does beside: how far it is, and what comes out.
+
+import { ask, judge } from "./api.js";
+import { button, el, fill, number } from "./page.js";
+
+const metric = (value) => (value?.value === undefined ? number(value) : `${number(value.value)} (${number(value.low)} to ${number(value.high)})`);
+
+const report = ({ job, folder, report: { summary, metrics, figures } }) => el("section", { class: "report stack" }, el("p", {}, summary),
+  el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, metric(value)))))),
+  el("div", { class: "figures" }, figures.map((name) => el("a", { href: `api/jobs/${job}/figures/${name}`, target: "_blank", rel: "noopener" },
+    el("img", { src: `api/jobs/${job}/figures/${name}`, alt: name.replace(".png", "").replaceAll("_", " "), loading: "lazy" })))),
+  el("small", {}, `All of it is in ${folder}`));
+
+// Draws a job into an element until it is over; then calls `over`. A server that restarts is asked again.
+export async function watch(root, id, over) {
+  for (let running = true; running; await new Promise((done) => setTimeout(done, 700))) {
+    const job = await ask(`api/jobs/${id}`).catch(() => null);
+    if (!root.isConnected) return;
+    if (!job) continue;
+    running = job.state === "running";
+    const words = { running: `${job.progress.text || "starting"} … ${Math.round(job.seconds)} s`, done: `Done in ${Math.round(job.seconds)} s`, failed: job.error, stopped: "Stopped" };
+    root.dataset.state = job.state;
+    fill(root, running && el("progress", { value: job.progress.share ?? false, "aria-label": job.verb }), el("p", { role: "status" }, words[job.state]),
+      running && button("Stop", () => judge(`api/jobs/${id}/stop`, {})), job.report && report(job),
+      el("details", {}, el("summary", {}, "Log"), el("code", { class: "command" }, [job.command, "", ...job.log].join("\n"))));
+    if (job.state === "done") over?.(job);
+  }
+}
+
+// Begins a job and draws it.
+export async function run(root, content, over) {
+  const job = await judge("api/jobs", content).saved;
+  if (job) await watch(root, job.job, over);
+}

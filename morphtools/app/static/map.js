@@ -1,0 +1,220 @@
+// The map: drawn by the server, moved here; a lasso keeps the galaxies, not the place on the screen.
+
+import { ask, latest, send } from "./api.js";
+import { openGalaxy, picture, thumbnail } from "./galaxies.js";
+import { uses } from "./gallery.js";
+import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number } from "./page.js";
+
+const CELL = 88; // px on the screen of a galaxy on the map of thumbnails
+const HELP = "Map of galaxies. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter opens the galaxy in the middle, " +
+  "B selects what is in view, P shows pictures, Escape clears the selection.";
+const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], ["remove", "next lasso takes away"], ["keep", "next lasso keeps what is in both"]];
+
+async function showLegend(legend, colour, info) {
+  const columns = info.columns.list.filter(({ kind }) => kind !== "text").map(({ name }) => name);
+  const pick = choice("Colour by", [["", "number of galaxies"], ...columns], colour, (value) => change({ colour: value }));
+  fill(legend, el("small", {}, "Colour by"), pick, !colour && el("small", {}, info.map.message));
+  if (!colour) return;
+  const { kind, low, high, colours, items, others, unknown } = await ask("api/legend", { colour });
+  const painted = (node, background) => { node.style.background = background; return node; };
+  const item = (value, paint, n) => el("li", {}, painted(el("i", { class: "swatch" }), paint), String(value), el("span", {}, number(n)));
+  if (kind === "number") {
+    legend.append(painted(el("span", { class: "ramp" }), `linear-gradient(to right, ${colours.join(",")})`),
+      el("div", { class: "row apart soft" }, el("span", {}, number(low)), el("span", {}, number(high))));
+  } else legend.append(el("ul", {}, items.map((one) => item(one.value, one.colour, one.galaxies)), others > 0 && item("others", "#999", others)));
+  if (unknown) legend.append(el("small", {}, `${number(unknown)} unknown, in grey`));
+}
+
+export async function show(root, parameters, info) {
+  if (!info.map.ready || !info.map.bounds) {
+    root.append(empty(info.map.ready ? "There is no map" : "The map is being made", el("p", {}, info.map.message)));
+    const timer = setTimeout(() => info.map.ready || change({}), 1000);
+    return { leave: () => clearTimeout(timer) };
+  }
+  root.classList.add("map");
+  const canvas = el("canvas", { tabindex: 0, "aria-label": HELP }), pen = canvas.getContext("2d"), aim = el("i", { class: "aim" });
+  const card = el("div", { class: "float hover", hidden: true }), status = el("p", { class: "float status", role: "status" });
+  const panel = el("section", { class: "float selected stack", "aria-label": "Selection", hidden: true });
+  const legend = el("section", { class: "float legend stack", "aria-label": "Colours" });
+  const askMap = latest(), askHover = latest(), askGrid = latest(), images = new Map(), fingers = new Map();
+  const [x0, x1, y0, y1] = info.map.bounds, pictures = parameters.pictures === "1" && info.images, { colour = "" } = parameters;
+  const view = {}; // middle and width, in units of the map
+  let width, height, ratio, layer, cells = [], hovered, path, start, tool = "move", mode = "replace", set = parameters.set ?? "";
+
+  const whole = () => Object.assign(view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, w: 1.06 * Math.max(x1 - x0, ((y1 - y0) * width) / height) });
+  const unit = () => view.w / width; // map units per px
+  const toMap = ([px, py]) => [view.x + (px - width / 2) * unit(), view.y - (py - height / 2) * unit()];
+  const toScreen = ([x, y]) => [(x - view.x) / unit() + width / 2, (view.y - y) / unit() + height / 2];
+  const middle = () => [width / 2, height / 2];
+  const extent = () => {
+    const [left, top] = toMap([0, 0]), [right, bottom] = toMap([width, height]);
+    return { x0: left, x1: right, y0: bottom, y1: top };
+  };
+
+  function draw() {
+    const colours = getComputedStyle(root);
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    if (layer) {
+      const [left, top] = toScreen([layer.x0, layer.y1]), [right, bottom] = toScreen([layer.x1, layer.y0]);
+      pen.globalAlpha = pictures ? 0.35 : 1;
+      pen.drawImage(layer.picture, left, top, right - left, bottom - top);
+      pen.globalAlpha = 1;
+    }
+    for (const { image, at } of cells) {
+      const [left, top] = toScreen(at).map((middle) => middle - CELL / 2 + 3);
+      if (image.complete && image.naturalWidth) pen.drawImage(image, left, top, CELL - 6, CELL - 6);
+    }
+    pen.lineWidth = 2;
+    pen.strokeStyle = colours.getPropertyValue("--ink");
+    pen.beginPath();
+    if (hovered) pen.arc(...toScreen([hovered.x, hovered.y]), 8, 0, 7);
+    pen.stroke();
+    if (!path) return;
+    pen.beginPath();
+    for (const corner of path) pen.lineTo(...toScreen(corner));
+    pen.closePath();
+    pen.strokeStyle = colours.getPropertyValue("--accent");
+    pen.fillStyle = colours.getPropertyValue("--veil");
+    pen.stroke();
+    pen.fill();
+  }
+
+  async function thumbnails(where) {
+    const columns = Math.max(1, Math.round(width / CELL)), rows = Math.max(1, Math.round(height / CELL));
+    const answer = await askGrid("api/grid", { ...where, columns, rows, set });
+    if (images.size > 3000) images.clear();
+    cells = answer.cells.map(({ id_str, column, row }) => {
+      if (!images.has(id_str)) images.set(id_str, Object.assign(new Image(), { onload: draw, src: thumbnail(id_str, 96) }));
+      const right = (column + 0.5) / columns, down = (row + 0.5) / rows;
+      return { image: images.get(id_str), at: [where.x0 + right * (where.x1 - where.x0), where.y1 - down * (where.y1 - where.y0)] };
+    });
+    draw();
+  }
+
+  const refresh = calmly(25, async () => {
+    const where = extent(), size = { width: Math.round(width * ratio), height: Math.round(height * ratio), points: Math.round(5 * ratio) };
+    keep({ x: view.x.toPrecision(7), y: view.y.toPrecision(7), w: view.w.toPrecision(5) });
+    if (pictures) thumbnails(where);
+    const answer = await askMap("api/map.png", { ...where, ...size, colour, set });
+    layer = { ...where, picture: answer.picture };
+    fill(status, `${galaxies(answer.galaxies)} in view`);
+    draw();
+  });
+
+  function moved() {
+    requestAnimationFrame(draw);
+    refresh();
+  }
+
+  function zoom(factor, at = middle()) {
+    const before = toMap(at);
+    view.w = Math.min(Math.max(view.w * factor, (x1 - x0) * 1e-5), (x1 - x0) * 4);
+    const after = toMap(at);
+    Object.assign(view, { x: view.x + before[0] - after[0], y: view.y + before[1] - after[1] });
+    moved();
+  }
+
+  // The galaxy at a place on the screen, and its card beside it.
+  async function hover(at) {
+    const [x, y] = toMap(at), answer = await askHover("api/hover", { x, y, radius: 14 * unit() });
+    [hovered, card.hidden] = answer.id_str ? [answer, false] : [undefined, true];
+    draw();
+    if (!hovered) return;
+    const facts = Object.entries(hovered.columns).filter(([, value]) => value !== null).slice(0, 4);
+    fill(card, info.images && picture(hovered.id_str, 160, { loading: "eager" }), el("strong", {}, hovered.id_str),
+      facts.map(([name, value]) => el("div", {}, el("span", { class: "soft" }, `${name} `), number(value))));
+    const [left, top] = toScreen([hovered.x, hovered.y]);
+    card.style.left = `${Math.max(4, left + 200 > width ? left - 196 : left + 16)}px`;
+    card.style.top = `${Math.max(4, Math.min(top - 60, height - card.offsetHeight - 8))}px`;
+  }
+
+  function selected(now, n) {
+    [set, path, panel.hidden] = [now, undefined, !now];
+    keep({ set });
+    fill(panel, el("div", { class: "row apart" }, el("h3", { role: "status" }, `${galaxies(n)} selected`), button("Clear", () => selected("", 0), { class: "quiet" })),
+      choice("The next lasso", MODES, mode, (value) => { mode = value; }), uses(set, "map"));
+    moved();
+  }
+  async function select(content) {
+    const answer = await send("api/select", { ...content, ...(set && { mode, to: set }) });
+    selected(answer.set, answer.galaxies);
+  }
+
+  const [all, toggle] = [() => { whole(); moved(); }, () => info.images && change({ pictures: pictures ? "" : "1" })];
+  const tools = el("div", { class: "float tools-map", role: "toolbar", "aria-label": "Map" });
+  const setTool = (name) => { tool = name; fill(tools, buttons()); };
+  const buttons = () => [["Move", "Box", "Lasso"].map((name) => button(name, () => setTool(name.toLowerCase()), { "aria-pressed": String(name.toLowerCase() === tool) })),
+    button("+", () => zoom(0.6), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 0.6), { "aria-label": "Zoom out" }), button("All", all),
+    info.images && button("Pictures", toggle, { "aria-pressed": String(pictures) })];
+
+  const place = (event) => [event.offsetX, event.offsetY], span = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
+  canvas.onpointerdown = (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    fingers.set(event.pointerId, place(event));
+    start = { at: place(event), view: { ...view }, far: false };
+    path = tool === "move" ? undefined : [toMap(start.at)];
+  };
+  canvas.onpointermove = (event) => {
+    const at = place(event), before = [...fingers.values()];
+    if (!fingers.has(event.pointerId)) return void hover(at);
+    const after = [...fingers.set(event.pointerId, at).values()];
+    start.far ||= span([at, start.at]) > 4;
+    card.hidden = true;
+    if (after.length === 2) {
+      path = undefined;
+      return zoom(span(before) / span(after), [(after[0][0] + after[1][0]) / 2, (after[0][1] + after[1][1]) / 2]);
+    }
+    if (!path) {
+      Object.assign(view, { x: start.view.x - (at[0] - start.at[0]) * unit(), y: start.view.y + (at[1] - start.at[1]) * unit() });
+      return moved();
+    }
+    const [first] = path, corner = toMap(at);
+    path = tool === "box" ? [first, [corner[0], first[1]], corner, [first[0], corner[1]]] : [...path, corner];
+    requestAnimationFrame(draw);
+  };
+  canvas.onpointerup = canvas.onpointercancel = async ({ pointerId, type }) => {
+    fingers.delete(pointerId);
+    if (!start || fingers.size) return;
+    const { far, at } = start;
+    start = undefined;
+    if (far && path?.length > 2 && type === "pointerup") return select({ polygon: path.filter((_, i) => i % Math.ceil(path.length / 2000) === 0) });
+    path = undefined;
+    if (!far) await hover(at);
+    if (!far && hovered) openGalaxy(hovered.id_str);
+  };
+  canvas.onpointerleave = () => { [hovered, card.hidden] = [undefined, true]; draw(); };
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.004), place(event));
+  }, { passive: false });
+
+  const pan = (dx, dy) => () => {
+    if (![canvas, document.body].includes(document.activeElement)) return false;
+    Object.assign(view, { x: view.x + dx * view.w * 0.08, y: view.y + dy * view.w * 0.08 });
+    moved();
+    return void hover(middle());
+  };
+  const keys = {
+    ArrowLeft: pan(-1, 0), ArrowRight: pan(1, 0), ArrowUp: pan(0, 1), ArrowDown: pan(0, -1), "+": () => zoom(0.75), "=": () => zoom(0.75), "-": () => zoom(1 / 0.75),
+    0: all, b: () => void select({ box: Object.values(extent()) }), p: () => void toggle(), Escape: () => selected("", 0),
+    Enter: () => document.activeElement === canvas && void hover(middle()).then(() => hovered && openGalaxy(hovered.id_str)),
+  };
+
+  root.append(canvas, aim, tools, legend, panel, status, card);
+  const sized = new ResizeObserver(() => {
+    [width, height, ratio] = [canvas.clientWidth || 1, canvas.clientHeight || 1, Math.min(devicePixelRatio || 1, 2)];
+    [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (!view.w) {
+      const { x, y, w = whole().w / 12 } = parameters;
+      if (x) Object.assign(view, { x: Number(x), y: Number(y), w: Number(w) });
+      if (parameters.at) hover(middle());
+    }
+    moved();
+  });
+  sized.observe(canvas);
+  setTool("move");
+  showLegend(legend, colour, info);
+  if (set) ask("api/galaxies", { set, limit: 1 }).then((answer) => selected(set, answer.galaxies), () => selected("", 0));
+  return { keys, leave: () => sized.disconnect() };
+}

@@ -1,0 +1,85 @@
+// The page: elements, the state in the address, and what is told to the user.
+
+// An element with attributes, handlers (onclick …) and children.
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on") || name === "value") node[name] = value;
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  return fill(node, children);
+}
+
+// Replaces what is inside an element; null, false and empty text are left out.
+export function fill(node, ...children) {
+  node.replaceChildren(...children.flat(9).filter((child) => ![null, undefined, false, ""].includes(child)));
+  return node;
+}
+
+export const button = (text, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, text);
+
+// A choice among [value, text] or plain texts.
+export function choice(label, options, value, chosen) {
+  const items = options.map((one) => [one].flat()).map(([key, text = key]) => el("option", { value: key }, text));
+  const select = el("select", { "aria-label": label, onchange: () => chosen(select.value) }, items);
+  select.value = value;
+  return select;
+}
+
+export const filled = (parameters) => Object.entries(parameters).filter(([, value]) => ![null, undefined, ""].includes(value));
+
+// What stands in the address after #: the tab, and its parameters.
+export function address() {
+  const [tab, query] = location.hash.slice(1).split(/\?(.*)/s);
+  return [tab || "map", Object.fromEntries(new URLSearchParams(query))];
+}
+
+const hash = (tab, parameters) => `#${tab}?${new URLSearchParams(filled(parameters))}`;
+
+// Goes to a tab; the browser's Back leads from there to where we were.
+export const go = (tab, parameters = {}) => { location.hash = hash(tab, parameters); };
+
+// Changes parameters of the address without drawing the view again.
+export function keep(changes) {
+  const [tab, parameters] = address();
+  history.replaceState(null, "", hash(tab, { ...parameters, ...changes }));
+}
+
+// Changes parameters and draws the view again.
+export function change(changes) {
+  keep(changes);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
+let timer;
+export function notice(text, seconds = 7) {
+  document.getElementById("notice").textContent = text;
+  clearTimeout(timer);
+  if (text) timer = setTimeout(() => notice(""), 1000 * seconds);
+}
+
+export function number(value) {
+  if (typeof value !== "number") return String(value ?? "");
+  return Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5)));
+}
+
+export const plural = (n, word, words = `${word}s`) => `${number(n)} ${n === 1 ? word : words}`;
+export const galaxies = (n) => plural(n, "galaxy", "galaxies");
+export const empty = (title, ...more) => el("section", { class: "empty stack" }, el("h2", {}, title), more);
+export const person = () => document.getElementById("who").value;
+
+// Waits until calls have ceased for a while.
+export function calmly(wait, work) {
+  let waiting;
+  return (...given) => { clearTimeout(waiting); waiting = setTimeout(() => work(...given), wait); };
+}
+
+// Storage that outlives the page, where the browser allows it (not inside every notebook).
+const memory = new Map();
+const tried = (first, second) => { try { return first(); } catch { return second(); } };
+export const storage = {
+  get: (key) => tried(() => localStorage.getItem(key), () => memory.get(key) ?? null),
+  set: (key, value) => tried(() => localStorage.setItem(key, value), () => memory.set(key, value)),
+  remove: (key) => tried(() => localStorage.removeItem(key), () => memory.delete(key)),
+  keys: () => tried(() => Object.keys(localStorage), () => [...memory.keys()]),
+};

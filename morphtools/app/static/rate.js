@@ -1,0 +1,43 @@
+// The anomaly loop: rate from 0 to 5 what comes, and the survey is ranked by your interest.
+
+import { ask, judge } from "./api.js";
+import { bars, desk, people } from "./desk.js";
+import { button, el, empty, fill, galaxies, go, person, plural } from "./page.js";
+
+const queue = (answer) => answer.queue.map(({ id_str, score, uncertainty }) => (
+  { id_str, about: score === null ? "drawn at random" : `expected ${score.toFixed(1)} ± ${uncertainty.toFixed(1)}` }));
+
+export async function show(root, _, info) {
+  if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Rating needs pictures: start with --records, or with --catalog and --images.")));
+  const rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("aside", { class: "stack" });
+  root.classList.add("columns");
+  root.append(left, right);
+  const first = await ask("api/rate", { rater });
+  let state = first, table;
+  function tell(answer) {
+    state = { ...state, ...answer };
+    const { rated, skipped, raters, fit, counts } = state;
+    const learning = { running: "Learning from your ratings …", failed: fit.message }[fit.state];
+    fill(right, el("section", { class: "card stack" }, el("h2", {}, "How interesting is it?"),
+      el("p", { class: "soft" }, "0 is dull, 5 is what you are looking for. Soon the galaxies that promise most come first."),
+      el("p", { role: "status" }, el("strong", {}, galaxies(rated)), " rated", skipped > 0 && `, ${skipped} skipped`), bars(counts), people(raters),
+      el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are from ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
+    fit.ratings > 0 && button("See the ranking", () => go("gallery", { sort: "score", descending: 1 }), { class: "main" }));
+  }
+  function post(content) {
+    const { judgement, saved } = judge("api/rate", { rater, ...content });
+    saved.then((answer) => { if (answer) [tell(answer), table.refill(queue(answer))]; });
+    return judgement;
+  }
+  tell();
+  table = await desk(left, {
+    choices: [...[0, 1, 2, 3, 4, 5].map((value) => ({ key: String(value), text: { 0: "dull", 5: "wow" }[value], value })), { key: "s", text: "skip", value: null }],
+    past: first.history.map(({ judgement, id_str, rating }) => ({ judgement, id_str, value: rating })),
+    more: async (here) => queue(here ? await ask("api/rate", { rater }) : first),
+    give: (id_str, rating) => post({ id_str, rating }),
+    undo: (judgement) => post({ undo: judgement }),
+    nothing: empty("All galaxies are rated", el("p", {}, "The ranking has all of them.")),
+  });
+  const timer = setInterval(async () => state.fit.state === "running" && tell(await ask("api/rate", { rater })), 1500);
+  return { keys: table.keys, leave: () => clearInterval(timer) };
+}
