@@ -81,6 +81,7 @@ GROUPS = {
         archives.fetch_cutouts,
         archives.add_ebv,
         tables.cross_match,
+        tables.select_galaxies,
         records.build_records,
         records.inspect_records,
         records.simulate_survey,

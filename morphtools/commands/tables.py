@@ -60,6 +60,35 @@ def convert_table(table, out):
 
 
 @click.command()
+@click.argument("catalog", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option(
+    "--cuts", required=True, help="gz2, gz2_odd, gz_decals, gz_decals_votes, photoz_pasquet2019, or a YAML file."
+)
+@click.option(
+    "--column", multiple=True, metavar="CUT=TABLE", help="What the table calls a column of the cuts; repeatable."
+)
+def select_galaxies(catalog, out, cuts, column):
+    """Apply the quality cuts of a paper or your own.
+
+    Prints how many galaxies each cut leaves. Cuts are YAML: columns, operators and values.
+
+    morphtools select-galaxies nsa.fits galaxies.parquet --cuts gz_decals --column petrotheta=PETRO_TH
+    """
+    names = dict(_equal(text) for text in column)
+    selection = morphtools.select_galaxies(catalog, out, cuts, names=names)
+    click.echo(selection.steps.to_string(index=False))
+    click.echo(f"{selection.galaxies} galaxies in {out}")
+
+
+def _equal(text: str) -> list[str]:
+    parts = [part.strip() for part in text.split("=")]
+    if len(parts) != 2 or not all(parts):
+        raise ValueError(f"--column must be like petrotheta=PETRO_TH, got {text!r}")
+    return parts
+
+
+@click.command()
 @click.argument("table", type=click.Path())
 @click.option("--only", type=click.Path(), help="Table with the id_str of the galaxies to send.")
 @click.option("--name", help="Name of the table there (the file's name).")

@@ -1,0 +1,254 @@
+"""Cuts on catalogues as data: which galaxies of a table a paper, or you, keep.
+
+A set of cuts is a YAML file, and the sets of some papers come with the package (`morphtools/survey/cuts`):
+
+    name: Galaxy Zoo DECaLS
+    source: Walmsley et al. 2022, arXiv:2102.08414
+    cuts:
+      - {column: petrotheta, operator: ">=", value: 3.0, section: "2.2", note: Petrosian radius in arcsec}
+      - any:
+          - {column: flags, operator: no bit of, value: [8]}
+          - {column: flags, operator: any bit of, value: [64]}
+        unknown: keep
+
+`column` may be a list of names of which the table has the first that it has. `all` and `any` join conditions and may be
+nested. Where a cell is empty a condition is neither true nor false, and so is what depends on it (any of true and
+unknown is true); what remains unknown is left out, or kept with `unknown: keep`. Nothing in a file is executed.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tfrecords_builder.naming import some, unknown
+
+FOLDER = Path(__file__).parent / "cuts"
+_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+_EQUAL, _IN, _BITS = ("==", "!="), ("in", "not in"), ("any bit of", "no bit of")
+OPERATORS = (*_COMPARE, *_EQUAL, *_IN, *_BITS)
+_ABOUT = ("section", "note", "unknown")
+
+
+class Condition(NamedTuple):
+    """A comparison of a column with a value."""
+
+    columns: tuple[str, ...]
+    operator: str
+    value: object
+
+    def __str__(self) -> str:
+        return f"{' or '.join(self.columns)} {self.operator} {self.value}"
+
+
+class Joined(NamedTuple):
+    """Conditions of which all, or any, have to hold."""
+
+    how: str
+    parts: tuple["Condition | Joined", ...]
+
+    def __str__(self) -> str:
+        return (" and " if self.how == "all" else " or ").join(
+            f"({part})" if isinstance(part, Joined) else str(part) for part in self.parts
+        )
+
+
+class Cut(NamedTuple):
+    """A cut: the test, where the paper has it, and whether galaxies for which it is unknown are kept."""
+
+    test: Condition | Joined
+    section: str
+    note: str
+    keep_unknown: bool
+
+
+class Cuts(NamedTuple):
+    """A set of cuts, in order."""
+
+    name: str
+    source: str
+    cuts: tuple[Cut, ...]
+
+
+def list_cuts() -> list[str]:
+    """Names of the sets of cuts that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_cuts(cuts: str | Path | Mapping) -> Cuts:
+    """Reads a set of cuts.
+
+    Args:
+        cuts: A name of `list_cuts()`, the path of a YAML file, or what such a file holds.
+
+    Raises:
+        ValueError: It is not a set of cuts; names the cut and what is wrong with it.
+        FileNotFoundError: There is no such file.
+    """
+    if not isinstance(cuts, Mapping):
+        path = FOLDER / f"{cuts}.yaml" if str(cuts) in list_cuts() else Path(cuts)
+        if path.suffix not in (".yaml", ".yml"):
+            raise ValueError(f"{unknown('set of cuts', str(cuts), list_cuts())}; or a file that ends in .yaml")
+        where = path.name
+        try:
+            cuts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            raise ValueError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    else:
+        where = "the set of cuts"
+    if not isinstance(cuts, Mapping) or not isinstance(cuts.get("cuts"), list) or not cuts["cuts"]:
+        raise ValueError(f"{where} needs a list `cuts` with at least one cut")
+    made = []
+    for number, cut in enumerate(cuts["cuts"], 1):
+        try:
+            made.append(_cut(cut))
+        except ValueError as error:
+            raise ValueError(f"{where}, cut {number}: {error}") from None
+    return Cuts(str(cuts.get("name", where)), str(cuts.get("source", "")), tuple(made))
+
+
+def _cut(cut: object) -> Cut:
+    if not isinstance(cut, Mapping):
+        raise ValueError(f"a cut has column, operator and value, or all or any, got {cut!r}")
+    rule = cut.get("unknown", "leave out")
+    if rule not in ("leave out", "keep"):
+        raise ValueError(unknown("rule for unknown values", rule, ("leave out", "keep")))
+    test = _test({name: part for name, part in cut.items() if name not in _ABOUT})
+    return Cut(test, str(cut.get("section", "")), str(cut.get("note", "")), rule == "keep")
+
+
+def _test(test: object) -> Condition | Joined:
+    for how in ("all", "any"):
+        if isinstance(test, Mapping) and set(test) == {how} and isinstance(test[how], list) and test[how]:
+            return Joined(how, tuple(map(_test, test[how])))
+    if not isinstance(test, Mapping) or set(test) != {"column", "operator", "value"}:
+        raise ValueError(f"a condition has column, operator and value, or a list all or any, got {test!r}")
+    columns = test["column"] if isinstance(test["column"], list) else [test["column"]]
+    if not columns or not all(isinstance(name, str) for name in columns):
+        raise ValueError(f"column must be a name, or a list of names, got {test['column']!r}")
+    value, sign = test["value"], test["operator"]
+    if sign not in OPERATORS:
+        raise ValueError(unknown("operator", sign, OPERATORS))
+    number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    if sign in _COMPARE and not number:
+        raise ValueError(f"{sign} needs a number, got {value!r}")
+    if sign in _EQUAL and not (number or isinstance(value, bool | str)):
+        raise ValueError(f"{sign} needs a number, a word, true or false, got {value!r}")
+    if sign in _IN + _BITS and not (isinstance(value, list) and value):
+        raise ValueError(f"{sign!r} needs a list, got {value!r}")
+    if sign in _BITS and not all(type(bit) is int and bit > 0 for bit in value):
+        raise ValueError(f"{sign!r} needs a list of bits as whole numbers, such as [2, 0x40000], got {value!r}")
+    return Condition(tuple(columns), sign, value)
+
+
+def columns_of(cuts: Cuts, table: pd.Index, names: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The columns of a table that a set of cuts uses.
+
+    Args:
+        cuts: The set.
+        table: Names of the table's columns; where none is written like a cut's, capitals do not count.
+        names: What columns of the cuts are called in the table.
+
+    Returns:
+        The first name of each condition, and the column.
+
+    Raises:
+        ValueError: Columns are missing; lists all of them.
+    """
+    names = dict(names or {})
+    conditions = [condition for cut in cuts.cuts for condition in _conditions(cut.test)]
+    used = {name for condition in conditions for name in condition.columns}
+    strange = [name for name in names if name not in used]
+    if strange:
+        raise ValueError(f"the cuts use no column {some(strange)}: {some(sorted(used), 12)}")
+    capitals = {str(name).lower(): name for name in reversed([*table])}
+    there, missing = {}, {}
+    for condition in conditions:
+        wanted = [names[name] for name in condition.columns if name in names] or condition.columns
+        exact = [name for name in wanted if name in table]
+        alike = [capitals[name.lower()] for name in wanted if name.lower() in capitals]
+        if exact or alike:
+            there[condition.columns[0]] = (exact or alike)[0]
+        else:
+            missing[" or ".join(wanted)] = None
+    if missing:
+        raise ValueError(
+            f"the table lacks columns of the cuts: {', '.join(missing)}; it has {some(table, 12)}. Where it calls them "
+            "otherwise, name its columns"
+        )
+    return there
+
+
+def _conditions(test: Condition | Joined) -> Iterator[Condition]:
+    if isinstance(test, Condition):
+        yield test
+    else:
+        for part in test.parts:
+            yield from _conditions(part)
+
+
+def passes(test: Condition | Joined, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
+    """Which rows of a table pass a test: true, false or unknown.
+
+    Args:
+        test: Of a cut.
+        table: Rows.
+        columns: As `columns_of` has them.
+
+    Raises:
+        ValueError: A cell cannot be compared; names column and cell.
+    """
+    if isinstance(test, Joined):
+        parts = [passes(part, table, columns) for part in test.parts]
+        join: Callable = operator.and_ if test.how == "all" else operator.or_
+        result = parts[0]
+        for part in parts[1:]:
+            result = join(result, part)
+        return result
+    values = table[columns[test.columns[0]]]
+    missing = values.isna().to_numpy(bool)
+    known = values[~missing]
+    answer = pd.Series(pd.NA, index=table.index, dtype="boolean")
+    answer[~missing] = _compare(known, test).astype(bool) if len(known) else []
+    return answer
+
+
+def _compare(values: pd.Series, test: Condition) -> np.ndarray:
+    sign, value = test.operator, test.value
+    if sign in _BITS:
+        bits = np.uint64(int(np.bitwise_or.reduce([np.uint64(bit) for bit in value])))
+        whole = np.array([_whole(cell, values.name) for cell in values], np.uint64)
+        return ((whole & bits) != 0) == (sign == "any bit of")
+    if sign in _COMPARE:
+        return _COMPARE[sign](_numbers(values), value)
+    wanted = value if sign in _IN else [value]
+    if any(isinstance(each, str) for each in wanted):
+        equal = values.astype(str).str.strip().isin([str(each) for each in wanted]).to_numpy()
+    else:
+        equal = np.isin(_numbers(values), [float(each) for each in wanted])
+    return equal == (sign in ("==", "in"))
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+        truth = {"true": "1", "false": "0"}
+        values = values.map(lambda cell: truth.get(str(cell).strip().lower(), cell))
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
+    if np.isnan(numbers).any():
+        cell = values[np.isnan(numbers)].iloc[0]
+        raise ValueError(f"column {values.name!r} holds {str(cell)!r}, which cannot be compared with a number")
+    return numbers
+
+
+def _whole(cell: object, column: str) -> int:
+    try:
+        whole = int(cell)
+        if whole == cell or str(whole) == str(cell).strip():
+            return whole & 0xFFFFFFFFFFFFFFFF  # a negative number is one whose highest bit is set
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"column {column!r} holds {str(cell)!r}, and bits need whole numbers")
