@@ -38,6 +38,7 @@ _HOMES = {
     "cite": "morphtools.models.cards",
     "classification_head": "morphtools.models.heads",
     "cluster": "morphtools.explore.clusters",
+    "compare_starts": "morphtools.studies.starts",
     "convert_table": "morphtools.archives.convert_table",
     "crop_box": "tfrecords_builder.crop",
     "cross_match": "morphtools.archives.cross_match",

@@ -120,6 +120,7 @@ GROUPS = {
         explore.evaluate_retrieval,
         anomalies.benchmark_anomalies,
         pretraining.ablate_augmentations,
+        pretraining.compare_starts,
     ),
     "Look up": (doctor, inference.list_pretrained, schemas.list_schemas, inference.cite),
 }

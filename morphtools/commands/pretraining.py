@@ -121,3 +121,26 @@ def ablate_augmentations(pretraining, **options):
     arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
     table = morphtools.ablate_augmentations(arguments, **typed(options))
     click.echo(table.to_string(index=False, float_format="%.3f"))
+
+
+@click.command()
+@click.argument("pretraining", type=click.Path())
+@click.argument("records", type=click.Path())
+@click.option("--starts", help="random,efficientnet_lite0_imagenet,efficientnet_lite0_gz2 (default), or others.")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/starts).")
+def compare_starts(pretraining, **options):
+    """Measure which weights are the best start for pretraining.
+
+    Pretrains the same encoder from each start and draws what nearest neighbours know of the labels after every epoch.
+    Resumes if interrupted.
+
+    morphtools compare-starts configs/pretrain/starts_mohale2023.yaml records
+    """
+    import_quietly()
+    from morphtools.config import read_config
+
+    arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
+    table = morphtools.compare_starts(arguments, **typed(options))
+    last = table[table["epoch"].isin([0, table["epoch"].max()])]
+    click.echo(last.to_string(index=False, float_format="%.3f"))
+    click.echo(f"see {options['out'] or 'morphtools-runs/starts'}: starts.png and starts.csv")

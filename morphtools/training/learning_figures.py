@@ -82,6 +82,42 @@ def scores_by_labels(results, table, metric: str, published: dict[str, float], t
     return figure
 
 
+def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
+    """What five neighbours know of each label after every epoch, for every start.
+
+    Args:
+        table: A row per `start` and `epoch`, with `knn NAME`, `… low` and `… high` for every label.
+        pixels: The same scores of the principal components of pixels.
+        title: Above all.
+    """
+    names = [c.removeprefix("knn ") for c in table if c.startswith("knn ") and not c.endswith((" low", " high"))]
+    columns = min(3, max(1, len(names)))
+    rows = max(1, -(-len(names) // columns))
+    figure = Figure(figsize=(1.2 + 4.2 * columns, 0.5 + 3.6 * rows), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(grid, names, strict=False):
+        for (start, part), colour in zip(table.groupby("start", sort=False), _COLOURS * 9, strict=False):
+            axes.fill_between(
+                part["epoch"], part[f"knn {name} low"], part[f"knn {name} high"], color=colour, alpha=0.12, lw=0
+            )
+            axes.plot(part["epoch"], part[f"knn {name}"], color=colour, lw=1.6, marker="o", ms=3, label=start)
+        if f"knn {name}" in pixels:
+            axes.axhline(pixels[f"knn {name}"], color=_GREY, ls=_STYLES["pixels + PCA"], lw=1, label="pixels + PCA")
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.25), min(high, 1.02))
+        axes.set_title(f"what 5 neighbours know of {name}", fontsize=9)
+        axes.set_xlabel("epoch", fontsize=8)
+        axes.set_ylabel("accuracy, or R² of numbers", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    grid[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
 def _loss(axes, epoch, loss, guess) -> None:
     axes.plot(epoch, loss, color=_BLUE, lw=1.6, marker="o", ms=3)
     top = np.nanmax(loss)
