@@ -1,6 +1,10 @@
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many workers as cores: one thread each
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 import numpy as np
 import pandas as pd
@@ -8,6 +12,16 @@ import pytest
 from PIL import Image
 
 from morphtools.inference.representations import Representations
+
+MEMORY = 4 * 2**30  # bytes for a worker that has imported TensorFlow and run half of the suite
+
+
+def pytest_xdist_auto_num_workers(config):
+    """A worker per core, as far as there is memory; none for single files, which are done before workers are ready."""
+    if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
+        return 0
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // MEMORY))
 
 
 @pytest.fixture
