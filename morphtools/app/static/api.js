@@ -44,47 +44,42 @@ export function latest() {
 const REFUSED = [400, 404, 409, 413, 415, 422]; // the server has read it and will never take it
 const OTHERS = 15000; // ms after which this page delivers what another one could not
 const pending = new Map(); // of this page: key → [resolve, reject]
+const unsent = document.getElementById("unsent");
 let prefix, sending = false, wait = 500, count = 0;
 
-// Pages without TLS that are not local have no randomUUID.
-const identifier = () => crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+// As crypto.randomUUID, which pages without TLS do not have.
+const identifier = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 // Keeps a judgement in the browser and sends it: again and again, until the server has it on disk.
 // `saved` is the answer to come; null where another page delivered it.
 export function judge(path, content) {
   const judgement = identifier(), key = `${prefix}${Date.now()}-${String(count++).padStart(6, "0")}-${judgement}`;
-  storage.set(key, JSON.stringify([path, { judgement, ...content }]));
+  storage.setItem(key, JSON.stringify([path, { judgement, ...content }]));
   const saved = new Promise((resolve, reject) => pending.set(key, [resolve, reject]));
   deliver();
   return { judgement, saved };
 }
 
 const ours = (key) => key.startsWith(prefix) && (pending.has(key) || Date.now() - parseInt(key.slice(prefix.length), 10) > OTHERS);
-const waiting = () => storage.keys().filter(ours).sort();
+const waiting = () => Object.keys(storage).filter(ours).sort();
 
 async function deliver() {
   if (sending || !prefix) return;
   sending = true;
   for (let [key] = waiting(); key; [key] = waiting()) {
-    const [path, content] = JSON.parse(storage.get(key) ?? "[null]");
-    const settle = (which, value) => {
-      storage.remove(key);
-      pending.get(key)?.[which](value);
-      pending.delete(key);
-    };
-    try {
-      settle(0, path && await send(path, content));
-      wait = 500;
-    } catch (error) {
-      if (REFUSED.includes(error.status)) settle(1, failure(`Not saved: ${error.message}`, error.status));
-      else {
-        if (error.status) notice(error.message); // such as a full disk
-        document.getElementById("unsent").textContent = `${plural(waiting().length, "judgement")} not saved yet`;
-        wait = Math.min(2 * wait, 8000);
-        await pause(wait);
-      }
+    const [path, content] = JSON.parse(storage.getItem(key) ?? "[null]");
+    const [answer, error] = await (path ? send(path, content) : Promise.resolve(null)).then((one) => [one], (one) => [null, one]);
+    if (error && !REFUSED.includes(error.status)) {
+      if (error.status) notice(error.message); // such as a full disk
+      unsent.textContent = `${plural(waiting().length, "judgement")} not saved yet`;
+      await pause(wait = Math.min(2 * wait, 8000));
+      continue;
     }
-    if (wait === 500) document.getElementById("unsent").textContent = "";
+    [wait, unsent.textContent] = [500, ""];
+    storage.removeItem(key);
+    if (error) pending.get(key)?.[1](failure(`Not saved: ${error.message}`, error.status));
+    else pending.get(key)?.[0](answer);
+    pending.delete(key);
   }
   sending = false;
 }

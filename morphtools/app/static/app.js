@@ -1,7 +1,7 @@
 // Starts the page: which tab is shown, keys, the person's name, light and dark.
 
 import * as api from "./api.js";
-import { openGalaxy, setDisplay, watchDialog } from "./galaxies.js";
+import { openGalaxy } from "./galaxies.js";
 import { address, el, empty, fill, galaxies, notice, person, storage } from "./page.js";
 
 const VIEWS = ["map", "gallery", "similar", "rate", "label", "clusters"];
@@ -31,19 +31,17 @@ async function draw() {
   }
 }
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-function theme() {
-  document.documentElement.dataset.theme = storage.get("morphtools-theme") ?? (dark.matches ? "dark" : "light");
-}
-dark.onchange = theme;
+const dark = matchMedia("(prefers-color-scheme: dark)"), look = document.documentElement.dataset;
+const paint = () => { look.theme = storage.getItem("morphtools-theme") ?? (dark.matches ? "dark" : "light"); };
+dark.onchange = paint;
 at("theme").onclick = () => {
-  storage.set("morphtools-theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-  theme();
+  storage.setItem("morphtools-theme", look.theme === "dark" ? "light" : "dark");
+  paint();
 };
-at("who").value = storage.get("morphtools-who") ?? "me";
+at("who").value = storage.getItem("morphtools-who") ?? "me";
 at("who").onchange = () => {
   at("who").value = person().trim() || "me";
-  storage.set("morphtools-who", person());
+  storage.setItem("morphtools-who", person());
   draw();
 };
 addEventListener("keydown", (event) => {
@@ -54,7 +52,5 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", draw);
 addEventListener("unhandledrejection", ({ reason }) => reason?.name !== "AbortError" && notice(reason?.message ?? String(reason)));
-theme();
-setDisplay();
-watchDialog();
+paint();
 draw();

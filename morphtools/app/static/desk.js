@@ -10,14 +10,12 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   const items = before.reverse(), done = [...past].reverse(), back = choices.some(({ key }) => key === "u") ? "Backspace" : "u";
   let at = items.length, asking = false;
   fill(root);
-
   // Galaxies that come after those the browser has fetched already.
   function refill(queue) {
     const kept = items.slice(0, at + 3), ids = new Set(kept.map(({ id_str }) => id_str));
     items.splice(0, items.length, ...kept, ...queue.filter(({ id_str }) => !ids.has(id_str)).map((one) => ({ ...one, value: undefined })));
     for (const { id_str } of items.slice(at, at + 4)) new Image().src = thumbnail(id_str, 512);
   }
-
   async function provide() {
     if (asking || items.length - at > 5) return;
     asking = true;
@@ -25,7 +23,6 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
     refill(await more(items.filter(({ value }) => value === undefined).length).finally(() => { asking = false; }));
     if (waiting) draw();
   }
-
   const key = (name, text, onclick, disabled) => button([el("kbd", {}, name), ` ${text}`], onclick, { class: "quiet", disabled });
   function draw() {
     const item = items[at];
@@ -36,20 +33,17 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
         [el("kbd", {}, one.key), one.text], () => judged(one.value), { "aria-pressed": String(item.value === one.value) })))] : !asking && nothing,
     el("div", { class: "row" }, key("←", "back", () => move(-1), at === 0), key("→", "next", () => move(1), !item), key(back, "undo", takeBack, !done.length)));
   }
-
   function move(by) {
     at = Math.min(Math.max(at + by, 0), items.length);
     provide();
     draw();
   }
-
   function judged(value) {
     if (!items[at]) return;
     done.push({ judgement: give(items[at].id_str, value), id_str: items[at].id_str });
     items[at].value = value;
     move(1);
   }
-
   function takeBack() {
     const last = done.pop();
     if (!last) return notice("There is nothing to take back.");
@@ -58,7 +52,6 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
     if (place >= 0) [items[place].value, at] = [undefined, place];
     draw();
   }
-
   const keys = { u: takeBack, Backspace: takeBack, ArrowLeft: () => move(-1), ArrowRight: () => move(1) };
   for (const one of choices) keys[one.key] = () => judged(one.value);
   await provide();

@@ -4,13 +4,14 @@ import { ask, query } from "./api.js";
 import { address, button, el, fill, go, keep, number, storage } from "./page.js";
 
 // How pictures are shown: the stretch is made by the server, brightness and contrast by the browser.
-export const display = { stretch: "", brightness: 1, contrast: 1, ...JSON.parse(storage.get("morphtools-display") ?? "{}") };
+export const display = { stretch: "", brightness: 1, contrast: 1, ...JSON.parse(storage.getItem("morphtools-display") ?? "{}") };
 
 export function setDisplay(changes = {}) {
   Object.assign(display, changes);
-  storage.set("morphtools-display", JSON.stringify(display));
+  storage.setItem("morphtools-display", JSON.stringify(display));
   document.documentElement.style.setProperty("--filter", `brightness(${display.brightness}) contrast(${display.contrast})`);
 }
+setDisplay();
 
 export const thumbnail = (id_str, side = 128) => query("api/thumbnail", { id_str, side, stretch: display.stretch });
 
@@ -24,24 +25,17 @@ export const tile = (id, { note = "", tools = [], kind = "" } = {}) => el("figur
   el("span", { class: "tools" }, tools.map(([text, label, handler]) => button(text, handler, { "aria-label": `${label}: ${id}`, title: label }))),
   el("figcaption", {}, id, note && el("span", {}, note)));
 
-export const grid = (...tiles) => el("section", { class: "grid", "aria-label": "Galaxies", onkeydown: step }, tiles);
-
-// Arrow keys go from picture to picture.
-function step(event) {
-  const all = [...event.currentTarget.querySelectorAll(".picture")], top = (one) => one.getBoundingClientRect().top;
-  const width = all.filter((one) => top(one) === top(all[0])).length;
-  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width }[event.key], next = all[all.indexOf(event.target) + by];
-  if (!next || !event.target.matches(".picture")) return;
-  next.focus();
-  event.preventDefault();
-}
-
+export const grid = (...tiles) => el("section", { class: "grid", "aria-label": "Galaxies" }, tiles);
 export const strip = (ids, label) => el("div", { class: "strip", role: "group", "aria-label": label },
   ids.map((id) => button(picture(id, 84, { alt: "" }), () => openGalaxy(id), { title: id, "aria-label": `Open ${id}` })));
 
+const dialog = document.getElementById("galaxy");
+dialog.onclose = () => { if (address()[1].galaxy) keep({ galaxy: "" }); };
+dialog.onclick = ({ target }) => { if (target === dialog) dialog.close(); };
+
 // The large view of a galaxy; it stands in the address, so a reload opens it again.
 export async function openGalaxy(id) {
-  const dialog = document.getElementById("galaxy"), about = await ask("api/galaxy", { id_str: id });
+  const about = await ask("api/galaxy", { id_str: id });
   keep({ galaxy: id });
   const leave = (tab, parameters) => () => { dialog.close(); go(tab, parameters); };
   const judged = [
@@ -64,8 +58,3 @@ export async function openGalaxy(id) {
   if (!dialog.open) dialog.showModal();
 }
 
-export function watchDialog() {
-  const dialog = document.getElementById("galaxy");
-  dialog.onclose = () => { if (address()[1].galaxy) keep({ galaxy: "" }); };
-  dialog.onclick = ({ target }) => { if (target === dialog) dialog.close(); };
-}

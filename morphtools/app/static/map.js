@@ -18,11 +18,10 @@ async function showLegend(legend, colour, info) {
   const { kind, low, high, colours, items, others, unknown } = await ask("api/legend", { colour });
   const painted = (node, background) => { node.style.background = background; return node; };
   const item = (value, paint, n) => el("li", {}, painted(el("i", { class: "swatch" }), paint), String(value), el("span", {}, number(n)));
-  if (kind === "number") {
-    legend.append(painted(el("span", { class: "ramp" }), `linear-gradient(to right, ${colours.join(",")})`),
-      el("div", { class: "row apart soft" }, el("span", {}, number(low)), el("span", {}, number(high))));
-  } else legend.append(el("ul", {}, items.map((one) => item(one.value, one.colour, one.galaxies)), others > 0 && item("others", "#999", others)));
-  if (unknown) legend.append(el("small", {}, `${number(unknown)} unknown, in grey`));
+  fill(legend, [...legend.children], kind === "number" ? [painted(el("span", { class: "ramp" }), `linear-gradient(to right, ${colours.join(",")})`),
+    el("div", { class: "row apart soft" }, el("span", {}, number(low)), el("span", {}, number(high)))]
+    : el("ul", {}, items.map((one) => item(one.value, one.colour, one.galaxies)), others > 0 && item("others", "#999", others)),
+  unknown > 0 && el("small", {}, `${number(unknown)} unknown, in grey`));
 }
 
 export async function show(root, parameters, info) {
@@ -40,7 +39,6 @@ export async function show(root, parameters, info) {
   const [x0, x1, y0, y1] = info.map.bounds, pictures = parameters.pictures === "1" && info.images, { colour = "" } = parameters;
   const view = {}; // middle and width, in units of the map
   let width, height, ratio, layer, cells = [], hovered, path, start, tool = "move", mode = "replace", set = parameters.set ?? "";
-
   const whole = () => Object.assign(view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, w: 1.06 * Math.max(x1 - x0, ((y1 - y0) * width) / height) });
   const unit = () => view.w / width; // map units per px
   const toMap = ([px, py]) => [view.x + (px - width / 2) * unit(), view.y - (py - height / 2) * unit()];
@@ -50,7 +48,6 @@ export async function show(root, parameters, info) {
     const [left, top] = toMap([0, 0]), [right, bottom] = toMap([width, height]);
     return { x0: left, x1: right, y0: bottom, y1: top };
   };
-
   function draw() {
     const colours = getComputedStyle(root);
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -79,7 +76,6 @@ export async function show(root, parameters, info) {
     pen.stroke();
     pen.fill();
   }
-
   async function thumbnails(where) {
     const columns = Math.max(1, Math.round(width / CELL)), rows = Math.max(1, Math.round(height / CELL));
     const answer = await askGrid("api/grid", { ...where, columns, rows, set });
@@ -91,7 +87,6 @@ export async function show(root, parameters, info) {
     });
     draw();
   }
-
   const refresh = calmly(25, async () => {
     const where = extent(), size = { width: Math.round(width * ratio), height: Math.round(height * ratio), points: Math.round(5 * ratio) };
     keep({ x: view.x.toPrecision(7), y: view.y.toPrecision(7), w: view.w.toPrecision(5) });
@@ -101,12 +96,10 @@ export async function show(root, parameters, info) {
     fill(status, `${galaxies(answer.galaxies)} in view`);
     draw();
   });
-
   function moved() {
     requestAnimationFrame(draw);
     refresh();
   }
-
   function zoom(factor, at = middle()) {
     const before = toMap(at);
     view.w = Math.min(Math.max(view.w * factor, (x1 - x0) * 1e-5), (x1 - x0) * 4);
@@ -114,7 +107,6 @@ export async function show(root, parameters, info) {
     Object.assign(view, { x: view.x + before[0] - after[0], y: view.y + before[1] - after[1] });
     moved();
   }
-
   // The galaxy at a place on the screen, and its card beside it.
   async function hover(at) {
     const [x, y] = toMap(at), answer = await askHover("api/hover", { x, y, radius: 14 * unit() });
@@ -128,7 +120,6 @@ export async function show(root, parameters, info) {
     card.style.left = `${Math.max(4, left + 200 > width ? left - 196 : left + 16)}px`;
     card.style.top = `${Math.max(4, Math.min(top - 60, height - card.offsetHeight - 8))}px`;
   }
-
   function selected(now, n) {
     [set, path, panel.hidden] = [now, undefined, !now];
     keep({ set });
@@ -140,14 +131,12 @@ export async function show(root, parameters, info) {
     const answer = await send("api/select", { ...content, ...(set && { mode, to: set }) });
     selected(answer.set, answer.galaxies);
   }
-
   const [all, toggle] = [() => { whole(); moved(); }, () => info.images && change({ pictures: pictures ? "" : "1" })];
   const tools = el("div", { class: "float tools-map", role: "toolbar", "aria-label": "Map" });
   const setTool = (name) => { tool = name; fill(tools, buttons()); };
   const buttons = () => [["Move", "Box", "Lasso"].map((name) => button(name, () => setTool(name.toLowerCase()), { "aria-pressed": String(name.toLowerCase() === tool) })),
     button("+", () => zoom(0.6), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 0.6), { "aria-label": "Zoom out" }), button("All", all),
     info.images && button("Pictures", toggle, { "aria-pressed": String(pictures) })];
-
   const place = (event) => [event.offsetX, event.offsetY], span = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -188,7 +177,6 @@ export async function show(root, parameters, info) {
     event.preventDefault();
     zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.004), place(event));
   }, { passive: false });
-
   const pan = (dx, dy) => () => {
     if (![canvas, document.body].includes(document.activeElement)) return false;
     Object.assign(view, { x: view.x + dx * view.w * 0.08, y: view.y + dy * view.w * 0.08 });
@@ -200,7 +188,6 @@ export async function show(root, parameters, info) {
     0: all, b: () => void select({ box: Object.values(extent()) }), p: () => void toggle(), Escape: () => selected("", 0),
     Enter: () => document.activeElement === canvas && void hover(middle()).then(() => hovered && openGalaxy(hovered.id_str)),
   };
-
   root.append(canvas, aim, tools, legend, panel, status, card);
   const sized = new ResizeObserver(() => {
     [width, height, ratio] = [canvas.clientWidth || 1, canvas.clientHeight || 1, Math.min(devicePixelRatio || 1, 2)];

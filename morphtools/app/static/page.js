@@ -35,7 +35,6 @@ export function address() {
 }
 
 const hash = (tab, parameters) => `#${tab}?${new URLSearchParams(filled(parameters))}`;
-
 // Goes to a tab; the browser's Back leads from there to where we were.
 export const go = (tab, parameters = {}) => { location.hash = hash(tab, parameters); };
 
@@ -44,8 +43,7 @@ export function keep(changes) {
   const [tab, parameters] = address();
   history.replaceState(null, "", hash(tab, { ...parameters, ...changes }));
 }
-
-// Changes parameters and draws the view again.
+// Changes them and draws the view again.
 export function change(changes) {
   keep(changes);
   dispatchEvent(new HashChangeEvent("hashchange"));
@@ -58,11 +56,8 @@ export function notice(text, seconds = 7) {
   if (text) timer = setTimeout(() => notice(""), 1000 * seconds);
 }
 
-export function number(value) {
-  if (typeof value !== "number") return String(value ?? "");
-  return Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5)));
-}
-
+const digits = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5))));
+export const number = (value) => (typeof value === "number" ? digits(value) : String(value ?? ""));
 export const plural = (n, word, words = `${word}s`) => `${number(n)} ${n === 1 ? word : words}`;
 export const galaxies = (n) => plural(n, "galaxy", "galaxies");
 export const empty = (title, ...more) => el("section", { class: "empty stack" }, el("h2", {}, title), more);
@@ -75,11 +70,9 @@ export function calmly(wait, work) {
 }
 
 // Storage that outlives the page, where the browser allows it (not inside every notebook).
-const memory = new Map();
-const tried = (first, second) => { try { return first(); } catch { return second(); } };
-export const storage = {
-  get: (key) => tried(() => localStorage.getItem(key), () => memory.get(key) ?? null),
-  set: (key, value) => tried(() => localStorage.setItem(key, value), () => memory.set(key, value)),
-  remove: (key) => tried(() => localStorage.removeItem(key), () => memory.delete(key)),
-  keys: () => tried(() => Object.keys(localStorage), () => [...memory.keys()]),
-};
+class Memory {
+  getItem(key) { return this[key] ?? null; }
+  setItem(key, value) { this[key] = value; }
+  removeItem(key) { delete this[key]; }
+}
+export const storage = (() => { try { return localStorage; } catch { return new Memory(); } })();
