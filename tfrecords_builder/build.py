@@ -111,6 +111,8 @@ def build_records(
         raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
     if crop and image_size is None:
         raise ValueError("cropped images differ in size: give image_size, the side at which they are to be read")
+    if image_size is not None and not 1 <= image_size <= max_pixels**0.5:
+        raise ValueError(f"image_size must be from 1 to {int(max_pixels**0.5)}, as max_pixels allows; got {image_size}")
     out = Path(out)
     settings = {
         "image_size": image_size,

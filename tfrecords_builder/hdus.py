@@ -11,14 +11,16 @@ _PLANE = re.compile(  # whole words of a name, digits and punctuation between th
     r"(?:^|[^a-z])(?:inv|inverse)?[ _-]?"
     r"(?:wht|wgt|wt|weight|err|error|dq|dqmask|mask|msk|var|variance|ivar|unc|uncert|uncertainty|rms|sigma|std|stdev|"
     r"stddev|noise|bpm|bad|badpix|badpixel|flag|flg|qual|quality|exp|exptime|exposure|nexp|con|ctx|context|cov|coverage|"
-    r"seg|segm|segmentation|area|samp|time)s?[ _-]?(?:map|image|img|plane)?(?:$|[^a-z])"
+    r"seg|segm|segmentation|area|samp|time|psf|kernel|bkg|background|resid|residual)s?"
+    r"[ _-]?(?:map|image|img|plane)?(?:$|[^a-z])"
 )
 _KINDS = ("EXTNAME", "EXTTYPE", "DES_EXT", "PRODTYPE", "IMTYPE", "HDUCLAS1", "HDUCLAS2", "HDUCLAS3")
 
 
 def is_plane(header) -> bool:
-    """Whether a header is that of a weight, mask, error, coverage or quality map rather than of an image."""
-    return any(_PLANE.search(str(header.get(key, "")).lower()) for key in _KINDS)
+    """Whether a header is that of a weight, mask or error map, a PSF, a sky or residuals rather than an image."""
+    kinds = (str(header.get(key, "")).lower() for key in _KINDS)
+    return any(_PLANE.search(kind) and "sub" not in kind for kind in kinds)  # background-subtracted is an image
 
 
 def holds_image(hdu) -> bool:
@@ -82,13 +84,16 @@ def pixel_values(stored: np.ndarray, header) -> np.ndarray:
         The numbers themselves where nothing is to be done; whole numbers of unsigned images stay whole.
     """
     scale, zero = (_number(header, key, default) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
-    integers, blank = stored.dtype.kind in "iu", header.get("BLANK")
-    missing = stored == blank if integers and isinstance(blank, int) else np.zeros(stored.shape, bool)
+    integers = stored.dtype.kind in "iu"
+    blank = _number(header, "BLANK", np.nan) if integers else np.nan  # it has no meaning for floating-point numbers
+    missing = stored == int(header["BLANK"]) if blank.is_integer() else np.zeros(stored.shape, bool)
     if scale == 1 and not missing.any():
         if zero == 0:
             return stored
         if integers and stored.dtype.itemsize < 8 and zero.is_integer():
             return stored.astype(np.int64) + int(zero)
+    if stored.dtype.kind == "i" and stored.dtype.itemsize == 8 and zero == 2**63:  # exact, where a sum would round
+        stored, zero = stored.astype(np.int64).view(np.uint64) ^ np.uint64(2**63), 0.0
     kind = stored.dtype.newbyteorder("=") if not integers else np.float64 if stored.dtype.itemsize > 2 else np.float32
     values = stored.astype(kind)  # as astropy does it, to the bit
     if scale != 1:

@@ -8,6 +8,7 @@ column, NaN where unknown, and, where pixels are bad, `mask` (bytes: a bit per p
 
 import dataclasses
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from tfrecords_builder.tfrecord import decode, read_record
 log = logging.getLogger(__name__)
 
 FORMAT = 2
+_MOST = 2**31  # numbers of an image as it is read: with more, the file is damaged or hostile
 _SHARD = re.compile(r"(train|val|test)-[\w-]+\.tfrecord")
 
 
@@ -120,7 +122,7 @@ class Records:
         path = path or folder / "records.json"
         records = cls(**check_fields(cls, fields | {"folder": folder}, path))
         for name, sound in {
-            "shape": min(records.shape) > 0,
+            "shape": min(records.shape) > 0 and math.prod(records.shape) <= _MOST,
             "bands": len(records.bands) == records.shape[2],
             "encoding": records.encoding in ("encoded", "float32", "float16"),
             "splits": records.splits.keys() <= set(SPLITS) and min(records.splits.values(), default=0) >= 0,

@@ -11,7 +11,7 @@ import pandas as pd
 from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
-from morphtools.anomalies.ratings import Ratings
+from morphtools.anomalies.ratings import Ratings, at_least_one, check_rater
 from morphtools.explore.pca import fit_pca
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
@@ -80,6 +80,7 @@ class AnomalyLoop:
         for kind, name, known in choices:
             if name not in known:
                 raise ValueError(unknown(kind, name, known))
+        check_rater(rater)
         self.out, self.rater = Path(out), rater
         self._kernel, self._start, self._seed = kernel, start, seed
         self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
@@ -101,10 +102,9 @@ class AnomalyLoop:
             Names, the most promising first; never one that was rated or skipped; none if all were.
 
         Raises:
-            ValueError: n is below 1.
+            ValueError: n is not a whole number, or below 1.
         """
-        if n < 1:
-            raise ValueError(f"the number of galaxies to rate must be at least 1, got {n}")
+        n = at_least_one(n, "the number of galaxies to rate")
         begun = self._store.asked(self.rater)
         if begun:
             return begun
@@ -127,7 +127,7 @@ class AnomalyLoop:
         Raises:
             ValueError: There is no such galaxy, or a rating outside 0–5: then none is stored.
         """
-        self._check(ratings)
+        self._check(ratings if isinstance(ratings, Mapping) else ())
         self._store.add(ratings, self.rater)
 
     def undo(self, n: int = 1) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import numbers
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
@@ -68,8 +69,11 @@ class Ratings:
             rater: Name of who rated.
 
         Raises:
-            ValueError: A rating outside 0–5.
+            ValueError: A rating outside 0–5, or a rater without a name.
         """
+        if not isinstance(ratings, Mapping):
+            raise ValueError(f"ratings are given by id_str, as {{'g1': 4, 'g2': None}}, got {ratings!r}")
+        check_rater(rater)
         bad = [f"{name}: {rating}" for name, rating in ratings.items() if not _possible(rating)]
         if bad:
             raise ValueError(f"ratings are numbers from 0 to {HIGHEST}, or None to skip a galaxy, got {some(bad)}")
@@ -83,10 +87,9 @@ class Ratings:
         """Takes back a rater's last n ratings; returns the galaxies, the last one first.
 
         Raises:
-            ValueError: n is below 1.
+            ValueError: n is not a whole number, or below 1.
         """
-        if n < 1:
-            raise ValueError(f"the number of ratings to take back must be at least 1, got {n}")
+        n = at_least_one(n, "the number of ratings to take back")
         with self._open() as database:
             last = (
                 "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
@@ -165,6 +168,19 @@ def _seal(database: sqlite3.Connection) -> None:
 
 def _checksum(rating: tuple) -> int:
     return zlib.crc32(repr(rating).encode())
+
+
+def check_rater(rater: str) -> None:
+    """Raises ValueError where the name of a rater is not text, or empty."""
+    if not isinstance(rater, str) or not rater.strip() or not rater.isprintable():
+        raise ValueError(f"the rater must have a name, as rater='ann', got {rater!r}")
+
+
+def at_least_one(n: int, what: str) -> int:
+    """A number of galaxies; ValueError where it is not whole, or below 1."""
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
+        raise ValueError(f"{what} must be a whole number, at least 1, got {n!r}")
+    return int(n)
 
 
 def _possible(rating) -> bool:

@@ -59,6 +59,8 @@ class Photoz:
         except (TypeError, ValueError):
             raise ValueError(f"redshift_range is two numbers, got {self.redshift_range!r}") from None
         object.__setattr__(self, "redshift_range", (low, high))
+        if type(self.bins) is not int or not 1 <= self.bins <= 10_000:
+            raise ValueError(f"bins must be a whole number from 1 to 10000, got {self.bins!r}")
         if not -0.01 <= low < high:
             raise ValueError(f"redshift_range must rise from 0 or more, got {low:g} to {high:g}")
         for name, choices in (("pdf", PDFS), ("estimate", ESTIMATES)):

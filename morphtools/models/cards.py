@@ -12,6 +12,7 @@ from pathlib import Path
 import morphtools
 from morphtools.answers.kinds import Answer, read_answer
 from morphtools.models.references import bibtex_of
+from tfrecords_builder.bounded import LIMITS
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
@@ -28,6 +29,7 @@ _PLAIN = {  # of fields that are not text
     **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "hidden", "surveys"), (list, tuple)),
     "pixel_scale": (int, float),
 }
+_WIDEST = 2**16  # units of a hidden layer: wider ones are a mistake, or meant to fill the memory
 _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
 
 
@@ -104,9 +106,11 @@ class Card:
             whole = size is not None and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
             if not whole and not (size is None and field == "middle_of"):
                 raise ValueError(f"{field} must be [height, width] in pixels, got {size and list(size)!r}")
+            if whole and size[0] * size[1] * max(1, len(self.bands)) > LIMITS.pixels:
+                raise ValueError(f"{field} {list(size)!r} is beyond the {LIMITS.pixels} numbers that an image may have")
         if not self.bands or not isinstance(self.encoder.get("name"), str):
             raise ValueError("a card needs the names of the bands, and an encoder with a name")
-        if not all(type(width) is int and width > 0 for width in self.hidden):
+        if not all(type(width) is int and 0 < width <= _WIDEST for width in self.hidden):
             raise ValueError(f"hidden must be widths of layers, got {list(self.hidden)!r}")
         self.question()
 

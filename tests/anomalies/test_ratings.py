@@ -1,3 +1,4 @@
+import re
 import signal
 import sqlite3
 import subprocess
@@ -122,9 +123,27 @@ def test_a_call_that_fails_leaves_what_was_there(ratings):
     database.close()
 
 
-@pytest.mark.parametrize("n", [0, -1])
+@pytest.mark.parametrize("n", [0, -1, "1", 1.0, None, True, [1]])
 def test_no_fewer_than_one_rating_is_taken_back(ratings, n):
     ratings.add({"a": 1.0, "b": 2.0}, "ann")
-    with pytest.raises(ValueError, match=f"at least 1, got {n}"):
+    with pytest.raises(ValueError, match=re.escape(f"at least 1, got {n!r}")):
         ratings.undo(n, "ann")
     assert ratings.current()["rating"].tolist() == [1.0, 2.0]
+
+
+def test_any_kind_of_whole_number_counts_the_ratings_to_take_back(ratings):
+    ratings.add({"a": 1.0}, "ann")
+    assert ratings.undo(np.int64(1), "ann") == ["a"]
+
+
+@pytest.mark.parametrize("rater", [None, "", " ", 3, b"ann", "a\nb", "\ud800"])
+def test_a_rater_has_a_name(ratings, rater):
+    with pytest.raises(ValueError, match="the rater must have a name"):
+        ratings.add({"a": 1.0}, rater)
+    assert len(ratings.history()) == 0
+
+
+@pytest.mark.parametrize("given", [None, 3, "a", ["a"], [("a", 1)]])
+def test_ratings_are_given_by_galaxy(ratings, given):
+    with pytest.raises(ValueError, match="ratings are given by id_str"):
+        ratings.add(given, "ann")

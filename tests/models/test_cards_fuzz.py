@@ -37,3 +37,23 @@ def test_a_field_that_makes_no_sense_is_named(field, value, tmp_path):
     path.write_text(json.dumps(GOOD | {field: value}))
     with pytest.raises(ValueError, match=rf"card\.json .*{field}"):
         Card.open(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("image_size", [10**9, 10**9]), ("image_size", [10**9, 1]), ("middle_of", [40000, 40000]), ("hidden", [10**9])],
+)
+def test_a_card_cannot_ask_for_more_memory_than_any_machine_has(field, value, tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(GOOD | {field: value}))
+    with pytest.raises(ValueError, match=rf"card\.json .*{field}"):
+        Card.open(path)
+
+
+@pytest.mark.parametrize("bins", [10**9, 0, -1, 2.5, "many", None, True])
+def test_redshift_bins_of_a_card_are_a_sensible_whole_number(bins, tmp_path):
+    path = tmp_path / "card.json"
+    redshifts = {"bins": bins, "range": [0, 1], "pdf": "softmax", "estimate": "mean"}
+    path.write_text(json.dumps(GOOD | {"kind": "redshifts", "schema": None, "redshifts": redshifts}))
+    with pytest.raises(ValueError, match=r"card\.json .*bins must be a whole number from 1 to 10000"):
+        Card.open(path)

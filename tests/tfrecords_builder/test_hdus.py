@@ -27,14 +27,18 @@ def named(**planes) -> list:
 @pytest.mark.parametrize(
     "name",
     "WHT WEIGHT ERR ERROR DQ MASK VAR VARIANCE IVAR INVVAR INVERSE_VARIANCE RMS SIGMA UNCERT BPM BADPIX FLAGS EXPMAP "
-    "CON CTX SEGMAP VAR_POISSON WGT MSK 3-4.RMS VIS_FLG WEIGHTMAP ERR1 wht COVERAGE".split(),
+    "CON CTX SEGMAP VAR_POISSON WGT MSK 3-4.RMS VIS_FLG WEIGHTMAP ERR1 wht COVERAGE "
+    "PSF PSFEX_KERNEL BKG BACKGROUND RESID".split(),
 )
 def test_weight_mask_and_error_maps_are_never_the_image(name):
     data = written(fits.PrimaryHDU(), *named(**{name: np.full((8, 9), 7.5), "SCI": PIXELS}))
     np.testing.assert_array_equal(read_fits(data).data[..., 0], PIXELS)
 
 
-@pytest.mark.parametrize("name", "SCI IMAGE DATA G F814W CUTOUT VIS NIR-H SCI_1 CALEXP SIMULATED BARRED".split())
+@pytest.mark.parametrize(
+    "name",
+    "SCI IMAGE DATA G F814W CUTOUT VIS NIR-H SCI_1 CALEXP SIMULATED BARRED BKG_SUB BACKGROUND_SUBTRACTED".split(),
+)
 def test_names_of_images_are_not_taken_for_maps(name):
     assert not is_plane(fits.ImageHDU(PIXELS, name=name).header)
 
@@ -129,3 +133,26 @@ def test_unsigned_integers_stay_whole_so_that_bits_can_be_read():
     header = fits.Header({"BZERO": 2**31})
     values = pixel_values(np.array([-(2**31), 2**31 - 1], "i4"), header)
     assert values.dtype.kind == "i" and values.tolist() == [0, 2**32 - 1]
+
+
+def stored(dtype: str, values, **cards) -> tuple[np.ndarray, fits.Header]:
+    return np.array(values, dtype), fits.Header(cards)
+
+
+def test_unsigned_integers_of_64_bits_are_exact():
+    """Stored less 2⁶³ (FITS standard 4.0, table 11), where sums of floating-point numbers lose the last ten bits."""
+    small, large = 5, 2**53
+    values = pixel_values(*stored("i8", [small - 2**63, large - 2**63, -7 - 2**62], BZERO=2**63, BLANK=-7 - 2**62))
+    assert values[0] == small and values[1] == large and np.isnan(values[2])
+    np.testing.assert_array_equal(pixel_values(*stored("i8", [1 - 2**63, -(2**63)], BZERO=2.0**63)), [1, 0])
+
+
+@pytest.mark.parametrize("blank", [-99, -99.0])
+def test_blank_is_missing_whether_it_is_written_as_a_whole_number_or_not(blank):
+    np.testing.assert_array_equal(pixel_values(*stored("i2", [1, -99, 3], BLANK=blank)), [1, np.nan, 3])
+
+
+@pytest.mark.parametrize("key", ["BLANK", "BSCALE", "BZERO"])
+def test_text_where_the_header_must_have_a_number_is_refused(key):
+    with pytest.raises(ValueError, match=f"{key} must be a number, not '-99'"):
+        pixel_values(*stored("i2", [1, -99, 3], **{key: "-99"}))

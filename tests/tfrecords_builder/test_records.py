@@ -313,3 +313,11 @@ def test_a_build_begun_by_a_version_whose_plans_had_a_column_order_is_finished(t
     monkeypatch.undo()
     records = build_records(catalog, tmp_path / "records", **options)
     pd.testing.assert_frame_equal(records.index(), build_records(catalog, tmp_path / "again", **options).index())
+
+
+@pytest.mark.parametrize("size", [0, -1, 10**9])
+def test_images_of_an_impossible_size_are_refused_before_anything_is_read(galaxies, tmp_path, size):
+    catalog, folder = galaxies
+    with pytest.raises(ValueError, match=f"image_size must be from 1 to 16384, as max_pixels allows; got {size}"):
+        build_records(catalog, tmp_path / "out", images=folder, image_size=size)
+    assert not (tmp_path / "out").exists()
