@@ -114,12 +114,7 @@ def build_records(
     if image_size is not None and not 1 <= image_size <= max_pixels**0.5:
         raise ValueError(f"image_size must be from 1 to {int(max_pixels**0.5)}, as max_pixels allows; got {image_size}")
     out = Path(out)
-    settings = {
-        "image_size": image_size,
-        "bands": bands and list(bands),
-        "pixel_scale": pixel_scale,
-        "seed": seed,
-    }
+    settings = {"image_size": image_size, "bands": bands and list(bands), "pixel_scale": pixel_scale, "seed": seed}
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
     limits = Limits(max_bytes, max_pixels, outside)
