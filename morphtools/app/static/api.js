@@ -1,5 +1,4 @@
 // The server: questions, and judgements, which wait in the browser until the server has them on disk.
-
 import { filled, notice, plural, storage } from "./page.js";
 
 export function query(path, parameters) {
@@ -10,7 +9,7 @@ export function query(path, parameters) {
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const failure = (message, status) => Object.assign(new Error(message), { status });
 
-// The answer of the server, or an error with its sentence and status, which is 0 where there was no answer.
+// The answer of the server, or an error with its sentence and status, which is 0 where it was not ours that answered.
 export async function ask(path, parameters = {}, { signal, body } = {}) {
   const raw = body instanceof Blob, method = body === undefined ? "GET" : "POST";
   const headers = body === undefined ? {} : { "Content-Type": raw ? "application/octet-stream" : "application/json" };
@@ -19,12 +18,11 @@ export async function ask(path, parameters = {}, { signal, body } = {}) {
     if (error.name === "AbortError") throw error;
     throw failure("The server does not answer. Is morphtools explore still running?", 0);
   });
-  if (response.ok && response.headers.get("Content-Type").startsWith("image/")) {
-    return { picture: await createImageBitmap(await response.blob()), galaxies: Number(response.headers.get("X-Galaxies")) };
-  }
+  const drawn = response.ok && response.headers.get("X-Galaxies"); // of a picture of the map
+  if (drawn) return { picture: await createImageBitmap(await response.blob()), galaxies: Number(drawn) };
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  if (response.status !== 503 || !answer.retry) throw failure(answer.error ?? `The server answered ${response.status}.`, response.status);
+  if (!answer.retry) throw failure(answer.error ?? "This page is of another server: open the address that morphtools explore printed.", answer.error ? response.status : 0);
   await pause(1000 * answer.retry); // it is not ready yet
   return ask(path, parameters, { signal, body });
 }
@@ -33,11 +31,10 @@ export const send = (path, body) => ask(path, {}, { body });
 
 // Only the last of several questions is answered: those before are given up.
 export function latest() {
-  let control = new AbortController();
+  let control;
   return (path, parameters) => {
-    control.abort();
-    control = new AbortController();
-    return ask(path, parameters, { signal: control.signal });
+    control?.abort();
+    return ask(path, parameters, { signal: (control = new AbortController()).signal });
   };
 }
 
@@ -52,10 +49,10 @@ const identifier = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), 
 
 // Keeps a judgement in the browser and sends it: again and again, until the server has it on disk.
 // `saved` is the answer to come; null where another page delivered it.
-export function judge(path, content) {
+export function judge(path, content, then) {
   const judgement = identifier(), key = `${prefix}${Date.now()}-${String(count++).padStart(6, "0")}-${judgement}`;
   storage.setItem(key, JSON.stringify([path, { judgement, ...content }]));
-  const saved = new Promise((resolve, reject) => pending.set(key, [resolve, reject]));
+  const saved = new Promise((resolve, reject) => pending.set(key, [resolve, reject])).then(then);
   deliver();
   return { judgement, saved };
 }

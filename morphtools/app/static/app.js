@@ -1,5 +1,4 @@
 // Starts the page: which tab is shown, keys, the person's name, light and dark.
-
 import * as api from "./api.js";
 import { openGalaxy } from "./galaxies.js";
 import { address, el, empty, fill, galaxies, notice, person, storage } from "./page.js";
@@ -21,6 +20,11 @@ async function draw() {
     at("survey").textContent = info.name;
     at("size").textContent = galaxies(info.galaxies);
     api.open(info.out);
+    if (!info.columns.ready && ["map", "gallery"].includes(tab)) {
+      const look = async () => turn === drawn && ((await api.ask("api/about")).columns.ready ? draw() : setTimeout(look, 1000));
+      setTimeout(look, 1000);
+      if (parameters.colour || parameters.sort || parameters.where) return fill(at("main"), empty("The catalogue is being read …"));
+    }
     const root = fill(at("main"), el("div", { class: "view" })).firstChild;
     const made = (await show(root, parameters, info)) ?? {};
     if (turn !== drawn) return made.leave?.();
@@ -40,8 +44,7 @@ at("theme").onclick = () => {
 };
 at("who").value = storage.getItem("morphtools-who") ?? "me";
 at("who").onchange = () => {
-  at("who").value = person().trim() || "me";
-  storage.setItem("morphtools-who", person());
+  storage.setItem("morphtools-who", at("who").value = person().trim() || "me");
   draw();
 };
 addEventListener("keydown", (event) => {

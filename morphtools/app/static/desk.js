@@ -1,5 +1,4 @@
 // One galaxy after another, judged by keys: what Rate and Label have in common.
-
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { button, el, fill, notice } from "./page.js";
 
@@ -33,11 +32,7 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
         [el("kbd", {}, one.key), one.text], () => judged(one.value), { "aria-pressed": String(item.value === one.value) })))] : !asking && nothing,
     el("div", { class: "row" }, key("←", "back", () => move(-1), at === 0), key("→", "next", () => move(1), !item), key(back, "undo", takeBack, !done.length)));
   }
-  function move(by) {
-    at = Math.min(Math.max(at + by, 0), items.length);
-    provide();
-    draw();
-  }
+  const move = (by) => { at = Math.min(Math.max(at + by, 0), items.length); provide(); draw(); };
   function judged(value) {
     if (!items[at]) return;
     done.push({ judgement: give(items[at].id_str, value), id_str: items[at].id_str });

@@ -1,5 +1,4 @@
 // Galaxies as pictures: a tile of a grid, a strip of neighbours, and the large view of one.
-
 import { ask, query } from "./api.js";
 import { address, button, el, fill, go, keep, number, storage } from "./page.js";
 
@@ -12,12 +11,9 @@ export function setDisplay(changes = {}) {
   document.documentElement.style.setProperty("--filter", `brightness(${display.brightness}) contrast(${display.contrast})`);
 }
 setDisplay();
-
 export const thumbnail = (id_str, side = 128) => query("api/thumbnail", { id_str, side, stretch: display.stretch });
-
-export const picture = (id, side, attributes = {}) => el("img", {
-  src: thumbnail(id, side), alt: `Galaxy ${id}`, loading: "lazy", decoding: "async", width: side, height: side, ...attributes,
-});
+export const picture = (id, side, attributes = {}) => el("img",
+  { src: thumbnail(id, side), alt: `Galaxy ${id}`, loading: "lazy", decoding: "async", width: side, height: side, ...attributes });
 
 // A galaxy in a grid. `tools` are [text, label, handler]; `note` stands below the name.
 export const tile = (id, { note = "", tools = [], kind = "" } = {}) => el("figure", { class: `tile ${kind}`, "data-id": id },

@@ -1,5 +1,4 @@
 // Any set of galaxies as a grid: sorted, filtered, and shown as one likes.
-
 import { ask, judge } from "./api.js";
 import { display, grid, setDisplay, tile } from "./galaxies.js";
 import { button, change, choice, el, empty, fill, galaxies, go, keep, notice, number } from "./page.js";
@@ -16,9 +15,8 @@ const filters = (text) => text.split(/\s+and\s+/i).filter((part) => part.trim())
 // The sets of galaxies that have names, to choose from.
 export function sets(info, now, chosen) {
   const all = [["all", "all galaxies"], ...info.selections.map((one) => [`selection:${one.name}`, `${one.name} (${number(one.galaxies)})`])];
-  for (const { name, values, labelled } of info.labels) {
-    all.push([`labelled:${name}`, `${name}: all labelled (${number(labelled)})`], ...values.map(({ value }) => [`label:${name}:${value}`, `${name}: ${value}`]));
-  }
+  for (const { name, values, labelled } of info.labels) all.push([`labelled:${name}`, `${name}: all labelled (${number(labelled)})`],
+    ...values.map(({ value }) => [`label:${name}:${value}`, `${name}: ${value}`]));
   if (info.columns.list.some(({ from }) => from === "ratings")) all.push(["rated", "rated galaxies"]);
   if (info.clusters) all.push(["artefacts", "artefacts"]);
   if (!all.some(([set]) => set === now)) all.push([now, now.startsWith("~") ? "the selected galaxies" : now.replace(":", " ")]);
@@ -49,23 +47,21 @@ export async function show(root, parameters, info) {
   const slider = (name, value, min, max, oninput) => el("label", {}, name, el("input", { type: "range", min, max, step: (max - min) / 50, value, oninput }));
   const light = (name) => slider(name, display[name], 0.3, 3, ({ target }) => setDisplay({ [name]: target.value }));
   const order = [["", set[0] === "~" || set.startsWith("cluster") ? "nearest first" : "as stored"], "random", "id_str", ...columns];
+  const filter = el("input", { value: where, size: 24, placeholder: "redshift > 0.05 and …", "aria-label": "Filter", onchange: () => change({ where: filter.value }) });
   setSide({ target: { value: side } });
   root.append(el("div", { class: "bar" },
     el("label", {}, "Show", sets(info, set, (value) => change({ set: value }))),
     el("label", {}, "Sort", choice("Sort by", order, sort, (value) => change({ sort: value }))),
     button(descending ? "↓" : "↑", () => change({ descending: descending ? "" : "1" }), { "aria-label": descending ? "Largest first" : "Smallest first" }),
-    el("label", {}, "Only", el("input", {
-      value: where, size: 24, placeholder: "redshift > 0.05 and …", "aria-label": "Filter", onchange: ({ target }) => change({ where: target.value }),
-    })),
+    el("label", {}, "Only", filter),
     el("details", { class: "display" }, el("summary", {}, "Display"), el("div", { class: "card stack" },
       el("label", {}, "stretch", choice("Stretch", [["", "as it is"], ...info.stretches], display.stretch, (stretch) => { setDisplay({ stretch }); change({}); })),
       light("brightness"), light("contrast"), slider("size", side, 70, 320, setSide),
       button("Reset", () => { setDisplay({ brightness: 1, contrast: 1, stretch: "" }); change({}); })))),
   el("div", { class: "bar" }, count, uses(set, "gallery")), tiles, more);
   async function load() {
-    const answer = await ask("api/galaxies", {
-      set, sort, descending, offset: tiles.children.length, limit: 120, columns: JSON.stringify(named), where: rules.map((rule) => JSON.stringify(rule)),
-    });
+    const query = { set, sort, descending, offset: tiles.children.length, limit: 120, columns: JSON.stringify(named), where: rules.map((rule) => JSON.stringify(rule)) };
+    const answer = await ask("api/galaxies", query);
     const note = (values) => named.map((name) => `${name} ${values[name] === null ? "unknown" : number(values[name])}`).join(", ");
     tiles.append(...answer.rows.map((row) => tile(row.id_str, { note: note(row.columns) })));
     count.textContent = galaxies(answer.galaxies);

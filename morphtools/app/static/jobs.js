@@ -1,10 +1,8 @@
 // Long work that the server does beside: how far it is, and what comes out.
-
 import { ask, judge } from "./api.js";
 import { button, el, fill, number } from "./page.js";
 
 const metric = (value) => (value?.value === undefined ? number(value) : `${number(value.value)} (${number(value.low)} to ${number(value.high)})`);
-
 const report = ({ job, folder, report: { summary, metrics, figures } }) => el("section", { class: "report stack" }, el("p", {}, summary),
   el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, metric(value)))))),
   el("div", { class: "figures" }, figures.map((name) => el("a", { href: `api/jobs/${job}/figures/${name}`, target: "_blank", rel: "noopener" },
@@ -28,7 +26,4 @@ export async function watch(root, id, over) {
 }
 
 // Begins a job and draws it.
-export async function run(root, content, over) {
-  const job = await judge("api/jobs", content).saved;
-  if (job) await watch(root, job.job, over);
-}
+export const run = (root, content, over) => judge("api/jobs", content, (job) => job && watch(root, job.job, over));

@@ -1,5 +1,4 @@
 // Answers to a question of one's own, galaxy by galaxy or many at once; they make a table, and the table a network.
-
 import { ask, judge } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { sets } from "./gallery.js";
@@ -11,15 +10,13 @@ const UNSURE = { value: "unsure", key: "s", label: false };
 
 function newQuestion() {
   const [name, question, values] = [["Name", "ring"], ["Question", "Does it have a ring?"], ["Answers", "yes, no"]].map(([label, value]) => el("input", { value, "aria-label": label, maxlength: 200 }));
-  async function begin() {
+  function begin() {
     const taken = new Set(["u", "s"]);
     const answers = values.value.split(",").map((one) => one.trim()).filter(Boolean).map((value, i) => {
       const key = [...value.toLowerCase(), ...String(i + 1)].find((letter) => /[a-z0-9]/.test(letter) && !taken.has(letter));
-      taken.add(key);
-      return { value, key };
+      return taken.add(key) && { value, key };
     });
-    const made = await judge("api/labels", { person: person(), name: name.value.trim(), question: question.value.trim(), values: [...answers, UNSURE] }).saved;
-    if (made) change({ table: made.name });
+    judge("api/labels", { person: person(), name: name.value.trim(), question: question.value.trim(), values: [...answers, UNSURE] }, (made) => made && change({ table: made.name }));
   }
   return el("section", { class: "card stack ask" }, el("h2", {}, "What do you want to know?"),
     [name, question, values].map((field) => el("label", { class: "field" }, field.getAttribute("aria-label"), field)),
@@ -48,24 +45,19 @@ export async function show(root, parameters, info) {
     fill(learn, el("h2", {}, "Train on these labels"), el("code", { class: "command" }, command), el("small", {}, why_not),
       button("Fine-tune", () => run(work, { verb: "finetune", table: name }), { class: "main", disabled: !can_run }), work);
   }
-  function post(path, content) {
-    const { judgement, saved } = judge(path, { ...who, ...content });
-    saved.then((answer) => answer && tell(answer));
-    return judgement;
-  }
+  const post = (content) => judge("api/label", { ...who, ...content }, (answer) => answer && tell(answer)).judgement;
   const ask20 = (here) => ask("api/queue", { ...who, from, set, galaxies: 20 + here });
   const [first, past, jobs] = await Promise.all([ask20(0), ask("api/history", who), ask("api/jobs"), tell()]);
   const given = await desk(left, {
     choices: values.map(({ value, key }) => ({ key, text: value, value })), past,
     more: async (here) => (here ? await ask20(here) : first).queue,
-    give: (id_str, value) => post("api/label", { id_str, value }),
-    undo: (judgement) => post("api/label", { undo: judgement }),
+    give: (id_str, value) => post({ id_str, value }),
+    undo: (judgement) => post({ undo: judgement }),
     nothing: empty("Nothing is left to label here", el("p", {}, first.message || "Choose other galaxies, or another question, above.")),
   });
   const every = (value) => judge("api/label-all", { ...who, value, set }).saved.then(() => change({}));
-  if (from === "set" && set !== "all" && first.left) {
-    fill(all, el("span", { class: "soft" }, `The ${number(first.left)} without a label are all`), values.map(({ value }) => button(value, () => every(value))));
-  }
+  if (from === "set" && set !== "all" && first.left) fill(all, el("span", { class: "soft" }, `The ${number(first.left)} without a label are all`),
+    values.map(({ value }) => button(value, () => every(value))));
   const before = jobs.find(({ verb, folder }) => verb === "finetune" && folder.includes(`/${name}-`));
   if (before) watch(work, before.job);
   return { keys: given.keys };

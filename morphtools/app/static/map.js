@@ -1,5 +1,4 @@
 // The map: drawn by the server, moved here; a lasso keeps the galaxies, not the place on the screen.
-
 import { ask, latest, send } from "./api.js";
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { uses } from "./gallery.js";
@@ -8,7 +7,7 @@ import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number
 const CELL = 88; // px on the screen of a galaxy on the map of thumbnails
 const HELP = "Map of galaxies. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter opens the galaxy in the middle, " +
   "B selects what is in view, P shows pictures, Escape clears the selection.";
-const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], ["remove", "next lasso takes away"], ["keep", "next lasso keeps what is in both"]];
+const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], ["remove", "next lasso takes away"], ["keep", "next lasso keeps common ones"]];
 
 async function showLegend(legend, colour, info) {
   const columns = info.columns.list.filter(({ kind }) => kind !== "text").map(({ name }) => name);
@@ -37,17 +36,14 @@ export async function show(root, parameters, info) {
   const legend = el("section", { class: "float legend stack", "aria-label": "Colours" });
   const askMap = latest(), askHover = latest(), askGrid = latest(), images = new Map(), fingers = new Map();
   const [x0, x1, y0, y1] = info.map.bounds, pictures = parameters.pictures === "1" && info.images, { colour = "" } = parameters;
-  const view = {}; // middle and width, in units of the map
-  let width, height, ratio, layer, cells = [], hovered, path, start, tool = "move", mode = "replace", set = parameters.set ?? "";
+  let view = {}, width, height, ratio, tool, layer, cells = [], hovered, path, start, mode = "replace", set = parameters.set ?? "";
+  // In units of the map: the middle of the view and its width. In px on the screen: width, height and all places.
   const whole = () => Object.assign(view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, w: 1.06 * Math.max(x1 - x0, ((y1 - y0) * width) / height) });
   const unit = () => view.w / width; // map units per px
   const toMap = ([px, py]) => [view.x + (px - width / 2) * unit(), view.y - (py - height / 2) * unit()];
   const toScreen = ([x, y]) => [(x - view.x) / unit() + width / 2, (view.y - y) / unit() + height / 2];
   const middle = () => [width / 2, height / 2];
-  const extent = () => {
-    const [left, top] = toMap([0, 0]), [right, bottom] = toMap([width, height]);
-    return { x0: left, x1: right, y0: bottom, y1: top };
-  };
+  const extent = (w = view.w / 2, h = (w * height) / width) => ({ x0: view.x - w, x1: view.x + w, y0: view.y - h, y1: view.y + h });
   function draw() {
     const colours = getComputedStyle(root);
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -62,8 +58,7 @@ export async function show(root, parameters, info) {
       const [left, top] = toScreen(at).map((middle) => middle - CELL / 2 + 3);
       if (image.complete && image.naturalWidth) pen.drawImage(image, left, top, CELL - 6, CELL - 6);
     }
-    pen.lineWidth = 2;
-    pen.strokeStyle = colours.getPropertyValue("--ink");
+    [pen.lineWidth, pen.strokeStyle] = [2, colours.getPropertyValue("--ink")];
     pen.beginPath();
     if (hovered) pen.arc(...toScreen([hovered.x, hovered.y]), 8, 0, 7);
     pen.stroke();
@@ -71,15 +66,13 @@ export async function show(root, parameters, info) {
     pen.beginPath();
     for (const corner of path) pen.lineTo(...toScreen(corner));
     pen.closePath();
-    pen.strokeStyle = colours.getPropertyValue("--accent");
-    pen.fillStyle = colours.getPropertyValue("--veil");
+    [pen.strokeStyle, pen.fillStyle] = ["--accent", "--veil"].map((name) => colours.getPropertyValue(name));
     pen.stroke();
     pen.fill();
   }
   async function thumbnails(where) {
     const columns = Math.max(1, Math.round(width / CELL)), rows = Math.max(1, Math.round(height / CELL));
     const answer = await askGrid("api/grid", { ...where, columns, rows, set });
-    if (images.size > 3000) images.clear();
     cells = answer.cells.map(({ id_str, column, row }) => {
       if (!images.has(id_str)) images.set(id_str, Object.assign(new Image(), { onload: draw, src: thumbnail(id_str, 96) }));
       const right = (column + 0.5) / columns, down = (row + 0.5) / rows;
@@ -96,15 +89,10 @@ export async function show(root, parameters, info) {
     fill(status, `${galaxies(answer.galaxies)} in view`);
     draw();
   });
-  function moved() {
-    requestAnimationFrame(draw);
-    refresh();
-  }
+  const moved = () => { requestAnimationFrame(draw); refresh(); };
   function zoom(factor, at = middle()) {
-    const before = toMap(at);
-    view.w = Math.min(Math.max(view.w * factor, (x1 - x0) * 1e-5), (x1 - x0) * 4);
-    const after = toMap(at);
-    Object.assign(view, { x: view.x + before[0] - after[0], y: view.y + before[1] - after[1] });
+    const [x, y] = toMap(at), w = Math.min(Math.max(view.w * factor, (x1 - x0) * 1e-5), (x1 - x0) * 4), kept = w / view.w;
+    view = { x: x + (view.x - x) * kept, y: y + (view.y - y) * kept, w }; // that place stays where it is on the screen
     moved();
   }
   // The galaxy at a place on the screen, and its card beside it.
@@ -120,6 +108,7 @@ export async function show(root, parameters, info) {
     card.style.left = `${Math.max(4, left + 200 > width ? left - 196 : left + 16)}px`;
     card.style.top = `${Math.max(4, Math.min(top - 60, height - card.offsetHeight - 8))}px`;
   }
+  const open = (at) => hover(at).then(() => hovered && openGalaxy(hovered.id_str));
   function selected(now, n) {
     [set, path, panel.hidden] = [now, undefined, !now];
     keep({ set });
@@ -127,22 +116,19 @@ export async function show(root, parameters, info) {
       choice("The next lasso", MODES, mode, (value) => { mode = value; }), uses(set, "map"));
     moved();
   }
-  async function select(content) {
-    const answer = await send("api/select", { ...content, ...(set && { mode, to: set }) });
-    selected(answer.set, answer.galaxies);
-  }
+  const select = (content) => send("api/select", { ...content, ...(set && { mode, to: set }) }).then((answer) => selected(answer.set, answer.galaxies));
   const [all, toggle] = [() => { whole(); moved(); }, () => info.images && change({ pictures: pictures ? "" : "1" })];
-  const tools = el("div", { class: "float tools-map", role: "toolbar", "aria-label": "Map" });
-  const setTool = (name) => { tool = name; fill(tools, buttons()); };
-  const buttons = () => [["Move", "Box", "Lasso"].map((name) => button(name, () => setTool(name.toLowerCase()), { "aria-pressed": String(name.toLowerCase() === tool) })),
+  const pointers = ["Move", "Box", "Lasso"].map((name) => button(name, () => setTool(name)));
+  const setTool = (name) => { tool = name; pointers.forEach((one) => { one.ariaPressed = String(one.textContent === tool); }); };
+  const tools = el("div", { class: "float tools-map", role: "toolbar", "aria-label": "Map" }, pointers,
     button("+", () => zoom(0.6), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 0.6), { "aria-label": "Zoom out" }), button("All", all),
-    info.images && button("Pictures", toggle, { "aria-pressed": String(pictures) })];
+    info.images && button("Pictures", toggle, { "aria-pressed": String(pictures) }));
   const place = (event) => [event.offsetX, event.offsetY], span = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) || 1;
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, place(event));
     start = { at: place(event), view: { ...view }, far: false };
-    path = tool === "move" ? undefined : [toMap(start.at)];
+    path = tool === "Move" ? undefined : [toMap(start.at)];
   };
   canvas.onpointermove = (event) => {
     const at = place(event), before = [...fingers.values()];
@@ -150,7 +136,7 @@ export async function show(root, parameters, info) {
     const after = [...fingers.set(event.pointerId, at).values()];
     start.far ||= span([at, start.at]) > 4;
     card.hidden = true;
-    if (after.length === 2) {
+    if (after.length > 1) {
       path = undefined;
       return zoom(span(before) / span(after), [(after[0][0] + after[1][0]) / 2, (after[0][1] + after[1][1]) / 2]);
     }
@@ -159,34 +145,30 @@ export async function show(root, parameters, info) {
       return moved();
     }
     const [first] = path, corner = toMap(at);
-    path = tool === "box" ? [first, [corner[0], first[1]], corner, [first[0], corner[1]]] : [...path, corner];
+    path = tool === "Box" ? [first, [corner[0], first[1]], corner, [first[0], corner[1]]] : [...path, corner];
     requestAnimationFrame(draw);
   };
-  canvas.onpointerup = canvas.onpointercancel = async ({ pointerId, type }) => {
+  canvas.onpointerup = canvas.onpointercancel = ({ pointerId, type }) => {
     fingers.delete(pointerId);
     if (!start || fingers.size) return;
-    const { far, at } = start;
+    const { far, at } = start, every = Math.ceil(path?.length / 2000);
     start = undefined;
-    if (far && path?.length > 2 && type === "pointerup") return select({ polygon: path.filter((_, i) => i % Math.ceil(path.length / 2000) === 0) });
+    if (far && path?.length > 2 && type === "pointerup") return select({ polygon: path.filter((_, i) => i % every === 0) });
     path = undefined;
-    if (!far) await hover(at);
-    if (!far && hovered) openGalaxy(hovered.id_str);
+    if (!far) open(at);
   };
   canvas.onpointerleave = () => { [hovered, card.hidden] = [undefined, true]; draw(); };
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.004), place(event));
-  }, { passive: false });
+  const wheel = (event) => { event.preventDefault(); zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.004), place(event)); };
+  canvas.addEventListener("wheel", wheel, { passive: false });
   const pan = (dx, dy) => () => {
     if (![canvas, document.body].includes(document.activeElement)) return false;
     Object.assign(view, { x: view.x + dx * view.w * 0.08, y: view.y + dy * view.w * 0.08 });
-    moved();
-    return void hover(middle());
+    return void [moved(), hover(middle())];
   };
   const keys = {
     ArrowLeft: pan(-1, 0), ArrowRight: pan(1, 0), ArrowUp: pan(0, 1), ArrowDown: pan(0, -1), "+": () => zoom(0.75), "=": () => zoom(0.75), "-": () => zoom(1 / 0.75),
     0: all, b: () => void select({ box: Object.values(extent()) }), p: () => void toggle(), Escape: () => selected("", 0),
-    Enter: () => document.activeElement === canvas && void hover(middle()).then(() => hovered && openGalaxy(hovered.id_str)),
+    Enter: () => document.activeElement === canvas && void open(middle()),
   };
   root.append(canvas, aim, tools, legend, panel, status, card);
   const sized = new ResizeObserver(() => {
@@ -200,7 +182,7 @@ export async function show(root, parameters, info) {
     moved();
   });
   sized.observe(canvas);
-  setTool("move");
+  setTool("Move");
   showLegend(legend, colour, info);
   if (set) ask("api/galaxies", { set, limit: 1 }).then((answer) => selected(set, answer.galaxies), () => selected("", 0));
   return { keys, leave: () => sized.disconnect() };

@@ -9,15 +9,12 @@ export function el(tag, attributes = {}, ...children) {
   }
   return fill(node, children);
 }
-
 // Replaces what is inside an element; null, false and empty text are left out.
 export function fill(node, ...children) {
   node.replaceChildren(...children.flat(9).filter((child) => ![null, undefined, false, ""].includes(child)));
   return node;
 }
-
 export const button = (text, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, text);
-
 // A choice among [value, text] or plain texts.
 export function choice(label, options, value, chosen) {
   const items = options.map((one) => [one].flat()).map(([key, text = key]) => el("option", { value: key }, text));
@@ -25,19 +22,15 @@ export function choice(label, options, value, chosen) {
   select.value = value;
   return select;
 }
-
 export const filled = (parameters) => Object.entries(parameters).filter(([, value]) => ![null, undefined, ""].includes(value));
-
 // What stands in the address after #: the tab, and its parameters.
 export function address() {
   const [tab, query] = location.hash.slice(1).split(/\?(.*)/s);
   return [tab || "map", Object.fromEntries(new URLSearchParams(query))];
 }
-
 const hash = (tab, parameters) => `#${tab}?${new URLSearchParams(filled(parameters))}`;
 // Goes to a tab; the browser's Back leads from there to where we were.
 export const go = (tab, parameters = {}) => { location.hash = hash(tab, parameters); };
-
 // Changes parameters of the address without drawing the view again.
 export function keep(changes) {
   const [tab, parameters] = address();
@@ -70,9 +63,5 @@ export function calmly(wait, work) {
 }
 
 // Storage that outlives the page, where the browser allows it (not inside every notebook).
-class Memory {
-  getItem(key) { return this[key] ?? null; }
-  setItem(key, value) { this[key] = value; }
-  removeItem(key) { delete this[key]; }
-}
-export const storage = (() => { try { return localStorage; } catch { return new Memory(); } })();
+const memory = Object.create({ getItem(key) { return this[key] ?? null; }, setItem(key, value) { this[key] = value; }, removeItem(key) { delete this[key]; } });
+export const storage = (() => { try { return localStorage; } catch { return memory; } })();

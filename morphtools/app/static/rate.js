@@ -1,5 +1,4 @@
 // The anomaly loop: rate from 0 to 5 what comes, and the survey is ranked by your interest.
-
 import { ask, judge } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { button, el, empty, fill, galaxies, go, person, plural } from "./page.js";
@@ -24,11 +23,8 @@ export async function show(root, _, info) {
       el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are from ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
     fit.ratings > 0 && button("See the ranking", () => go("gallery", { sort: "score", descending: 1 }), { class: "main" }));
   }
-  function post(content) {
-    const { judgement, saved } = judge("api/rate", { rater, ...content });
-    saved.then((answer) => { if (answer) [tell(answer), table.refill(queue(answer))]; });
-    return judgement;
-  }
+  const learn = (answer) => answer && [tell(answer), table.refill(queue(answer))];
+  const post = (content) => judge("api/rate", { rater, ...content }, learn).judgement;
   tell();
   table = await desk(left, {
     choices: [...[0, 1, 2, 3, 4, 5].map((value) => ({ key: String(value), text: { 0: "dull", 5: "wow" }[value], value })), { key: "s", text: "skip", value: null }],

@@ -1,5 +1,4 @@
 // More like this: examples and counter-examples by name, by place on the sky, or as a picture of one's own.
-
 import { ask, send } from "./api.js";
 import { grid, tile } from "./galaxies.js";
 import { uses } from "./gallery.js";
@@ -12,9 +11,7 @@ export async function show(root, parameters, info) {
   const now = { like: lines(parameters.like), unlike: lines(parameters.unlike), images: lines(parameters.images) };
   const set = (kind, names) => change({ [kind]: names.join("\n") });
   const remove = (kind, id) => ["✕", "Remove", () => set(kind, now[kind].filter((one) => one !== id))];
-  const add = (kind, other, id) => {
-    change({ [kind]: [...new Set([...now[kind], id])].join("\n"), [other]: now[other].filter((one) => one !== id).join("\n") });
-  };
+  const add = (kind, other, id) => change({ [kind]: [...new Set([...now[kind], id])].join("\n"), [other]: now[other].filter((one) => one !== id).join("\n") });
   const names = el("datalist", { id: "names" }), find = async (text) => (await ask("api/find", { text, limit: 10 })).ids;
   const suggest = calmly(120, async (text) => fill(names, (await find(text)).map((value) => el("option", { value }))));
   async function search() {
