@@ -1,10 +1,14 @@
 """The nearest of many representations: exact by default, approximate for tens of millions."""
 
+import functools
+import hashlib
 import logging
+from pathlib import Path
 
 import numpy as np
 
 from morphtools.inference.representations import Representations
+from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
@@ -27,29 +31,49 @@ class Neighbours:
             IVF; 4 N D bytes more, and minutes to build, which pays for many queries among tens of millions). `recall`
             says what it misses.
         seed: Of the partition.
+        cache: Folder in which to keep `values` as they are searched. They are mapped into memory from there, so that
+            the next start is immediate and more galaxies can be searched than memory holds.
 
     Attributes:
         id_str: (N,) names.
         values: (N, D) float32; of length 1 for the cosine.
     """
 
-    def __init__(self, representations, *, metric: str = "cosine", keep=None, approximate: bool = False, seed: int = 0):
+    def __init__(
+        self,
+        representations,
+        *,
+        metric: str = "cosine",
+        keep=None,
+        approximate: bool = False,
+        seed: int = 0,
+        cache: str | Path | None = None,
+    ):
         if metric not in METRICS:
             raise ValueError(unknown("metric", metric, METRICS))
-        store = Representations.open(representations)
-        self.metric = metric
-        self.id_str, self.values = store.id_str, store.values()
+        self._store, self._keep, self.metric = Representations.open(representations), keep, metric
+        if cache is not None:
+            self.values = _kept_values(self._store, metric, Path(cache))
+        else:
+            self.values = self._store.values()
         if keep is not None:
-            self.id_str, self.values = self.id_str[keep], self.values[keep]
-        if not len(self.id_str):
-            raise ValueError(f"there are no galaxies to search in {store.folder}")
-        _check_spread(self.values[:: max(1, len(self) // 1000)], store)
-        if metric == "cosine":
-            unit_length(self.values)
+            self.values = self.values[keep]
+        if not len(self):
+            raise ValueError(f"there are no galaxies to search in {self._store.folder}")
+        if cache is None:
+            _check_spread(self.values[:: max(1, len(self) // 1000)], self._store)
+            if metric == "cosine":
+                unit_length(self.values)
         self._cells = _partition(self.values, metric, seed) if approximate else None
 
     def __len__(self) -> int:
-        return len(self.id_str)
+        return len(self.values)
+
+    @functools.cached_property
+    def id_str(self) -> np.ndarray:
+        """(N,) names, read when they are first asked for: millions of them may take more memory than all else."""
+        names = self._store.id_str
+        return names if self._keep is None else names[self._keep]
 
     def rows(self, ids) -> np.ndarray:
         """Where galaxies are among `id_str`.
@@ -124,6 +148,33 @@ class Neighbours:
         found, _ = self.nearest(self.values[some_rows], n)
         true, _ = exact(self.values, self.values[some_rows], min(n, len(self)), self.metric)
         return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+
+
+def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarray:
+    """The values of a store as they are searched, mapped into memory from a file that is written first."""
+    parts = [f"{path.name} {path.stat().st_size}" for path in store.parts]
+    digest = hashlib.sha256("\n".join([metric, str(store.dimension), *parts]).encode()).hexdigest()[:16]
+    path = folder / f"values-{digest}.npy"
+    shape = (len(store), store.dimension)
+
+    def write(new: Path) -> None:  # not through a memory map: a full disk would end the process
+        with new.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for number, (_, values) in enumerate(store.batches()):
+                if number == 0:
+                    _check_spread(values[:: max(1, len(values) // 1000)], store)
+                values = np.array(values, "<f4")
+                if metric == "cosine":
+                    unit_length(values)
+                file.write(values.tobytes())
+
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, write)
+        for old in folder.glob("values-*.npy"):  # of the store before it grew
+            if old != path:
+                old.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
 
 
 def _check_spread(values: np.ndarray, store: Representations) -> None:

@@ -83,12 +83,10 @@ def find_similar(
         like = [*like, near.id_str[row]]
         log.info("%s is %.2f arcsec from ra %g, dec %g", near.id_str[row], separation, ra, dec)
     rows, others = near.rows(like), near.rows(unlike)
-    sought = _sought(near, rows, others, query)
     allowed = ~left_out(near.id_str, exclude)
-    allowed[[*rows, *others]] = False
     if within is not None:
         allowed &= within_cone(known, *within)
-    found, distance = _nearest_allowed(near, sought, galaxies, allowed)
+    found, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
     table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
     if ra is not None:
         table["separation"] = _separation(known, ra, dec)[found]
@@ -102,6 +100,38 @@ def find_similar(
         title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
         _draw(out, title, table, like, unlike, Pictures(records, catalog, images))
     return table
+
+
+def nearest_to(
+    near: Neighbours,
+    rows: np.ndarray,
+    others: np.ndarray = (),
+    query: np.ndarray | None = None,
+    *,
+    galaxies: int = 48,
+    allowed: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The galaxies nearest to the mean of examples, pushed away from that of counter-examples (see `find_similar`).
+
+    Args:
+        near: Among which to search.
+        rows: Of the examples.
+        others: Rows of the counter-examples.
+        query: (D,) or (n, D) representations of further examples.
+        galaxies: How many to find.
+        allowed: (N,) bool: which may be found.
+
+    Returns:
+        Rows and distances (n,), the nearest first, without examples and counter-examples.
+
+    Raises:
+        ValueError: There is no example.
+    """
+    rows, others = np.asarray(rows, np.int64), np.asarray(others, np.int64)
+    sought = _sought(near, rows, others, query)
+    allowed = np.ones(len(near), bool) if allowed is None else np.array(allowed)
+    allowed[rows] = allowed[others] = False
+    return _nearest_allowed(near, sought, galaxies, allowed)
 
 
 def _names(ids: str | Sequence[str]) -> list[str]:

@@ -1,0 +1,116 @@
+"""Routes that choose galaxies: by lasso and box on the map, by similarity, as saved selections."""
+
+import json
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from morphtools.app.atlas import Atlas
+from morphtools.app.judgements import check_judgement
+from morphtools.app.sets import Sets
+
+_CORNERS = 5000  # most of a lasso
+_IDS = 50_000  # most galaxies that a request can name
+
+
+class ChoosingRoutes:
+    """The routes.
+
+    Args:
+        atlas: The galaxies.
+        sets: Sets of them.
+    """
+
+    def __init__(self, atlas: Atlas, sets: Sets):
+        self.atlas, self.sets = atlas, sets
+
+    @property
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            post("/api/select", self._select),
+            post("/api/selections", self._save),
+            Route("/api/selections", self._saved, methods=["GET"]),
+            Route("/api/selections/{name}", self._download, methods=["GET"]),
+        ]
+
+    def _select(self, body: dict) -> Response:
+        kinds = [kind for kind in ("polygon", "box", "ids", "set") if kind in body]
+        if len(kinds) != 1:
+            raise ValueError(f"choose by one of polygon, box, ids and set, not by {kinds or 'nothing'}")
+        rows = getattr(self, f"_by_{kinds[0]}")(body[kinds[0]])
+        handle = self.sets.combine(rows, body.get("mode", "replace"), str(body.get("to", "all")))
+        return JSONResponse({"set": handle, "galaxies": self.sets.count(handle)})
+
+    def _by_polygon(self, corners) -> np.ndarray:
+        return self.atlas.map.lasso(_places(corners, 3, _CORNERS))
+
+    def _by_box(self, ends) -> np.ndarray:
+        x0, x1, y0, y1 = _places([ends], 1, 1, 4)[0]
+        return self.atlas.map.lasso(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+
+    def _by_ids(self, ids) -> np.ndarray:
+        return self.atlas.rows(names_of(ids))
+
+    def _by_set(self, text) -> np.ndarray:
+        rows = self.sets.rows(str(text))
+        return np.arange(len(self.atlas)) if rows is None else rows
+
+    def _saved(self, request: Request) -> Response:
+        return JSONResponse(self.sets.saved())
+
+    def _save(self, body: dict) -> Response:
+        check_judgement(body.get("judgement"))
+        name = body.get("name")
+        path = self.sets.save(name, str(body.get("set")), bool(body.get("replace")))
+        return JSONResponse({"name": name, "galaxies": self.sets.count(f"selection:{name}"), "file": str(path)})
+
+    def _download(self, request: Request) -> Response:
+        name = request.path_params["name"].removesuffix(".csv")
+        path = self.sets.path_of(name)
+        if not path.exists():
+            raise LookupError(f"there is no selection {name!r}")
+        return FileResponse(path, media_type="text/csv", filename=path.name)
+
+
+def post(path: str, answer) -> Route:
+    """A route of a POST whose body is a JSON object, which `answer` gets; it runs in a thread."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            body = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise ValueError("the body of the request is no JSON object")
+        return await run_in_threadpool(answer, body | request.path_params)
+
+    return Route(path, answered, methods=["POST"])
+
+
+def names_of(ids) -> list[str]:
+    """The names in a request.
+
+    Raises:
+        ValueError: They are none, or too many.
+    """
+    if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+        raise ValueError("ids must be a list of names")
+    if len(ids) > _IDS:
+        raise ValueError(f"at most {_IDS} galaxies can be named at a time, got {len(ids)}: use a set")
+    return ids
+
+
+def _places(numbers, least: int, most: int, width: int = 2) -> np.ndarray:
+    try:
+        places = np.array(numbers, float)
+    except (TypeError, ValueError):
+        places = np.zeros(0)
+    if places.ndim != 2 or places.shape[1] != width or not np.isfinite(places).all():
+        raise ValueError("a polygon is a list of corners [x, y], a box x0, x1, y0, y1, all of them numbers")
+    if not least <= len(places) <= most:
+        raise ValueError(f"a polygon has {least} to {most} corners, not {len(places)}")
+    return places

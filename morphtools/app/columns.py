@@ -1,0 +1,224 @@
+"""What is known of the galaxies of a store: columns of tables, in the order of the store, read when asked for."""
+
+import collections
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from morphtools.archives.kept_tables import KeptTable, keep_table
+from tfrecords_builder.catalog import check_catalog, read_chunks
+from tfrecords_builder.naming import some, unknown
+
+_KEPT = 24  # columns in memory
+_DISTINCT = 1000  # a text column with more values among its first rows is no category
+_HIDDEN = ("id_str", "file_loc")
+
+
+class Column(NamedTuple):
+    """A column of N galaxies.
+
+    Attributes:
+        values: (N,) float64, NaN where unknown; or of a category its number, -1 where unknown.
+        names: Of a category, the values behind the numbers; else None.
+    """
+
+    values: np.ndarray
+    names: np.ndarray | None
+
+    @property
+    def known(self) -> np.ndarray:
+        """(N,) bool: for which galaxies there is a value."""
+        return np.isfinite(self.values) if self.names is None else self.values >= 0
+
+    def cells(self, rows: np.ndarray) -> list:
+        """The values of some galaxies as they go into JSON."""
+        values, known = self.values[rows], self.known[rows]
+        if self.names is not None:
+            return [str(self.names[value]) if there else None for value, there in zip(values, known, strict=True)]
+        whole = [value.is_integer() and abs(value) < 2**53 for value in values.tolist()]
+        return [
+            None if not there else int(value) if even else value
+            for value, there, even in zip(values.tolist(), known, whole, strict=True)
+        ]
+
+
+class _Source(NamedTuple):
+    table: pa.Table
+    order: np.ndarray | None  # (N,) its rows, -1 where it knows nothing; None: it is in the order of the store
+    origin: str
+    kept: KeptTable | None = None
+
+
+class Columns:
+    """Columns of several tables about the galaxies of a store.
+
+    Args:
+        ids: (N,) names, in the order of the store.
+    """
+
+    def __init__(self, ids: pa.Array):
+        self.ids = ids
+        self._sources: dict[str, tuple[str, _Source]] = {}  # by shown name: the name in the table, and the table
+        self._made: dict[str, tuple[str, Column]] = {}
+        self._kept: collections.OrderedDict[str, Column] = collections.OrderedDict()
+        self._lock = threading.Lock()
+        self._sky: np.ndarray | None = None
+
+    def add_table(self, table: str | Path | pd.DataFrame, origin: str, folder: Path) -> None:
+        """Adds the columns of a table, which is read once and kept in a folder, mapped into memory.
+
+        Args:
+            table: With `id_str`, or its path, in any format of `read_catalog`.
+            origin: Where the columns are from, in a word; put before names that are there already.
+            folder: Where to keep it; it must be new.
+
+        Raises:
+            ValueError: It has no `id_str`, or names a galaxy twice, or knows none of the galaxies.
+        """
+        names = next(iter(read_chunks(table, 1))).columns
+        kept = keep_table(table, folder, places={"ra", "dec"} <= set(names))
+        if "id_str" not in kept.table.column_names:
+            raise ValueError(f"the {origin} table has no column id_str (columns: {some(kept.table.column_names, 12)})")
+        theirs = kept.table["id_str"].cast(pa.large_string())
+        if theirs.null_count or len(pc.unique(theirs)) < len(theirs):
+            check_catalog(pd.DataFrame({"id_str": theirs.to_pandas()}), ("id_str",))
+        order = rows_of(theirs, self.ids)
+        if order is not None and not (order >= 0).any():
+            raise ValueError(
+                f"the {origin} table knows none of the {len(self.ids)} galaxies: its id_str are like "
+                f"{theirs[0].as_py()!r}, those of the store like {self.ids[0].as_py()!r}"
+            )
+        source = _Source(kept.table, order, origin, kept)
+        with self._lock:
+            if self._sky is None and np.isfinite(kept.sky).any():
+                self._sky = kept.sky if order is None else _taken(kept.sky, order)
+            for name in kept.table.column_names:
+                if name not in _HIDDEN and not pa.types.is_nested(kept.table.schema.field(name).type):
+                    self._sources[name if name not in self._sources else f"{origin}_{name}"] = (name, source)
+
+    def add(self, name: str, origin: str, values: np.ndarray, names: np.ndarray | None = None) -> None:
+        """Adds a column that was made here, or replaces it.
+
+        Args:
+            name: Of the column.
+            origin: Where it is from, in a word.
+            values: (N,) numbers, NaN where unknown; or of a category its number, -1 where unknown.
+            names: Of a category, the values behind the numbers.
+        """
+        with self._lock:
+            self._made[name] = origin, Column(values, names)
+
+    @property
+    def sky(self) -> np.ndarray | None:
+        """(N, 2) right ascension and declination (deg), NaN where unknown; None without any."""
+        return self._sky
+
+    def file_locs(self, rows: np.ndarray) -> list[str | None]:
+        """Where the images of some galaxies are, if a table tells."""
+        for _, source in self._sources.values():
+            if "file_loc" in source.table.column_names:
+                at = rows if source.order is None else source.order[rows]
+                return source.table["file_loc"].take(pa.array(at, mask=at < 0)).to_pylist()
+        return [None] * len(rows)
+
+    def about(self) -> list[dict]:
+        """Name, kind (`number`, `category` or `text`) and origin of every column."""
+        listed = [
+            {"name": name, "kind": _kind(source.table[own]), "from": source.origin}
+            for name, (own, source) in list(self._sources.items())
+            if name not in self._made
+        ]
+        made = [
+            {"name": name, "kind": "number" if column.names is None else "category", "from": origin}
+            for name, (origin, column) in list(self._made.items())
+        ]
+        return listed + made
+
+    def __getitem__(self, name: str) -> Column:
+        """A column in the order of the store.
+
+        Raises:
+            ValueError: There is no such column.
+        """
+        with self._lock:
+            if name in self._made:
+                return self._made[name][1]
+            if name not in self._sources:
+                raise ValueError(unknown("column", name, [*self._sources, *self._made]))
+            if name not in self._kept:
+                own, source = self._sources[name]
+                self._kept[name] = _column(source.table[own], source.order)
+                if len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(name)
+            return self._kept[name]
+
+    def cells(self, names: list[str], rows: np.ndarray) -> list[dict]:
+        """What is known of some galaxies, without reading whole columns: a dict for each, None where unknown."""
+        rows = np.asarray(rows, np.int64)
+        columns = {}
+        for name in names:
+            with self._lock:
+                made, source = self._made.get(name), self._sources.get(name)
+            if made is not None:
+                columns[name] = made[1].cells(rows)
+            elif source is not None:
+                own, table = source[0], source[1]
+                at = rows if table.order is None else table.order[rows]
+                part = _column(table.table[own].take(pa.array(at, mask=at < 0)), None)
+                columns[name] = part.cells(np.arange(len(rows)))
+            else:
+                raise ValueError(unknown("column", name, [each["name"] for each in self.about()]))
+        return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)] or [
+            {} for _ in rows
+        ]
+
+
+def rows_of(theirs: pa.ChunkedArray | pa.Array, ids: pa.Array) -> np.ndarray | None:
+    """(N,) the row in `theirs` of every one of `ids`, -1 where there is none; None where both are the same."""
+    theirs = _flat(theirs)
+    if len(theirs) == len(ids) and theirs.equals(ids):
+        return None
+    rows = pc.index_in(ids, value_set=theirs)
+    return rows.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+
+
+def _flat(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    values = values.cast(pa.large_string())
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _taken(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    out = values[order]
+    out[order < 0] = np.nan
+    return out
+
+
+def _kind(values: pa.ChunkedArray) -> str:
+    kind = values.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_boolean(kind):
+        return "category"
+    return "text" if len(pc.unique(values.slice(0, 65536))) > _DISTINCT else "category"
+
+
+def _column(values: pa.ChunkedArray, order: np.ndarray | None) -> Column:
+    kind = values.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = values.cast(pa.float64(), safe=False).to_numpy()
+        return Column(np.array(numbers) if order is None else _taken(numbers, order), None)
+    coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    names = coded.dictionary.to_numpy(zero_copy_only=False)
+    if order is not None:
+        codes = np.where(order >= 0, codes[order], -1)
+    ranks = np.argsort(names.astype(str), kind="stable")  # in order of their names, for sorting
+    places = np.empty(len(names) + 1, np.int32)
+    places[ranks], places[-1] = np.arange(len(names)), -1
+    return Column(places[codes], names[ranks])

@@ -1,0 +1,286 @@
+"""The application: its address with a secret, its pages, its errors in words, and a server for this machine alone."""
+
+import contextlib
+import errno
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from morphtools.app.atlas import Atlas, NotReady
+from morphtools.app.choosing_routes import ChoosingRoutes
+from morphtools.app.guard import Guard, TooLarge
+from morphtools.app.reading_routes import ReadingRoutes
+from morphtools.app.sets import Sets
+from morphtools.explore.tables import inputs_of_store
+from morphtools.inference.representations import Representations
+from tfrecords_builder.claims import claim
+
+log = logging.getLogger(__name__)
+
+_STATIC = Path(__file__).parent / "static"
+_ENDINGS = {".html", ".js", ".css", ".svg", ".png", ".woff2"}
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+def create_app(
+    store: str | Path | Representations,
+    *,
+    records: str | Path | None = None,
+    catalog=None,
+    images: str | Path | None = None,
+    map: str | Path | None = None,
+    clusters: str | Path | None = None,
+    predictions: str | Path | None = None,
+    run: str | Path | None = None,
+    session: str | Path | None = None,
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    token: str | None = None,
+    hosts: tuple[str, ...] = (),
+    load: bool = True,
+) -> Starlette:
+    """The application over a store of representations; see `serve` for the arguments.
+
+    The caller holds the claim of `out`, as `serve` does.
+
+    Args:
+        store: The store or its folder.
+        records: As all that follow, see `serve`.
+        catalog: What is known of the galaxies.
+        images: Its images.
+        map: Folder of `make_map`.
+        clusters: Folder of `cluster`.
+        predictions: Table of predictions.
+        run: Run folder of `finetune`.
+        session: Folder of `find_anomalies`.
+        weights: Those that made the store.
+        out: Folder of the application.
+        token: The secret; a new one by default.
+        hosts: Further names under which a proxy shows the server.
+        load: Whether to read the rest in a thread beside, now; otherwise `app.state.atlas.load()` does.
+
+    Returns:
+        The application; `app.state.token` is the secret that its paths begin with.
+    """
+    out = out_folder(store, out)
+    shown = {"records": records, "catalog": catalog, "images": images}
+    atlas = Atlas(store, out, **shown, map=map, clusters=clusters, predictions=predictions)
+    sets = Sets(atlas)
+    parts = [ReadingRoutes(atlas, sets, _Nothing()), ChoosingRoutes(atlas, sets)]
+    routes = [Route("/", _page, methods=["GET"]), Route("/static/{name}", _static, methods=["GET"])]
+    handlers = {error: _failed for error in (NotReady, LookupError, ValueError, OSError, TooLarge, MemoryError)}
+    app = Starlette(routes=routes + [route for part in parts for route in part.routes], exception_handlers=handlers)
+    app.state.token = token or secrets.token_urlsafe(24)
+    app.state.atlas = atlas
+    app.add_middleware(Guard, token=app.state.token, hosts=(*_LOCAL, *hosts))
+    if load:
+        threading.Thread(target=atlas.load, daemon=True, name="reading").start()
+    return app
+
+
+class _Nothing:
+    def about(self):
+        return {}
+
+    def of(self, id_str):
+        return {}
+
+
+def out_folder(store: str | Path | Representations, out: str | Path | None) -> Path:
+    """The folder of the application: by default `STORE-explore` beside the store."""
+    folder = Representations.open(store).folder.resolve()
+    return folder.with_name(f"{folder.name}-explore") if out is None else Path(out)
+
+
+class Server:
+    """A running server; leaving it as a context manager stops it.
+
+    Attributes:
+        url: Where to open it; whoever knows it gets in.
+    """
+
+    def __init__(self, url: str, stop: Callable[[], None], thread: threading.Thread):
+        self.url, self._stop, self._thread = url, stop, thread
+
+    def stop(self) -> None:
+        """Ends the server and gives its folder free."""
+        self._stop()
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Waits until the server is stopped, or Ctrl-C is pressed."""
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.5)
+        except KeyboardInterrupt:
+            self.stop()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+
+def serve(
+    store: str | Path | Representations,
+    *,
+    records: str | Path | None = None,
+    catalog=None,
+    images: str | Path | None = None,
+    map: str | Path | None = None,
+    clusters: str | Path | None = None,
+    predictions: str | Path | None = None,
+    run: str | Path | None = None,
+    session: str | Path | None = None,
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    hosts: tuple[str, ...] = (),
+    block: bool = True,
+    announce: Callable[[str], object] = print,
+) -> Server:
+    """Serves the application to browsers on this machine.
+
+    Args:
+        store: The store or its folder.
+        records: Records of its galaxies, for pictures and columns.
+        catalog: Table with `id_str` and what is known of them.
+        images: Folder, zip archive or stack of the catalogue's images, instead of records.
+        map: Folder of `make_map`; by default that which was made in the browser, or else the first two principal
+            components.
+        clusters: Folder of `cluster`; by default those that were made in the browser.
+        predictions: Table with `id_str` and what was predicted.
+        run: Run folder of `finetune`, to suggest galaxies to label.
+        session: Folder of `find_anomalies` in which to rate; by default one in `out`.
+        weights: Those that made the store, to search by images.
+        out: Folder of the application, with every judgement; by default `STORE-explore` beside the store. One server
+            at a time may be at work in it.
+        host: Address to listen at. Others than this machine's let others in, who know the secret.
+        port: Port; 0: any that is free.
+        hosts: Further names under which a proxy shows it.
+        block: Whether to return only when the server ends.
+        announce: Called with the address.
+
+    Returns:
+        The server.
+
+    Raises:
+        BlockingIOError: Another server is at work in `out`.
+        FileExistsError: `out` belongs to another store.
+        OSError: The port is taken.
+    """
+    store = Representations.open(store)
+    out = out_folder(store, out)
+    with contextlib.ExitStack() as held:
+        claimed = held.enter_context(claim(out, "explore", {}, inputs_of_store(store), others=True))
+        about = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
+        about |= {"predictions": predictions, "run": run, "session": session, "weights": weights}
+        names = (*hosts, *([] if host in (*_LOCAL, "0.0.0.0", "::") else [host]))
+        app = create_app(store, out=out, hosts=names, load=False, **about)
+        claimed.keep()
+        listening = held.enter_context(contextlib.closing(_listen(host, port)))
+        address = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        url = f"http://{address}:{listening.getsockname()[1]}/{app.state.token}/"
+        server = _start(app, listening, held.pop_all())
+    running = Server(url, server.stop, server.thread)
+    announce(url)
+    if block:
+        running.wait()
+    return running
+
+
+class _Started:
+    """uvicorn in a thread."""
+
+    def __init__(self, app: Starlette, listening: socket.socket, held: contextlib.ExitStack):
+        import uvicorn
+
+        # no log of requests: their paths hold the secret
+        options = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
+        self._server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=3))
+        self._server.install_signal_handlers = lambda: None
+        self._listening, self._held = listening, held
+        self.thread = threading.Thread(target=self._run, daemon=True, name="server")
+        self.thread.start()
+
+    def _run(self) -> None:
+        with self._held:
+            self._server.run(sockets=[self._listening])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+def _start(app: Starlette, listening: socket.socket, held: contextlib.ExitStack) -> _Started:
+    """Starts the server; what takes long is read beside it once it answers."""
+    started = _Started(app, listening, held)
+    while not started._server.started and started.thread.is_alive():
+        time.sleep(0.005)
+    threading.Thread(target=app.state.atlas.load, daemon=True, name="reading").start()
+    return started
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(error.errno, f"cannot listen at {host}, port {port}: {error.strerror}") from None
+    return listening
+
+
+async def _page(request: Request) -> Response:
+    return _file("index.html")
+
+
+async def _static(request: Request) -> Response:
+    return _file(request.path_params["name"])
+
+
+def _file(name: str) -> Response:
+    """One of the files of the page: a name from the folder's own list, never a path."""
+    names = {path.name for path in _STATIC.iterdir() if path.suffix in _ENDINGS} if _STATIC.is_dir() else ()
+    if name not in names:
+        return JSONResponse({"error": f"there is no {name[:80]}"}, 404)
+    return FileResponse(_STATIC / name)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """An error as a sentence, with the status that tells a program what kind it is."""
+    status = 500
+    if isinstance(error, NotReady):
+        return JSONResponse({"error": str(error), "retry": 1}, 503)
+    if isinstance(error, LookupError):
+        status = 404
+    elif isinstance(error, TooLarge):
+        status = 413
+    elif isinstance(error, ValueError):
+        status = 400
+    elif isinstance(error, FileExistsError | BlockingIOError):
+        status = 409
+    elif isinstance(error, FileNotFoundError):
+        status = 404
+    elif isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "is full" in str(error)):
+        return JSONResponse({"error": f"the disk is full, nothing was stored: {_words(error)}"}, 507)
+    elif not isinstance(error, OSError | MemoryError):
+        log.exception("an error of the program")
+    return JSONResponse({"error": _words(error)}, status)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__

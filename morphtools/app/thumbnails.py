@@ -1,0 +1,130 @@
+"""Pictures of single galaxies for the page, in the stretch that was chosen, the last ones kept in memory."""
+
+import collections
+import io
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from morphtools.answers.class_figures import as_picture
+from morphtools.explore.pictures import Pictures, pixel_noise
+from tfrecords_builder.gaps import filled
+from tfrecords_builder.images import Image
+from tfrecords_builder.pixels import to_pixels
+
+_BYTES = 2**26  # of pictures in memory
+_WHITE = 300.0  # flux over noise that is white, as in `as_picture`
+
+# From 0–1 linear (what is shown of flux is 0 to 300 times the noise) to 0–1 shown.
+STRETCHES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "asinh": lambda value: np.arcsinh(_WHITE * value) / np.arcsinh(_WHITE),
+    "linear": lambda value: value,
+    "sqrt": np.sqrt,
+    "log": lambda value: np.log1p(1000 * value) / np.log1p(1000),
+}
+
+
+class Thumbnails:
+    """Small pictures of galaxies, as JPEG.
+
+    Args:
+        records: Records of the galaxies, or
+        catalog: table with `id_str` and `file_loc`, and
+        images: folder, zip archive or stack of their images. Without either there are no pictures.
+    """
+
+    def __init__(self, records=None, catalog=None, images=None):
+        self.there = records is not None or (catalog is not None and images is not None)
+        self._where = records, catalog, images
+        self._pictures: Pictures | None = None
+        self._kept: collections.OrderedDict[tuple, bytes] = collections.OrderedDict()
+        self._bytes, self._lock, self._reading = 0, threading.Lock(), threading.Lock()
+
+    def open(self) -> None:
+        """Opens records or images, where this has not been done yet."""
+        with self._reading:
+            if self.there and self._pictures is None:
+                self._pictures = Pictures(*self._where)
+
+    def jpeg(self, id_str: str, side: int, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> bytes:
+        """The picture of a galaxy.
+
+        Args:
+            id_str: Its name.
+            side: Of the square picture, in pixels.
+            stretch: Of `STRETCHES`; a JPEG or PNG is `asinh` as it comes.
+            brightness: Added to what is shown, −1 to 1.
+            contrast: Multiplied around the middle.
+
+        Raises:
+            LookupError: There are no pictures, or none of this galaxy; says why.
+        """
+        key = (id_str, side, stretch, brightness, contrast)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        if not self.there:
+            raise LookupError("there are no pictures: give records, or a catalogue and its images")
+        self.open()
+        with self._reading:  # the files behind are not made for several threads
+            (image,) = self._read(id_str)
+        data = encoded(shown(image, self._pictures.noise, stretch, brightness, contrast), side)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = data
+                self._bytes += len(data)
+            while self._bytes > _BYTES:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+        return data
+
+    def image(self, id_str: str) -> Image:
+        """The image of a galaxy as it is stored.
+
+        Raises:
+            LookupError: There are no pictures, or none of this galaxy; says why.
+        """
+        if not self.there:
+            raise LookupError("there are no pictures: give records, or a catalogue and its images")
+        self.open()
+        with self._reading:
+            return self._read(id_str)[0]
+
+    def _read(self, id_str: str) -> list[Image]:
+        try:
+            images = list(self._pictures.images([id_str]))
+        except (ValueError, OSError) as error:
+            raise LookupError(f"{id_str}: {error}") from None
+        if not isinstance(images[0], Image):
+            raise LookupError(f"{id_str}: {images[0]}")
+        return images
+
+
+def shown(image: Image, noise, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> np.ndarray:
+    """(H, W, 3) in 0–1, as it is shown.
+
+    Args:
+        image: From any source.
+        noise: (C,) of flux, where records tell it.
+        stretch: Of `STRETCHES`.
+        brightness: Added.
+        contrast: Multiplied around the middle.
+    """
+    pixels = filled(to_pixels(image))
+    noise = None if isinstance(image.data, bytes) else noise or pixel_noise(pixels)
+    picture = as_picture(pixels, noise)  # bands, order and range; a picture is taken to be asinh of something
+    if stretch != "asinh":
+        linear = np.sinh(picture * np.arcsinh(_WHITE)) / _WHITE if noise is not None else picture
+        picture = STRETCHES[stretch](linear)
+    return np.clip((picture - 0.5) * contrast + 0.5 + brightness, 0, 1)
+
+
+def encoded(picture: np.ndarray, side: int) -> bytes:
+    """A picture (H, W, 3) in 0–1 as JPEG of a side."""
+    from PIL import Image as Picture
+
+    made = Picture.fromarray(np.round(255 * picture).astype(np.uint8))
+    file = io.BytesIO()
+    made.resize((side, side), Picture.Resampling.LANCZOS).save(file, "jpeg", quality=88)
+    return file.getvalue()
