@@ -83,7 +83,7 @@ def build_records(
         mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
         mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
             map, whatever its name (see `tfrecords_builder.masks`).
-        cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`.
+        cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`, `"gz_decals"`.
         align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
         crop: Whether to cut images down to the source in the middle (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit
+from tfrecords_builder.fields import FIELDS
 from tfrecords_builder.findings import note
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.mosaic_files import Mosaic, open_mosaic
@@ -36,7 +37,7 @@ class Mosaics(NamedTuple):
         files: Where the mosaics are (`file_loc` or a template names a galaxy's), their extensions, and whether to align
             them (`tfrecords_builder.resample`).
         cutout: Size of the cutout: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"` (with a column of the catalogue);
-            without a unit it is pixels.
+            without a unit it is pixels. `gz_decals` is a rule of `tfrecords_builder.fields`.
         image_size: Side in pixels of the image; cutouts of another size are resampled to it, keeping surface
             brightness. None: as they are cut.
     """
@@ -183,8 +184,12 @@ def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
     """
     found = _SIZE.fullmatch(str(cutout))
     if not found:
-        raise ValueError(f"cannot read the cutout {cutout!r}; allowed: 128, '30 arcsec', '4*column arcsec'")
+        raise ValueError(
+            f"cannot read the cutout {cutout!r}; allowed: 128, '30 arcsec', '4*column arcsec', {some(FIELDS)}"
+        )
     factor, what, unit = found.groups()
+    if str(cutout) in FIELDS and what not in row:
+        factor, what, unit = None, str(FIELDS[what](row)), "arcsec"
     if what[0].isalpha() or what[0] == "_":
         if what not in row:
             raise ValueError(f"the cutout {cutout!r} needs a column {what!r}; there are {some(row, 12)}")

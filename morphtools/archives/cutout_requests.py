@@ -33,6 +33,7 @@ class Order:
         bands: Names of the bands.
         format: `fits` or `jpeg`.
         hips: Name of the HiPS, for hips2fits; `{band}` in it stands for each band.
+        field: Rule of `tfrecords_builder.fields` that gives each galaxy a pixel scale of its own.
     """
 
     base_url: str
@@ -41,6 +42,7 @@ class Order:
     bands: tuple[str, ...]
     format: str
     hips: str | None = None
+    field: str | None = None
 
 
 def legacy(layer: str, order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:

@@ -8,6 +8,7 @@ from functools import partial
 from morphtools.archives import cutout_requests
 from morphtools.archives.cutout_requests import Order
 from morphtools.archives.polite import PoliteClient
+from tfrecords_builder.fields import FIELDS
 from tfrecords_builder.naming import some, unknown
 
 
@@ -107,7 +108,7 @@ def place_order(
     *,
     bands: tuple[str, ...] | None = None,
     format: str | None = None,
-    pixel_scale: float | None = None,
+    pixel_scale: float | str | None = None,
     base_url: str | None = None,
 ) -> tuple[Service, Order]:
     """The service of a survey, and what is asked of it; checks all of it before anything is sent.
@@ -117,7 +118,7 @@ def place_order(
         size: Side, as 152, `"152px"` or `"20arcsec"`.
         bands: Names of the bands.
         format: `fits` or `jpeg`.
-        pixel_scale: Arcsec per pixel.
+        pixel_scale: Arcsec per pixel, or a rule of `tfrecords_builder.fields`.
         base_url: Another address of the service.
 
     Raises:
@@ -132,6 +133,10 @@ def place_order(
         raise ValueError(f"{name} has no {format} (it has {', '.join(service.formats)})")
     bands = service.default_bands if bands is None else tuple(bands)
     _check_bands(name, service, hips, bands, format)
+    field = pixel_scale if isinstance(pixel_scale, str) else None
+    if field is not None:
+        _check_field(name, service, field, size)
+        pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has its own
     if pixel_scale is None and service.pixel_scale is None:
         raise ValueError("a HiPS has no pixel scale of its own: give `pixel_scale` in arcsec")
     if pixel_scale is not None and not service.rescales and pixel_scale != service.pixel_scale:
@@ -148,7 +153,16 @@ def place_order(
     address = (base_url or service.base_url).rstrip("/")
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"the base URL must begin with http:// or https://, got {address}")
-    return service, Order(address, side, scale, bands, format, hips or None)
+    return service, Order(address, side, scale, bands, format, hips or None, field)
+
+
+def _check_field(name: str, service: Service, field: str, size: str | int) -> None:
+    if field not in FIELDS:
+        raise ValueError(unknown("pixel scale", field, FIELDS) + ", or a number of arcsec")
+    if not service.rescales:
+        raise ValueError(f"{name} has only its own pixels of {service.pixel_scale} arcsec, so no field {field}")
+    if "arcsec" in str(size) or '"' in str(size):
+        raise ValueError(f"with the field {field} the size must be in pixels, not {size}: it decides how fine they are")
 
 
 def _check_bands(name: str, service: Service, hips: str, bands: tuple[str, ...], format: str) -> None:

@@ -6,7 +6,7 @@ import random
 import shlex
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from morphtools.archives.cutout_services import Order, Service, place_order
 from morphtools.archives.ebv import map_identity, with_ebv
 from morphtools.archives.failures import Failures
-from morphtools.archives.galaxy_positions import digest_of, file_names, read_positions
+from morphtools.archives.galaxy_positions import digest_of, file_names, pixel_scales, read_positions
 from morphtools.archives.polite import PoliteClient
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
@@ -40,7 +40,7 @@ class Cutouts:
         survey: As it was named.
         bands: Names of the bands.
         size: Side in pixels.
-        pixel_scale: Arcsec per pixel.
+        pixel_scale: Arcsec per pixel, or the rule for that of each galaxy.
         format: `fits` or `jpeg`.
         galaxies: How many have an image.
         failed: How many have none.
@@ -50,7 +50,7 @@ class Cutouts:
     survey: str
     bands: tuple[str, ...]
     size: int
-    pixel_scale: float
+    pixel_scale: float | str
     format: str
     galaxies: int
     failed: int
@@ -65,7 +65,8 @@ class Cutouts:
         """The command that makes records of them."""
         bands = f" --bands {','.join(self.bands)}" if self.format == "fits" else ""
         paths = shlex.join([str(self.catalog), f"{self.folder}-records"])
-        return f"morphtools build-records {paths}{bands} --image-size {self.size} --pixel-scale {self.pixel_scale:g}"
+        scale = "" if isinstance(self.pixel_scale, str) else f" --pixel-scale {self.pixel_scale:g}"
+        return f"morphtools build-records {paths}{bands} --image-size {self.size}{scale}"
 
 
 def fetch_cutouts(
@@ -76,7 +77,7 @@ def fetch_cutouts(
     size: str | int,
     bands: tuple[str, ...] | None = None,
     format: str | None = None,
-    pixel_scale: float | None = None,
+    pixel_scale: float | str | None = None,
     base_url: str | None = None,
     ebv_map: str | Path | None = None,
     ebv_scale: str = "sfd98",
@@ -101,7 +102,9 @@ def fetch_cutouts(
         size: Side of the images: 152, `"152px"` or `"20arcsec"`.
         bands: Names of the bands.
         format: `fits` or `jpeg`.
-        pixel_scale: Arcsec per pixel; by default the survey's own.
+        pixel_scale: Arcsec per pixel; by default the survey's own. `gz_decals`: that of each galaxy at which the image
+            shows the field of Galaxy Zoo DECaLS, of its Petrosian radii (`tfrecords_builder.fields`); it is kept as a
+            column `pixel_scale`.
         base_url: Another address of the service, such as a mirror.
         ebv_map: Map of the Galaxy's dust for a column of E(B−V); see `ebv_at`.
         ebv_scale: As for `ebv_at`.
@@ -121,13 +124,15 @@ def fetch_cutouts(
     service, order = place_order(survey, size, bands=bands, format=format, pixel_scale=pixel_scale, base_url=base_url)
     galaxies, reasons = read_positions(positions)
     _check_number(len(galaxies), max_positions, order)
+    if order.field is not None:
+        galaxies["pixel_scale"] = pixel_scales(galaxies, order.field, order.size, reasons)
     inputs = {"positions": digest_of(galaxies)}
     if ebv_map is not None:
         galaxies = with_ebv(galaxies, ebv_map, ebv_scale)
         inputs["ebv_map"] = map_identity(ebv_map)
     client = PoliteClient(_at_least("per_second", per_second, service.per_second), contact)
     workers = int(_at_least("at_once", at_once, service.at_once))
-    settings = {"survey": survey, "ebv_scale": ebv_scale if ebv_map is not None else None} | asdict(order)
+    settings = {"survey": survey, "ebv_scale": ebv_scale if ebv_map is not None else None} | _facts(order)
     out = Path(out)
     with claim(out, "fetch-cutouts", settings, inputs) as claimed:
         files = file_names(galaxies["id_str"], order.format)
@@ -154,17 +159,32 @@ def fetch_cutouts(
     if any(passing for _, passing in failures.reasons.values()):
         log.warning("some of them for want of an answer: the same call tries these again")
     return Cutouts(
-        out, survey, order.bands, order.size, order.pixel_scale, order.format, len(galaxies) - failed, failed
+        out,
+        survey,
+        order.bands,
+        order.size,
+        order.field or order.pixel_scale,
+        order.format,
+        len(galaxies) - failed,
+        failed,
     )
+
+
+def _facts(order: Order) -> dict:
+    """What is asked for, as it is kept: the rule in the place of the pixel scale, where there is one."""
+    facts = asdict(order) | {"pixel_scale": order.field or order.pixel_scale}
+    del facts["field"]
+    return facts
 
 
 def _check_number(number: int, most: int, order: Order) -> None:
     if number > most:
         bands = f" --bands {','.join(order.bands)}" if order.format == "fits" else ""
+        cutout = order.field or f"'{order.size * order.pixel_scale:g} arcsec'"
         raise ValueError(
             f"{number} positions are too many for a cutout service (at most {most}): download the survey's tiles, and "
             f"cut the galaxies out of them with `morphtools build-records POSITIONS RECORDS --images TILES --cutout "
-            f"'{order.size * order.pixel_scale:g} arcsec' --image-size {order.size}{bands}`; a larger "
+            f"{cutout} --image-size {order.size}{bands}`; a larger "
             "max_positions asks one by one all the same"
         )
 
@@ -190,9 +210,9 @@ def _announce(survey: str, service: Service, number: int, per_second: float) -> 
 
 def _fetch(service, order, client, workers, galaxies, missing, out, files, failures) -> None:
     """Fetches what is missing, with so many requests in flight."""
-    sky, in_a_row = galaxies[["ra", "dec"]].to_numpy(float), 0
+    asked, in_a_row = _asked(galaxies, order), 0
     with progress_bar(total=len(missing), desc="fetching cutouts", unit="galaxy") as progress:
-        for place, result in _answers(service, order, client, workers, sky, missing):
+        for place, result in _answers(service, asked, client, workers, missing):
             progress.update()
             if isinstance(result, bytes):
                 write_whole(out / files[place], result)
@@ -215,12 +235,22 @@ def _fetch(service, order, client, workers, galaxies, missing, out, files, failu
             )
 
 
-def _answers(service, order, client, workers, sky, missing) -> Iterator[tuple[int, bytes | Exception]]:
+def _asked(galaxies: pd.DataFrame, order: Order) -> list[tuple[Order, float, float]]:
+    """What is asked for each galaxy: the order, with a pixel scale of its own if there is a rule, and the position."""
+    sky = galaxies[["ra", "dec"]].to_numpy(float).tolist()
+    if order.field is None:
+        return [(order, *place) for place in sky]
+    scales = galaxies["pixel_scale"].tolist()
+    return [(replace(order, pixel_scale=scale), *place) for scale, place in zip(scales, sky, strict=True)]
+
+
+def _answers(service, asked, client, workers, missing) -> Iterator[tuple[int, bytes | Exception]]:
     """The bytes of every image, or why there is none, as they come."""
 
     def ask(place: int) -> bytes | Exception:
         try:
-            return service.get(order, client, *sky[place])
+            order, ra, dec = asked[place]
+            return service.get(order, client, ra, dec)
         except (ValueError, ConnectionError) as error:
             return error
 
@@ -250,5 +280,5 @@ def _write(out, survey, order, galaxies, files, failures) -> None:
         catalog["survey"] = survey
     catalog = catalog.drop(index=list(failures.reasons)).reset_index(drop=True)
     write_whole(out / "catalog.parquet", lambda path: catalog.to_parquet(path, index=False))
-    facts = {"survey": survey} | asdict(order)
+    facts = {"survey": survey} | _facts(order)
     write_json(out / "cutouts.json", facts | {"galaxies": len(catalog), "failed": len(failures.reasons)})

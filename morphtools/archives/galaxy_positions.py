@@ -12,6 +12,7 @@ import pandas as pd
 
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.coordinates import sky_positions
+from tfrecords_builder.fields import FIELDS
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,27 @@ def _names(sky: np.ndarray) -> list[str]:
         d, arcmin, arcsec = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
         names.append(f"J{h:02d}{m:02d}{s:05.2f}{'-' if dec < 0 else '+'}{d:02d}{arcmin:02d}{arcsec:04.1f}")
     return names
+
+
+def pixel_scales(galaxies: pd.DataFrame, field: str, size: int, reasons: np.ndarray) -> np.ndarray:
+    """The pixel scale at which the image of each galaxy shows a field.
+
+    Args:
+        galaxies: With the columns that the rule needs.
+        field: A rule of `tfrecords_builder.fields`.
+        size: Side of the images in pixels.
+        reasons: (N,) why a galaxy cannot be used; those without a field are noted here.
+
+    Returns:
+        (N,) arcsec per pixel, NaN where there is none.
+    """
+    scales = np.full(len(galaxies), np.nan)
+    for place, row in enumerate(galaxies.to_dict("records")):
+        try:
+            scales[place] = FIELDS[field](row) / size
+        except ValueError as error:
+            reasons[place] = reasons[place] or str(error)
+    return scales
 
 
 def digest_of(galaxies: pd.DataFrame) -> str:

@@ -1,5 +1,7 @@
 """Commands that query image archives and add sky maps to catalogues."""
 
+import contextlib
+
 import click
 
 import morphtools
@@ -15,7 +17,7 @@ _SCALE = "sfd98: as the map gives it, which dereddening expects (default); sf11:
 @click.option("--size", required=True, help="Side of the images, such as 152px or 20arcsec.")
 @click.option("--bands", help="Bands in order, such as g,r,z (depends on the survey).")
 @click.option("--format", help="fits (default, except for sdss) or jpeg.")
-@click.option("--pixel-scale", type=float, help="Arcsec per pixel (the survey's own; required for a HiPS).")
+@click.option("--pixel-scale", help="Arcsec per pixel (the survey's own; required for a HiPS), or gz_decals: by size.")
 @click.option("--ebv-map", type=click.Path(), help="Dust map for a column ebv, as in add-ebv.")
 @click.option("--ebv-scale", help=_SCALE)
 @click.option(
@@ -36,6 +38,8 @@ def fetch_cutouts(positions, out, **options):
     given = typed(options)
     if "bands" in given:
         given["bands"] = tuple(band.strip() for band in given["bands"].split(","))
+    with contextlib.suppress(KeyError, ValueError):  # a number, or the name of a rule
+        given["pixel_scale"] = float(given["pixel_scale"])
     cutouts = morphtools.fetch_cutouts(positions, out, **given)
     failed = f"; {cutouts.failed} without an image, see {cutouts.folder / 'failures.csv'}" if cutouts.failed else ""
     click.echo(f"{cutouts.galaxies} cutouts in {cutouts.folder}{failed}\nnext: {cutouts.command}")

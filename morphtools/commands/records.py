@@ -20,7 +20,7 @@ from morphtools.commands.calling import call, typed
 @click.option("--hdu", help="FITS extension, or one per band, such as 1 or SCI or 1,2,3.")
 @click.option("--mask", help="FITS extension with the mask (nonzero = bad) or a weight map (WHT, WEIGHT, IVAR).")
 @click.option("--mask-bits", help="Mask bits that mean bad, such as SAT,BAD or 0,3; or zero for a weight map.")
-@click.option("--cutout", help="Size of cutouts from mosaics, such as 128, '30 arcsec' or '4*petro_radius arcsec'.")
+@click.option("--cutout", help="Size of cutouts from mosaics: 128, '30 arcsec', '4*petro_radius arcsec' or gz_decals.")
 @click.option(
     "--align", is_flag=True, default=None, help="Resample all bands to the pixel grid of the first (needs reproject)."
 )

@@ -248,6 +248,37 @@ def test_another_survey_does_not_go_into_the_same_folder(archive, fetch, sky):
         fetch(sky.assign(ra=sky.ra + 1))
 
 
+def test_with_the_field_of_galaxy_zoo_decals_every_galaxy_has_a_pixel_scale_of_its_own(archive, fetch, sky):
+    archive.answer = legacy(archive)
+    radii = {"petroth50": [10.0, 1.0, 10.0, None], "petro_th90": [30.0, 3.0, 15.0, 9.0]}
+    cutouts = fetch(sky.head(4).assign(**radii), pixel_scale="gz_decals", size=212)
+    # by hand: 424 pixels of min(.4, .6), of at least .1, and of min(.4, .3) arcsec, shown on 212 pixels
+    assert sorted((q["ra"][:3], q["pixscale"]) for _, q in archive.requests) == [
+        ("150", "0.8"),
+        ("151", "0.2"),
+        ("152", "0.6"),
+    ]
+    assert pd.read_parquet(cutouts.catalog)["pixel_scale"].round(9).tolist() == [0.8, 0.2, 0.6]
+    assert re.search("petroth50 is nan", failures_of(cutouts).reason["0003"]) and cutouts.pixel_scale == "gz_decals"
+    assert "--pixel-scale" not in cutouts.command
+    with pytest.raises(FileExistsError, match="pixel_scale: gz_decals"):
+        fetch(sky.head(4).assign(**radii), size=212)
+
+
+@pytest.mark.parametrize(
+    ("survey", "options", "message"),
+    [
+        ("legacy-dr10", {"pixel_scale": "gz_decal"}, "gz_decals"),
+        ("legacy-dr10", {"pixel_scale": "gz_decals", "size": "20arcsec"}, "must be in pixels"),
+        ("panstarrs", {"pixel_scale": "gz_decals"}, "only its own pixels"),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused_before_anything_is_sent(archive, fetch, sky, survey, options, message):
+    with pytest.raises(ValueError, match=message):
+        fetch(sky, survey=survey, **options)
+    assert not archive.requests
+
+
 def test_too_many_positions_are_told_how_they_are_cut_out_of_tiles(archive, fetch, sky):
     with pytest.raises(ValueError, match=r"12 positions are too many.*build-records .*--cutout '4\.192 arcsec'.*g,r,z"):
         fetch(sky, max_positions=11)
