@@ -53,6 +53,7 @@ _HOMES = {
     "fetch_imagenet": "morphtools.models.imagenet",
     "find_anomalies": "morphtools.anomalies.search",
     "find_artifacts": "morphtools.explore.artifacts",
+    "find_outliers": "morphtools.explore.find_outliers",
     "find_similar": "morphtools.explore.similarity",
     "finetune": "morphtools.training.finetune",
     "fit_recalibration": "morphtools.answers.recalibration",

@@ -103,6 +103,7 @@ GROUPS = {
     ),
     "Explore: from representations to pictures and tables": (
         explore.find_similar,
+        explore.find_outliers,
         explore.make_map,
         explore.cluster,
         explore.find_artifacts,

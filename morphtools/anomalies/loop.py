@@ -44,10 +44,11 @@ class AnomalyLoop:
         tradeoff: ε of the expected improvement, in ratings.
         diversity: How the galaxies of a batch keep apart: `none`, `believer` (each is chosen as if those before had
             been rated as predicted) or `liar` (as if they had been rated lowest).
-        start: The first batch: `random`, or `spacing`, galaxies at equal steps along the first principal component.
+        start: The first batch: `random`, `spacing`, galaxies at equal steps along the first principal component, or
+            `outliers`, those that an isolation forest finds least like the others.
         components: Number of principal components.
         rater: Who rates.
-        seed: Of the random start.
+        seed: Of the random start and the forest.
 
     Raises:
         FileExistsError: The session belongs to other representations, or was made with another number of components.
@@ -216,7 +217,16 @@ def _spacing(candidates, free, n, seed):
     return along[np.linspace(0, len(along) - 1, n).round().astype(int)]
 
 
-STARTS = {"random": _random, "spacing": _spacing}
+def _outliers(candidates, free, n, seed):
+    from sklearn.ensemble import IsolationForest
+
+    drawn = np.sort(np.random.default_rng(seed).permutation(free)[:_ROWS])
+    forest = IsolationForest(random_state=seed).fit(candidates[drawn])
+    scores = [forest.score_samples(candidates[free[i : i + _ROWS]]) for i in range(0, len(free), _ROWS)]
+    return free[np.argsort(np.concatenate(scores), kind="stable")[:n]]
+
+
+STARTS = {"random": _random, "spacing": _spacing, "outliers": _outliers}
 
 
 def standardized_components(store: Representations, components: int, path: Path) -> None:

@@ -36,7 +36,7 @@ def _galaxies(command):
 @click.option("--kernel", help="rational_quadratic (default), matern, walmsley2022 or mohale2023.")
 @click.option("--acquisition", help="expected_improvement (default), upper_bound or mean.")
 @click.option("--diversity", help="How the galaxies of a batch are kept different: none (default), believer or liar.")
-@click.option("--start", help="First batch: random (default) or spacing.")
+@click.option("--start", help="First batch: random (default), spacing or outliers.")
 @click.option("--rater", help="Your name, kept with every rating (me).")
 @click.option("--seed", type=int, help="Seed of the random start (0).")
 @click.option("--out", type=click.Path(), help="Session folder (morphtools-runs/anomalies).")

@@ -123,6 +123,31 @@ def _represented(image: Path, weights: str | None, representations: str):
 
 @click.command()
 @click.argument("representations", type=click.Path())
+@click.option("--method", help="isolation_forest (default), local_outlier_factor or density.")
+@click.option("--galaxies", type=int, help="Number of galaxies to show (48).")
+@click.option("--components", type=int, help="Number of principal components (40).")
+@click.option("--neighbours", type=int, help="Neighbours of local_outlier_factor and density (20).")
+@click.option("--sample", type=int, help="Maximum number of galaxies to fit (20000).")
+@_with_images
+@_EXCLUDE
+@click.option("--seed", type=int, help="Seed of the sample and the forest (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/outliers).")
+@_CONFIG
+def find_outliers(representations, config, **options):
+    """Rank galaxies by how unlike all others they are.
+
+    Nobody rates anything: what is rare need not be interesting. find-anomalies learns what interests you.
+
+    morphtools find-outliers representations --catalog galaxies.csv --images jpegs/ --exclude artifacts.csv
+    """
+    given = typed(options) | {"representations": representations}
+    table = call(morphtools.find_outliers, config, given)
+    click.echo(table.head(10).to_string(index=False, columns=["rank", "id_str", "score"]))
+    click.echo(f"see {given.get('out', 'morphtools-runs/outliers')}: outliers.csv, outliers.parquet, with images .png")
+
+
+@click.command()
+@click.argument("representations", type=click.Path())
 @click.option("--onto", type=click.Path(), help="Folder of an existing map on which to place these galaxies.")
 @click.option("--components", type=int, help="Principal components given to UMAP (15).")
 @click.option("--neighbours", type=int, help="UMAP's n_neighbors (15).")

@@ -61,6 +61,15 @@ def test_the_spacing_start_takes_equal_steps_along_the_first_component(store, tm
     assert sorted(order.index(name) for name in names) == [0, 100, 199, 299]  # 300 galaxies, ends included
 
 
+def test_the_start_from_outliers_shows_those_that_are_least_like_the_others(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    x[[7, 150], [0, 1]] = 30
+    crowd = Representations.create(tmp_path / "crowd", 4, {"weights": "w"})
+    crowd.append([f"g{i}" for i in range(200)], x)
+    loop = AnomalyLoop(crowd, tmp_path / "s", start="outliers", components=4)
+    assert set(loop.suggest(2)) == {"g7", "g150"}
+
+
 def test_known_examples_start_the_search_near_them(store, tmp_path):
     loop = AnomalyLoop(store, tmp_path / "s")
     loop.rate({"g000": 5})

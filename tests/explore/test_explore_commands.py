@@ -19,6 +19,7 @@ VERBS = (
     "reduce_representations",
     "represent_pixels",
     "find_similar",
+    "find_outliers",
     "make_map",
     "cluster",
     "find_artifacts",

@@ -1,0 +1,158 @@
+"""`find_outliers`: the galaxies least like all others, without a single rating."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.class_figures import gallery
+from morphtools.explore.pca import Projection, batches_of, fit_pca
+from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.explore.tables import known_of, left_out, write_figure, write_table
+from morphtools.inference.representations import Representations
+from tfrecords_builder.naming import unknown
+from tfrecords_builder.progress import progress_bar
+
+log = logging.getLogger(__name__)
+
+_ROWS = 8192
+
+
+def _isolation_forest(x: np.ndarray, neighbours: int, seed: int):
+    from sklearn.ensemble import IsolationForest
+
+    forest = IsolationForest(random_state=seed).fit(x)
+    return -forest.score_samples(x), lambda values: -forest.score_samples(values)
+
+
+def _local_outlier_factor(x: np.ndarray, neighbours: int, seed: int):
+    from sklearn.neighbors import LocalOutlierFactor
+
+    fitted = LocalOutlierFactor(neighbours, novelty=True).fit(x)
+    return -fitted.negative_outlier_factor_, lambda values: -fitted.score_samples(values)
+
+
+def _density(x: np.ndarray, neighbours: int, seed: int):
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=neighbours).fit(x)
+    return near.kneighbors()[0][:, -1], lambda values: near.kneighbors(values)[0][:, -1]
+
+
+METHODS: dict[str, Callable] = {  # (n, D) of a sample → their scores, and what gives the scores of others
+    "isolation_forest": _isolation_forest,
+    "local_outlier_factor": _local_outlier_factor,
+    "density": _density,
+}
+
+
+def find_outliers(
+    representations: str | Path | Representations,
+    *,
+    method: str = "isolation_forest",
+    galaxies: int = 48,
+    components: int = 40,
+    neighbours: int = 20,
+    sample: int = 20_000,
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    exclude: str | Path | pd.DataFrame | None = None,
+    seed: int = 0,
+    out: str | Path = "morphtools-runs/outliers",
+) -> pd.DataFrame:
+    """Ranks galaxies by how unlike all others they are. Nobody is asked: what is rare need not be interesting.
+
+    The method is fitted to the principal components of a sample, and every galaxy gets a score, read batch by batch. Of
+    two galaxies that are alike and unlike all others, `density` and `local_outlier_factor` find both, as long as there
+    are fewer such galaxies than `neighbours` in the sample.
+
+    Writes `outliers.parquet` with `rank`, `id_str` and `score` of all galaxies, `outliers.csv` with the first of them
+    and what the catalogue knows of these, and with images `outliers.png`.
+
+    Args:
+        representations: The store or its folder.
+        method: `isolation_forest` (how few random cuts set a galaxy apart), `local_outlier_factor` (how much thinner
+            its surroundings are than those of its neighbours) or `density` (distance to the last of its neighbours).
+        galaxies: How many to show.
+        components: Number of principal components, not whitened; fewer where there are not so many.
+        neighbours: How many are looked at, by the last two methods.
+        sample: Most galaxies to fit to, drawn at random.
+        catalog: Table with `id_str` and what is known of the galaxies.
+        images: Folder, zip archive or stack of its images.
+        records: Records, instead of images.
+        exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
+        seed: Of the sample and the forest.
+        out: Folder to write to.
+
+    Returns:
+        `rank` from 1, `id_str`, `score` (larger is rarer; scores of different methods cannot be compared) and the
+        columns of the catalogue, of the first galaxies.
+
+    Raises:
+        ValueError: No such method, or there are too few galaxies.
+
+    Reference:
+        Liu, Ting & Zhou 2008, doi:10.1109/ICDM.2008.17; Breunig et al. 2000, doi:10.1145/342009.335388; Ramaswamy,
+        Rastogi & Shim 2000, doi:10.1145/342009.335437 (distance to the k-th neighbour).
+    """
+    if method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS))
+    if min(galaxies, components, neighbours, sample) < 1:
+        raise ValueError("galaxies, components, neighbours and sample must be at least 1")
+    store, out = Representations.open(representations), Path(out)
+    ids = store.id_str
+    keep = ~left_out(ids, exclude)
+    number = int(keep.sum())
+    if number <= neighbours:
+        raise ValueError(f"{number} galaxies are too few: outliers need more than {neighbours} of them (`neighbours`)")
+    known_of(ids[keep], catalog)  # a catalogue of other galaxies is an error before the work begins
+    projection = fit_pca(store, components=min(components, store.dimension, number - 1), keep=keep)
+    rows = np.sort(np.random.default_rng(seed).permutation(number)[:sample])
+    scores = _scores(store, keep, projection, rows, METHODS[method], neighbours, seed)
+    order = np.argsort(-scores, kind="stable")
+    ranked = pd.DataFrame({"rank": np.arange(1, number + 1), "id_str": ids[keep][order], "score": scores[order]})
+    top = ranked.head(galaxies).reset_index(drop=True)
+    known = known_of(top["id_str"], catalog).reset_index(drop=True)
+    top = top.join(known.rename(columns={name: f"catalog_{name}" for name in known if name in top}))
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "outliers.parquet", ranked)
+    write_table(out / "outliers.csv", top)
+    if records is not None or images is not None:
+        pictures = thumbnails(Pictures(records, catalog, images), top["id_str"], 128)
+        captions = [f"{row.rank}: {row.score:.3g}\n{row.id_str[:22]}" for row in top.itertuples()]
+        title = f"The {len(top)} of {number:,} galaxies least like the others ({method.replace('_', ' ')})"
+        write_figure(out / "outliers.png", gallery(pictures, captions, title))
+    return top
+
+
+def _scores(
+    store: Representations,
+    keep: np.ndarray,
+    projection: Projection,
+    rows: np.ndarray,
+    method: Callable,
+    neighbours: int,
+    seed: int,
+) -> np.ndarray:
+    """(N,) scores of the galaxies to keep: those of the sample (`rows`) as the fit has them, others one by one."""
+    drawn = np.zeros(int(keep.sum()), bool)
+    drawn[rows] = True
+    sampled, start = [], 0
+    for _, values in batches_of(store, keep, _ROWS):
+        sampled.append(projection(values[drawn[start : start + len(values)]]))
+        start += len(values)
+    x = np.concatenate(sampled)
+    own, score = method(x, min(neighbours, len(x) - 1), seed)
+    scores, start = np.empty(len(drawn)), 0
+    scores[drawn] = own
+    with progress_bar(total=len(drawn), desc="scoring", unit="galaxy") as bar:
+        for _, values in batches_of(store, keep, _ROWS):
+            others = ~drawn[start : start + len(values)]
+            if others.any():
+                scores[start : start + len(values)][others] = score(projection(values[others]))
+            start += len(values)
+            bar.update(len(values))
+    return scores
