@@ -208,6 +208,9 @@ def test_the_readme_command_runs_offline_on_the_simulated_sky(tmp_path):
     assert "simulated sky" in done.stderr and "cuda" not in done.stderr.lower()
     auc = yaml.safe_load((tmp_path / "morphtools-runs/rings-500/metrics.json").read_text())["test"]["auc"]
     assert auc["low"] > 0.5  # significantly better than chance
+    card = yaml.safe_load((tmp_path / "morphtools-runs/rings-500/card.json").read_text())
+    assert card["surveys"] == ["simulated sky"] and "SDSS" in card["data"]  # of the weights, which it names
+    assert "encoder" not in yaml.safe_load((tmp_path / "morphtools-runs/rings-500/config.yaml").read_text())
 
 
 def test_readme_test_command_is_the_one_that_ci_runs():

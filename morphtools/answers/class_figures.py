@@ -1,4 +1,4 @@
-"""Pictures of how a classifier does. Each function returns a matplotlib `Figure` and touches no global state."""
+"""Figures that show how well a classifier works. Each function returns a `Figure` and changes no global state."""
 
 import numpy as np
 
@@ -7,10 +7,11 @@ from tfrecords_builder.plain_figure import Figure
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
 
-def _axes(width=5.0, height=4.2, **labels):
+def _axes(title, width=5.0, height=4.2, **labels):
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set(**labels)
+    axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -18,19 +19,21 @@ def _axes(width=5.0, height=4.2, **labels):
 def training_curve(history, loss: str = "cross-entropy") -> Figure:
     """Training and validation loss against epoch, stage after stage, with the epoch that was kept.
 
-    Of a head that was solved exactly, the losses are shown against the strength of its penalty.
+    For a head that was solved exactly, the losses are shown against its penalty.
 
     Args:
         history: Table with `stage`, `epoch` or `strength`, `loss`, `val_loss`, `kept`.
-        loss: What was minimised, in words.
+        loss: What was minimised, for the axis.
     """
     exact = "strength" in history
-    figure, axes = _axes(xlabel="strength of the penalty" if exact else "epoch", ylabel=loss)
+    figure, axes = _axes(
+        "Which penalty?" if exact else "Training", xlabel="penalty on the head" if exact else "epoch", ylabel=loss
+    )
     at = history["strength"].to_numpy() if exact else np.arange(1, len(history) + 1)
     axes.plot(at, history["loss"], color=_BLUE, lw=1, label="training")
-    axes.plot(at, history["val_loss"], color=_ORANGE, lw=1.5, label="left out" if exact else "validation")
+    axes.plot(at, history["val_loss"], color=_ORANGE, lw=1.5, label="left-out galaxies" if exact else "validation")
     kept = history["kept"].to_numpy()
-    axes.plot(at[kept], history["val_loss"][kept], "o", color=_ORANGE, label="kept")
+    axes.plot(at[kept], history["val_loss"][kept], "o", color=_ORANGE, label="chosen")
     if exact:
         axes.set(xscale="log", ylim=(0, 1.3 * min(history["val_loss"].max(), 3 * history["val_loss"].min())))
     for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
@@ -44,7 +47,9 @@ def roc(label, probability) -> Figure:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     false, true, _ = roc_curve(label, probability)
-    figure, axes = _axes(4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    figure, axes = _axes(
+        "Test galaxies: ROC", 4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal"
+    )
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
     axes.plot(false, true, color=_BLUE, label=f"AUC {roc_auc_score(label, probability):.3f}")
     axes.legend(frameon=False, loc="lower right")
@@ -52,7 +57,7 @@ def roc(label, probability) -> Figure:
 
 
 def confusion(label, predicted, classes) -> Figure:
-    """Galaxies by true and predicted class, with the share of the true class.
+    """Counts of galaxies by true and predicted class, with the fraction of the true class.
 
     Args:
         label: (N,) true classes, 0 … K-1.
@@ -64,7 +69,7 @@ def confusion(label, predicted, classes) -> Figure:
     n = len(classes)
     counts = confusion_matrix(label, predicted, labels=range(n))
     side = max(4.2, 1.6 + 0.62 * n)
-    figure, axes = _axes(side + 0.2, side, xlabel="predicted", ylabel="true")
+    figure, axes = _axes("Test galaxies: true and predicted", side + 0.2, side, xlabel="predicted", ylabel="true")
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.2)
     axes.set_xticks(range(n), classes, **({} if n < 4 else {"rotation": 45, "ha": "right"}))
     axes.set_yticks(range(n), classes, **({"rotation": 90, "va": "center"} if n < 4 else {}))
@@ -78,14 +83,14 @@ def confusion(label, predicted, classes) -> Figure:
 
 
 def confusion_examples(pictures: dict, classes) -> Figure:
-    """A galaxy for every pair of true and predicted class: what is taken for what.
+    """One galaxy for every pair of true and predicted class: what is mistaken for what.
 
     Args:
         pictures: By (true, predicted), a picture (H, W, 3) in 0–1; pairs without a galaxy are left out.
         classes: Names of the K classes.
     """
     n = len(classes)
-    width, height = 1.9 + 0.85 * n, 1.9 + 0.85 * n  # inches; long names must not press the galaxies flat
+    width, height = 1.9 + 0.85 * n, 1.9 + 0.85 * n  # inches; leaves room for long names
     figure = Figure(figsize=(width, height))
     figure.suptitle("True class (rows) and predicted class (columns)", fontsize=10)
     edges = {"left": 1.7 / width, "right": 1 - 0.2 / width, "bottom": 1.4 / height, "top": 1 - 0.5 / height}
@@ -106,13 +111,13 @@ def confusion_examples(pictures: dict, classes) -> Figure:
 
 
 def in_short(name: str, most: int) -> str:
-    """A name of at most so many letters, without underscores; its beginning and its end tell it from others."""
+    """A name cut to at most `most` letters, without underscores; keeps its beginning and its end."""
     name = name.replace("_", " ")
     return name if len(name) <= most else f"{name[: most // 2].rstrip()}…{name[most // 2 + 1 - most :].lstrip()}"
 
 
 def calibration(label, probability, bins: int = 10) -> Figure:
-    """Observed against predicted fraction with 68% binomial intervals, and how often each was said.
+    """Observed against predicted fraction with 68% binomial intervals, and how often each was predicted.
 
     Intervals are Jeffreys' (Brown, Cai & DasGupta 2001).
     """
@@ -121,16 +126,17 @@ def calibration(label, probability, bins: int = 10) -> Figure:
     label, probability = np.asarray(label), np.asarray(probability)
     figure = Figure(figsize=(4.4, 5.0), layout="constrained")
     axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    axes.set_title("Test galaxies: calibration", fontsize=10)
     which = np.minimum((probability * bins).astype(int), bins - 1)
     n = np.bincount(which, minlength=bins)
     yes = np.bincount(which, label, minlength=bins)
-    said = np.bincount(which, probability, minlength=bins) / np.maximum(n, 1)
+    predicted = np.bincount(which, probability, minlength=bins) / np.maximum(n, 1)
     seen = n > 0
     observed = yes[seen] / n[seen]
     edges = beta.ppf([[0.16], [0.84]], yes[seen] + 0.5, n[seen] - yes[seen] + 0.5)
     errors = np.clip([observed - edges[0], edges[1] - observed], 0, None)
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
-    axes.errorbar(said[seen], observed, errors, fmt="o", color=_BLUE, capsize=2)
+    axes.errorbar(predicted[seen], observed, errors, fmt="o", color=_BLUE, capsize=2)
     axes.set(ylabel="observed fraction", xlim=(0, 1), ylim=(-0.02, 1.02))
     below.hist(probability, np.linspace(0, 1, 2 * bins + 1), color=_GREY)
     below.set(xlabel="predicted probability", ylabel="galaxies")
@@ -167,8 +173,8 @@ def as_picture(pixels, noise=None) -> np.ndarray:
         noise: Noise per band.
 
     Returns:
-        (H, W, 3) in 0–1; flux by asinh, the reddest band as red and the bluest as blue. Of five or more bands the
-        outermost, which are the noisiest, are left out.
+        (H, W, 3) in 0–1; flux by asinh, the reddest band as red and the bluest as blue. The outermost of
+        five or more bands, which are the noisiest, are left out.
     """
     if noise is not None:
         pixels = np.arcsinh(pixels / np.asarray(noise)) / np.arcsinh(300.0)

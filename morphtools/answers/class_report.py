@@ -39,7 +39,7 @@ def draw_figures(folder: Path, predictions: Predictions, records: Records, histo
             f"{name}{shown[1][i]:.2f} ({names[label[i]]})\n{predictions.id_str[i][:22]}"
             for name, i in zip(called, chosen, strict=True)
         ]
-        return figures.gallery(pictures(chosen), captions, f"{title}: {shown[0]}, and what it is")
+        return figures.gallery(pictures(chosen), captions, f"{title}: {shown[0]} and the truth")
 
     def examples():
         places = {}

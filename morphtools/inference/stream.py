@@ -247,7 +247,7 @@ def open_galaxies(
         ValueError: Neither or both are given, parts of a catalogue, or no galaxies.
     """
     if (records is None) == (catalog is None):
-        raise ValueError("give either records, or a catalog with images")
+        raise ValueError("give either records or a catalog with images")
     if images is not None and catalog is None:
         raise ValueError("images need a catalog that says what is on them")
     share_of({}, part)

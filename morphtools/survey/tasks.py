@@ -211,19 +211,17 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         values = read_answers(catalog, name, task.classes)
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
-        return _cut(values, task), f"fraction {name!r} > {task.above} {task.classes[1]}, < {task.below} not"
+        return _cut(values, task), _rule(task, repr(name))
     found = [votes_for(catalog, question, answers) for question, answers in task.votes.items()]
     found = [votes for votes in found if votes is not None]
     if found:
         yes, total = (sum(each) for each in zip(*found, strict=True))
-        return _cut((yes / total).where(total >= task.min_votes), task), (
-            f"vote fraction > {task.above} {task.classes[1]}, < {task.below} not, of at least {task.min_votes} votes"
-        )
+        enough = _cut((yes / total).where(total >= task.min_votes), task)
+        return enough, f"{_rule(task, 'its vote fraction')}, with at least {task.min_votes} votes"
     for question, answers in task.votes.items():
         fraction, columns = fraction_for(catalog, question, answers)
         if columns:
-            rule = f"fraction {' + '.join(map(repr, columns))} > {task.above} {task.classes[1]}, < {task.below} not"
-            return _cut(fraction, task), rule
+            return _cut(fraction, task), _rule(task, " + ".join(map(repr, columns)))
     wanted = [*task.columns, *(f"{q}_{a}" for q, answers in task.votes.items() for a in answers)]
     raise ValueError(
         f"no labels for task {task.name!r}: none of the columns {', '.join(wanted)} (the catalogue has "
@@ -234,3 +232,8 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
 def _cut(fraction: pd.Series, task: Task) -> pd.Series:
     labels = np.select([fraction > task.above, fraction < task.below], [1.0, 0.0], np.nan)
     return pd.Series(labels, index=fraction.index)
+
+
+def _rule(task: Task, fraction: str) -> str:
+    """How a vote fraction becomes a class, in words."""
+    return f"{task.classes[1]} if {fraction} is above {task.above}, {task.classes[0]} below {task.below}"

@@ -247,16 +247,17 @@ def _finish(
     """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
     used, scores = chosen.splits["train"] + chosen.splits["val"], results.scores(settings.seed)
     sky = "" if settings.catalog or settings.records else " of the simulated sky"
-    sky += ", all classes counting the same in training" if settings.balance else ""
+    balanced = ", all classes with the same weight in training" if settings.balance else ""
     trained = {"head": "frozen", "all": "trained"}.get(settings.depth, f"top {settings.depth} blocks trained")
     title = (
-        f"{settings.name} from {used} labels{sky}: {card.encoder['name']} ({card.name} weights, {trained}), "
+        f"{settings.name} from {used} labels{sky}{balanced}: {card.encoder['name']} ({card.name} weights, {trained}), "
         f"tested on {chosen.splits['test']} galaxies"
     )
     card = dataclasses.replace(
         card,
         name=run.out.name,
-        data=f"{title}; {card.data}" if card.data else title,
+        surveys=("simulated sky",) if sky else (settings.survey,) if settings.survey else (),
+        data=f"{title}; the weights: {card.data}" if card.data else title,
         scores={name: score["value"] for name, score in scores.items() if np.isfinite(score["value"])},
         url=None,
     )

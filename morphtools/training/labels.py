@@ -33,7 +33,7 @@ def labelled_galaxies(
     galaxies, source, bands = given or _simulated(settings.question, settings)
     question = {"task": settings.question, "columns": settings.columns(galaxies.columns), "answer": settings.answer}
     answer, labels, rule = read_question(galaxies, **question, photoz=settings.photoz)
-    log.info("labels by %s", rule)
+    log.info("labels: %s", rule)
     rest = galaxies[[name for name in ("id_str", "file_loc", "split", "ebv") if name in galaxies]]
     options = {"test_labels": settings.test_labels, "seed": settings.seed, "balance": settings.balance}
     answer, drawn = answer.draw(rest.join(labels), settings.labels, **options)

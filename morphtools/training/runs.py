@@ -1,4 +1,4 @@
-"""Run folders: what every verb that fits leaves behind, and how it finds its way back after a kill."""
+"""Run folders: what every training verb writes, and how it resumes after an interruption."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ class Run:
 
     Attributes:
         out: The folder.
-        keep: To be called when there is work in the folder that is worth keeping, whatever fails (see `claim`).
+        keep: Call it once the folder holds work worth keeping even if something fails later (see `claim`).
     """
 
     out: Path
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run is complete."""
         return (self.out / "metrics.json").exists()
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """What the run found, in a few lines."""
+        """The results of the run in a few lines."""
         metrics = self.metrics
         width = 1 + max([17, *map(len, metrics["test"])])
         rows = [
@@ -74,7 +74,7 @@ class Run:
         if unfamiliar := metrics.get("unfamiliar"):
             usual = f"{unfamiliar['rare']:.0%} would be usual; see figures/unfamiliar.png"
             baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
-        return "\n".join([metrics["title"], *rows, *baseline, f"  in {self.out} (figures/ to look at)"])
+        return "\n".join([metrics["title"], *rows, *baseline, f"  see {self.out}, figures/ first"])
 
 
 def _number(x: float | None) -> str:
@@ -95,9 +95,9 @@ def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -
         elif type(value) is int and value < 1 and name not in may_be_zero:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if arguments["records"] and (arguments["catalog"] or arguments["images"]):
-        raise ValueError("give either records, or a catalog with images, not both")
+        raise ValueError("give either records or a catalog with images, not both")
     if arguments["images"] and not arguments["catalog"]:
-        raise ValueError("images need a catalog that says what is on them")
+        raise ValueError("images need a catalog that lists them")
     if not 0 <= arguments["seed"] < 2**32:
         raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
 
@@ -132,9 +132,16 @@ def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
         (run.out / "state").mkdir(exist_ok=True)
         if not (run.out / "config.yaml").exists():
             text = f"# morphtools {verb} --config config.yaml --out ANOTHER_FOLDER\n"
-            write_whole(run.out / "config.yaml", text + yaml.safe_dump(arguments, sort_keys=False, allow_unicode=True))
+            used = yaml.safe_dump(_used(arguments), sort_keys=False, allow_unicode=True)
+            write_whole(run.out / "config.yaml", text + used)
         with LogFile(run):
             yield run
+
+
+def _used(arguments: dict) -> dict:
+    """The arguments without those that describe an encoder with random weights, if the weights are not random."""
+    unused = () if arguments.get("weights") in (None, "random") else ("encoder", "small_images")
+    return {name: value for name, value in arguments.items() if name not in unused}
 
 
 def _inputs(arguments: dict) -> dict[str, str]:

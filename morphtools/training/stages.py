@@ -78,7 +78,11 @@ def solve_head(
         return None
     take_linear(model.layers[-1], linear)
     kept = linear.history[linear.history["kept"]].iloc[0]
-    log.info("head: kept strength %.3g, with a loss of %.4f on galaxies left out", kept["strength"], kept["val_loss"])
+    log.info(
+        "head: cross-validation chose a penalty of %.3g (loss %.4f on left-out galaxies)",
+        kept["strength"],
+        kept["val_loss"],
+    )
     return linear, rows
 
 

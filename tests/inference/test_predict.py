@@ -301,7 +301,7 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
         (["a", "votes"], {}, "a and votes answer different questions"),
         (["a"], {"level": 1.0}, "level must lie between 0 and 1"),
         ([], {}, "no weights are given"),
-        (["a"], {"records": None}, "give either records, or a catalog with images"),
+        (["a"], {"records": None}, "give either records or a catalog with images"),
         (["a"], {"records": None, "catalog": "nowhere.csv"}, "there is no catalogue at nowhere.csv"),
         (["a"], {"records": "nowhere"}, "there are no records at nowhere"),
         (["a"], {"split": "tets"}, "unknown split 'tets'"),

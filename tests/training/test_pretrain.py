@@ -148,7 +148,7 @@ def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
         ({"view_size": 64}, "views of 64 pixels cannot be cut from images of 16"),
         ({"augmentations": "stein2022"}, "the augmentation RandomExtinction cannot be made"),
         ({"label": "knd"}, "unknown column 'knd'"),
-        ({"records": "r"}, "either records, or a catalog"),
+        ({"records": "r"}, "either records or a catalog"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp_path, changes, message):

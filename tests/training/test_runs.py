@@ -33,6 +33,12 @@ def finish(out, arguments):
     return run
 
 
+def test_the_config_names_an_encoder_only_where_it_was_built_from_random_weights(tmp_path, arguments):
+    for weights, named in ((arguments["weights"], False), ("random", True)):
+        run = finish(tmp_path / f"run-{named}", arguments | {"weights": weights, "encoder": "resnet18"})
+        assert ("encoder" in yaml.safe_load((run.out / "config.yaml").read_text())) == named
+
+
 def test_the_same_call_returns_a_finished_run(tmp_path, arguments):
     first = finish(tmp_path / "run", arguments)
     before = {path: path.stat().st_mtime_ns for path in first.out.rglob("*") if path.is_file()}
