@@ -114,7 +114,7 @@ GROUPS = {
         anomalies.find_anomalies,
         explore.suggest_labels,
     ),
-    "Prove: how well does it work?": (
+    "Prove: how well it works": (
         training.learning_curve,
         photoz.evaluate_photoz,
         pretraining.evaluate_representations,

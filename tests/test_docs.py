@@ -101,3 +101,34 @@ def test_the_reference_builds_without_a_warning_and_has_every_public_name(tmp_pa
     for package in (morphtools, tfrecords_builder):
         page = (tmp_path / f"{package.__name__}.html").read_text()
         assert [name for name in package.__all__ if f'id="{name}"' not in page] == []
+
+
+def our_names():
+    """Codes in the right column of the tables of docs/coming-from.md."""
+    for line in (ROOT / "docs" / "coming-from.md").read_text().splitlines():
+        cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+        if len(cells) == 2 and not set(cells[0]) <= set("- "):
+            yield from re.findall(r"`([^`]+)`", cells[1])
+
+
+@pytest.mark.parametrize("code", sorted(set(our_names())))
+def test_every_call_named_for_those_who_come_from_another_tool_exists(code):
+    from morphtools.anomalies.gaussian_process import KERNELS
+    from morphtools.anomalies.simulation import METHODS
+
+    call = re.fullmatch(r"(\w+)\((.*)\)", code)
+    if call:
+        function = getattr(morphtools, call[1])
+        assert set(re.findall(r"(\w+)=", call[2])) <= set(inspect.signature(function).parameters)
+    elif re.fullmatch(r"\w+=.*", code):  # an argument, of finetune unless it is that of the kernels
+        name, _, value = code.partition("=")
+        verb = morphtools.find_anomalies if name == "kernel" else morphtools.finetune
+        assert name in inspect.signature(verb).parameters
+        assert name != "kernel" or value.strip('"') in KERNELS
+    elif re.fullmatch(r"[A-Za-z]+_?[A-Za-z_]*", code) and not code.startswith("_"):
+        homes = (morphtools, morphtools.AnomalyLoop, keras.Model)
+        assert code in METHODS or any(hasattr(home, code) for home in homes) or code in cli.main.commands
+    elif code.startswith("efficientnet"):
+        assert code in [card.name for card in morphtools.list_pretrained()]
+    else:
+        assert re.fullmatch(r"keras\.Model|model\.fit\(images\)|figures/\S+|….*|\S+\.parquet", code), code

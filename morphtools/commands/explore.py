@@ -247,9 +247,9 @@ def _polygon(region: str) -> list[tuple[float, float]]:
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/retrieval).")
 @_CONFIG
 def evaluate_retrieval(representations, config, **options):
-    """Count neighbours of the same class (precision at k).
+    """Measure how often nearest neighbours agree.
 
-    Several REPRESENTATIONS are compared.
+    Reports precision at k for every class; several REPRESENTATIONS are compared.
 
     morphtools evaluate-retrieval representations pixels --catalog galaxies.csv --labels ring,class
     """

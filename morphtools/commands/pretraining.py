@@ -129,7 +129,7 @@ def ablate_augmentations(pretraining, **options):
 @click.option("--starts", help="random,efficientnet_lite0_imagenet,efficientnet_lite0_gz2 (default), or others.")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/starts).")
 def compare_starts(pretraining, **options):
-    """Measure which weights are the best start for pretraining.
+    """Compare starting weights for pretraining.
 
     Pretrains the same encoder from each start and draws what nearest neighbours know of the labels after every epoch.
     Resumes if interrupted.
