@@ -28,7 +28,7 @@ def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
         ValueError: There is no source in the middle, or it is too small to be one.
 
     Reference:
-        Mohale & Lochner 2023, arXiv:2311.14157, section 3.3.
+        Mohale & Lochner 2023, arXiv:2311.14157, section 2.1.
     """
     from astropy.stats import sigma_clipped_stats
     from scipy import ndimage

@@ -21,7 +21,7 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
             about the same galaxies.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 3 (figures of recall).
+        Mohale & Lochner 2023, arXiv:2311.14157, figure 8 (recall against rank).
     """
     figure = Figure(figsize=(10, 4.3 + 0.1 * len(rankings)), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -22,7 +22,7 @@ class RandomExtinction(keras.layers.Layer):
         seed: Seed of the draws.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 2.2; flux·10^(−0.4·A·E(B−V)).
+        Hayat et al. 2021, arXiv:2012.13083, section 2; flux·10^(−0.4·A·E(B−V)).
     """
 
     def __init__(self, coefficients=None, *, ebv=(0.0, 0.5), lognormal=None, seed=None, **kwargs):
@@ -77,7 +77,7 @@ class RandomBlur(keras.layers.Layer):
         seed: Seed of the draws.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 2.2; Xin et al. 2018, arXiv:1805.02667 (λ^−0.3).
+        Hayat et al. 2021, arXiv:2012.13083, section 2; Xin et al. 2018, arXiv:1805.02667 (λ^−0.3).
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class RandomNoise(keras.layers.Layer):
         seed: Seed of the draws.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 2.2: N(0, γ_c) with γ_c = U(1, 3) × the band's MAD.
+        Hayat et al. 2021, arXiv:2012.13083, section 2: N(0, γ_c) with γ_c = U(1, 3) × the band's MAD.
     """
 
     def __init__(self, noise=None, *, scale=(1.0, 3.0), lognormal=None, seed=None, **kwargs):

@@ -22,13 +22,14 @@ _MAD = 1 / 1.4826  # the records' noise is the standard deviation, the paper's u
 _STILL = {"rotation": 0.0, "flip": False, "zoom": 0.0, "shift": 0.0, "jitter": 0, "crop": 1.0, "shear": 0.0}
 
 PRESETS: dict[str, list[dict]] = {
-    # Hayat et al. 2021, arXiv:2012.13083, section 2.2: the best set has no blur. On flux of 107 px, views of 64 px.
+    # Hayat et al. 2021, arXiv:2012.13083, section 2: the best set has no blur. On flux of 107 px, views of 64 px.
     "hayat2021": [
         {"RandomExtinction": {"ebv": [0.0, 0.5]}},
         {"RandomView": {"rotation": 0.5, "flip": False, "zoom": 0.0, "shift": 0.0, "jitter": 7}},
         {"RandomNoise": {"scale": [1.0 * _MAD, 3.0 * _MAD]}},
     ],
-    # Mohale & Lochner 2023, arXiv:2311.14157: pictures of 300 px.
+    # Mohale & Lochner 2023, arXiv:2311.14157: pictures of 300 px. Ours, which the paper does not give: the width of the
+    # blur (that of SimCLR, for smaller pictures) and the aspect of the crops (that of torchvision).
     "mohale2023": [
         {"RandomView": {"rotation": 0.5, "zoom": 0.0, "shift": 0.0, "crop": 0.7, "aspect": 4 / 3, "chance": 0.7}},
         {"RandomBlur": {"sigma": [0.1, 2.0], "chance": 0.5}},

@@ -92,7 +92,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def map_of_pictures(grid: np.ndarray, pictures: dict[int, np.ndarray], title: str) -> Figure:
-    """The map as a grid of galaxies (Walmsley et al. 2022, figure 4).
+    """The map as a grid of galaxies (Walmsley et al. 2022, arXiv:2110.12735, figure 1).
 
     Args:
         grid: As `map_gallery` gives it.

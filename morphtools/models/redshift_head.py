@@ -123,7 +123,7 @@ def redshift_head(bins: int, redshift_range, pdf: str = "softmax", seed: int | N
         ValueError: No such kind of PDF.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 4: 180 bins over 0 < z < 0.4.
+        Hayat et al. 2021, arXiv:2012.13083, section 3.3 and appendix E.2: 180 bins over 0 < z < 0.4.
     """
     if pdf not in PDFS:
         raise ValueError(unknown("pdf", pdf, PDFS))

@@ -73,11 +73,11 @@ _PAPERS = {  # key: how citations name it; then the fields, None where there is 
         "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning",
         2020,
     ),
-    "MohaleLochner2023": (
-        ("arXiv:2311.14157",),
+    "MohaleLochner2024": (
+        ("MNRAS 530, 1274", "arXiv:2311.14157"),
         "Mohale, Koketso and Lochner, Michelle",
-        "Enabling Unsupervised Discovery in Astronomical Images through Self-Supervised Representations",
-        2023,
+        "Enabling unsupervised discovery in astronomical images through self-supervised representations",
+        ("Monthly Notices of the Royal Astronomical Society", 2024, 530, "1274--1295", "10.1093/mnras/stae926"),
     ),
 }
 _NAMED = re.compile(r"(MNRAS|A&A|ApJS?|AJ|IJCV) \d+, \w+|arXiv:\d{4}\.\d{4,5}")

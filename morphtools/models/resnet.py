@@ -29,7 +29,7 @@ def build_resnet(name: str, inputs, *, small_images: bool = False):
 
     Reference:
         He et al. 2016, arXiv:1512.03385, table 1, with the stride on the 3×3 convolution of a bottleneck (as in
-        PyTorch); stem: Hayat et al. 2021, arXiv:2012.13083, section 2.3.
+        PyTorch); stem: Hayat et al. 2021, arXiv:2012.13083, appendix E.1.
     """
     kind, repeats, width = _BLOCKS[name]
     x = _conv(inputs, width, 7, 1 if small_images else 2, "stem")

@@ -33,7 +33,7 @@ def ablate_augmentations(
         One row per run: `without`, and for every label what five neighbours know of it.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 4.3.
+        Hayat et al. 2021, arXiv:2012.13083, appendix D.
     """
     default = "rgb" if Records.open(records).noise is None else "hayat2021"
     known = parts_of(pretraining.get("augmentations") or default)

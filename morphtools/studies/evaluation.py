@@ -34,7 +34,8 @@ def label_efficiency(
         percent).
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 3.1–3.2 (logistic regression with L-BFGS; η on certain labels).
+        Hayat et al. 2021, arXiv:2012.13083, section 3.2 and appendix C.2 (logistic regression with L-BFGS;
+        η on certain labels).
     """
     from sklearn.preprocessing import StandardScaler
 

@@ -20,7 +20,7 @@ _WORDS = {
     "log_likelihood": "ln p(z), mean",
 }
 _AGAIN = ", recalibrated"  # has the colour of what it was made of
-# Other people's numbers, on their galaxies: σ_MAD, η(0.05), by Hayat et al. 2021, arXiv:2012.13083
+# Other people's numbers, on their galaxies: σ_MAD, η(0.05), by Hayat et al. 2021, arXiv:2101.04293
 _SURVEY = "SDSS main sample, z < 0.4"
 PUBLISHED = {
     "self-supervised, Hayat et al. 2021": (0.00825, 0.00209),

@@ -142,7 +142,8 @@ def finetune(
         FileExistsError: `out` holds something else.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083, section 4.
+        Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083,
+        section 3.3 and appendix E.2.
     """
     arguments = {name: value for name, value in locals().items() if name != "out"}
     settings = checked(FinetuneSettings(**arguments))

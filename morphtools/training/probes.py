@@ -21,7 +21,7 @@ def knn_scores(
         (splits,) accuracies, or coefficients of determination of numbers.
 
     Reference:
-        Mohale & Lochner 2023, arXiv:2311.14157, section 3.2 (k = 5, Minkowski distance, 50 splits).
+        Mohale & Lochner 2023, arXiv:2311.14157, section 5.1 (k = 5, Minkowski distance, 50 splits).
     """
     from sklearn.metrics import pairwise_distances
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -42,7 +42,7 @@ def linear_scores(representations: np.ndarray, labels, *, splits: int = 5, seed:
     Classes by logistic regression, fitted with L-BFGS on standardised representations; numbers by ridge regression.
 
     Reference:
-        Hayat et al. 2021, arXiv:2012.13083, section 3.1.
+        Hayat et al. 2021, arXiv:2012.13083, section 3.2 and appendix C.2.
     """
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.pipeline import make_pipeline
