@@ -5,9 +5,7 @@
 A kill (SIGKILL) comes at a random moment or before a random file operation under the verb's `out` folder: opening,
 renaming, removing a file, making or removing a folder. After one to three kills the same call runs to its end. A trial
 passes when that call succeeds and its files are those of an uninterrupted run: the same names and no others, with the
-same bytes or, for tables and arrays, the same values. The data are made here: galaxies drawn from the seed.
-
-A verb is a function of (data, out) in `VERBS`; `data` is the folder that `make_data` fills.
+same bytes or, for tables and arrays, the same values. `verbs_to_kill.py` has the verbs and makes their data.
 """
 
 import argparse
@@ -24,7 +22,6 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,163 +30,13 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from PIL import Image
+from verbs_to_kill import VERBS, make_data
 
-from morphtools.inference.representations import Representations
-from tfrecords_builder import build_records
-
-WEIGHTS = "mobilenet_v3_small_gz2"
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect"}
 _CLOCKS = ["galaxies_per_second", "sha256", "checksum", "weights"]
 _WEIGHTS = "model.weights.h5"
 _PATIENCE = 300.0  # seconds until a call counts as hanging
-
-
-def make_data(folder: Path, galaxies: int = 240) -> None:
-    """Pictures of disks with a catalogue, and records of them."""
-    rng = np.random.default_rng(0)
-    (folder / "images").mkdir(parents=True)
-    y, x = np.mgrid[:48, :48] - 23.5
-    rows = []
-    for i in range(galaxies):
-        pixels = rng.integers(0, 40, (48, 48, 3)) + 180 * np.exp(-np.hypot(x, y) / rng.uniform(2, 9))[..., None]
-        Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(folder / "images" / f"{i}.jpg", quality=90)
-        row = {"id_str": f"g{i}", "file_loc": f"{i}.jpg", "ring": i % 2, "interest": float(rng.uniform())}
-        rows.append(row | {"bright_yes": int(rng.binomial(20, i % 2 * 0.8 + 0.1))})
-        rows[-1]["bright_no"] = 20 - rows[-1]["bright_yes"]
-    pd.DataFrame(rows).to_csv(folder / "catalog.csv", index=False)
-    (folder / "schema.yaml").write_text("name: bright\nquestions:\n  - {question: bright, answers: [yes, no]}\n")
-    build_records(folder / "catalog.csv", folder / "records", images=folder / "images")
-    store = Representations.create(folder / "representations", 12, {"weights": "random numbers"})
-    for start in range(0, galaxies, 60):
-        store.append([f"g{i}" for i in range(start, start + 60)], rng.normal(size=(60, 12)) * np.arange(1, 13))
-
-
-def build(data: Path, out: Path) -> None:
-    build_records(data / "catalog.csv", out, images=data / "images", seed=3)
-
-
-def append(data: Path, out: Path) -> None:
-    catalog = pd.read_csv(data / "catalog.csv")
-    if not (out / "records.json").exists():
-        build_records(catalog[:120], out, images=data / "images")
-    build_records(catalog, out, images=data / "images", append=True)
-
-
-def parts(data: Path, out: Path) -> None:
-    """Three processes at once, of which a kill hits one."""
-    children = []
-    for i in (2, 3):
-        child = os.fork()
-        if child == 0:
-            try:
-                build_records(data / "catalog.csv", out, images=data / "images", part=f"{i}/3")
-            finally:
-                os._exit(0)
-        children.append(child)
-    build_records(data / "catalog.csv", out, images=data / "images", part="1/3")
-    for child in children:
-        os.waitpid(child, 0)
-    build_records(data / "catalog.csv", out, images=data / "images")
-
-
-def represent(data: Path, out: Path) -> None:
-    from morphtools import represent
-
-    represent(WEIGHTS, out, catalog=data / "catalog.csv", images=data / "images", orientations=1)
-
-
-def predict(data: Path, out: Path) -> None:
-    from morphtools import predict
-
-    predict(WEIGHTS, out, records=data / "records", orientations=1)
-
-
-def train(data: Path, out: Path) -> None:
-    from morphtools import train
-
-    inputs = {"schema": data / "schema.yaml", "catalog": data / "catalog.csv", "images": data / "images"}
-    train(**inputs, encoder="resnet18", image_size=24, epochs=3, batch_size=32, out=out)
-
-
-def pretrain(data: Path, out: Path) -> None:
-    from morphtools import pretrain
-
-    options = {"encoder": "resnet18", "small_images": True, "image_size": 16, "epochs": 3, "batch_size": 32}
-    pretrain("simclr", records=data / "records", **options, watched=40, out=out)
-
-
-def finetune(data: Path, out: Path, **options) -> None:
-    from morphtools import finetune
-
-    where = {"catalog": data / "catalog.csv", "images": data / "images"}
-    options = {"weights": "random", "encoder": "resnet18", "image_size": 24, "epochs": 3, "test_labels": 30} | options
-    finetune("rings", 80, column="ring", **where, **options, orientations=1, out=out)
-
-
-def finetune_all(data: Path, out: Path) -> None:
-    """Both stages, the head and then the encoder, from pretrained weights."""
-    finetune(data, out, weights=WEIGHTS, image_size=32, depth=1)
-
-
-def learning_curve(data: Path, out: Path) -> None:
-    from morphtools import learning_curve
-
-    way = {"weights": "random", "encoder": "resnet18", "image_size": 24, "epochs": 2, "orientations": 1}
-    where = {"records": data / "records", "column": "ring"}
-    learning_curve("rings", [40, 60], ways={"random": way}, seeds=1, **where, out=out)
-
-
-def make_map(data: Path, out: Path) -> None:
-    from morphtools import make_map
-
-    options = {"sample": 150, "neighbours": 5, "components": 5}
-    make_map(data / "representations", **options, catalog=data / "catalog.csv", colour=("interest",), out=out)
-
-
-def cluster(data: Path, out: Path) -> None:
-    from morphtools import cluster
-
-    options = {"clusters": 4, "estimator": "kmeans", "labels": "ring"}
-    cluster(data / "representations", catalog=data / "catalog.csv", **options, out=out)
-
-
-def find_anomalies(data: Path, out: Path) -> None:
-    from morphtools import find_anomalies
-
-    options = {"oracle": "interest", "ratings": 24, "batch_size": 8, "components": 8}
-    find_anomalies(data / "representations", catalog=data / "catalog.csv", **options, out=out)
-
-
-def reduce(data: Path, out: Path) -> None:
-    from morphtools import reduce_representations
-
-    reduce_representations(data / "representations", out, components=4)
-
-
-def simulate(data: Path, out: Path) -> None:
-    from morphtools import simulate_survey
-
-    simulate_survey(out, galaxies=12, image_size=32)
-
-
-VERBS: dict[str, Callable[[Path, Path], None]] = {
-    "build-records": build,
-    "build-records --append": append,
-    "build-records --part": parts,
-    "represent": represent,
-    "predict": predict,
-    "train": train,
-    "pretrain": pretrain,
-    "finetune (head)": finetune,
-    "finetune (head, encoder)": finetune_all,
-    "learning-curve": learning_curve,
-    "make-map": make_map,
-    "cluster": cluster,
-    "find-anomalies": find_anomalies,
-    "reduce-representations": reduce,
-    "simulate-survey": simulate,
-}
+_REPORT = 60.0  # seconds between lines that tell how far it is
 
 
 def run(verb: str, data: Path, out: Path, *, before: int = 0, after: float = np.inf, count: Path | None = None):
@@ -315,17 +162,15 @@ def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) 
     """Kills a verb `kills` times; returns how many trials there were and what went wrong in them."""
     for name in ("whole", "killed"):
         (folder / name).mkdir(parents=True)
-    reference, out, count = (
-        folder / "whole" / "out",
-        folder / "killed" / "out",
-        folder / "operations",
-    )  # cards name them
+    reference, out = folder / "whole" / "out", folder / "killed" / "out"  # of one name: cards have it
+    count = folder / "operations"
     start = time.monotonic()
     outcome = run(verb, data, reference, count=count)
     if outcome != "done":
         raise RuntimeError(f"{verb}: the uninterrupted run fails: {outcome}")
     whole, operations = time.monotonic() - start, int(count.read_text())
     tally = {"verb": verb, "trials": 0, "kills": 0, "failed": 0, "other files": 0, "examples": []}
+    told = time.monotonic()
     while tally["kills"] < kills:
         shutil.rmtree(out, ignore_errors=True)
         history = []
@@ -344,6 +189,9 @@ def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) 
         tally["other files"] += bool(problems)
         if outcome != "done" or problems:
             tally["examples"].append([history, outcome, problems[:5]])
+        if time.monotonic() - told > _REPORT:
+            told = time.monotonic()
+            print(time.strftime("%H:%M:%S"), {k: v for k, v in tally.items() if k != "examples"}, flush=True)
     return tally
 
 

@@ -68,8 +68,8 @@ def build_records(
 
     Split and shard of a galaxy follow from hashes of its `id_str`, the split from a column `split` where there is
     one; the shards are the same, byte by byte, however many workers write them. They appear whole, `records.json`
-    last: a build that was killed goes on when the same call is made again. An image that cannot be used is skipped
-    and listed with the reason in `failures.parquet`.
+    last: a build that was killed goes on when the same call is made again, and calls at the same time share the work.
+    An image that cannot be used is skipped and listed with the reason in `failures.parquet`.
 
     Args:
         catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.

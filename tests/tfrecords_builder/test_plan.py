@@ -50,6 +50,22 @@ def meanwhile(monkeypatch, module, function, work):
     monkeypatch.setattr(module, function, slow)
 
 
+def in_processes_of_their_own(work, arguments) -> list[int]:
+    """Starts `work` with each of the arguments in a process of its own; returns the exit codes."""
+    children = []
+    for argument in arguments:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                work(argument)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    return [os.waitpid(child, 0)[1] for child in children]
+
+
 STEPS = [(building, "_typical"), (plan, "_to_arrow"), (plan, "_install"), (building, "share_of")]
 STEPS += [(building, "build_shard"), (building, "finish")]
 
@@ -64,6 +80,22 @@ def test_what_other_processes_do_before_any_step_does_not_matter(
     for part in ("1/3", "2/3", "3/3", None):
         build("out", part)
     assert content(tmp_path / "out") == reference
+
+
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_a_whole_build_that_is_started_twice_by_accident_is_right_twice(
+    build, reference, tmp_path, monkeypatch, module, step
+):
+    seconds = []
+    meanwhile(monkeypatch, module, step, lambda: seconds.append(build("out")))
+    assert build("out").splits == seconds[0].splits
+    assert content(tmp_path / "out") == reference
+
+
+def test_whole_builds_started_together_in_processes_of_their_own_end_the_same(build, reference, tmp_path):
+    for trial in range(5):
+        assert in_processes_of_their_own(lambda part, name=f"out{trial}": build(name, part), [None] * 3) == [0] * 3
+        assert content(tmp_path / f"out{trial}") == reference
 
 
 @pytest.mark.parametrize("step", [(plan, "_install"), (building, "build_shard"), (building, "finish")])
@@ -102,18 +134,8 @@ def test_a_build_that_another_process_has_given_up_ends_in_one_sentence(build, t
 
 
 def test_parts_started_together_in_processes_of_their_own_end_the_same(build, reference, tmp_path):
+    parts = ["1/3", "2/3", "3/3", "2/3", "1/1"]  # some by accident twice
     for trial in range(5):
-        children = []
-        for part in ("1/3", "2/3", "3/3", "2/3", "1/1"):  # some by accident twice
-            child = os.fork()
-            if child == 0:
-                status = 1
-                try:
-                    build(f"out{trial}", part)
-                    status = 0
-                finally:
-                    os._exit(status)
-            children.append(child)
-        assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+        assert in_processes_of_their_own(lambda part, name=f"out{trial}": build(name, part), parts) == [0] * 5
         build(f"out{trial}")
         assert content(tmp_path / f"out{trial}") == reference
