@@ -141,6 +141,7 @@ def make_run(folder: Path) -> None:
 
 def read_run(folder: Path) -> str:
     from morphtools import load_pretrained
+    from morphtools.answers.familiarity import Familiarity
     from morphtools.answers.predictions import Predictions
     from morphtools.models.cards import Card, find_card
     from tfrecords_builder.json_files import read_json
@@ -151,7 +152,73 @@ def read_run(folder: Path) -> str:
         digest.update(weights.tobytes())
     answers = Predictions.open(folder / "predictions.parquet")
     digest.update(repr(list(answers.id_str)).encode() + np.asarray(answers.probability).tobytes())
+    for values in vars(Familiarity.open(folder / "familiarity.npz")).values():
+        digest.update(np.asarray(values).tobytes())
     return digest.hexdigest() + str(read_json(folder / "metrics.json")["test"])
+
+
+def sound_run(folder: Path) -> Path:
+    """A run that is never damaged, beside the folder of a case, with the records it was made of."""
+    run = folder.parent / "sound run"
+    if not run.exists():
+        make_run(run)
+    return run
+
+
+def predicted(folder: Path) -> str:
+    from morphtools import predict
+    from morphtools.answers.predictions import check_table
+
+    predict(sound_run(folder), folder, records=folder.parent / "rings", orientations=1)
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet")):
+        table = pd.read_csv(check_table(path)) if path.suffix == ".csv" else pd.read_parquet(check_table(path))
+        digest.update(f"{path.name}\n{table.round(5).to_csv()}".encode())
+    return digest.hexdigest()
+
+
+def make_begun_predictions(folder: Path) -> None:
+    """Everything but the last step, as a kill leaves it."""
+    from morphtools.inference import predict as module
+
+    finish, module._finish = module._finish, lambda *arguments: None
+    try:
+        module.predict(sound_run(folder), folder, records=folder.parent / "rings", orientations=1)
+    finally:
+        module._finish = finish
+
+
+def small_models() -> dict:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    models = {}
+    for stage, units in (("head", (3,)), ("encoder", (5, 3))):
+        models[stage] = keras.Sequential([keras.Input((4,)), *map(keras.layers.Dense, units)])
+        models[stage].compile("adam", "mse")
+        models[stage].optimizer.build(models[stage].trainable_variables)
+    return models
+
+
+def make_checkpoints(folder: Path) -> None:
+    from morphtools.training.fitting import save_state
+
+    folder.mkdir()
+    for i, (stage, model) in enumerate(small_models().items()):
+        best = [np.random.default_rng(i).normal(size=weights.shape) for weights in model.get_weights()]
+        save_state(model, folder / f"{stage}.npz", [{"stage": stage, "epoch": 1, "loss": 0.3, "val_loss": 0.4}], best)
+
+
+def read_checkpoints(folder: Path) -> str:
+    from morphtools.training.fitting import _variables, load_state
+
+    digest = hashlib.sha256()
+    for stage, model in small_models().items():
+        history, best = load_state(model, folder / f"{stage}.npz")
+        digest.update(repr(history).encode())
+        for values in [*map(np.asarray, _variables(model)), *best]:
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 _NOT_READ = (".png", ".txt", ".lock", "")  # by nothing but people
@@ -163,6 +230,9 @@ KINDS = {
     "clusters": (make_clusters, read_clusters),
     "map": (make_map_of_all, read_map),
     "run": (make_run, read_run),
+    "predictions": (predicted, predicted),
+    "predictions begun": (make_begun_predictions, predicted),
+    "checkpoints": (make_checkpoints, read_checkpoints),
 }
 
 
@@ -204,7 +274,8 @@ def main() -> None:
             if kind not in wanted and kind != "representations":  # the others are made of these
                 continue
             make(Path(name) / kind)
-            expected[kind] = read(Path(name) / kind)
+            sound = shutil.copytree(Path(name) / kind, Path(name) / f"sound {kind}")  # reading may end what was begun
+            expected[kind] = read(sound)
         for case in range(options.cases):
             kind = rng.choice(sorted(wanted))
             folder = Path(name) / f"case{case}"  # a name of its own: checksums are kept by path and time

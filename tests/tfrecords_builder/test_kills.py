@@ -10,13 +10,18 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+BUILDS = ("build-records", "build-records --append", "build-records --part")
+FITS = ("make-map", "find-anomalies", "finetune (head, encoder)", "learning-curve")  # the others: tests/training
+
+
 @pytest.mark.slow
-def test_killed_builds_end_in_the_files_of_an_uninterrupted_one():
-    verbs = ["build-records", "build-records --append", "build-records --part"]
-    command = [sys.executable, str(BENCHMARKS / "kills.py"), *verbs, "--kills", "5"]
+@pytest.mark.parametrize(("verbs", "number"), [(BUILDS, 5), (FITS, 1)], ids=["builds", "fits"])
+def test_killed_verbs_end_in_the_files_of_uninterrupted_ones(verbs, number):
+    command = [sys.executable, str(BENCHMARKS / "kills.py"), *verbs, "--kills", str(number)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = re.findall(r"'kills': (\d+), 'failed': (\d+), 'other files': (\d+)", output)
-    assert len(rows) == 3 and all(int(kills) >= 5 and failed == other == "0" for kills, failed, other in rows), output
+    rows = re.findall(r"^{'verb'.*'kills': (\d+), 'failed': (\d+), 'other files': (\d+)", output, re.MULTILINE)
+    assert len(rows) == len(verbs), output
+    assert all(int(kills) >= number and failed == other == "0" for kills, failed, other in rows), output
 
 
 @pytest.mark.slow
