@@ -12,7 +12,7 @@ def sky_positions(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
     `10h00m28.6s` in `ra` is hours, `+02:12:21` in `dec` degrees; `150d07m09s` is degrees in either.
 
     Args:
-        rows: With columns `ra` and `dec`, or without.
+        rows: With columns `ra` and `dec` (or `RA` and `DEC`), or without.
 
     Returns:
         (N, 2) degrees, right ascension within 0–360, NaN where a row has no position; and (N,) why a position cannot
@@ -21,7 +21,8 @@ def sky_positions(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
     sky, reasons = np.full((len(rows), 2), np.nan), np.full(len(rows), "", object)
     for i, row in enumerate(rows):
         try:
-            sky[i] = _degrees(row.get("ra"), "ra", 360.0), _degrees(row.get("dec"), "dec", 90.0)
+            right, up = (row.get(name, row.get(name.upper())) for name in ("ra", "dec"))
+            sky[i] = _degrees(right, "ra", 360.0), _degrees(up, "dec", 90.0)
         except ValueError as error:
             reasons[i] = str(error)
     sky[:, 0] %= 360.0

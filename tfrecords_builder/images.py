@@ -16,6 +16,7 @@ from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.masks import is_weight_map, split_bits
 from tfrecords_builder.mosaics import Mosaics
+from tfrecords_builder.parquet_pictures import ParquetPictures
 from tfrecords_builder.pixels import Image, from_pixels
 from tfrecords_builder.resample import check_reproject
 from tfrecords_builder.stacks import Stack
@@ -46,11 +47,13 @@ def open_images(
 
     Args:
         images: Folder or zip archive of one file per galaxy; a `.npy`, `.npz` or `.h5` stack in which `file_loc` is
-            the row; or a function that is a source already.
+            the row; a `.parquet` table with pictures in it (see `tfrecords_builder.parquet_pictures`); or a function
+            that is a source already.
         bands: Names of the bands in the order in which they shall be stored.
         template: Where a galaxy's file is, if not at `file_loc`: a path with columns of the catalogue in braces,
             and `{band}` where every band has its own file: `"{field}/{id_str}_{band}.fits"`.
-        hdu: Extension of a FITS file, one per band if several; name of the array in an npz or h5 stack.
+        hdu: Extension of a FITS file, one per band if several; name of the array in an npz or h5 stack, or of the
+            column of pictures in a parquet table.
         mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
         mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
             map, whatever its name (see `tfrecords_builder.masks`).
@@ -95,10 +98,12 @@ def open_images(
         return Mosaics(files, cutout, image_size)
     if path.suffix.lower() in STACKS:
         return Stack(path.absolute(), hdu, len(bands) if bands else None, limits)
-    if path.suffix.lower() in (".parquet", ".arrow"):
-        raise ValueError(f"{path} is a table: write the pictures in it to files, one per galaxy, and give their folder")
+    if path.suffix.lower() == ".parquet":
+        return ParquetPictures(path.absolute(), hdu, limits)
     if not path.is_dir() and not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)})")
+        raise ValueError(
+            f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)}, .parquet)"
+        )
     return files
 
 

@@ -53,7 +53,7 @@ class Mosaics(NamedTuple):
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Every row's cutout; rows of one mosaic that follow each other are looked up together."""
-        for names, group in groupby(rows, key=self.mosaics_of):
+        for names, group in groupby(rows, key=self.kept_together):
             group = list(group)
             if isinstance(names, ValueError):
                 yield from [names] * len(group)
@@ -70,7 +70,7 @@ class Mosaics(NamedTuple):
                 except ValueError as error:
                     yield error
 
-    def mosaics_of(self, row: dict) -> tuple[str, ...] | ValueError:
+    def kept_together(self, row: dict) -> tuple[str, ...] | ValueError:
         """The mosaics a row is cut from: rows in this order open every file once."""
         try:
             if not self.files.place.is_dir():

@@ -74,8 +74,8 @@ def build_shard(job: Job, name: str) -> Tally:
         return done
     table = read_rows(job.plan, name)
     measured = set(table["id_str"].to_pylist()[: job.noise_galaxies if name.startswith("train-") else 0])
-    if hasattr(job.source, "mosaics_of"):  # open every mosaic once
-        places = [str(job.source.mosaics_of(row)) for row in table.to_pylist()]
+    if hasattr(job.source, "kept_together"):  # open every mosaic once, unpack every row group once
+        places = [str(job.source.kept_together(row)) for row in table.to_pylist()]
         table = table.append_column("_place", pa.array(places)).sort_by([("_place", "ascending"), (ORDER, "ascending")])
         table = table.drop_columns("_place")
     table = table.drop_columns(ORDER)

@@ -47,11 +47,11 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
     with pq.ParquetFile(path) as file:
         check_names(file.schema_arrow.names)
-        pictures = [field.name for field in file.schema_arrow if _holds_pictures(field)]
+        pictures = [field.name for field in file.schema_arrow if holds_pictures(field)]
         nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
         leave_out(path, [name for name in nested if name not in pictures])
         if pictures:
-            report(path, f"columns of pictures are left out: {some(pictures, 8)}")
+            report(path, f"columns of pictures ({some(pictures, 8)}) are read where the file is given as images")
         kept = [name for name in file.schema_arrow.names if name not in {*nested, *pictures}]
         if not file.metadata.num_rows:
             yield frame(file.read(kept))
@@ -60,7 +60,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             yield frame(pa.Table.from_batches([batch]))
 
 
-def _holds_pictures(field) -> bool:
+def holds_pictures(field) -> bool:
     """Whether a column of a parquet file holds files, as on the Hugging Face Hub, or other bytes."""
     import pyarrow as pa
 

@@ -63,3 +63,9 @@ def test_an_unknown_position_is_nan_without_a_reason(value):
     assert np.isnan(sky).all() and reason == ""
     sky, reason = sky_positions([{"x": 1.0}])
     assert np.isnan(sky).all() and reason[0] == ""
+
+
+def test_rows_of_a_table_with_capitals_have_positions():
+    sky, reasons = sky_positions([{"RA": 150.5, "DEC": -2.25}, {"RA": 1.0, "dec": 2.0}])
+    np.testing.assert_array_equal(sky, [[150.5, -2.25], [1.0, 2.0]])
+    assert not reasons.any()

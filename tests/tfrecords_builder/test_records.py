@@ -286,7 +286,7 @@ class Tiles:
     def __call__(self, file_loc):
         raise NotImplementedError("it reads rows")
 
-    def mosaics_of(self, row):
+    def kept_together(self, row):
         return (row["place"],)
 
     def read(self, rows):

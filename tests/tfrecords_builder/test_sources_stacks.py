@@ -174,7 +174,7 @@ def test_weights_that_would_read_other_files_are_refused(tmp_path, stack):
 
 
 def test_tables_and_other_files_are_not_stacks(tmp_path):
-    for name, reason in (("t.parquet", "is a table: write the pictures"), ("t.txt", "neither a folder")):
+    for name, reason in (("t.arrow", "neither a folder"), ("t.txt", "neither a folder")):
         (tmp_path / name).write_bytes(b"PAR1")
         with pytest.raises(ValueError, match=reason):
             open_images(tmp_path / name)

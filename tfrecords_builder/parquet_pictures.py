@@ -1,0 +1,125 @@
+"""Pictures inside a parquet table, as data sets on the Hugging Face Hub have them: a row is a galaxy.
+
+The column of pictures holds the bytes of a file (JPEG, PNG, FITS, ...), or a struct with `bytes` and `path`.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecords_builder.bounded import LIMITS, Limits, check_regular
+from tfrecords_builder.checksums import reading
+from tfrecords_builder.image_files import decode
+from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.pixels import Image
+from tfrecords_builder.table_files import holds_pictures
+
+
+class ParquetPictures(NamedTuple):
+    """Source of the pictures in a parquet file, by the `id_str` in it, or else by the number of the row.
+
+    Attributes:
+        path: The file.
+        column: The one with the pictures; by default the only one that there is.
+        limits: What a picture, and a row group as it is unpacked, may ask for.
+    """
+
+    path: Path
+    column: str | None = None
+    limits: Limits = LIMITS
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns a catalogue must have: `file_loc`, the row, where the file has no `id_str`."""
+        return ("id_str",) if self._table.ids is not None else ("id_str", "file_loc")
+
+    @property
+    def _table(self) -> "_Table":
+        return _open(self.path, self.column, check_regular(self.path).st_mtime_ns)
+
+    def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
+        """Every row's image."""
+        for row in rows:
+            try:
+                yield self._image(row)
+            except ValueError as error:
+                yield error
+
+    def kept_together(self, row: dict) -> str:
+        """The group of rows that is unpacked to read a picture: in this order each is unpacked once."""
+        try:
+            table = self._table
+            return f"{table.group_of(table.row_of(row, self.path)):09d}"
+        except ValueError:
+            return ""
+
+    def _image(self, row: dict) -> Image:
+        table = self._table
+        number = table.row_of(row, self.path)
+        group = table.group_of(number)
+        cell = _group(self.path, table.column, group, table.changed, self.limits)[number - int(table.starts[group])]
+        cell = cell.as_py()
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not data:
+            where = f" (its path is {cell['path']})" if isinstance(cell, dict) and cell.get("path") else ""
+            raise ValueError(f"row {number} of {self.path.name} holds no picture{where}")
+        kind = "fits" if data[:9] == b"SIMPLE  =" else "png"  # any other kind of picture tells itself
+        return decode(f"row {number} of {self.path.name}.{kind}", data, limits=self.limits)
+
+
+class _Table(NamedTuple):
+    """What is known of a file: the column of pictures, where its row groups start, and its ids if it has them."""
+
+    column: str
+    starts: np.ndarray
+    ids: pd.Index | None
+    changed: int
+
+    def row_of(self, row: dict, path: Path) -> int:
+        """The number of the row that belongs to a row of the catalogue."""
+        if self.ids is not None:
+            place = self.ids.get_indexer([str(row["id_str"])])[0]
+            if place < 0:
+                raise ValueError(f"there is no {row['id_str']} in the column id_str of {path.name}")
+            return int(place)
+        text = str(row.get("file_loc"))
+        if not text.isdigit() or int(text) >= self.starts[-1]:
+            raise ValueError(f"file_loc must be a row of {path.name}, from 0 to {self.starts[-1] - 1}, not {text!r}")
+        return int(text)
+
+    def group_of(self, number: int) -> int:
+        return int(np.searchsorted(self.starts, number, side="right")) - 1
+
+
+@lru_cache(4)
+def _open(path: Path, column: str | None, changed: int) -> _Table:
+    with reading(path), pq.ParquetFile(path) as file:
+        names = [field.name for field in file.schema_arrow if holds_pictures(field)]
+        if column is not None and column not in names:
+            raise ValueError(unknown(f"column of pictures in {path}", column, names))
+        if column is None and len(names) != 1:
+            which = f"several columns of pictures ({some(names, 8)}): name one as hdu" if names else "no pictures in it"
+            raise ValueError(f"{path} has {which}")
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        ids = None
+        if "id_str" in file.schema_arrow.names:
+            ids = pd.Index([str(name) for name in file.read(["id_str"])["id_str"].to_pylist()])
+            if not ids.is_unique:
+                raise ValueError(f"{path} has id_str more than once: {some(ids[ids.duplicated()].unique())}")
+    return _Table(column or names[0], np.concatenate([[0], np.cumsum(groups, dtype=int)]), ids, changed)
+
+
+@lru_cache(2)
+def _group(path: Path, column: str, group: int, changed: int, limits: Limits) -> pa.ChunkedArray:
+    with reading(path), pq.ParquetFile(path) as file:
+        about = file.metadata.row_group(group)
+        size = max(about.column(i).total_uncompressed_size for i in range(about.num_columns))
+        if size > limits.bytes:
+            raise ValueError(f"{path}: its rows unpack to {size} bytes at a time; max_bytes allows {limits.bytes}")
+        return file.read_row_group(group, [column])[column]
