@@ -32,6 +32,7 @@ _HOMES = {
     "ablate_augmentations": "morphtools.studies.ablation",
     "add_ebv": "morphtools.archives.ebv",
     "benchmark_anomalies": "morphtools.studies.anomaly_benchmark",
+    "browse": "morphtools.app.notebook",
     "build_augmentations": "morphtools.data.presets",
     "build_encoder": "morphtools.models.encoders",
     "build_records": "tfrecords_builder.build",

@@ -10,6 +10,7 @@ import morphtools
 from morphtools.commands import (
     anomalies,
     archives,
+    browsing,
     explore,
     inference,
     photoz,
@@ -111,6 +112,7 @@ GROUPS = {
         explore.represent_pixels,
     ),
     "Judge: your opinion of single galaxies": (
+        browsing.explore,
         anomalies.find_anomalies,
         explore.suggest_labels,
     ),

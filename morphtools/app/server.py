@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import logging
 import secrets
 import socket
@@ -23,6 +24,8 @@ from morphtools.app.sets import Sets
 from morphtools.explore.tables import inputs_of_store
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.json_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +170,7 @@ def serve(
         out: Folder of the application, with every judgement; by default `STORE-explore` beside the store. One server
             at a time may be at work in it.
         host: Address to listen at. Others than this machine's let others in, who know the secret.
-        port: Port; 0: any that is free.
+        port: Port; 0: that of the last time, or any that is free. The secret is that of the last time, too.
         hosts: Further names under which a proxy shows it.
         block: Whether to return only when the server ends.
         announce: Called with the address.
@@ -187,9 +190,11 @@ def serve(
         about = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
         about |= {"predictions": predictions, "run": run, "session": session, "weights": weights}
         names = (*hosts, *([] if host in (*_LOCAL, "0.0.0.0", "::") else [host]))
-        app = create_app(store, out=out, hosts=names, load=False, **about)
+        last_port, token = _address(out)
+        app = create_app(store, out=out, hosts=names, load=False, token=token, **about)
         claimed.keep()
-        listening = held.enter_context(contextlib.closing(_listen(host, port)))
+        listening = held.enter_context(contextlib.closing(_listen(host, port, last_port)))
+        _keep_address(out, listening.getsockname()[1], app.state.token)
         address = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listening.getsockname()[1]}/{app.state.token}/"
         server = _start(app, listening, held.pop_all())
@@ -231,7 +236,27 @@ def _start(app: Starlette, listening: socket.socket, held: contextlib.ExitStack)
     return started
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _address(out: Path) -> tuple[int, str | None]:
+    """Port and secret of the last server of a folder: pages that stayed open go on with the next one."""
+    try:
+        kept = read_json(out / "address.json")
+    except (OSError, ValueError):
+        return 0, None
+    return kept["port"], kept["token"]
+
+
+def _keep_address(out: Path, port: int, token: str) -> None:
+    def write(new: Path) -> None:
+        new.touch(0o600)  # whoever can read it gets in
+        new.write_text(json.dumps({"port": port, "token": token}))
+
+    write_whole(out / "address.json", write)
+
+
+def _listen(host: str, port: int, last_port: int = 0) -> socket.socket:
+    if not port and last_port:
+        with contextlib.suppress(OSError):  # another program has it now
+            return _listen(host, last_port)
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,0 +1,106 @@
+"""The browser application below the cell of a notebook."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from morphtools.app.server import Server, serve
+from morphtools.inference.representations import Representations
+
+
+@dataclass(frozen=True)
+class Page:
+    """A running application: shown below the cell of a notebook that has it as its last line.
+
+    Attributes:
+        server: Which answers it.
+        height: Of the frame (px).
+    """
+
+    server: Server
+    height: int
+
+    @property
+    def url(self) -> str:
+        """Where it can be opened in a browser of this machine; whoever knows it may look and judge."""
+        return self.server.url
+
+    def stop(self) -> None:
+        """Ends the server; everything judged is on disk."""
+        self.server.stop()
+
+    def _ipython_display_(self) -> None:
+        address = urlsplit(self.url)
+        if _colab() is not None:
+            _colab().serve_kernel_port_as_iframe(address.port, path=address.path, height=self.height)
+            return
+        from IPython.display import IFrame, display
+
+        display(IFrame(self.url, "100%", self.height))
+
+
+def browse(
+    store: str | Path | Representations,
+    *,
+    records: str | Path | None = None,
+    catalog: str | Path | pd.DataFrame | None = None,
+    images: str | Path | None = None,
+    map: str | Path | None = None,
+    clusters: str | Path | None = None,
+    predictions: str | Path | pd.DataFrame | None = None,
+    run: str | Path | None = None,
+    session: str | Path | None = None,
+    weights: str | None = None,
+    out: str | Path | None = None,
+    height: int = 760,
+) -> Page:
+    """Opens a survey in the browser, below the cell of a notebook: its map, galleries, search, ratings and labels.
+
+    The same as the command `morphtools explore`, which says what each argument is for. (The package
+    `morphtools.explore` had the name before.) The server runs beside the notebook, on this machine only, until `stop`
+    is called or the notebook ends; every judgement is on disk before the next galaxy is shown.
+
+    On Colab the page comes through Colab's own proxy. This follows its documentation and *was not run there*. On
+    another machine, such as a JupyterHub, forward the port (`ssh -L`), or open `morphtools explore` on your own.
+
+    Args:
+        store: Representations or their folder; the galaxies in it are those that are shown.
+        records: Records, for pictures.
+        catalog: Table with `id_str` and what is known of the galaxies; with `images` also `file_loc`.
+        images: Folder, zip archive or stack of images, instead of records.
+        map: Folder of `make_map`; otherwise the map is made of the first two principal components.
+        clusters: Folder of `cluster`; otherwise they can be made in the browser.
+        predictions: Table of `predict`.
+        run: Folder of a run of `finetune`, to suggest what to label.
+        session: Folder of `find_anomalies`, to go on with its ratings.
+        weights: That made the store: uploaded images are searched with them, and training starts from them.
+        out: Folder of what is judged (beside the store, `STORE-explore`).
+        height: Of the frame below the cell (px).
+
+    Returns:
+        The page: it shows itself, `url` is its address and `stop` ends it.
+
+    Raises:
+        FileNotFoundError: There is no such store, catalogue, image folder or run.
+        ValueError: What was given does not belong together.
+    """
+    given = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
+    given |= {"predictions": predictions, "run": run, "session": session, "weights": weights, "out": out}
+    if _colab() is not None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        proxy = urlsplit(_colab().eval_js(f"google.colab.kernel.proxyPort({port})")).hostname
+        given |= {"port": port, "hosts": (proxy,)}
+    return Page(serve(store, **given, block=False), height)
+
+
+def _colab():
+    """Colab's module for output, or None elsewhere."""
+    try:
+        from google.colab import output
+    except ImportError:
+        return None
+    return output

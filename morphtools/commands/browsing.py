@@ -1,0 +1,47 @@
+"""The command that opens the browser application."""
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from morphtools.commands.calling import call, import_quietly, typed
+
+
+@click.command()
+@click.argument("store", type=click.Path())
+@click.option("--catalog", type=click.Path(), help="Table with id_str and what is known of the galaxies.")
+@click.option("--images", type=click.Path(), help="Folder, zip or stack in which its file_loc is found.")
+@click.option("--records", type=click.Path(), help="Records, instead of images.")
+@click.option("--map", type=click.Path(), help="Folder of make-map (the first two principal components).")
+@click.option("--clusters", type=click.Path(), help="Folder of cluster; they can also be made in the browser.")
+@click.option("--predictions", type=click.Path(), help="Table of predict, to look at and to label what is uncertain.")
+@click.option("--run", type=click.Path(), help="Run of finetune, which suggests what to label next.")
+@click.option("--session", type=click.Path(), help="Folder of find-anomalies, to go on with its ratings.")
+@click.option("--weights", help="The weights that made STORE: to search with images of your own, and to train.")
+@click.option("--out", type=click.Path(), help="Folder for labels, ratings and selections (STORE-explore).")
+@click.option("--host", help="Address to listen at; others than 127.0.0.1 let in who knows the link (127.0.0.1).")
+@click.option("--port", type=int, help="Port to listen at (any that is free).")
+@click.option("--hosts", help="Names under which a proxy shows it: a.example.org,b.example.org.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in your browser.")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
+def explore(store, browser, config, **options):
+    """See, search, rate and label a survey in the browser.
+
+    morphtools explore representations --catalog galaxies.csv --images images.zip --map morphtools-runs/map
+
+    Everything you judge is on disk before the next galaxy is shown. Stop it with Ctrl-C, and the same command
+    resumes. On another machine: forward the port, ssh -L 8000:localhost:8000 HOST, and give --port 8000 there.
+    """
+    import_quietly()
+    from morphtools.app.server import serve
+
+    def announce(url: str) -> None:
+        click.echo(f"open {url}\nwhoever has this link can look and judge; Ctrl-C stops the server")
+        if browser:
+            webbrowser.open(url)
+
+    given = typed(options) | {"store": store, "announce": announce}
+    if "hosts" in given:
+        given["hosts"] = tuple(name.strip() for name in given["hosts"].split(","))
+    call(serve, config, given)
