@@ -49,10 +49,12 @@ truth = sky[[f"true_{name}" for name in names]].to_numpy()
 # ## Predict
 #
 # One call. Every galaxy is shown in eight orientations; a galaxy has no up, so each answer is as good as the others,
-# and together they are one belief about the galaxy.
+# and together they are one belief about the galaxy. Of the 54 questions that these weights answer, the table to read
+# gets those that our volunteers were asked: the ones that end in `-mock`.
 
 # %%
-morphtools.predict("efficientnet_lite0_gz2", "predicted", catalog="vote-sky/catalog.csv", images="vote-sky")
+where = {"catalog": "vote-sky/catalog.csv", "images": "vote-sky"}
+morphtools.predict("efficientnet_lite0_gz2", "predicted", **where, questions="mock")
 table = pd.read_parquet("predicted/predictions.parquet").set_index("id_str").loc[sky["id_str"]]
 full = pd.read_parquet("predicted/predictions-full.parquet").set_index("id_str").loc[sky["id_str"]]
 bar = "bar-mock_strong_fraction"

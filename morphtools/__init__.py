@@ -46,6 +46,7 @@ _HOMES = {
     "doctor": "morphtools.diagnosis",
     "ebv_at": "morphtools.archives.ebv",
     "evaluate_photoz": "morphtools.studies.photoz",
+    "evaluate_predictions": "morphtools.studies.evaluate_predictions",
     "evaluate_representations": "morphtools.studies.evaluate_representations",
     "evaluate_retrieval": "morphtools.studies.retrieval",
     "evaluate_votes": "morphtools.answers.calibration",

@@ -118,6 +118,7 @@ GROUPS = {
     ),
     "Prove: how well it works": (
         training.learning_curve,
+        inference.evaluate_predictions,
         photoz.evaluate_photoz,
         pretraining.evaluate_representations,
         explore.evaluate_retrieval,

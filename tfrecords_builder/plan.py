@@ -28,7 +28,7 @@ from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
-_OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
+OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
 ORDER = "_order"  # column of the plan's rows: where a galaxy stands among all others
 _TAKEN = ("image", "shape", "mask")  # features of a record that a label may not be called
 _CHUNK = 32768
@@ -77,7 +77,7 @@ def read_checked(catalog, needs: tuple[str, ...]) -> Iterator[pd.DataFrame]:
         if len({"shard", "offset"} & set(chunk.columns)) == 1:  # an index of records has both
             (name,) = {"shard", "offset"} & set(chunk.columns)
             raise ValueError(f"a column may not be called {name}, as records have it themselves: rename it")
-        yield check_catalog(chunk, needs).drop(columns=list(_OURS), errors="ignore")
+        yield check_catalog(chunk, needs).drop(columns=list(OURS), errors="ignore")
 
 
 def _is_number(kind: pa.DataType) -> bool:

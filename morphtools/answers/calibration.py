@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
-from morphtools.answers import vote_figures
 from morphtools.answers.posteriors import expected_fractions, log_score, per_answer, posterior_cdf, predictive
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.files import write_whole
@@ -200,6 +199,8 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
         raise ValueError("there is nothing to evaluate: no galaxy has votes")
     if out is None:
         return table
+    from morphtools.answers import vote_figures
+
     folder = Path(out) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(Path(out) / "questions.csv", table.to_csv(index=False))

@@ -1,8 +1,15 @@
 """Figures that show how well a classifier works. Each function returns a `Figure` and changes no global state."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import numpy as np
 
+from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.records import Records, read_pixels
+
+ShowGalaxies = Callable[[Sequence[str]], Sequence[np.ndarray]]  # from names to colour pictures (H, W, 3)
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
@@ -183,3 +190,14 @@ def as_picture(pixels, noise=None) -> np.ndarray:
     elif pixels.shape[-1] == 1:
         pixels = pixels.repeat(3, axis=-1)
     return np.clip(np.nan_to_num(pixels[..., :3]), 0, 1)
+
+
+def pictures_of(records: Records) -> ShowGalaxies:
+    """The colour pictures of galaxies in records, by name."""
+    return lambda ids: [as_picture(each, records.noise) for each in read_pixels(records, ids, fill=True)]
+
+
+def write_figures(folder: Path, figures: dict[str, Figure]) -> None:
+    """Writes figures as PNG files, by name."""
+    for name, figure in figures.items():
+        write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))

@@ -1,15 +1,16 @@
 """The answer is one of several classes."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_classes, draw_classes
 from morphtools.answers.predictions import Predictions
-from tfrecords_builder.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +79,13 @@ class Classes:
         probability = outputs[:, 1] if self.outputs == 2 else outputs
         return Predictions(np.asarray(ids, object), probability, truth[:, 0], self.names, provenance)
 
-    def draw_figures(self, folder: Path, results: Predictions, records: Records, history: pd.DataFrame) -> None:
-        """Draws the pictures of the test (see `draw_figures`)."""
+    def draw_figures(
+        self, folder: Path, results: Predictions, show: Callable | None, history: pd.DataFrame | None
+    ) -> None:
+        """Draws the pictures of a test (see `draw_figures`)."""
         from morphtools.answers.class_report import draw_figures
 
-        draw_figures(folder, results, records, history)
+        draw_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
         """(M, K) outputs by the shares among neighbours, (M, k) rows of (N, 1) labels."""
@@ -95,7 +98,16 @@ class Classes:
         table = table.join(pd.DataFrame(mean, columns=list(self.names)))
         several = enumerate(outputs) if len(outputs) > 1 else ()
         each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in self.names]) for i, values in several]
-        return table, pd.concat([table, *each], axis=1)
+        full = pd.concat([table, *each], axis=1)
+        return self.to_read(full), full
+
+    def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
+        """What people read of a table with everything: the class, and probabilities to three significant digits."""
+        return significant_columns(full[["id_str", "predicted", *self.names]])
+
+    def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
+        """(N, K) outputs, the means over all models, in a table with everything."""
+        return full[list(self.names)].to_numpy(float)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
         """Metadata of the table with everything."""

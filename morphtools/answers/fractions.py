@@ -1,15 +1,16 @@
 """The answer is how volunteers divide: a fraction for each of several answers."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_splits, draw_any
 from morphtools.answers.shares import Shares
-from tfrecords_builder.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +85,11 @@ class Fractions:
             voted = truth / votes[:, np.newaxis]
         return Shares(np.asarray(ids, object), outputs, voted, votes, self.answers, provenance)
 
-    def draw_figures(self, folder: Path, results: Shares, records: Records, history: pd.DataFrame) -> None:
-        """Draws the pictures of the test (see `draw_share_figures`)."""
+    def draw_figures(self, folder: Path, results: Shares, show: Callable | None, history: pd.DataFrame | None) -> None:
+        """Draws the pictures of a test (see `draw_share_figures`)."""
         from morphtools.answers.share_figures import draw_share_figures
 
-        draw_share_figures(folder, results, records, history)
+        draw_share_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
         """(M, K) outputs by all votes for the neighbours, (M, k) rows of (N, K) votes."""
@@ -101,7 +102,16 @@ class Fractions:
         table = table.join(pd.DataFrame(outputs.mean(axis=0), columns=list(self.answers)))
         several = enumerate(outputs) if len(outputs) > 1 else ()
         each = [pd.DataFrame(values, columns=[f"{name}_{i}" for name in self.answers]) for i, values in several]
-        return table, pd.concat([table, *each], axis=1)
+        full = pd.concat([table, *each], axis=1)
+        return self.to_read(full), full
+
+    def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
+        """What people read of a table with everything: fractions to three significant digits."""
+        return significant_columns(full[["id_str", *self.answers]])
+
+    def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
+        """(N, K) outputs, the means over all models, in a table with everything."""
+        return full[list(self.answers)].to_numpy(float)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
         """Metadata of the table with everything."""

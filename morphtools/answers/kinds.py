@@ -1,5 +1,6 @@
-"""Which answer a model card describes."""
+"""Which answer a model card, or a table of predictions, describes."""
 
+import json
 from collections.abc import Mapping
 
 from morphtools.answers.classes import Classes
@@ -48,3 +49,25 @@ def read_answer(
         return KINDS[kind](**{name: tuple(values) for name, values in given.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{needed!r} of a card of kind {kind!r} cannot be {given!r} ({error})") from None
+
+
+def answer_metadata(answer: Answer, provenance: Mapping[str, str]) -> dict[str, str]:
+    """What was predicted, for the metadata of a parquet file; `answer_of` reads it."""
+    return {"morphtools": json.dumps({"answer": answer.described(), "provenance": dict(provenance)})}
+
+
+def answer_of(metadata: Mapping[bytes, bytes] | None) -> tuple[Answer, dict[str, str]]:
+    """What the predictions in a parquet file are of, and their provenance, from its metadata.
+
+    Raises:
+        ValueError: The metadata do not tell.
+    """
+    try:
+        about = json.loads((metadata or {})[b"morphtools"])
+        answer = read_answer(**about["answer"])
+        provenance = {str(name): str(value) for name, value in about["provenance"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"the metadata do not tell what was predicted ({error})") from None
+    if answer is None:
+        raise ValueError("the metadata do not tell what was predicted")
+    return answer, provenance

@@ -8,14 +8,14 @@ from scipy.stats import norm
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.estimates import Estimates
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure
-from tfrecords_builder.records import Records, read_pixels
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
 
-def draw_number_figures(folder: Path, estimates: Estimates, records: Records, history: pd.DataFrame) -> None:
+def draw_number_figures(
+    folder: Path, estimates: Estimates, show: figures.ShowGalaxies | None, history: pd.DataFrame | None
+) -> None:
     """Draws the training curve, predicted against true numbers, the coverage, and two galleries of the first number.
 
     The galleries show galaxies spread over the true values, and those whose prediction is farthest off.
@@ -23,28 +23,27 @@ def draw_number_figures(folder: Path, estimates: Estimates, records: Records, hi
     Args:
         folder: Where to.
         estimates: Of galaxies whose numbers are known.
-        records: Where their images are.
-        history: Of the training (see `class_figures.training_curve`).
+        show: Gives pictures of galaxies; None leaves out the galleries.
+        history: Of the training (see `class_figures.training_curve`); None leaves out its curve.
     """
     truth, value, name = estimates.truth[:, 0], estimates.value[:, 0], estimates.columns[0]
-    order = np.argsort(truth)
+    known = np.flatnonzero(np.isfinite(truth))
+    order = known[np.argsort(truth[known])]
     spread = order[np.linspace(0, len(order) - 1, min(16, len(order))).round().astype(int)]
 
     def gallery(rows, title):
-        pixels = read_pixels(records, estimates.id_str[rows], fill=True)
-        pictures = [figures.as_picture(each, records.noise) for each in pixels]
         captions = [f"{value[i]:.3g} ({truth[i]:.3g})\n{estimates.id_str[i]}"[:40] for i in rows]
-        return figures.gallery(pictures, captions, f"{title}: {name} predicted, and the truth in brackets")
+        return figures.gallery(
+            show(estimates.id_str[rows]), captions, f"{title}: {name} predicted, and the truth in brackets"
+        )
 
-    drawn = {
-        "training_curve": figures.training_curve(history, "loss"),
-        "numbers": against_truth(estimates),
-        "coverage": coverage(estimates),
-        "examples": gallery(spread, "Spread over the truth"),
-        "mistakes": gallery(np.argsort(-np.abs(value - truth))[:16], "Farthest off"),
-    }
-    for title, figure in drawn.items():
-        write_whole(folder / f"{title}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+    drawn = {"numbers": against_truth(estimates), "coverage": coverage(estimates)}
+    if history is not None:
+        drawn["training_curve"] = figures.training_curve(history, "loss")
+    if show is not None:
+        drawn["examples"] = gallery(spread, "Spread over the truth")
+        drawn["mistakes"] = gallery(known[np.argsort(-np.abs(value - truth)[known])][:16], "Farthest off")
+    figures.write_figures(folder, drawn)
 
 
 def against_truth(estimates: Estimates) -> Figure:
@@ -52,7 +51,8 @@ def against_truth(estimates: Estimates) -> Figure:
     columns = len(estimates.columns)
     figure = Figure(figsize=(4.4 * columns, 4.3), layout="constrained")
     for i, axes in enumerate(figure.subplots(1, columns, squeeze=False).ravel()):
-        truth, value, sigma = (each[:, i] for each in (estimates.truth, estimates.value, estimates.sigma))
+        known = np.isfinite(estimates.truth[:, i])
+        truth, value, sigma = (each[known, i] for each in (estimates.truth, estimates.value, estimates.sigma))
         line = [min(truth.min(), value.min()), max(truth.max(), value.max())]
         axes.plot(line, line, color=_GREY, lw=1)
         style = {"fmt": "o", "ms": 3, "mew": 0, "color": _BLUE, "ecolor": "0.85", "elinewidth": 0.6, "alpha": 0.7}
@@ -72,6 +72,7 @@ def coverage(estimates: Estimates) -> Figure:
     axes.plot([0, 1], [0, 1], ":", color=_GREY)
     for i, name in enumerate(estimates.columns):
         pull = np.abs(estimates.value[:, i] - estimates.truth[:, i]) / estimates.sigma[:, i]
+        pull = pull[np.isfinite(pull)]
         axes.plot(level, [np.mean(pull < norm.ppf((1 + each) / 2)) for each in level], label=name)
     axes.set(xlabel="probability of an interval", ylabel="share of galaxies inside", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8)

@@ -1,6 +1,7 @@
 """The answer is one number, or several: a size, a colour, a mass."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from morphtools.answers.digits import significant, to_error
 from morphtools.answers.drawing import check_splits, draw_any
 from morphtools.answers.estimates import Estimates
-from tfrecords_builder.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +91,13 @@ class Numbers:
         value, log_sigma = np.split(np.asarray(outputs, float), 2, axis=1)
         return Estimates(np.asarray(ids, object), value, np.exp(log_sigma), truth, self.columns, provenance)
 
-    def draw_figures(self, folder: Path, results: Estimates, records: Records, history: pd.DataFrame) -> None:
-        """Draws the pictures of the test (see `draw_number_figures`)."""
+    def draw_figures(
+        self, folder: Path, results: Estimates, show: Callable | None, history: pd.DataFrame | None
+    ) -> None:
+        """Draws the pictures of a test (see `draw_number_figures`)."""
         from morphtools.answers.number_figures import draw_number_figures
 
-        draw_number_figures(folder, results, records, history)
+        draw_number_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
         """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers."""
@@ -111,15 +114,28 @@ class Numbers:
         values, log_sigmas = np.split(np.asarray(outputs, float), 2, axis=2)
         sigmas, mean, half = np.exp(log_sigmas), values.mean(axis=0), norm.ppf((1 + level) / 2)
         sigma = np.sqrt((sigmas**2).mean(axis=0) + values.var(axis=0))
-        table = {"id_str": np.array(ids, str)}
+        full = {"id_str": np.array(ids, str)}
         for i, name in enumerate(self.columns):
-            table |= {f"{name}_predicted": mean[:, i], f"{name}_sigma": sigma[:, i]}
-        full = dict(table)
+            full |= {f"{name}_predicted": mean[:, i], f"{name}_sigma": sigma[:, i]}
         for i, name in enumerate(self.columns):
             full |= {f"{name}_low": mean[:, i] - half * sigma[:, i], f"{name}_high": mean[:, i] + half * sigma[:, i]}
             for s in range(len(outputs) if len(outputs) > 1 else 0):
                 full |= {f"{name}_predicted_{s}": values[s, :, i], f"{name}_sigma_{s}": sigmas[s, :, i]}
-        return pd.DataFrame(table), pd.DataFrame(full)
+        full = pd.DataFrame(full)
+        return self.to_read(full), full
+
+    def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
+        """What people read of a table with everything: numbers to the third significant digit of their uncertainty."""
+        table = {"id_str": full["id_str"]}
+        for name in self.columns:
+            value, sigma = (full[f"{name}{ending}"].to_numpy() for ending in ("_predicted", "_sigma"))
+            table |= {f"{name}_predicted": to_error(value, sigma), f"{name}_sigma": significant(sigma)}
+        return pd.DataFrame(table)
+
+    def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
+        """(N, 2M) outputs, of the mixture of all models, in a table with everything."""
+        value, sigma = (full[[f"{name}{end}" for name in self.columns]].to_numpy() for end in ("_predicted", "_sigma"))
+        return np.concatenate([value, np.log(sigma)], axis=1)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
         """Metadata of the table with everything."""

@@ -17,7 +17,7 @@ from morphtools.answers.predictions import check_table
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.naming import some
 
-_ASKED = 0.5  # below this chance of being asked a fraction tells nothing about the galaxy
+ASKED = 0.5  # below this chance of being asked a fraction tells nothing about the galaxy
 _CHUNK = 1_000_000  # densities at a time: as many as fit into a cache
 
 
@@ -158,7 +158,7 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
     full.append(_table(asked, [q.text for q in schema.questions], "_asked"))
     numbers = [f"_{s}" for s in range(len(alpha))] if len(alpha) > 1 else [""]
     full += [_table(a, schema.label_cols, f"_concentration{n}") for n, a in zip(numbers, alpha, strict=True)]
-    relevant = asked @ schema.membership >= _ASKED
+    relevant = asked @ schema.membership >= ASKED
     friendly = _table(np.where(relevant, fractions, np.nan), schema.label_cols, "_fraction")
     names = pd.DataFrame({"id_str": np.asarray(id_str, dtype=str)})
     return pd.concat([names, friendly], axis=1), pd.concat([names, *full], axis=1)

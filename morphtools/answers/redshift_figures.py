@@ -10,14 +10,14 @@ from scipy.stats import binom
 from morphtools.answers import class_figures as figures
 from morphtools.answers.redshift_metrics import bias, delta_z, outlier_fraction, pit, sigma_mad
 from morphtools.answers.redshifts import Redshifts
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure
-from tfrecords_builder.records import Records, read_pixels
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
 
-def draw_redshift_figures(folder: Path, redshifts: Redshifts, records: Records, history: pd.DataFrame) -> None:
+def draw_redshift_figures(
+    folder: Path, redshifts: Redshifts, show: figures.ShowGalaxies | None, history: pd.DataFrame | None
+) -> None:
     """Draws `training_curve`, `redshifts`, `pit` and a `gallery` with PDFs as PNG files.
 
     The gallery shows eight galaxies spread over the spectroscopic redshifts, and the eight whose estimate is farthest
@@ -26,22 +26,22 @@ def draw_redshift_figures(folder: Path, redshifts: Redshifts, records: Records, 
     Args:
         folder: Where to.
         redshifts: Of galaxies with a spectrum.
-        records: Where their images are.
-        history: Of the training, as `morphtools.training.fitting.fit` returns it.
+        show: Gives pictures of galaxies; None leaves out the gallery.
+        history: Of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.
     """
     order = np.argsort(redshifts.redshift)
     spread = order[np.linspace(0, len(order) - 1, min(8, len(order))).round().astype(int)]
     worst = np.argsort(-np.abs(delta_z(redshifts.z(), redshifts.redshift)))[:8]
-    pixels = read_pixels(records, redshifts.id_str[[*spread, *worst]], fill=True)
-    pictures = [figures.as_picture(each, records.noise) for each in pixels]
     drawn = {
-        "training_curve": figures.training_curve(history, "cross-entropy of the redshift bins"),
         "redshifts": against_spectra(redshifts.z(), redshifts.redshift),
         "pit": pit_histogram(pit(redshifts.pdf, redshifts.edges, redshifts.redshift)),
-        "gallery": gallery(redshifts, [*spread, *worst], pictures),
     }
-    for name, figure in drawn.items():
-        write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+    if history is not None:
+        drawn["training_curve"] = figures.training_curve(history, "cross-entropy of the redshift bins")
+    if show is not None:
+        rows = [*spread, *worst]
+        drawn["gallery"] = gallery(redshifts, rows, show(redshifts.id_str[rows]))
+    figures.write_figures(folder, drawn)
 
 
 def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:

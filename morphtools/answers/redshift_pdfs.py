@@ -2,17 +2,18 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_splits, draw_redshifts
 from morphtools.answers.redshift_neighbours import kernel_pdf, training_pdf
 from morphtools.answers.redshifts import ESTIMATES, Redshifts, metadata
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +129,13 @@ class Photoz:
         """PDFs of (N,) galaxies from (N, bins) outputs of the head; `truth` (N, 1) may be NaN."""
         return Redshifts(np.asarray(ids), outputs, self.edges, self.estimate, truth[:, 0].astype(float), provenance)
 
-    def draw_figures(self, folder: Path, results: Redshifts, records: Records, history: pd.DataFrame) -> None:
-        """Draws the pictures of the test (see `draw_redshift_figures`)."""
+    def draw_figures(
+        self, folder: Path, results: Redshifts, show: Callable | None, history: pd.DataFrame | None
+    ) -> None:
+        """Draws the pictures of a test (see `draw_redshift_figures`)."""
         from morphtools.answers.redshift_figures import draw_redshift_figures
 
-        draw_redshift_figures(folder, results, records, history)
+        draw_redshift_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
         """(M, bins) outputs by `kernel_pdf` of the neighbours, (M, k) rows of (N, 1) redshifts."""
@@ -145,7 +148,17 @@ class Photoz:
         pdf = mean / mean.sum(axis=1, keepdims=True)
         whole = self.results(np.array(ids, str), pdf, np.full((len(pdf), 1), np.nan), {})
         full = whole.table().drop(columns="redshift")
-        return full.drop(columns="pdf"), full
+        return self.to_read(full), full
+
+    def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
+        """What people read of a table with everything: redshift and quantiles to three significant digits."""
+        names = [name for name in full if name == "z" or name.startswith("z_")]
+        return significant_columns(full[["id_str", *names]])
+
+    def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
+        """(N, bins) probabilities, the means over all models, in a table with everything."""
+        pdf = np.stack(full["pdf"].to_numpy()).astype(float)
+        return pdf / pdf.sum(axis=1, keepdims=True)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
         """Metadata of the table with everything, which `Redshifts.open` reads."""

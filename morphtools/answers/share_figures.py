@@ -7,14 +7,14 @@ import pandas as pd
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.shares import Shares
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure
-from tfrecords_builder.records import Records, read_pixels
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
 
-def draw_share_figures(folder: Path, shares: Shares, records: Records, history: pd.DataFrame) -> None:
+def draw_share_figures(
+    folder: Path, shares: Shares, show: figures.ShowGalaxies | None, history: pd.DataFrame | None
+) -> None:
     """Draws the training curve, predicted against voted fractions, their calibration, and two galleries.
 
     The galleries show galaxies spread over the fraction of the last answer, and those whose prediction is farthest off.
@@ -22,16 +22,14 @@ def draw_share_figures(folder: Path, shares: Shares, records: Records, history: 
     Args:
         folder: Where to.
         shares: Of galaxies with votes.
-        records: Where their images are.
-        history: Of the training (see `class_figures.training_curve`).
+        show: Gives pictures of galaxies; None leaves out the galleries.
+        history: Of the training (see `class_figures.training_curve`); None leaves out its curve.
     """
     order = np.argsort(-shares.predicted[:, -1], kind="stable")
     spread = order[np.linspace(0, len(order) - 1, min(16, len(order))).round().astype(int)]
     off = np.abs(shares.predicted - shares.voted).max(axis=1)
 
     def gallery(rows, title):
-        pixels = read_pixels(records, shares.id_str[rows], fill=True)
-        pictures = [figures.as_picture(each, records.noise) for each in pixels]
         which = [shares.answers[k] for k in np.abs(shares.predicted - shares.voted)[rows].argmax(axis=1)]
         which = [shares.answers[-1]] * len(rows) if title.startswith("Spread") else which
         places = [shares.answers.index(name) for name in which]
@@ -39,17 +37,15 @@ def draw_share_figures(folder: Path, shares: Shares, records: Records, history: 
             f"{name[:14]}\n{shares.predicted[i, k]:.2f} ({shares.voted[i, k]:.2f})"
             for name, i, k in zip(which, rows, places, strict=True)
         ]
-        return figures.gallery(pictures, captions, f"{title}: predicted, and voted in brackets")
+        return figures.gallery(show(shares.id_str[rows]), captions, f"{title}: predicted, and voted in brackets")
 
-    drawn = {
-        "training_curve": figures.training_curve(history),
-        "fractions": against_votes(shares),
-        "calibration": calibration(shares),
-        "examples": gallery(spread, f"Spread over {shares.answers[-1]}"),
-        "mistakes": gallery(np.argsort(-off)[:16], "Farthest off"),
-    }
-    for name, figure in drawn.items():
-        write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+    drawn = {"fractions": against_votes(shares), "calibration": calibration(shares)}
+    if history is not None:
+        drawn["training_curve"] = figures.training_curve(history)
+    if show is not None:
+        drawn["examples"] = gallery(spread, f"Spread over {shares.answers[-1]}")
+        drawn["mistakes"] = gallery(np.argsort(-off)[:16], "Farthest off")
+    figures.write_figures(folder, drawn)
 
 
 def against_votes(shares: Shares) -> Figure:

@@ -1,12 +1,16 @@
 """The answer is how volunteers vote on every question of a tree."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from morphtools.answers.posteriors import vote_tables
+from morphtools.answers.digits import significant_columns
+from morphtools.answers.posteriors import ASKED, read_concentrations, vote_tables
+from morphtools.answers.tallies import Tallies
 from morphtools.survey.schemas import Schema
 
 
@@ -35,7 +39,39 @@ class Votes:
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
         """A table to read, and one with everything (see `vote_tables`), from (S, N, A) concentrations."""
-        return vote_tables(ids, outputs, self.schema, level)
+        full = vote_tables(ids, outputs, self.schema, level)[1]
+        return self.to_read(full), full
+
+    def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
+        """What people read of a table with everything: fractions to three significant digits.
+
+        They are missing where less than half of the volunteers would be asked the question.
+
+        Args:
+            full: The table.
+            questions: Names of those to have; all by default.
+        """
+        table = {"id_str": full["id_str"]}
+        for question in self.schema.questions:
+            if not questions or question.text in questions:
+                asked = full[f"{question.text}_asked"] >= ASKED
+                names = [f"{name}_fraction" for name in question.label_cols]
+                table |= {name: full[name].where(asked) for name in names}
+        return significant_columns(pd.DataFrame(table))
+
+    def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
+        """(S, N, A) concentrations in a table with everything."""
+        return read_concentrations(full, self.schema)
+
+    def results(self, ids, outputs: np.ndarray, truth: np.ndarray, provenance: dict[str, str]) -> Tallies:
+        """Tallies of (N,) galaxies from (S, N, A) concentrations; `truth` (N, A) votes, which may be NaN."""
+        return Tallies(np.asarray(ids, object), outputs, truth, self.schema, provenance)
+
+    def draw_figures(self, folder: Path, results: Tallies, show: Callable | None, history: pd.DataFrame | None) -> None:
+        """Draws the pictures of a test (see `evaluate_votes`), with `questions.csv` beside their folder."""
+        from morphtools.answers.calibration import evaluate_votes
+
+        evaluate_votes(results.counts, results.concentrations, self.schema, out=folder.parent)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
         """Metadata of the table with everything."""

@@ -31,6 +31,8 @@ def _with_galaxies(command):
 @click.argument("weights", nargs=-1, required=True)
 @click.argument("out", type=click.Path())
 @click.option("--level", type=float, help="Probability inside the credible intervals (0.9).")
+@click.option("--questions", help="To have in the table to read, as gz2,bar-na10; or all (those of the survey).")
+@click.option("--format", help="Of the table to read, as csv,fits: csv, parquet, fits, vot, ecsv, tsv (csv,parquet).")
 @_with_galaxies
 def predict(weights, out, config, **options):
     """Predict votes, classes, numbers or redshifts.
@@ -40,13 +42,41 @@ def predict(weights, out, config, **options):
         morphtools predict efficientnet_lite0_gz2 predictions --catalog galaxies.csv --images jpegs/
 
         morphtools predict run-1 run-2 run-3 predictions --records records --part 2/5
+
+    The table to read has the catalogue's columns too. Other questions and formats of what is there:
+
+        morphtools predict efficientnet_lite0_gz2 predictions --records records --questions gz2,ring-na10 --format vot
     """
     import_quietly()
     out = call(morphtools.predict, config, typed(options) | {"weights": list(weights), "out": out})
     if options["part"] is not None:
         click.echo(f"part {options['part']} of {out} is done; run the same command without --part to write the tables")
     else:
-        click.echo(f"see {out}: predictions.csv is the short table, predictions-full.csv has every column")
+        first = (options["format"] or "csv").split(",")[0]
+        click.echo(f"see {out}: predictions.{first} is the table to read, predictions-full.parquet has every column")
+
+
+@click.command()
+@click.argument("predictions", type=click.Path())
+@click.argument("catalog", type=click.Path())
+@click.option("--column", help="With the truth, or several as a,b,c (found by name for votes, numbers, redshifts).")
+@click.option("--task", help="For two classes: whose rule says what counts as a yes, as rings or a YAML file.")
+@click.option("--images", type=click.Path(), help="Folder, zip or stack of images, for galleries.")
+@click.option("--records", type=click.Path(), help="Records with the images, instead.")
+@click.option("--seed", type=int, help="Of the bootstrap (0).")
+@click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/evaluation).")
+@click.option("--config", type=click.Path(), help="YAML file with any of these.")
+def evaluate_predictions(predictions, catalog, config, **options):
+    """Score PREDICTIONS, a folder of predict, against votes, classes, numbers or redshifts known in CATALOG.
+
+    Galaxies are matched by id_str; those that the model was trained on are left out.
+
+        morphtools evaluate-predictions predictions experts.csv --column hubble_type
+    """
+    given = typed(options) | {"predictions": predictions, "catalog": catalog}
+    scores = call(morphtools.evaluate_predictions, config, given)
+    click.echo(scores.to_string(index=False, float_format="{:.3g}".format))
+    click.echo(f"see {given.get('out', 'morphtools-runs/evaluation')}: scores.csv and figures/")
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 from keras import ops
 
 from morphtools.answers.familiarity import FILE, Familiarity, tell
-from morphtools.answers.kinds import Answer
-from morphtools.inference.parts import name_of, read_part, write_part
+from morphtools.answers.kinds import Answer, answer_metadata
+from morphtools.answers.predictions import check_table
+from morphtools.answers.to_read import choose
+from morphtools.inference.parts import read_part, write_part
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.tables_to_read import FORMATS, checked_formats, write_to_read
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -49,6 +52,8 @@ def predict(
     adapt_bands: bool = False,
     bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
+    questions: str | Sequence[str] | None = None,
+    format: str | Sequence[str] | None = None,
 ) -> Path:
     """Predicts votes, classes, fractions, numbers or redshifts for every galaxy; a call that was killed goes on.
 
@@ -74,17 +79,25 @@ def predict(
         bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it puts the tables together.
+        questions: Of a vote model, those that the tables to read have, as names or separated by commas: a question,
+            a campaign, the ending of a campaign, or `all` (see `choose_questions`). By default the trees of the
+            galaxies' survey, if their files or the weights tell.
+        format: Of the tables to read, one or several of `csv`, `parquet`, `fits`, `vot`, `ecsv` and `tsv`; by default
+            `csv,parquet`. A finished folder gets other questions and formats at once.
 
-    Where it is known what the galaxies of the training were like (runs of `finetune`), the column `familiarity` is the
-    share of them that are at least as unlike the others as this galaxy is: 0.01 or less for hardly any of them, and
-    for most galaxies of another kind, another survey, or none. A warning tells how many these are.
+    Where it is known what the galaxies of the training were like (runs of `finetune` and `train`), the column
+    `familiarity` is the share of them that are at least as unlike the others as this galaxy is: 0.01 or less for hardly
+    any of them, and for most galaxies of another kind, another survey, or none. A warning tells how many these are.
 
     Returns:
-        `out`, with `predictions.parquet` and `.csv` to read (for votes, fractions where at least half of the
-        volunteers would be asked the question), the same of `predictions-full` with everything else (all fractions,
-        intervals, the probability to be asked, concentrations; of redshifts the PDFs in half precision, in the parquet
-        file only, which `Redshifts.open` reads), `failures.csv` with the galaxies that could not be
-        used, if any, and `predict.json`, which says what was done and is finished when it counts `galaxies`.
+        `out`, with the tables to read, `predictions.csv` and `.parquet`: the galaxies in the order of the catalogue,
+        with its columns and then what was predicted, to three significant digits (for votes, fractions where at least
+        half of the volunteers would be asked the question). A column of the catalogue that is called like one of the
+        predictions becomes `NAME_catalog`. For programs there is `predictions-full.parquet` and `.csv` with everything
+        (all fractions, intervals, the probability to be asked, concentrations; of redshifts the PDFs in half precision,
+        in the parquet file only, which `Redshifts.open` reads), in the order of the shards. `failures.csv` has the
+        galaxies that could not be used, if any, and `predict.json` says what was done, and is finished when it counts
+        `galaxies`.
 
     Raises:
         ValueError: Weights, records and each other do not fit; the message says what to do.
@@ -95,6 +108,9 @@ def predict(
     weights = [weights] if isinstance(weights, str | Path) else list(weights)
     cards = [Card.open(find_card(each)) for each in weights]
     answer = _check(cards, level)
+    formats = checked_formats(format)
+    if questions is not None:
+        choose(answer, questions, ())
     options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
     bands = band_names(bands)
     settings = (
@@ -104,6 +120,8 @@ def predict(
     with claim(out, "predict", settings, inputs, old="predict.json", part=part is not None) as claimed:
         if _finished(out):
             shutil.rmtree(out / "state", ignore_errors=True)
+            if questions is not None or format is not None:
+                _read_otherwise(out, answer, questions, format, catalog, records)
             return out
         found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
         one = {"adapt_bands": adapt_bands or len(found.bands) == 1}
@@ -123,14 +141,25 @@ def predict(
             model,
             found,
             chunks,
-            lambda names, outputs, name: _keep(chunks, name, *_tables(names, outputs, answer, level, familiar)),
+            lambda names, outputs, name: _keep(chunks, name, _table(names, outputs, answer, level, familiar)),
             splits=splits,
             batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
             part=part,
             reading=prepared[0].reading,
         )
         if part is None:
-            _finish(out, settings | inputs, found, splits, cards, familiar)
+            counts = _merge_parts(out, found, splits, cards, familiar)
+            surveys = [found.telescope, *cards[0].surveys]
+            view = {"questions": choose(answer, questions, surveys), "format": formats}
+            source = {"catalog": catalog, "records": None if catalog else found}
+            checksums = write_to_read(out / "predictions-full.parquet", answer, *view.values(), **source)
+            damaged = counts.pop("damaged")
+            checksums |= {path.name: file_checksum(path) for path in out.glob("predictions-full.*")}
+            about = settings | inputs | {"models": [str(find_card(each)) for each in weights]} | view | counts
+            about["checksums"] = dict(sorted(checksums.items()))
+            write_json(out / "predict.json", about | ({"damaged": damaged} if damaged else {}))
+            if not damaged:
+                shutil.rmtree(out / "state")
     return out
 
 
@@ -140,10 +169,10 @@ def _familiarities(weights: list[str | Path]) -> list[Familiarity]:
     return [Familiarity.open(path) for path in paths] if all(path.exists() for path in paths) else []
 
 
-def _tables(
+def _table(
     names: list[str], outputs: np.ndarray, answer: Answer, level: float, familiar: list[Familiarity]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A table to read and one with everything, both with the mean familiarity over the models where it is known.
+) -> pd.DataFrame:
+    """The table with everything, with the mean familiarity over the models where it is known.
 
     Args:
         names: (n,) galaxies.
@@ -153,41 +182,52 @@ def _tables(
         familiar: One for each model, or none.
     """
     if not familiar:
-        return answer.tables(names, outputs.transpose(1, 0, 2), level)
+        return answer.tables(names, outputs.transpose(1, 0, 2), level)[1]
     ends = np.cumsum([0, *(len(each.mean) for each in familiar)])
     outputs, represented = np.split(outputs, [outputs.shape[1] - ends[-1]], axis=1)
     shares = [each(represented[:, a:b]) for each, a, b in zip(familiar, ends, ends[1:], strict=False)]
     answers = outputs.reshape(len(names), -1, answer.outputs).transpose(1, 0, 2)
-    column = {"familiarity": np.mean(shares, axis=0).astype(np.float32)}
-    read, full = answer.tables(names, answers, level)
-    return read.assign(**column), full.assign(**column)
+    return answer.tables(names, answers, level)[1].assign(familiarity=np.mean(shares, axis=0).astype(np.float32))
 
 
-def _finish(
-    out: Path, asked: dict, records: Records, splits: list[str], cards: list[Card], familiar: list[Familiarity]
-) -> None:
-    """Puts the tables together; `predict.json` is written last.
+def _merge_parts(
+    out: Path, records: Records, splits: list[str], cards: list[Card], familiar: list[Familiarity]
+) -> dict:
+    """Puts the tables with everything together; returns what there is to tell of them.
 
     What was computed is kept while damage hides galaxies: when it is repaired, the same call adds them.
     """
     chunks = out / "state" / "chunks"
     failures, damaged = list_failures(out, records, chunks, splits)
-    parts = sorted(chunks.glob("part-*.parquet"))
     provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
-    galaxies = _merge(parts, out / "predictions-full", cards[0].question().metadata(provenance))
-    _merge([_to_read(path) for path in parts], out / "predictions")
-    tables = [f"{name}.{kind}" for name in ("predictions", "predictions-full") for kind in ("parquet", "csv")]
-    counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings()}
+    question = cards[0].question()
+    metadata = (question.metadata(provenance) or {}) | answer_metadata(question, provenance)
+    galaxies = _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full", metadata)
+    counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings(), "damaged": damaged}
     if familiar:
-        p = pq.read_table(out / "predictions.parquet", columns=["familiarity"])["familiarity"].to_numpy()
+        p = pq.read_table(out / "predictions-full.parquet", columns=["familiarity"])["familiarity"].to_numpy()
         rare = max(each.rare for each in familiar)
         counts["unfamiliar"] = {"rare": rare, "share": float(np.mean(p <= rare))}
         if (sentence := tell(p, rare)) is not None:
             log.warning("%s", sentence)
-    counts["checksums"] = {name: file_checksum(out / name) for name in tables}
-    write_json(out / "predict.json", asked | counts | ({"damaged": damaged} if damaged else {}))
-    if not damaged:
-        shutil.rmtree(out / "state")
+    return counts
+
+
+def _read_otherwise(out: Path, answer: Answer, questions, format, catalog, records) -> None:
+    """Writes the tables to read of a finished folder anew, with other questions or in other formats."""
+    about = read_json(out / "predict.json")
+    before = {"questions": about.get("questions"), "format": about.get("format", list(FORMATS))}
+    view = {
+        "questions": choose(answer, questions, ()) if questions is not None else before["questions"] or (),
+        "format": checked_formats(format or before["format"]),
+    }
+    full = check_table(out / "predictions-full.parquet")
+    source = {"catalog": catalog, "records": None if catalog else Records.open(records)}
+    checksums = write_to_read(full, answer, *view.values(), **source)
+    for name in set(before["format"]) - set(view["format"]):
+        (out / f"predictions.{name}").unlink(missing_ok=True)
+    checksums |= {name: crc for name, crc in about.get("checksums", {}).items() if name.startswith("predictions-full")}
+    write_json(out / "predict.json", about | view | {"checksums": dict(sorted(checksums.items()))})
 
 
 def _check(cards: list[Card], level: float) -> Answer:
@@ -244,15 +284,9 @@ def ask_every_way(models: list[keras.Sequential], every_view: bool, *, represent
     return keras.Model(images, ops.concatenate([flat, *representations], axis=1))
 
 
-def _keep(chunks: Path, name: str, read: pd.DataFrame, full: pd.DataFrame) -> None:
-    """Writes the tables of a chunk; that of `part-…` last: it says that the chunk is done."""
-    for file, table in ((f"read-part-{name}", read), (f"part-{name}", full)):
-        write_part(chunks, file, pa.Table.from_pandas(table, preserve_index=False))
-
-
-def _to_read(part: Path) -> Path:
-    """The table to read of a chunk, beside the one with everything."""
-    return sorted(part.parent.glob(f"read-{name_of(part)}.*parquet"))[0]
+def _keep(chunks: Path, name: str, table: pd.DataFrame) -> None:
+    """Writes the table of a chunk."""
+    write_part(chunks, f"part-{name}", pa.Table.from_pandas(table, preserve_index=False))
 
 
 def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -> int:

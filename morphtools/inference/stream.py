@@ -75,7 +75,7 @@ def stream(
         label: For the progress bar.
     """
     sizes = share_of(galaxies_per_shard(records, splits), part)
-    keys = {name: _key(records, name) for name in sizes}
+    keys = {name: shard_key(records, name) for name in sizes}
     if part is None:
         for key in keys.values():
             remove_overlaps(folder, key)
@@ -105,7 +105,7 @@ def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, pla
         writing = None
         for shard, stop, names, values in _runs(outputs, list(places)):
             if ids[0] != shard:
-                ids = (shard, _rows(records, shard, ["id_str"])["id_str"])
+                ids = (shard, shard_rows(records, shard, ["id_str"])["id_str"])
             strangers = set(names) - set(ids[1][places[shard] : stop])
             if strangers:
                 raise ValueError(
@@ -114,7 +114,7 @@ def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, pla
                 )
             if writing is not None:
                 writing.result()  # so that no more than one part waits to be written; raises what went wrong with it
-            name = f"{_key(records, shard)}-{places[shard]:08d}-{stop:08d}"
+            name = f"{shard_key(records, shard)}-{places[shard]:08d}-{stop:08d}"
             writing = writer.submit(_keep_finite, keep, names, values, name)
             places[shard] = stop
         if writing is not None:
@@ -123,7 +123,7 @@ def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, pla
 
 def _sound(records: Records, shard: str, missing: list[tuple[int, int]]) -> Iterator[tuple[int, list[bytes]]]:
     """Runs of records among the missing galaxies of a shard that can be read: place of the first, their content."""
-    offsets = _rows(records, shard, ["offset"])["offset"].tolist() if missing else []
+    offsets = shard_rows(records, shard, ["offset"])["offset"].tolist() if missing else []
     for start, stop in missing:
         run = []
         for place in range(start, stop):
@@ -137,7 +137,7 @@ def _sound(records: Records, shard: str, missing: list[tuple[int, int]]) -> Iter
             yield stop - len(run), run
 
 
-def _rows(records: Records, shard: str, columns: list[str] | None = None) -> pd.DataFrame:
+def shard_rows(records: Records, shard: str, columns: list[str] | None = None) -> pd.DataFrame:
     """The rows of the index with a shard's galaxies, in their order."""
     path = records.index_path
     with reading_of(path):
@@ -205,7 +205,7 @@ def galaxies_per_shard(records: Records, splits: list[str]) -> dict[str, int]:
     return {name: counts[name] for name in shards}
 
 
-def _key(records: Records, shard: str) -> str:
+def shard_key(records: Records, shard: str) -> str:
     """A shard's name in the names of parts: with its checksum, since others may have a shard of that name too."""
     return f"{shard.removesuffix('.tfrecord')}-{records.checksums[shard]}"
 
@@ -214,11 +214,11 @@ def missing_galaxies(records: Records, folder: Path, splits: list[str]) -> list[
     """Galaxies that no part has, of these splits and of any shard with parts: `id_str`, `file_loc`, `reason`."""
     failures = []
     for shard in galaxies_per_shard(records, list(records.splits)):
-        parts = parts_of(folder, _key(records, shard))
+        parts = parts_of(folder, shard_key(records, shard))
         if not parts and shard.split("-")[0] not in splits:
             continue
         have = {name for *_, path in parts for name in read_part(path, ["id_str"])["id_str"].to_pylist()}
-        for place, row in enumerate(_rows(records, shard).to_dict("records")):
+        for place, row in enumerate(shard_rows(records, shard).to_dict("records")):
             if row["id_str"] not in have:
                 reason = _reason(records, row, any(start <= place < stop for start, stop, _ in parts))
                 failures.append({"id_str": row["id_str"], "file_loc": row.get("file_loc"), "reason": reason})

@@ -50,8 +50,8 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
     numbers, words = as_numbers(values)
     meanings = dict.fromkeys((*_NO, classes[0], f"no {classes[1]}", f"not {classes[1]}"), 0.0)
     meanings |= dict.fromkeys((*_YES, classes[1]), 1.0)
-    meanings = {_bare(word): meaning for word, meaning in meanings.items()}
-    read = values[words].astype(str).map(_bare).map(meanings)
+    meanings = {plain_word(word): meaning for word, meaning in meanings.items()}
+    read = values[words].astype(str).map(plain_word).map(meanings)
     numbers[words] = read.astype(float)
     bad = (words & numbers.isna()) | ~(numbers.between(0, 1) | numbers.isna())
     if bad.any():
@@ -67,7 +67,7 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
 def is_yes_or_no(values: pd.Series) -> bool:
     """Whether a column holds 0 and 1, or yes and no or true and false, and nothing else but empty cells."""
     numbers, words = as_numbers(values)
-    plain = values[words].astype(str).map(_bare).isin((*_YES, *_NO))
+    plain = values[words].astype(str).map(plain_word).isin((*_YES, *_NO))
     return bool(numbers.dropna().isin((0, 1)).all() and plain.all() and (numbers.notna().any() or len(plain)))
 
 
@@ -89,7 +89,7 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     words = values.astype(object).where(numbers.isna(), numbers.map(lambda x: f"{x:g}"))
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(set(_EMPTY) - {"none"})
     words = words.astype(str).str.strip().where(~empty)
-    bare = words.map(_bare, na_action="ignore")
+    bare = words.map(plain_word, na_action="ignore")
     chosen = words.groupby(bare).agg(lambda same: same.value_counts().index[0])
     several = words.groupby(bare).nunique()
     for spelling in several.index[several > 1]:
@@ -99,5 +99,6 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     return bare.map(chosen, na_action="ignore")
 
 
-def _bare(word: str) -> str:
+def plain_word(word: str) -> str:
+    """A word without capitals, underscores, hyphens and double spaces: two spellings of one word are equal."""
     return " ".join(word.lower().replace("_", " ").replace("-", " ").split())

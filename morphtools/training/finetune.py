@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 import morphtools
+from morphtools.answers.class_figures import pictures_of
 from morphtools.answers.kinds import Answer
 from morphtools.models.answering import HIDDEN, begin, head_for
 from morphtools.models.cards import Card, write_card
@@ -25,6 +26,7 @@ from morphtools.training.representing import represent_splits
 from morphtools.training.runs import Run, open_run
 from morphtools.training.stages import represent_for_head, solve_head, targets_of, train_encoder, train_head
 from morphtools.training.starting import starting_encoder
+from morphtools.training.tested_galaxies import write_tested
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
@@ -166,9 +168,13 @@ def finetune(
             values, rows = outputs[split]
             results = answer.results(rows["id_str"].to_numpy(), values, targets_of(rows, answer), provenance)
             results.save(run.out / f"{name}.parquet")
-        answer.draw_figures(run.out / "figures", results, chosen, history)
+        given = Records.open(settings.records) if settings.records else chosen
+        read = answer.tables(rows["id_str"].to_numpy(), values[np.newaxis], 0.9)[0]
+        write_tested(run.out, read, catalog=settings.catalog, records=given)
+        answer.draw_figures(run.out / "figures", results, pictures_of(chosen), history)
         store = run.out / "state" / ("representations" if settings.frozen else "trained")
-        familiar = keep_familiarity(run.out, model, chosen, reading, store, frozen=settings.frozen)
+        like = {"fit_to": ("train", "val")} if settings.frozen else {"fit_to": ("train",), "usual": "val"}
+        familiar = keep_familiarity(run.out, model, chosen, reading, store, **like)
         card = dataclasses.replace(card, **answer.described(), hidden=_hidden(answer, settings))
         _finish(run, results, chosen, history, card, settings, {"metric": answer.metric, "unfamiliar": familiar})
     return run

@@ -11,8 +11,9 @@ import pandas as pd
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.calibration import evaluate_votes, mean_concentrations
-from morphtools.answers.posteriors import vote_tables
 from morphtools.answers.recalibration import fit_recalibration
+from morphtools.answers.to_read import choose
+from morphtools.answers.votes import Votes
 from morphtools.inference.predict import ask_every_way
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
@@ -22,10 +23,12 @@ from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices
+from morphtools.training.familiar import keep_familiarity
 from morphtools.training.fitting import fit
 from morphtools.training.learner import METHODS, adamw, averaging
 from morphtools.training.runs import Run, open_run, plain_arguments
 from morphtools.training.starting import Start, checked_start, some_images
+from morphtools.training.tested_galaxies import write_tested
 from morphtools.training.vote_model import assemble, feed, without_training
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -141,7 +144,10 @@ def train(
         described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
         card = dataclasses.replace(card, **described, data=data, scores={})
         card = write_card(card, run.out / "model.keras")
-        _evaluate(run, whole, tree, chosen, card, reading, baseline, len(history))
+        # by galaxies that the encoder was not trained on: all those of a survey need not be shown to it once more
+        like = keep_familiarity(run.out, whole, chosen, reading, run.out / "state" / "represented", fit_to=("val",))
+        more = {"epochs": len(history), "unfamiliar": like}
+        _evaluate(run, whole, tree, chosen, card, reading, baseline, more, arguments["catalog"])
     return run
 
 
@@ -274,12 +280,17 @@ def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) ->
     model.layers[-1].recalibrate(*(found.T @ tree.membership))
 
 
-def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, baseline, epochs) -> None:
+def _evaluate(
+    run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, baseline, more: dict, catalog: str | None
+) -> None:
     """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
     provenance = {"weights": card.sha256, "records": chosen.digest}
     ids, votes, concentrations = _answers(run, model, tree, chosen, "test", reading)
     table = evaluate_votes(votes, concentrations, tree, out=run.out, baseline=baseline)
-    predictions = vote_tables(ids, concentrations, tree)[1]
+    answer = Votes(tree)
+    predictions = answer.tables(ids, concentrations, 0.9)[1]
+    read = answer.to_read(predictions, choose(answer, None, [chosen.telescope, *card.surveys]))
+    write_tested(run.out, read, catalog=catalog, records=chosen)
     predictions = predictions[[name for name in predictions if "_concentration" not in name]]
     write_whole(run.out / "predictions.parquet", predictions.to_parquet)
     seen = table[table["galaxies"] > 0]
@@ -291,10 +302,10 @@ def _evaluate(run: Run, model, tree: Schema, chosen: Records, card: Card, readin
             "title": f"{tree.name}: {card.encoder['name']} trained on {chosen.splits['train']} galaxies, "
             f"tested on {galaxies} ({len(seen)} questions, see questions.csv)",
             "galaxies": chosen.splits,
-            "epochs": epochs,
             "test": {name: {"value": float(value)} for name, value in (per_galaxy | means).items()},
             "questions": table.set_index("question").to_dict("index"),
             "provenance": provenance,
         }
+        | more
     )
     shutil.rmtree(run.out / "state")

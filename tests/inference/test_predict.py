@@ -100,11 +100,11 @@ def test_a_classifier_gives_the_probabilities_of_its_model(sky, runs, tmp_path):
     out = predict(runs[0] / "a", tmp_path / "out", records=sky / "records", orientations=8)
     read, full = tables(out)
     expected = shown(sky, runs[1]["a"])
-    assert list(read.index) == list(expected.index) and read.equals(full)
-    np.testing.assert_allclose(read[["no ring", "ring"]], expected, atol=1e-5)
-    assert (read["predicted"] == np.where(read["ring"] > read["no ring"], "ring", "no ring")).all()
-    as_csv = pd.read_csv(out / "predictions.csv", index_col="id_str")
-    np.testing.assert_allclose(as_csv[["no ring", "ring"]], read[["no ring", "ring"]], rtol=1e-6)
+    assert list(read.index) == list(full.index) == list(expected.index)
+    np.testing.assert_allclose(full[["no ring", "ring"]], expected, atol=1e-5)
+    assert (full["predicted"] == np.where(full["ring"] > full["no ring"], "ring", "no ring")).all()
+    as_csv = pd.read_csv(out / "predictions-full.csv", index_col="id_str")
+    np.testing.assert_allclose(as_csv[["no ring", "ring"]], full[["no ring", "ring"]], rtol=1e-6)
     assert sorted(path.name for path in out.iterdir()) == [
         "claim.json",
         "predict.json",
@@ -179,8 +179,9 @@ def test_several_classifiers_are_averaged(sky, runs, tmp_path):
     )
     read, full = tables(out)
     each = [full[[f"no ring_{i}", f"ring_{i}"]].to_numpy() for i in (0, 1)]
-    np.testing.assert_allclose(read[["no ring", "ring"]], np.mean(each, axis=0), rtol=1e-6)
-    one = tables(predict(runs[0] / "b", tmp_path / "b", records=sky / "records", split="test", orientations=1))[0]
+    np.testing.assert_allclose(full[["no ring", "ring"]], np.mean(each, axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(read["predicted"], full["predicted"])
+    one = tables(predict(runs[0] / "b", tmp_path / "b", records=sky / "records", split="test", orientations=1))[1]
     np.testing.assert_allclose(each[1], one[["no ring", "ring"]], atol=1e-6)
 
 
@@ -247,8 +248,8 @@ def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, 
     catalog.to_csv(tmp_path / "catalog.csv", index=False)
     options = {"catalog": tmp_path / "catalog.csv", "images": sky, "orientations": 1}
     out = predict(runs[0] / "a", tmp_path / "out", **options)
-    known = tables(predict(runs[0] / "a", tmp_path / "known", records=sky / "records", orientations=1))[0]
-    got = tables(out)[0]
+    known = tables(predict(runs[0] / "a", tmp_path / "known", records=sky / "records", orientations=1))[1]
+    got = tables(out)[1]
     assert set(got.index) == set(known.index) - {"g3"}
     np.testing.assert_allclose(got["ring"], known.loc[got.index, "ring"], atol=1e-5)
     listed = pd.read_csv(out / "failures.csv")

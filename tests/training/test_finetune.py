@@ -64,6 +64,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
         "history.csv",
         "model.keras",
         "predictions.parquet",
+        "predictions.csv",
         "log.txt",
     }
     expected |= {"validation.parquet", "galaxies.parquet", "card.json", "familiarity.npz", "figures"}
@@ -111,7 +112,7 @@ def test_the_saved_model_gives_the_saved_predictions(head_run, sky):
 def test_the_run_predicts_other_catalogues_as_it_did_its_test(head_run, sky, tmp_path):
     out = predict(head_run.out, tmp_path / "out", catalog=sky / "catalog.csv")
     saved = predictions(head_run)
-    again = pd.read_parquet(out / "predictions.parquet").set_index("id_str")
+    again = pd.read_parquet(out / "predictions-full.parquet").set_index("id_str")
     assert len(again) == 120
     np.testing.assert_allclose(again.loc[saved.id_str, "ring"], saved.probability, atol=1e-5)
 
@@ -126,7 +127,9 @@ def test_what_is_no_galaxy_is_unlike_the_training_galaxies_and_the_user_is_told(
     noise.to_csv(tmp_path / "noise.csv", index=False)
     out = predict(head_run.out, tmp_path / "out", catalog=tmp_path / "noise.csv")
     assert "100% of these galaxies are unlike any that the model was trained on" in caplog.text
-    assert pd.read_csv(out / "predictions.csv")["familiarity"].max() <= 1 / 91 + 1e-6  # farther than all 90 labelled
+    assert (
+        pd.read_csv(out / "predictions-full.csv")["familiarity"].max() <= 1 / 91 + 1e-6
+    )  # farther than all 90 labelled
     caplog.clear()
     galaxies = pd.read_parquet(
         predict(head_run.out, tmp_path / "galaxies", catalog=sky / "catalog.csv") / "predictions.parquet"

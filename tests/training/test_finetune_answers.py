@@ -61,7 +61,7 @@ def test_three_classes(sky, tmp_path):
     truth = pd.read_csv(sky / "catalog.csv").set_index("id_str").loc[test.id_str, "type"]
     assert (np.array(test.classes)[test.label.astype(int)] == truth).all()
     out = predict(run.out, tmp_path / "out", catalog=sky / "catalog.csv", orientations=2)
-    again = pd.read_parquet(out / "predictions.parquet").set_index("id_str").loc[test.id_str]
+    again = pd.read_parquet(out / "predictions-full.parquet").set_index("id_str").loc[test.id_str]
     np.testing.assert_allclose(again[list(test.classes)], test.probability, atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_a_number_with_an_uncertainty_that_covers(sky, tmp_path):
     assert len(left_out.id_str) == 80
     np.testing.assert_allclose(np.std(left_out.truth - left_out.value), left_out.sigma[0, 0], rtol=0.05)
     out = predict(run.out, tmp_path / "out", catalog=sky / "catalog.csv", orientations=2)
-    again = pd.read_parquet(out / "predictions.parquet").set_index("id_str").loc[test.id_str]
+    again = pd.read_parquet(out / "predictions-full.parquet").set_index("id_str").loc[test.id_str]
     np.testing.assert_allclose(
         again[["size_predicted", "size_sigma"]].to_numpy(), np.hstack([test.value, test.sigma]), atol=1e-3
     )
@@ -91,7 +91,7 @@ def test_fractions_of_votes(sky, tmp_path, depth):
     assert (test.votes == 20).all() and test.answers == ("red", "green", "blue")
     assert "always predicting these" in run.metrics["baseline"]
     out = predict(run.out, tmp_path / "out", catalog=sky / "catalog.csv", orientations=2)
-    again = pd.read_parquet(out / "predictions.parquet").set_index("id_str").loc[test.id_str]
+    again = pd.read_parquet(out / "predictions-full.parquet").set_index("id_str").loc[test.id_str]
     np.testing.assert_allclose(again[["red", "green", "blue"]], test.predicted, atol=1e-3)
 
 

@@ -90,6 +90,7 @@ def test_a_run_leaves_pdfs_scores_and_pictures(run):
         "model.keras",
         "card.json",
         "predictions.parquet",
+        "predictions.csv",
     }
     expected |= {"galaxies.parquet", "validation.parquet", "log.txt", "figures", "familiarity.npz"}
     assert {p.name for p in run.out.iterdir()} == expected
@@ -129,9 +130,10 @@ def test_predict_says_of_new_records_what_the_test_said_and_in_half_precision(ru
     assert len(again.id_str) == 240 and np.isnan(again.redshift).all()
     np.testing.assert_allclose(again.pdf[rows], test.pdf, atol=1e-3)
     np.testing.assert_allclose(again.edges, np.linspace(0, 0.4, 41))
-    read = pd.read_csv(out / "predictions.csv").set_index("id_str")
-    np.testing.assert_allclose(read.loc[test.id_str, "z"], test.z(), atol=1e-4)
-    assert list(read) == ["z", "z_05", "z_16", "z_50", "z_84", "z_95", "familiarity"]
+    read, full = (pd.read_csv(out / f"{name}.csv").set_index("id_str") for name in ("predictions", "predictions-full"))
+    np.testing.assert_allclose(full.loc[test.id_str, "z"], test.z(), atol=1e-4)
+    assert list(full) == ["z", "z_05", "z_16", "z_50", "z_84", "z_95", "familiarity"] == list(read)[-7:]
+    np.testing.assert_allclose(read[list(full)], full, rtol=0.005)
     assert (read["z_05"] <= read["z_50"]).all() and (read["z_50"] <= read["z_95"]).all()
     about = json.loads((out / "predict.json").read_text())
     assert again.provenance == {"weights": about["weights"][0], "records": about["records"]}
@@ -152,7 +154,7 @@ def test_without_ebv_it_is_said_what_that_costs(run, tmp_path, caplog):
     assert "at a typical E(B-V) of 0.03, u is 0.13 mag fainter and u-z 0.09 mag redder" in caplog.text
     with_ebv = records_of(tmp_path / "with", table.assign(ebv=0.0), clean)
     same = predict(run.out, tmp_path / "same", records=with_ebv.folder, orientations=2)
-    a, b = (pd.read_csv(each / "predictions.csv").set_index("id_str")["z"] for each in (out, same))
+    a, b = (pd.read_csv(each / "predictions-full.csv").set_index("id_str")["z"] for each in (out, same))
     np.testing.assert_allclose(a, b.loc[a.index], atol=1e-6)
 
 

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from morphtools.answers.familiarity import Familiarity
+from morphtools.inference.predict import predict
 from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.survey.schemas import get_schema
@@ -61,7 +63,13 @@ def run(survey, tmp_path_factory):
 
 def test_a_run_leaves_what_a_person_and_a_program_need(run):
     files = {"config.yaml", "metrics.json", "history.csv", "model.keras", "card.json", "predictions.parquet", "log.txt"}
-    assert {p.name for p in run.out.iterdir()} == files | {"claim.json", "figures", "questions.csv"}
+    assert {p.name for p in run.out.iterdir()} == files | {
+        "claim.json",
+        "figures",
+        "questions.csv",
+        "predictions.csv",
+        "familiarity.npz",
+    }
     assert (run.out / "figures" / "training_curve.png").stat().st_size > 5000
     assert "epoch 2: loss" in (run.out / "log.txt").read_text()
     assert run.summary.startswith("two-questions: mobilenet_v3_small trained on")
@@ -89,6 +97,22 @@ def test_predictions_are_of_test_galaxies_only(run, survey):
     expected = [i for i in catalog["id_str"] if split_of(i) == "test"]
     assert sorted(predictions["id_str"]) == sorted(expected)
     np.testing.assert_allclose(predictions["ring_yes_fraction"] + predictions["ring_no_fraction"], 1, atol=1e-5)
+    read = pd.read_csv(run.out / "predictions.csv").set_index("id_str")
+    assert list(read.index) == expected and list(read)[:2] == ["file_loc", "ring_yes"]
+    fraction = predictions.set_index("id_str").loc[expected, "ring_yes_fraction"]
+    np.testing.assert_allclose(read["ring_yes_fraction"], fraction, rtol=0.005)
+
+
+def test_predictions_of_the_run_tell_what_is_unlike_its_galaxies(run, survey, tmp_path):
+    rng = np.random.default_rng(1)
+    for i in range(5):
+        Image.fromarray(rng.integers(0, 255, (32, 32)).astype("uint8")).save(tmp_path / f"{i}.png")
+    noise = pd.DataFrame({"id_str": [f"n{i}" for i in range(5)], "file_loc": [f"{i}.png" for i in range(5)]})
+    noise.to_csv(tmp_path / "noise.csv", index=False)
+    out = predict(run.out, tmp_path / "noise", catalog=tmp_path / "noise.csv", orientations=1)
+    fewest = 1 / (1 + len(Familiarity.open(run.out / "familiarity.npz").distances))
+    assert pd.read_parquet(out / "predictions-full.parquet")["familiarity"].to_numpy() == pytest.approx(fewest)
+    assert run.metrics["unfamiliar"]["share"] < 0.5
 
 
 def test_a_run_can_be_repeated_from_its_config_and_a_finished_one_is_returned(run, tmp_path):

@@ -1,0 +1,46 @@
+"""Tables that people read: few digits, the questions that were asked, and what the catalogue knows."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from morphtools.answers.kinds import Answer
+from morphtools.answers.votes import Votes
+from morphtools.survey.question_filter import choose_questions
+
+
+def choose(answer: Answer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
+    """The questions of a vote model that a table is to have (see `choose_questions`); none of other models.
+
+    Raises:
+        ValueError: No such question, or the model is not one of votes.
+    """
+    if isinstance(answer, Votes):
+        return choose_questions(answer.schema, wanted, surveys)
+    if wanted is not None:
+        raise ValueError(f"`questions` choose among those of a vote model, and these weights predict {answer.kind}")
+    return ()
+
+
+def beside_catalog(catalog: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
+    """A catalogue with what was predicted to the right, for galaxies that are in both, in the catalogue's order.
+
+    Args:
+        catalog: One row per galaxy, with `id_str` once each. A column that is called like one of the predictions
+            becomes `NAME_catalog`.
+        predicted: With `id_str`.
+    """
+    names = {}
+    for name in catalog.columns:
+        new = name
+        while name != "id_str" and (
+            new in predicted.columns or new in names.values() or (new != name and new in catalog.columns)
+        ):
+            new = f"{new}_catalog"
+        names[name] = new
+    ids = predicted["id_str"].to_numpy(str)
+    known = catalog.rename(columns=names)
+    known = known[np.isin(known["id_str"].to_numpy(str), ids)].reset_index(drop=True)
+    order = pd.Index(ids).get_indexer(known["id_str"].to_numpy(str))
+    return known.join(predicted.drop(columns="id_str").iloc[order].reset_index(drop=True))
