@@ -110,8 +110,9 @@ def _resized(image, mask, height: int, width: int) -> dict:
     def resize_good(good):
         """The mean of the good pixels below each; NaN where less than half of those that are not masked is there."""
         complete = tf.reduce_all(good, axis=(-3, -2, -1), keepdims=True)  # stays to the bit what it is among its like
-        weight = tf.where(complete, 1.0, tf.maximum(scaled(tf.cast(good, tf.float32)), 1e-6))
-        there = complete | (scaled(tf.cast(tf.math.is_finite(image), tf.float32)) >= 0.5)
+        share = scaled(tf.cast(good, tf.float32))
+        known = share if mask is None else scaled(tf.cast(tf.math.is_finite(image), tf.float32))
+        weight, there = tf.where(complete, 1.0, tf.maximum(share, 1e-6)), complete | (known >= 0.5)
         return tf.where(there, scaled(tf.where(good, image, 0.0)) / weight, np.nan)
 
     def resize_mask():
