@@ -40,6 +40,7 @@ _HOMES = {
     "classification_head": "morphtools.models.heads",
     "cluster": "morphtools.explore.clusters",
     "compare_starts": "morphtools.studies.starts",
+    "compare_weights": "morphtools.studies.compare_weights",
     "convert_table": "morphtools.archives.convert_table",
     "crop_box": "tfrecords_builder.crop",
     "cross_match": "morphtools.archives.cross_match",

@@ -122,6 +122,7 @@ GROUPS = {
         photoz.evaluate_photoz,
         pretraining.evaluate_representations,
         explore.evaluate_retrieval,
+        pretraining.compare_weights,
         anomalies.benchmark_anomalies,
         pretraining.ablate_augmentations,
         pretraining.compare_starts,

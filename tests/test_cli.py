@@ -164,8 +164,8 @@ def test_weights_that_are_not_there_are_one_line_and_exit_code_2(verb, tmp_path,
 def test_every_config_fits_its_function_and_says_its_command(path):
     verb = getattr(morphtools, path.parent.name)
     settings = read_config(path, inspect.signature(verb).parameters)
-    weights = settings.get("weights", "random")
-    assert weights == "random" or weights.endswith("_imagenet") or find_card(weights)
+    for weights in settings.get("weights", "random").split(","):
+        assert weights == "random" or weights.endswith("_imagenet") or find_card(weights)
     command = path.read_text().splitlines()[0]
     verb = path.parent.name.replace("_", "-")
     assert command.startswith(f"# morphtools {verb} --config {path.relative_to(ROOT)}")

@@ -144,3 +144,31 @@ def compare_starts(pretraining, **options):
     last = table[table["epoch"].isin([0, table["epoch"].max()])]
     click.echo(last.to_string(index=False, float_format="%.3f"))
     click.echo(f"see {options['out'] or 'morphtools-runs/starts'}: starts.png and starts.csv")
+
+
+@click.command()
+@click.argument("weights", required=False)
+@click.option("--label", help="Column with classes.")
+@click.option("--classes", help="Only galaxies of these classes, such as FRI,FRII.")
+@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and the label.")
+@click.option("--images", type=click.Path(), help="Folder or zip archive of images (the catalogue's folder).")
+@click.option("--records", type=click.Path(), help="Folder of records with the label.")
+@click.option("--galaxies", type=int, help="Galaxies to simulate, without catalogue or records (1000).")
+@click.option("--neighbours", type=int, help="Neighbours that vote on a class (5).")
+@click.option("--splits", type=int, help="Random splits into 75% and 25% (50).")
+@click.option("--orientations", type=int, help="Average over 8, 4, 2 or 1 orientations of every image (8).")
+@click.option("--image-size", type=int, help="Image side in pixels for all weights (each those of its training).")
+@click.option("--seed", type=int, help="Seed of splits, random encoder and simulated sky (0).")
+@click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/weights).")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
+def compare_weights(weights, config, **options):
+    """Compare weights without training.
+
+    The nearest neighbours of a galaxy vote on its class. WEIGHTS are names, run folders or paths, separated by commas;
+    a random encoder and the bare pixels are always compared as well.
+
+    morphtools compare-weights efficientnet_lite0_byol_sdss,efficientnet_lite0_gz2 --label class --catalog galaxies.csv
+    """
+    import_quietly()
+    given = typed(options) | ({} if weights is None else {"weights": weights})
+    click.echo(call(morphtools.compare_weights, config, given).summary)

@@ -1,0 +1,244 @@
+"""Which weights know most about these galaxies? Their nearest neighbours answer, without training anything."""
+
+import itertools
+import logging
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from morphtools.data.batches import read_batches
+from morphtools.explore.pictures import represent_pixels
+from morphtools.explore.tables import column_of, known_of, write_figure, write_table
+from morphtools.inference.represent import origin, represent, represent_galaxies
+from morphtools.inference.representations import Representations
+from morphtools.models.cards import Card, find_card
+from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
+from morphtools.models.preparation import prepare
+from morphtools.sky.simulate import simulate_survey
+from morphtools.training.probes import knn_scores
+from morphtools.training.runs import Run, open_run, plain_arguments
+from tfrecords_builder.build import build_records
+from tfrecords_builder.catalog import read_catalog
+from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
+
+_MOST = 5000  # labelled galaxies, whose distances to each other are kept in memory
+_SKY = {"bands": "grz", "image_size": 128, "field_radii": 12.0, "magnitude_limit": 15.5, "artifact_rate": 0.0}
+
+
+def compare_weights(
+    weights: str = "efficientnet_lite0_byol_sdss,efficientnet_lite0_gz2",
+    *,
+    label: str | None = None,
+    classes: str | None = None,
+    catalog: str | Path | None = None,
+    images: str | Path | None = None,
+    records: str | Path | None = None,
+    galaxies: int = 1000,
+    neighbours: int = 5,
+    splits: int = 50,
+    orientations: int = 8,
+    image_size: int | None = None,
+    seed: int = 0,
+    out: str | Path = "morphtools-runs/weights",
+) -> Run:
+    """Compares weights by how often the nearest neighbours of a galaxy tell its class.
+
+    The galaxies are represented by each of the weights, by a random encoder of the architecture of the first ones, and
+    by their pixels. Then, for many random splits into 75% and 25%, the neighbours of a galaxy among the 75% vote on
+    its class. Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a simulated sky
+    whose classes are three shapes: smooth, spiral and edge-on. The same call resumes.
+
+    The intervals take into account that splits share their galaxies (Nadeau & Bengio 2003): a spread over splits alone
+    would be several times too narrow.
+
+    Args:
+        weights: What to compare, separated by commas: names, run folders or paths, as for `load_pretrained`.
+        label: Column with classes.
+        classes: Only galaxies of these classes, separated by commas.
+        catalog: Table with `id_str`, `file_loc` and the label.
+        images: Folder or zip archive of the images; by default the catalogue's folder.
+        records: Folder of records with the label, instead of both.
+        galaxies: How many to simulate, if there are neither.
+        neighbours: How many vote.
+        splits: How many random splits.
+        orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
+        image_size: Side in pixels at which all weights see the images; by default each those of its training, which
+            mixes what they know with how finely they look.
+        seed: Seed of the splits, the random encoder and the simulated sky.
+        out: Folder: `scores.csv`, `weights.csv`, `figures/weights.png`, `metrics.json`, `representations/`.
+
+    Returns:
+        The run, with `metrics`, `summary` and its folder `out`.
+
+    Raises:
+        ValueError: There are fewer than two classes, or weights and galaxies do not fit.
+        FileNotFoundError: A path is not there.
+
+    Reference:
+        Mohale & Lochner 2023, arXiv:2311.14157 (k = 5, 50 splits); Nadeau & Bengio 2003,
+        doi:10.1023/A:1024068626366, equation 8.
+    """
+    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if k != "out"}
+    plain_arguments(arguments)
+    if label is None and (catalog or records):
+        raise ValueError("which column holds the classes? give `label`")
+    with open_run(out, "compare-weights", arguments) as run:
+        if run.finished:
+            return run
+        found, known = _galaxies(arguments, run.out)
+        run.keep()
+        stores = _represented(found, [name.strip() for name in weights.split(",")], arguments, run.out)
+        truth = _classes(known, label or "shape", stores, classes, seed)
+        scores = pd.DataFrame(
+            {
+                name: knn_scores(values, truth, neighbours=neighbours, splits=splits, seed=seed)
+                for name, values in _values(stores, truth.index)
+            }
+        )
+        _finish(run, scores, truth, neighbours)
+    return run
+
+
+def _galaxies(arguments: dict, out: Path) -> tuple[Records, pd.DataFrame]:
+    """Records, and the table that has the classes."""
+    if arguments["records"]:
+        opened = Records.open(arguments["records"])
+        return opened, opened.index()
+    catalog, images = arguments["catalog"], arguments["images"]
+    if catalog is None:
+        log.warning("no catalog or records given: using galaxies of a simulated sky")
+        images = out / "state" / "sky"
+        table = simulate_survey(images, galaxies=arguments["galaxies"], seed=arguments["seed"], **_SKY)
+        edge_on, smooth = (table[f"true_{name}"] > 0 for name in ("edge_on", "smooth"))
+        table["shape"] = np.select([smooth, edge_on], ["smooth", "edge-on"], "spiral")
+    else:
+        table = read_catalog(catalog)
+    build_records(table, out / "state" / "records", images=images or Path(catalog).parent)
+    return Records.open(out / "state" / "records"), table
+
+
+def _represented(records: Records, weights: list[str], arguments: dict, out: Path) -> dict:
+    """A store of representations by each of the weights, by a random encoder, and by pixels."""
+    folder, stores = out / "representations", {}
+    names = [Path(name).name for name in weights] + ["random", "pixels"]
+    if len(set(names)) < len(names):
+        raise ValueError(f"weights must have different names, and none may be called random or pixels: {some(weights)}")
+    for name in weights:
+        log.info("representing by %s", name)
+        short = Path(name).name
+        options = {"orientations": arguments["orientations"], "image_size": arguments["image_size"]}
+        stores[short] = represent(name, folder / short, records=records.folder, **options)
+    card, seed = Card.open(find_card(weights[0])), arguments["seed"]
+    prepared = prepare(card, records, image_size=arguments["image_size"], adapt_bands=len(records.bands) == 1)
+    keras.utils.set_random_seed(seed)
+    encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
+    split = max(records.splits, key=records.splits.get)
+    batch = next(read_batches(records, split, batch_size=64, **prepared.reading))
+    settle_batch_norm(encoder, batch["image"])
+    model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, arguments["orientations"])])
+    about = {"weights": f"random {card.encoder['name']}, seed {seed}", "records": origin(records)} | prepared.reading
+    log.info("representing by a random encoder")
+    options = {"provenance": about, "reading": prepared.reading}
+    (folder / "random").mkdir(parents=True, exist_ok=True)
+    stores["random"] = represent_galaxies(model, records, folder / "random", [*records.splits], **options)
+    stores["pixels"] = represent_pixels(folder / "pixels", records=records)
+    return stores
+
+
+def _classes(known: pd.DataFrame, label: str, stores: dict[str, Representations], only: str | None, seed: int):
+    """The classes of the galaxies that all stores have."""
+    common = pd.Index(next(iter(stores.values())).id_str)
+    for store in stores.values():
+        common = common[common.isin(store.id_str)]
+    truth = column_of(known_of(common, known), label).dropna().astype(str)
+    if only is not None:
+        names = [name.strip() for name in only.split(",")]
+        missing = [name for name in names if not (truth == name).any()]
+        if missing:
+            raise ValueError(f"no galaxy is of the class {some(missing)}; there are {some(sorted(truth.unique()))}")
+        truth = truth[truth.isin(names)]
+    if truth.nunique() < 2:
+        raise ValueError(f"{label} must hold at least two classes, got {some(truth.unique())}")
+    if len(truth) > _MOST:
+        log.info("%d of %d labelled galaxies, drawn at random", _MOST, len(truth))
+        truth = truth.sample(_MOST, random_state=seed)
+    return truth
+
+
+def _values(stores: dict[str, Representations], ids: pd.Index):
+    for name, store in stores.items():
+        yield name, store.values()[pd.Index(store.id_str).get_indexer(ids)]
+
+
+def interval(scores: np.ndarray, test_share: float = 0.25) -> tuple[float, float, float]:
+    """Mean and 95% interval of scores over random splits of the same galaxies.
+
+    Args:
+        scores: (J,) one per split, or differences of two.
+        test_share: Share of the galaxies that each split tests on.
+
+    Returns:
+        The mean, and a t interval whose variance is s² (1/J + n_test/n_train).
+
+    Reference:
+        Nadeau & Bengio 2003, doi:10.1023/A:1024068626366, equation 8.
+    """
+    from scipy.stats import t
+
+    number, mean = len(scores), float(np.mean(scores))
+    variance = np.var(scores, ddof=1) * (1 / number + test_share / (1 - test_share))
+    half = float(t.ppf(0.975, number - 1) * np.sqrt(variance))
+    return mean, mean - half, mean + half
+
+
+def _finish(run: Run, scores: pd.DataFrame, truth: pd.Series, neighbours: int) -> None:
+    order = list(scores.mean().sort_values(ascending=False).index)
+    rows = []
+    for name, after in itertools.zip_longest(order, order[1:]):
+        mean, low, high = interval(scores[name].to_numpy())
+        row = {"weights": name, "accuracy": mean, "low": low, "high": high}
+        if after is not None:
+            row |= dict(
+                zip(("lead", "lead_low", "lead_high"), interval((scores[name] - scores[after]).to_numpy()), strict=True)
+            )
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    share = truth.value_counts(normalize=True)
+    write_table(run.out / "scores.csv", scores)
+    write_table(run.out / "weights.csv", table)
+    write_figure(run.out / "figures" / "weights.png", _figure(table, share.iloc[0], neighbours))
+    counts = ", ".join(f"{number} {name}" for name, number in truth.value_counts().items())
+    run.write_metrics(
+        {
+            "title": f"accuracy of {neighbours} neighbours, {len(scores)} splits of {counts}\n  {_order(table)}",
+            "test": {
+                row["weights"]: {"value": row["accuracy"], "low": row["low"], "high": row["high"]} for row in rows
+            },
+            "baseline": f"always {share.index[0]}: {share.iloc[0]:.3f}",
+        }
+    )
+
+
+def _order(table: pd.DataFrame) -> str:
+    """The weights in a sentence, the best first: > where a lead is beyond its interval, ≈ where it is not."""
+    signs = [">" if low > 0 else "≈" for low in table["lead_low"][:-1]]
+    return " ".join(itertools.chain(*zip(table["weights"], [*signs, ""], strict=True))).strip()
+
+
+def _figure(table: pd.DataFrame, common: float, neighbours: int) -> Figure:
+    figure = Figure(figsize=(6.4, 0.5 * len(table) + 1.2), layout="constrained")
+    axes, places = figure.subplots(), np.arange(len(table))[::-1]
+    errors = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
+    axes.errorbar(table["accuracy"], places, xerr=errors, fmt="o", capsize=3)
+    axes.axvline(common, color="0.55", ls=":", lw=1)
+    axes.text(common, len(table) - 0.5, " always the most common class", fontsize=7, color="0.4", va="bottom")
+    axes.set_yticks(places, table["weights"], fontsize=8)
+    axes.set(xlabel=f"accuracy of {neighbours} neighbours, with 95% intervals", ylim=(-0.6, len(table) - 0.1))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
