@@ -136,10 +136,16 @@ def examine(image: Image, bad: float) -> Image:
 
 
 def _like_picture(pixels: np.ndarray) -> bool:
-    """Whether three bands hold whole numbers from 0 to 255, which sky and noise never are."""
-    if pixels.shape[2] != 3 or (pixels[0] != np.rint(pixels[0])).any():
+    """Whether three bands hold the 256 levels of a picture, as 0–255 or 0–1, which sky and noise never do."""
+    if pixels.shape[2] != 3 or not _levels(pixels[0]) or pixels.min() < 0:
         return False
-    return bool(pixels.min() >= 0 and 128 <= pixels.max() <= 255 and (pixels == np.rint(pixels)).all())
+    brightest = pixels.max() * (255 if pixels.max() <= 1 else 1)
+    return bool(128 <= brightest <= 255 and _levels(pixels))
+
+
+def _levels(pixels: np.ndarray) -> bool:
+    steps = pixels * 255 if pixels.max() <= 1 else pixels
+    return bool((np.abs(steps - np.rint(steps)) < 1e-3).all())
 
 
 def examine_picture(image: Image, picture) -> Image:

@@ -113,10 +113,19 @@ def test_levels_of_pictures_are_never_taken_for_measured_values(tmp_path):
     np.save(tmp_path / "rgba.npy", np.zeros((3, 12, 13, 4), np.uint8))
     (error,) = read_images(open_images(tmp_path / "rgba.npy"), [{"file_loc": "0"}])
     assert "leave transparency out" in str(error)
-    np.save(tmp_path / "f.npy", np.tile(levels, (5, 2, 2, 1)).astype("f4"))
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(15)], "file_loc": range(15)})
-    records = build_records(catalog, tmp_path / "r", images=tmp_path / "f.npy")
-    assert records.encoding == "float32" and records.index()["findings"].str.contains("like_a_picture").all()
+    for scale in (1, 255):
+        np.save(tmp_path / f"{scale}.npy", (np.tile(levels, (5, 2, 2, 1)) / scale).astype("f4"))
+        records = build_records(catalog, tmp_path / f"of {scale}", images=tmp_path / f"{scale}.npy")
+        assert records.encoding == "float32" and records.index()["findings"].str.contains("like_a_picture").all()
+
+
+@pytest.mark.parametrize("stretch", [lambda x: x, lambda x: np.clip(x, 0, 1), lambda x: np.arcsinh(x) / 10, np.abs])
+def test_measured_values_do_not_look_like_a_picture(tmp_path, stretch):
+    np.save(tmp_path / "s.npy", stretch(np.random.default_rng(0).normal(size=(15, 24, 26, 3))).astype("f4"))
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(15)], "file_loc": range(15)})
+    records = build_records(catalog, tmp_path / "r", images=tmp_path / "s.npy")
+    assert not records.index()["findings"].str.contains("like_a_picture").any()
 
 
 def test_counts_that_no_picture_has_are_measured_values(tmp_path):
