@@ -24,6 +24,7 @@ KINDS = {
     "transparent": "transparent in parts, where the colours are used as they are stored",
     "fewer_bits": "16 bits per band, of which the upper 8 are used",
     "like_a_picture": "the levels of a picture (0 to 255, or 0 to 1 in steps of 1/255); used as measured values",
+    "stand_in": "pixels of a value that usually stands for missing ones, such as -9999; used as measured values",
     "sky_not_zero": "the edge of the image is not near zero: the sky was not subtracted, or the galaxy fills the image",
     "other_size": "of another size in pixels than the rest; resized when it is read",
     "other_scale": "its header tells another pixel scale than that of the records",

@@ -12,6 +12,7 @@ from tfrecords_builder.records import Records, scale_as_read
 _NOISE_PIXELS = 512  # of one band and galaxy: enough for a median
 _FROM_ZERO = 10.0  # times the noise: the edge of an image whose sky was subtracted is nearer to zero
 _TINY = 8  # pixels on a side
+_STAND_INS = (-99, -999, -9999, -99999, -32768, -2147483648, 99999, 999999)  # and all beyond 1e20: for missing values
 
 
 def prepare(image: Image | ValueError, records: Records) -> Image:
@@ -129,10 +130,22 @@ def examine(image: Image, bad: float) -> Image:
     some = image.data[::4]  # enough to tell half of them
     if np.count_nonzero(some == 0) > 0.5 * some.size:
         image = note(image, "mostly_zero", f"{np.mean(image.data == 0):.0%} of the pixels are exactly zero")
+    if (value := _stand_in(image.data)) is not None:
+        image = note(image, "stand_in", f"pixels of {value:g}")
     level = _sky_level(image)
     if level > _FROM_ZERO:
         image = note(image, "sky_not_zero", f"the edge lies {level:.0f} times its noise from zero")
     return note(image, "like_a_picture") if _like_picture(image.data) else image
+
+
+def _stand_in(pixels: np.ndarray) -> float | None:
+    """The lowest or highest value if it is one that programs write for missing pixels, far from all others."""
+    for value in (float(np.fmin.reduce(pixels, axis=None)), float(np.fmax.reduce(pixels, axis=None))):
+        if value in _STAND_INS or 1e20 < abs(value) < np.inf:
+            others = pixels[np.isfinite(pixels) & (pixels != value)].astype(float)
+            if not others.size or abs(value - np.median(others)) > 10 * np.abs(others - np.median(others)).max():
+                return value
+    return None
 
 
 def _like_picture(pixels: np.ndarray) -> bool:

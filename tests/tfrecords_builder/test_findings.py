@@ -43,6 +43,7 @@ ODD = {  # one galaxy of each kind, made by hand
     "many_missing": lambda i: from_pixels(with_value(i, slice(3), np.nan)),
     "middle_missing": lambda i: masked(i, (slice(9, 15), slice(9, 15))),
     "padded": lambda i: from_pixels(galaxy(i, (22, 24, 2))),
+    "stand_in": lambda i: from_pixels(with_value(i, (slice(2), slice(3)), -9999)),
     "sky_not_zero": lambda i: from_pixels(1000 + 10 * galaxy(i)),
     "other_size": lambda i: from_pixels(galaxy(i, (20, 20, 2))),
     "tiny": lambda i: from_pixels(galaxy(i, (7, 7, 2))),
@@ -61,6 +62,16 @@ def source(odd: dict[int, str]):
 @pytest.fixture(scope="module")
 def catalog():
     return pd.DataFrame({"id_str": [f"g{i}" for i in range(N)], "file_loc": [str(i) for i in range(N)]})
+
+
+@pytest.mark.parametrize("value", [-99, -32768, 99999, 1e30, -1e37])
+def test_values_that_stand_for_missing_pixels_are_found_where_they_are_far_from_the_others(value, catalog, tmp_path):
+    pixels = {3: with_value(3, 5, value), 4: galaxy(4) * abs(value)}
+    pixels[4][0, 0, 0] = value  # a value like any other there
+    records = build_records(catalog, tmp_path / "r", images=lambda i: from_pixels(pixels.get(int(i), galaxy(int(i)))))
+    kinds = records.index().set_index("id_str")["findings"]
+    assert list(kinds.index[kinds.str.contains("stand_in")]) == ["g3"]
+    assert f"pixels of {value:g}" in records.index().set_index("id_str")["pixel_flag"]["g3"]
 
 
 @pytest.mark.parametrize("kind", ODD)
