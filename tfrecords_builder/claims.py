@@ -136,7 +136,9 @@ def _check_same(out: Path, before: dict, call: dict) -> None:
         {name: (before[kind].get(name), call[kind].get(name)) for name in call[kind] | before[kind]}
         for kind in ("settings", "inputs")
     )
-    _refuse(out, call["verb"], settings, inputs)
+    # an argument that came with a later version, and was not given: a switch that is off is no other setting
+    later = {name for name in settings if name not in before["settings"] and not call["settings"][name]}
+    _refuse(out, call["verb"], {name: pair for name, pair in settings.items() if name not in later}, inputs)
 
 
 def _check_old(out: Path, old: str, call: dict) -> None:
