@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for question, (name, read) in QUESTIONS.items():
-        x, y = _galaxies(options, name, read)
+        x, y = galaxies(options, name, read)
         for labels in LABELS:
             for seed in range(options.seeds):
                 rows += _compare(x, y, labels, seed, {"question": question, "labels": labels, "seed": seed})
@@ -60,7 +60,7 @@ def _positive(values: pd.Series) -> pd.Series:
     return (values > 0).astype(float).where(values >= 0)
 
 
-def _galaxies(options, name: str, read) -> tuple[np.ndarray, np.ndarray]:
+def galaxies(options, name: str, read) -> tuple[np.ndarray, np.ndarray]:
     """(N, D) representations of the galaxies whose class is known, and (N,) classes 0 … K-1."""
     import morphtools
 
@@ -79,15 +79,15 @@ def _compare(x: np.ndarray, y: np.ndarray, labels: int, seed: int, row: dict) ->
 
     fitted, tested = train_test_split(np.arange(len(y)), train_size=labels, stratify=y, random_state=seed)
     rows = []
-    for method, fit in (("ours", _ours), ("scikit-learn", _theirs)):
+    for method, fit in (("ours", our_head), ("scikit-learn", _theirs)):
         start = time.perf_counter()
         predict = fit(x[fitted], y[fitted], seed)
         seconds = time.perf_counter() - start
-        rows.append(row | {"method": method, **_scores(y[tested], predict(x[tested])), "seconds": seconds})
+        rows.append(row | {"method": method, **scores_of(y[tested], predict(x[tested])), "seconds": seconds})
     return rows
 
 
-def _ours(x: np.ndarray, y: np.ndarray, seed: int):
+def our_head(x: np.ndarray, y: np.ndarray, seed: int):
     from scipy.special import softmax
 
     head = Classes(tuple(map(str, range(y.max() + 1)))).linear(x, y[:, np.newaxis], seed)
@@ -105,7 +105,7 @@ def _theirs(x: np.ndarray, y: np.ndarray, seed: int):
         return make_pipeline(StandardScaler(), LogisticRegressionCV(cv=folds, max_iter=500)).fit(x, y).predict_proba
 
 
-def _scores(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+def scores_of(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Scores by scikit-learn; the calibration error of the most probable class, over ten bins."""
     from sklearn.metrics import log_loss, roc_auc_score
 

@@ -35,7 +35,9 @@ def suggest_labels(
     random depends on the question.
 
     Writes `suggestions.csv` and, where there are images, `suggestions.png`. With a catalogue the table has its columns
-    too: fill in the label and add the rows to those that the run was trained on.
+    too, and is a catalogue itself: fill in its column with the labels, which may be new, and give it to `finetune`,
+    alone or with the galaxies that were labelled before. What is predicted stands in columns `…_predicted`, which no
+    task takes for labels.
 
     Args:
         run: Folder of a run of `finetune`.
@@ -73,7 +75,7 @@ def suggest_labels(
     uncertainty = uncertainty_of(answer, outputs)
     candidates = np.argsort(-uncertainty, kind="stable")[:_CANDIDATES]
     rows = candidates[choose_diverse(x[candidates], uncertainty[candidates], galaxies, seed=seed)]
-    predicted = answer.tables(ids[rows], outputs[rows][np.newaxis], 0.9)[0]
+    predicted = answer.tables(ids[rows], outputs[rows][np.newaxis], 0.9)[0].rename(columns=_as_predicted)
     table = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "uncertainty": uncertainty[rows]})
     table = pd.concat([table, predicted], axis=1)
     about = known_of(table["id_str"], catalog).reset_index(drop=True)
@@ -87,6 +89,11 @@ def suggest_labels(
         title = f"{len(table)} galaxies to label next, and how uncertain they are"
         write_figure(out / "suggestions.png", gallery(pictures, captions, title))
     return table
+
+
+def _as_predicted(name: str) -> str:
+    """What a column of predictions is called here: a column `ring` would be taken for labels."""
+    return name if name == "id_str" or name.endswith(("predicted", "_sigma")) else f"{name}_predicted"
 
 
 def _head(run: Path, card: Card, store: Representations):

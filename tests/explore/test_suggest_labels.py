@@ -1,10 +1,14 @@
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from morphtools.answers.classes import Classes
 from morphtools.explore import suggest_labels as verb
 from morphtools.explore.suggest_labels import suggest_labels
+from morphtools.inference.represent import represent
+from morphtools.training.finetune import finetune
 
 
 @pytest.fixture
@@ -40,3 +44,41 @@ def test_where_nothing_is_left_the_user_is_told(run, three_kinds, tmp_path):
     store, catalog, _ = three_kinds
     with pytest.raises(ValueError, match="no galaxies are left to suggest: all 60"):
         suggest_labels(run, store, exclude=catalog, out=tmp_path / "out")
+
+
+def test_suggestions_are_labelled_and_train_the_next_run(tmp_path, monkeypatch):
+    """Discs with a ring or without; whoever labels them looks up the truth."""
+    rng, folder = np.random.default_rng(0), tmp_path / "sky"
+    folder.mkdir()
+    y, x = np.mgrid[:24, :24] - 11.5
+    r, truth = np.hypot(x, y), np.arange(120) % 2
+    for i in range(120):
+        light = 90 * np.exp(-r / 3) + 130 * truth[i] * np.exp(-((r - 8) ** 2) / 2) + rng.normal(30, 8, r.shape)
+        Image.fromarray(np.clip(light, 0, 255).astype("uint8")).save(folder / f"{i}.png")
+    table = pd.DataFrame({"id_str": [f"g{i}" for i in range(120)], "file_loc": [f"{i}.png" for i in range(120)]})
+    table.to_csv(folder / "all.csv", index=False)
+    table.assign(ring=truth)[:60].to_csv(folder / "labelled.csv", index=False)
+
+    def encoder(name, input_shape, **options):
+        images = keras.Input(input_shape)
+        x = keras.layers.Conv2D(8, 5, activation="relu", kernel_initializer=keras.initializers.HeNormal(3))(images)
+        return keras.Model(images, keras.layers.GlobalAveragePooling2D(name="avg_pool")(x), name=name)
+
+    for module in ("training.finetune_settings", "training.starting", "models.pretrained"):
+        monkeypatch.setattr(f"morphtools.{module}.build_encoder", encoder)
+    options = {"weights": "random", "orientations": 1, "images": folder}
+    run = finetune("rings", 40, catalog=folder / "labelled.csv", **options, out=tmp_path / "run")
+    store = represent(run.out, tmp_path / "store", catalog=folder / "all.csv", images=folder, orientations=1)
+    suggest_labels(run.out, store, 60, catalog=folder / "all.csv", out=tmp_path / "next")
+
+    path = tmp_path / "next" / "suggestions.csv"
+    suggested = pd.read_csv(path)
+    used = pd.read_parquet(run.out / "galaxies.parquet")["id_str"]
+    assert len(suggested) == 60 and not suggested["id_str"].isin(used).any()
+    with pytest.raises(ValueError, match="no labels for task 'rings'"):  # predictions are none
+        finetune("rings", 40, catalog=path, **options, out=tmp_path / "none")
+    suggested["ring"] = [truth[int(name[1:])] for name in suggested["id_str"]]
+    suggested.to_csv(path, index=False)
+    again = finetune("rings", 40, catalog=path, **options, out=tmp_path / "again")
+    assert set(pd.read_parquet(again.out / "galaxies.parquet")["id_str"]) <= set(suggested["id_str"])
+    assert again.metrics["test"]["accuracy"]["value"] > 0.8
