@@ -11,6 +11,7 @@ from morphtools.answers.kinds import answer_of
 from morphtools.answers.predictions import check_table
 from morphtools.answers.truth import read_truth
 from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.models.cards import Card
 from morphtools.survey.task_files import open_task
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.checksums import file_checksum, reading
@@ -127,9 +128,11 @@ def _matched(catalog: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataF
 def _trained_on(full: Path) -> set[str]:
     """Names of the galaxies that the models of a folder of predictions learned from, where that is known."""
     about, used = full.with_name("predict.json"), set()
-    for card in read_json(about).get("models", []) if about.exists() else []:
-        galaxies = Path(card).with_name("galaxies.parquet")
-        if galaxies.exists():
+    for card in map(Path, read_json(about).get("models", []) if about.exists() else []):
+        galaxies = card.with_name("galaxies.parquet")
+        if not galaxies.exists() and card.exists():
+            log.info("%s learned from %s: galaxies among these score too well", card.stem, Card.open(card).data)
+        elif galaxies.exists():
             split = pd.read_parquet(check_table(galaxies), columns=["id_str", "split"])
             used |= set(split["id_str"][split["split"] != "test"])
     if used:

@@ -66,6 +66,7 @@ def test_suggestions_are_labelled_and_train_the_next_run(tmp_path, monkeypatch):
 
     for module in ("training.finetune_settings", "training.starting", "models.pretrained"):
         monkeypatch.setattr(f"morphtools.{module}.build_encoder", encoder)
+    monkeypatch.setattr(Classes, "draw_figures", lambda *arguments: None)  # most of the time
     options = {"weights": "random", "orientations": 1, "images": folder}
     run = finetune("rings", 40, catalog=folder / "labelled.csv", **options, out=tmp_path / "run")
     store = represent(run.out, tmp_path / "store", catalog=folder / "all.csv", images=folder, orientations=1)
