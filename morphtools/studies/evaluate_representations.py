@@ -1,7 +1,9 @@
 """Evaluation of representations as in the papers: probes against number of labels, and stationarity."""
 
 import logging
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,7 +63,8 @@ def evaluate_representations(
         ValueError: There are no labels, or weights and records do not fit.
         FileNotFoundError: A path is not there.
     """
-    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if k != "out"}
+    arguments: dict[str, Any] = {"weights": str(weights), "records": str(records), "label": label, "labels": labels}
+    arguments |= {"repeats": repeats, "galaxies": galaxies, "orientations": orientations, "seed": seed}
     try:
         numbers = [int(each) for each in labels.split(",")]
     except ValueError:
@@ -136,7 +139,7 @@ def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: in
         if min(len(each) for each in y.values()) < 10:
             log.warning("%s is known of too few galaxies: left out", name)
             continue
-        options = {"numbers": numbers, "repeats": repeats, "seed": seed}
+        options: dict[str, Any] = {"numbers": numbers, "repeats": repeats, "seed": seed}
         found.append(label_efficiency(x["fit"], y["fit"], x["test"], y["test"], **options).assign(label=name))
     return pd.concat(found)
 
@@ -151,8 +154,8 @@ def _pixels(sets: dict, noise, seed: int) -> dict:
 
 def _stationarity(encoder, images: np.ndarray, noise, seed: int) -> dict[str, float]:
     """How far galaxies move in units of their distances, by what was changed."""
-    still = {"rotation": 0.0, "flip": False, "zoom": 0.0, "shift": 0.0}
-    changes = {
+    still: dict[str, Any] = {"rotation": 0.0, "flip": False, "zoom": 0.0, "shift": 0.0}
+    changes: dict[str, Any] = {
         "rotated": RandomView(**still | {"rotation": 0.5}, seed=seed),
         "mirrored": RandomView(**still | {"flip": True}, seed=seed),
         "shifted by 5%": RandomView(**still | {"shift": 0.05}, seed=seed),
@@ -176,7 +179,7 @@ def _finish(run: Run, scores: pd.DataFrame, moved: pd.DataFrame, records: Record
     write_whole(run.out / "scores.csv", lambda path: scores.to_csv(path, index=False))
     write_whole(run.out / "stationarity.csv", lambda path: moved.to_csv(path, index=False))
     for name, figure in {"labels": _labels_figure(scores), "stationarity": _moved_figure(moved)}.items():
-        write_whole(run.out / "figures" / f"{name}.png", lambda path, f=figure: f.savefig(path, dpi=130))
+        write_whole(run.out / "figures" / f"{name}.png", partial(figure.savefig, dpi=130))
     most = scores[(scores["probe"] == "linear") & (scores["labels"] == scores["labels"].max())]
     test = {}
     for (name, representation), rows in most.groupby(["label", "representation"]):

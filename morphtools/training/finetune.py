@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,16 +16,19 @@ import pandas as pd
 import morphtools
 from morphtools.answers.class_figures import pictures_of
 from morphtools.answers.kinds import Answer
+from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.models.answering import HIDDEN, begin, head_for
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import any_way_up, unfreeze
 from morphtools.training.dereddening import survey_of
 from morphtools.training.familiar import keep_familiarity
-from morphtools.training.finetune_settings import FinetuneSettings, checked
+from morphtools.training.feeding import labels_of
+from morphtools.training.finetune_settings import FinetuneSettings
 from morphtools.training.labels import labelled_galaxies
 from morphtools.training.representing import represent_splits
 from morphtools.training.runs import Run, open_run
-from morphtools.training.stages import represent_for_head, solve_head, targets_of, train_encoder, train_head
+from morphtools.training.settings import Inputs, Start, config_of
+from morphtools.training.stages import represent_for_head, solve_head, train_encoder, train_head
 from morphtools.training.starting import starting_encoder
 from morphtools.training.tested_galaxies import write_tested
 from tfrecords_builder.build import build_records
@@ -147,16 +151,40 @@ def finetune(
         Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083,
         section 3.3 and appendix E.2.
     """
-    arguments = {name: value for name, value in locals().items() if name != "out"}
-    settings = checked(FinetuneSettings(**arguments))
-    out = Path(out or Path("morphtools-runs") / re.sub(r"[^\w.-]+", "-", f"{settings.name}-{labels}"))
-    with open_run(out, "finetune", settings.config()) as run:
+    settings = FinetuneSettings(
+        task=task,
+        labels=labels,
+        inputs=Inputs(catalog, images, records),
+        column=column if column is None or isinstance(column, str) else ",".join(column),
+        answer=answer,
+        balance=balance,
+        bands=bands,
+        start=Start(weights, encoder, image_size, stretch, small_images, view_size),
+        survey=survey,
+        orientations=orientations,
+        depth=depth,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        encoder_learning_rate=encoder_learning_rate,
+        in_memory=in_memory,
+        photoz=Photoz(bins, redshift_range, pdf, estimate),
+        test_labels=test_labels,
+        seed=seed,
+    ).checked()
+    return _finetune(settings, out or Path("morphtools-runs") / re.sub(r"[^\w.-]+", "-", f"{settings.name}-{labels}"))
+
+
+def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
+    """The run of `finetune`, by its checked settings."""
+    with open_run(out, "finetune", config_of(settings, finetune)) as run:
         if run.finished:
             return run
         answer, chosen = _choose(run, settings)
         settings = settings.with_rates(answer)
         survey = survey_of(chosen, settings.survey, answer.dereddens)
-        encoder, card, reading = starting_encoder(chosen, settings.start, run.out / "state", survey)
+        encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
         run.keep()
         model = _assemble(encoder, answer, chosen, settings)
         history, outputs = _train(run, model, answer, chosen, reading, settings)
@@ -166,11 +194,12 @@ def finetune(
         provenance = _provenance(model, chosen)
         for split, name in {"val": "validation", "test": "predictions"}.items():
             values, rows = outputs[split]
-            results = answer.results(rows["id_str"].to_numpy(), values, targets_of(rows, answer), provenance)
+            truth = labels_of(rows, answer.label_cols)
+            results = answer.results(rows["id_str"].to_numpy(), values, truth, provenance)
             results.save(run.out / f"{name}.parquet")
-        given = Records.open(settings.records) if settings.records else chosen
+        given = Records.open(settings.inputs.records) if settings.inputs.records else chosen
         read = answer.tables(rows["id_str"].to_numpy(), values[np.newaxis], 0.9)[0]
-        write_tested(run.out, read, catalog=settings.catalog, records=given)
+        write_tested(run.out, read, catalog=settings.inputs.catalog, records=given)
         answer.draw_figures(run.out / "figures", results, pictures_of(chosen), history)
         store = run.out / "state" / ("representations" if settings.frozen else "trained")
         like = {"fit_to": ("train", "val")} if settings.frozen else {"fit_to": ("train",), "usual": "val"}
@@ -183,7 +212,11 @@ def finetune(
 def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     answer, drawn, source, bands = labelled_galaxies(settings)
-    options = {"images": source, "bands": settings.bands or bands, "image_size": settings.image_size}
+    options: dict[str, Any] = {
+        "images": source,
+        "bands": settings.bands or bands,
+        "image_size": settings.start.image_size,
+    }
     chosen = build_records(drawn, run.out / "state" / "records", **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
@@ -207,7 +240,7 @@ def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: F
     head = head_for(answer, hidden=_hidden(answer, settings), seed=settings.seed)
     model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations), head])
     index = chosen.index(["split", *answer.label_cols])
-    begin(head, answer, targets_of(index[index["split"] == "train"], answer))
+    begin(head, answer, labels_of(index[index["split"] == "train"], answer.label_cols))
     return model
 
 
@@ -223,7 +256,7 @@ def _train(
     """
     common, state = (model, answer, chosen, reading, settings, run.out / "state"), run.out / "state"
     if not settings.frozen:
-        stages = [train_head] if answer.head_first and settings.pretrained else []
+        stages = [train_head] if answer.head_first and settings.start.pretrained else []
         history = pd.concat([stage(*common) for stage in [*stages, train_encoder]])
         return history, represent_splits(model, chosen, ["val", "test"], state / "outputs", reading)
     solved = solve_head(*common)
@@ -253,9 +286,9 @@ def _finish(
 ) -> None:
     """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
     used, scores = chosen.splits["train"] + chosen.splits["val"], results.scores(settings.seed)
-    sky = "" if settings.catalog or settings.records else " of the simulated sky"
+    sky = " of the simulated sky" if settings.inputs.simulated else ""
     balanced = ", all classes with the same weight in training" if settings.balance else ""
-    trained = {"head": "frozen", "all": "trained"}.get(settings.depth, f"top {settings.depth} blocks trained")
+    trained = {"head": "frozen", "all": "trained"}.get(str(settings.depth), f"top {settings.depth} blocks trained")
     title = (
         f"{settings.name} from {used} labels{sky}{balanced}: {card.encoder['name']} ({card.name} weights, {trained}), "
         f"tested on {chosen.splits['test']} galaxies"

@@ -1,10 +1,11 @@
-"""Fitting a compiled model with patience, so that a killed fit goes on where it was."""
+"""Fitting a compiled model with patience, so that a killed fit resumes where it was."""
 
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,8 @@ from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
+
+Batches = Iterable | Callable[[], float]
 
 
 def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
@@ -28,8 +31,8 @@ def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
 
 def fit(
     model: keras.Model,
-    batches: Callable[[int], Iterable | Callable],
-    validation: Callable[[], Iterable | Callable],
+    batches: Callable[[int], Batches],
+    validation: Callable[[], Batches],
     *,
     epochs: int,
     patience: int,
@@ -41,16 +44,10 @@ def fit(
 ) -> pd.DataFrame:
     """Fits until the validation loss has not fallen for `patience` epochs, and keeps the best weights.
 
-    All randomness of an epoch (order, views, dropout) follows from `seed` and the epoch's number. The weights, the
-    optimizer and the best weights so far are checkpointed in one file; the same call goes on from there to the
-    same result.
-
     Args:
         model: Compiled; left with the best weights.
-        batches: From the number of an epoch to its batches (x, y): any iterable, which suits small arrays, or a
-            `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy; or to a function that trains
-            for this epoch by itself and gives the mean loss (`Resident.train`).
-        validation: Gives the batches (x, y) of the validation, or a function that gives the mean loss, likewise.
+        batches: As for `train_epochs`, and so are the arguments not named here.
+        validation: Gives the batches (x, y) of the validation, or a function that gives the mean loss.
         epochs: Most epochs.
         patience: In epochs.
         state: Checkpoint file (`.npz`).
@@ -62,48 +59,91 @@ def fit(
     Returns:
         History: one row per epoch with `stage`, `epoch` (from 1), `loss`, `val_loss` and `kept` (the best epoch).
     """
-    model.optimizer.build(model.trainable_variables)
-    history, best = load_state(model, state) if state.exists() else ([], None)
-    saved = time.monotonic()
-    total = epochs if patience >= epochs else None  # where it stops nobody knows, so no time that is left either
-    progress = progress_bar(initial=len(history), total=total, desc=stage, unit="epoch")
-    with progress:
-        while len(history) < epochs and _waited(history) < patience:
-            epoch = len(history)
-            reseed(model, seed, epoch)
-            row = {"stage": stage, "epoch": epoch + 1}
-            row["loss"], raw = train_epoch(model, batches(epoch))
-            row["val_loss"] = _test(model, validation())
-            if not np.isfinite(row["loss"]):
-                said = f"the loss of epoch {row['epoch']} of {stage} is {row['loss']}"
-                raise ValueError(f"{said}; try a smaller learning rate")
-            history.append(row)
-            if _waited(history) == 0:
-                best = [np.array(w) for w in model.get_weights()]
-            if raw is not None:
-                model.set_weights(raw)
-            log.debug("%s epoch %d: loss %.4f, validation %.4f", stage, row["epoch"], row["loss"], row["val_loss"])
-            progress.update()
-            if after_epoch is not None:
-                after_epoch(history)
-            progress.set_postfix(val_loss=f"{row['val_loss']:.4f}", best=f"{_losses(history).min():.4f}")
-            if time.monotonic() - saved > checkpoint_seconds:
-                save_state(model, state, history, best)
-                saved = time.monotonic()
-    save_state(model, state, history, best)
-    model.set_weights(best)
-    kept = int(_losses(history).argmin()) + 1
-    log.info(
-        "%s: %d epochs, kept epoch %d with validation loss %.4f",
-        stage,
-        len(history),
-        kept,
-        _losses(history).min(),
+
+    def judge(epoch: int, loss: float, seconds: float) -> dict:
+        return {"stage": stage, "epoch": epoch, "loss": loss, "val_loss": _test(model, validation())}
+
+    options: dict[str, Any] = {"checkpoint_seconds": checkpoint_seconds, "after_epoch": after_epoch}
+    history = train_epochs(
+        model, batches, judge, epochs=epochs, patience=patience, state=state, name=stage, seed=seed, **options
     )
+    kept, lowest = int(_losses(history).argmin()) + 1, _losses(history).min()
+    log.info("%s: %d epochs, kept epoch %d with validation loss %.4f", stage, len(history), kept, lowest)
     return pd.DataFrame(history).assign(kept=lambda table: table["epoch"] == kept)
 
 
-def train_epoch(model: keras.Model, batches: Iterable | Callable) -> tuple[float, list[np.ndarray] | None]:
+def train_epochs(
+    model: keras.Model,
+    batches: Callable[[int], Batches],
+    judge: Callable[[int, float, float], dict],
+    *,
+    epochs: int,
+    state: Path,
+    name: str,
+    seed: int,
+    patience: int | None = None,
+    checkpoint_seconds: float = 0.0,
+    after_epoch: Callable[[list[dict]], None] | None = None,
+) -> list[dict]:
+    """The loop under every training: epochs, each judged, with checkpoints.
+
+    All randomness of an epoch (order, views, dropout) follows from `seed` and the epoch's number. The weights, the
+    optimizer, the history and the best weights so far are in one file; the same call resumes from there, to the same
+    result.
+
+    Args:
+        model: Compiled. Where the optimizer keeps a running average of the weights, it is that which is judged and
+            left in the model.
+        batches: From the number of an epoch (from 0) to its batches (x, y): any iterable, which suits small arrays, or
+            a `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy; or to a function that trains
+            for this epoch by itself and gives the mean loss (`Resident.train`).
+        judge: From an epoch (from 1), its mean loss and its seconds to its row of the history.
+        epochs: Most epochs.
+        state: Checkpoint file (`.npz`).
+        name: For progress and errors.
+        seed: Seed of the randomness inside the model.
+        patience: Epochs without a lower `val_loss` after which it stops, with the best weights; None to train through
+            and leave the last.
+        checkpoint_seconds: Least time between checkpoints.
+        after_epoch: Called with the history so far.
+
+    Raises:
+        ValueError: The loss is not finite, or the checkpoint is damaged.
+    """
+    model.optimizer.build(model.trainable_variables)
+    history, best = load_state(model, state) if state.exists() else ([], [])
+    saved, written = time.monotonic(), len(history)
+    total = epochs if patience is None or patience >= epochs else None  # where it stops nobody knows, nor the time left
+    with progress_bar(initial=len(history), total=total, desc=name, unit="epoch") as progress:
+        while len(history) < epochs and (patience is None or _waited(history) < patience):
+            epoch, began = len(history), time.perf_counter()
+            reseed(model, seed, epoch)
+            loss, raw = train_epoch(model, batches(epoch))
+            if not np.isfinite(loss):
+                raise ValueError(f"the loss of epoch {epoch + 1} of {name} is {loss}; try a smaller learning rate")
+            history.append(judge(epoch + 1, loss, time.perf_counter() - began))
+            if patience is not None and _waited(history) == 0:
+                best = [np.array(w) for w in model.get_weights()]
+            if raw is not None:
+                model.set_weights(raw)
+            progress.update()
+            if after_epoch is not None:
+                after_epoch(history)
+            if patience is not None:
+                progress.set_postfix(val_loss=f"{_losses(history)[-1]:.4f}", best=f"{_losses(history).min():.4f}")
+            if time.monotonic() - saved > checkpoint_seconds:
+                save_state(model, state, history, best)
+                saved, written = time.monotonic(), len(history)
+    if written < len(history):
+        save_state(model, state, history, best)
+    if patience is not None:
+        model.set_weights(best)
+    elif model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    return history
+
+
+def train_epoch(model: keras.Model, batches: Batches) -> tuple[float, list[np.ndarray] | None]:
     """One epoch: its mean loss, and the weights to go on from where the model was left with their running average."""
     if not hasattr(batches, "element_spec"):
         loss = batches() if callable(batches) else _mean_loss(model, model.train_on_batch, batches)
@@ -112,12 +152,13 @@ def train_epoch(model: keras.Model, batches: Iterable | Callable) -> tuple[float
         raw = [np.array(w) for w in model.get_weights()]
         model.optimizer.finalize_variable_values(model.trainable_variables)  # as `Model.fit` does in the end
         return loss, raw
-    watch = _Epoch(len(batches))
-    loss = model.fit(batches, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][-1]
+    dealt: Any = batches  # a `tf.data.Dataset`
+    watch = _Epoch(len(dealt))
+    loss = model.fit(dealt, verbose=0, shuffle=False, callbacks=[watch]).history["loss"][-1]
     return loss, watch.raw if model.optimizer.use_ema else None
 
 
-def _test(model: keras.Model, batches: Iterable) -> float:
+def _test(model: keras.Model, batches: Batches) -> float:
     """The mean loss of the model as it is."""
     if callable(batches):
         return batches()
@@ -171,7 +212,7 @@ def _variables(model: keras.Model) -> list:
     return [*model.variables, *model.optimizer.variables]
 
 
-def save_state(model: keras.Model, state: Path, history: list[dict], best: list[np.ndarray] = ()) -> None:
+def save_state(model: keras.Model, state: Path, history: list[dict], best: Sequence[np.ndarray] = ()) -> None:
     """Writes all variables of a model and of its optimizer, the history and the best weights into one file."""
     arrays = {f"now{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     arrays |= {f"best{i}": value for i, value in enumerate(best)}

@@ -3,29 +3,27 @@
 import json
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card, write_card
-from morphtools.models.encoders import ENCODERS, build_encoder, settle_batch_norm
+from morphtools.models.encoders import build_encoder, settle_batch_norm
 from morphtools.survey.label_columns import find_labels
-from morphtools.training.fitting import load_state, reseed, save_state, train_epoch
-from morphtools.training.labels import unlabelled_galaxies
-from morphtools.training.learner import METHODS, OPTIMIZERS, SCHEDULES, Setting, build_learner, prepare_setting
+from morphtools.training.feeding import feed
+from morphtools.training.fitting import train_epochs
+from morphtools.training.labels import bright_galaxies, given_galaxies
+from morphtools.training.learner import Prepared, build_learner, prepare_start
 from morphtools.training.learning_figures import learning_curve
-from morphtools.training.monitor import alarms, baselines, chance, represented, scores, watched_galaxies
-from morphtools.training.on_device import Resident, keep_on_device
-from morphtools.training.runs import Run, open_run, plain_arguments
+from morphtools.training.monitor import Watched, alarms, baselines, chance, represented, scores, watched_galaxies
+from morphtools.training.pretrain_settings import PretrainSettings
+from morphtools.training.runs import Run, open_run
+from morphtools.training.settings import Inputs, LearnerSettings, Optimization, Start, config_of
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
-from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -123,137 +121,116 @@ def pretrain(
     Reference:
         Hayat et al. 2021, arXiv:2012.13083; Mohale & Lochner 2023, arXiv:2311.14157.
     """
-    arguments = _checked({k: v for k, v in locals().items() if k != "out"})
-    out = Path(out or Path("morphtools-runs") / method)
-    with open_run(out, "pretrain", arguments) as run:
+    settings = PretrainSettings(
+        learner=LearnerSettings(method, dimension, hidden, momentum, queue, temperature),
+        inputs=Inputs(catalog, images, records),
+        start=Start(weights, encoder, image_size, small_images=small_images, view_size=view_size),
+        augmentations=augmentations,
+        without=without,
+        optimization=Optimization(
+            epochs, batch_size, learning_rate, weight_decay, average, warmup_epochs, clip, optimizer, schedule
+        ),
+        drop=drop,
+        mixed_precision=mixed_precision,
+        in_memory=in_memory,
+        label=label,
+        watched=watched,
+        seed=seed,
+    ).checked()
+    return _pretrain(settings, out or Path("morphtools-runs") / method)
+
+
+def _pretrain(settings: PretrainSettings, out: str | Path) -> Run:
+    """The run of `pretrain`, by its checked settings."""
+    with open_run(out, "pretrain", config_of(settings, pretrain)) as run:
         if run.finished:
             return run
-        found = _galaxies(run, arguments)
-        labels = find_labels(found.index(), label)
-        setting = prepare_setting(found, arguments)
-        learner = build_learner(setting, arguments)
+        records = _galaxies(run, settings)
+        labels = find_labels(records.index(), settings.label)
+        prepared = prepare_start(records, settings)
+        learner = build_learner(prepared, settings)
         run.keep()
-        galaxies = watched_galaxies(setting.records, labels, learner.views, most=watched, reading=setting.reading)
-        to_beat = _baselines(run, setting, galaxies, arguments)
-        history = _train(run, setting, learner, galaxies, to_beat, arguments)
-        _finish(run, setting, history, to_beat, arguments)
+        most, reading = settings.watched, prepared.reading
+        galaxies = watched_galaxies(records, labels, learner.views, most=most, reading=reading)
+        to_beat = _baselines(run, prepared, galaxies, settings)
+        history = _train(run, prepared, learner, galaxies, to_beat, settings)
+        _finish(run, prepared, history, to_beat, settings)
     return run
 
 
-def _checked(arguments: dict) -> dict:
-    """The arguments as plain numbers and text, with absolute paths, once they make sense."""
-    plain_arguments(arguments, may_be_zero=("seed", "warmup_epochs"))
-    if arguments["weights"] and (arguments["encoder"] or arguments["small_images"]):
-        raise ValueError("the weights say which encoder it is: give no encoder and no small_images beside them")
-    known = {"method": METHODS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "encoder": ENCODERS}
-    for name, allowed in known.items():
-        if arguments[name] not in (*allowed, *([None] if name == "encoder" else [])):
-            raise ValueError(unknown(name, arguments[name], allowed))
-    takes = METHODS[arguments["method"]][1]
-    for name in ("dimension", "hidden", "queue", "momentum", "temperature"):
-        if arguments[name] is not None and name not in takes:
-            raise ValueError(f"{arguments['method']} has no {name}; it takes {', '.join(takes)}")
-    if arguments["queue"] is not None and arguments["queue"] % arguments["batch_size"]:
-        raise ValueError(
-            f"queue must be a multiple of batch_size ({arguments['batch_size']}), got {arguments['queue']}"
-        )
-    if arguments["weight_decay"] and arguments["optimizer"] == "adam":
-        raise ValueError("adam has no weight_decay: take adamw, or sgd")
-    return arguments
-
-
-def _galaxies(run: Run, arguments: dict) -> Records:
+def _galaxies(run: Run, settings: PretrainSettings) -> Records:
     """The records, built in the run's folder if there were none."""
-    if arguments["records"] is not None:
-        return Records.open(arguments["records"])
-    folder = run.out / "state" / "records"
+    if settings.inputs.records is not None:
+        return Records.open(settings.inputs.records)
+    folder, size, seed = run.out / "state" / "records", settings.start.image_size, settings.seed
     if (folder / "records.json").exists():
         return Records.open(folder)
-    catalog, source = unlabelled_galaxies(**{k: arguments[k] for k in ("catalog", "images", "image_size", "seed")})
-    return build_records(catalog, folder, images=source, image_size=arguments["image_size"], seed=arguments["seed"])
+    given = given_galaxies(settings.inputs)
+    catalog, source = given[:2] if given else bright_galaxies(size, seed, field_radii=6.0)
+    return build_records(catalog, folder, images=source, image_size=size, seed=seed)
 
 
-def _baselines(run: Run, setting: Setting, galaxies, arguments: dict) -> dict[str, dict]:
+def _baselines(run: Run, prepared: Prepared, galaxies: Watched, settings: PretrainSettings) -> dict[str, dict]:
     """What has to be beaten; found once."""
     path = run.out / "state" / "baselines.json"
     if not path.exists():
-        encoders = {"random encoder": setting.start}
-        if arguments["weights"] is not None:
-            keras.utils.set_random_seed(arguments["seed"])
-            fresh = build_encoder(input_shape=setting.shape, **setting.encoder)
+        encoders = {"random encoder": prepared.start}
+        if settings.start.pretrained:
+            keras.utils.set_random_seed(settings.seed)
+            fresh = build_encoder(input_shape=prepared.shape, **prepared.encoder)
             settle_batch_norm(fresh, galaxies.images[:64])
-            encoders = {"random encoder": fresh, "starting weights": setting.start}
-        found = baselines(galaxies, encoders, setting.noise, arguments["seed"])
-        write_whole(path, json.dumps(found))
-        for name, row in found.items():
+            encoders = {"random encoder": fresh, "starting weights": prepared.start}
+        measured = baselines(galaxies, encoders, prepared.noise, settings.seed)
+        write_whole(path, json.dumps(measured))
+        for name, row in measured.items():
             if _known(row):
                 log.info("to beat: %s%s", name, _known(row))
     return json.loads(path.read_text())
 
 
-def _train(run: Run, setting: Setting, learner, galaxies, to_beat: dict, arguments: dict) -> pd.DataFrame:
-    """All epochs, each followed by its scores, a checkpoint and the picture."""
-    state, seed, batch_size = run.out / "state" / "learner.npz", arguments["seed"], arguments["batch_size"]
-    history = load_state(learner, state)[0] if state.exists() else []
-    guess = chance(
-        arguments["method"],
-        queue=learner.queue.shape[0] if arguments["method"] == "moco" else None,
-        batch_size=batch_size,
+def _train(
+    run: Run, prepared: Prepared, learner, galaxies: Watched, to_beat: dict, settings: PretrainSettings
+) -> pd.DataFrame:
+    """All epochs, each with its scores, a checkpoint and the picture; the encoder is left in `prepared.start`."""
+    how, method, seed, encoder = settings.optimization, str(settings.learner.method), settings.seed, prepared.start
+    queue = learner.queue.shape[0] if method == "moco" else None
+    guess = chance(method, queue=queue, batch_size=how.batch_size)
+    a_epoch = prepared.records.splits["train"] // how.batch_size * how.batch_size
+
+    def judge(epoch: int, loss: float, seconds: float) -> dict:
+        encoder.set_weights(learner.encoder.get_weights())
+        row = {"epoch": epoch, "loss": loss, "galaxies_per_second": a_epoch / seconds}
+        return row | scores(represented(encoder, galaxies), galaxies.labels, seed=seed)
+
+    options: dict[str, Any] = {
+        "batch_size": how.batch_size,
+        "seed": seed,
+        "in_memory": settings.in_memory,
+        "state": run.out / "state",
+    }
+    history = train_epochs(
+        learner,
+        feed(learner, prepared.records, prepared.reading, state=run.out / "state", **options)[0],
+        judge,
+        epochs=how.epochs,
+        state=run.out / "state" / "learner.npz",
+        name=method,
+        seed=seed,
+        after_epoch=lambda history: _report(run, history, to_beat, guess, settings),
     )
-    steps = setting.records.splits["train"] // batch_size
-    epochs_of = _epochs(run, setting, learner, arguments)
-    progress = progress_bar(initial=len(history), total=arguments["epochs"], desc=arguments["method"], unit="epoch")
-    with progress:
-        while len(history) < arguments["epochs"]:
-            epoch = len(history)
-            reseed(learner, seed, epoch)
-            began = time.perf_counter()
-            loss, raw = train_epoch(learner, epochs_of(epoch))
-            if not np.isfinite(loss):
-                raise ValueError(f"the loss of epoch {epoch + 1} is {loss}; try a smaller learning rate")
-            row = {"epoch": epoch + 1, "loss": loss, "galaxies_per_second": steps * batch_size}
-            row["galaxies_per_second"] /= time.perf_counter() - began
-            setting.start.set_weights(learner.encoder.get_weights())
-            if raw is not None:
-                learner.set_weights(raw)
-            row |= scores(represented(setting.start, galaxies), galaxies.labels, seed=seed)
-            history.append(row)
-            progress.update()
-            _report(run, history, to_beat, guess, arguments)
-            save_state(learner, state, history)
-    if arguments["average"]:
-        learner.optimizer.finalize_variable_values(learner.trainable_variables)
-    setting.start.set_weights(learner.encoder.get_weights())
-    if arguments["average"]:  # averaged weights need statistics of their own
-        settle_batch_norm(setting.start, *np.array_split(galaxies.images, max(1, len(galaxies.images) // 64)))
+    encoder.set_weights(learner.encoder.get_weights())
+    if how.average:  # averaged weights need statistics of their own
+        settle_batch_norm(encoder, *np.array_split(galaxies.images, max(1, len(galaxies.images) // 64)))
     return pd.DataFrame(history)
 
 
-def _epochs(run: Run, setting: Setting, learner, arguments: dict) -> Callable[[int], Iterable | Callable]:
-    """From the number of an epoch to what `train_epoch` takes."""
-    records, seed, batch_size = setting.records, arguments["seed"], arguments["batch_size"]
-    if keep_on_device(records, ["train"], setting.reading, arguments["in_memory"], run.out / "state"):
-        images = Resident(records, "train", setting.reading)
-        return lambda epoch: lambda: images.train(learner, batch_size, [seed, epoch])
-    options = {"batch_size": batch_size, "shuffle": True, "drop_remainder": True} | setting.reading
-    if keras.backend.backend() == "tensorflow":
-        from morphtools.data.dataset import load_dataset
-
-        return lambda epoch: load_dataset(records, "train", seed=1000 * seed + epoch, **options).map(
-            lambda batch: batch["image"]
-        )
-    return lambda epoch: (
-        (batch["image"], None) for batch in read_batches(records, "train", seed=1000 * seed + epoch, **options)
-    )
-
-
-def _report(run: Run, history: list[dict], to_beat: dict, guess: float, arguments: dict) -> None:
+def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings: PretrainSettings) -> None:
     """An epoch in words, its row in `history.csv`, and the curve so far."""
     row = history[-1]
     log.info(
         "epoch %d of %d: loss %.4f (a guess: %.2f), rank %.0f%s, %.0f galaxies/s",
         row["epoch"],
-        arguments["epochs"],
+        settings.optimization.epochs,
         row["loss"],
         guess,
         row["effective_rank"],
@@ -264,7 +241,7 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, argument
         log.warning("epoch %d: %s", row["epoch"], alarm)
     table = pd.DataFrame(history)
     write_whole(run.out / "history.csv", lambda path: table.to_csv(path, index=False))
-    title = f"{arguments['method']}, {row['epoch']} of {arguments['epochs']} epochs"
+    title = f"{settings.learner.method}, {row['epoch']} of {settings.optimization.epochs} epochs"
     figure = learning_curve(table, to_beat, guess, title)
     write_whole(run.out / "figures" / "learning.png", lambda path: figure.savefig(path, dpi=130))
 
@@ -279,42 +256,44 @@ def _scored(row: dict) -> list[str]:
     return [name for name in row if name.startswith("knn ") and not name.endswith((" low", " high"))]
 
 
-def _whole(setting: Setting, arguments: dict) -> tuple[int, int] | None:
+def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | None:
     """(H, W) of the images of which the encoder saw the middle, if it did not see all of them."""
-    if not arguments["view_size"] and "crop" not in setting.reading:
+    if not settings.start.view_size and "crop" not in prepared.reading:
         return None
-    side = setting.reading["image_size"] or setting.records.shape[:2]
+    side = prepared.reading["image_size"] or prepared.records.shape[:2]
     return (side, side) if isinstance(side, int) else tuple(side)
 
 
-def _finish(run: Run, setting: Setting, history: pd.DataFrame, to_beat: dict, arguments: dict) -> None:
+def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, settings: PretrainSettings) -> None:
     """Writes encoder, card and `metrics.json`, the sign that everything is there, and clears the state away."""
-    records, last = setting.records, history.iloc[-1]
-    write_whole(run.out / "model.keras", setting.start.save)
-    began = f"starting from {arguments['weights']}" if arguments["weights"] else "from random weights"
-    sky = "" if arguments["catalog"] or arguments["records"] else " of the simulated sky"
-    data = f"{records.splits['train']} unlabelled galaxies{sky}, {arguments['method']}, {len(history)} epochs, {began}"
-    if arguments["view_size"]:
-        data += f"; views are the middle of images of {setting.reading['image_size'] or records.shape[0]} pixels"
-    is_flux = setting.noise is not None
+    records, last = prepared.records, history.iloc[-1]
+    write_whole(run.out / "model.keras", prepared.start.save)
+    began = f"starting from {settings.start.weights}" if settings.start.pretrained else "from random weights"
+    sky = " of the simulated sky" if settings.inputs.simulated else ""
+    data = (
+        f"{records.splits['train']} unlabelled galaxies{sky}, {settings.learner.method}, {len(history)} epochs, {began}"
+    )
+    if settings.start.view_size:
+        data += f"; views are the middle of images of {prepared.reading['image_size'] or records.shape[0]} pixels"
+    is_flux = prepared.noise is not None
     scored = {name: round(float(last[name]), 4) for name in _scored(last.to_dict())}
     card = Card(
-        name=f"{setting.encoder['name']}_{arguments['method']}",
+        name=f"{prepared.encoder['name']}_{settings.learner.method}",
         kind="encoder",
-        encoder=setting.encoder,
-        bands=records.bands if setting.reading["stretch"] is None else ("r", "g", "b"),
+        encoder=prepared.encoder,
+        bands=records.bands if prepared.reading["stretch"] is None else ("r", "g", "b"),
         range="flux" if is_flux else "picture",
-        image_size=setting.shape[:2],
-        middle_of=_whole(setting, arguments),
-        stretch=setting.reading["stretch"],
-        pixel_scale=records.pixel_scale if setting.reading["image_size"] is None else None,
+        image_size=prepared.shape[:2],
+        middle_of=_whole(prepared, settings),
+        stretch=prepared.reading["stretch"],
+        pixel_scale=records.pixel_scale if prepared.reading["image_size"] is None else None,
         data=data,
         scores=scored,
     )
     write_card(card, run.out / "model.keras")
     run.write_metrics(
         {
-            "title": f"{setting.encoder['name']}: {data}; what 5 neighbours know of a label",
+            "title": f"{prepared.encoder['name']}: {data}; what 5 neighbours know of a label",
             "galaxies": records.splits,
             "epochs": len(history),
             "loss": float(last["loss"]),

@@ -81,27 +81,6 @@ def _number(x: float | None) -> str:
     return "  –  " if x is None else f"{x:.3f}" if abs(x) >= 0.1 else f"{x:.4f}"
 
 
-def plain_arguments(arguments: dict, may_be_zero: tuple[str, ...] = ("seed",)) -> None:
-    """Makes the arguments that all verbs have in common plain numbers and text, with absolute paths, in place.
-
-    Raises:
-        ValueError: They do not make sense together, or a number is too small.
-    """
-    paths, names_or_paths = ("catalog", "images", "records"), ("weights", "schema", "augmentations")
-    for name, value in arguments.items():
-        if name in (*paths, *names_or_paths) and value is not None and not isinstance(value, list):
-            path = Path(value).expanduser()
-            arguments[name] = str(path.absolute() if name in paths or path.exists() else value)
-        elif type(value) is int and value < 1 and name not in may_be_zero:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if arguments["records"] and (arguments["catalog"] or arguments["images"]):
-        raise ValueError("give either records or a catalog with images, not both")
-    if arguments["images"] and not arguments["catalog"]:
-        raise ValueError("images need a catalog that lists them")
-    if not 0 <= arguments["seed"] < 2**32:
-        raise ValueError(f"seed must be from 0 to 2³²-1, got {arguments['seed']}")
-
-
 @contextlib.contextmanager
 def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
     """Claims the folder of a run for the whole call of a verb, with its log.

@@ -10,20 +10,18 @@ import pandas as pd
 from morphtools.answers.kinds import Answer
 from morphtools.answers.linear import Linear
 from morphtools.data.augment import RandomView
-from morphtools.data.batches import read_batches
 from morphtools.inference.stream import galaxies_per_batch
 from morphtools.models.answering import loss_for, take_linear
 from morphtools.models.encoders import settle_batch_norm, unfreeze
+from morphtools.training.feeding import feed, labels_of
 from morphtools.training.finetune_settings import FinetuneSettings
 from morphtools.training.fitting import fit, patience_of_walmsley
-from morphtools.training.on_device import Resident, keep_on_device
+from morphtools.training.optimizers import stepping
 from morphtools.training.representing import represent_splits, shuffled
 from morphtools.training.starting import some_images
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
-
-_OPTIMIZERS = {"adam": (keras.optimizers.Adam, {}), "sgd": (keras.optimizers.SGD, {"momentum": 0.9})}
 
 
 def train_head(
@@ -45,7 +43,7 @@ def train_head(
     seed, head = settings.seed, model.layers[-1]
     known = represent_for_head(model, chosen, reading, settings, state)
     (train, train_rows), (val, val_rows) = known["train"], known["val"]
-    train_labels, val_labels = (targets_of(rows, answer) for rows in (train_rows, val_rows))
+    train_labels, val_labels = (labels_of(rows, answer.label_cols) for rows in (train_rows, val_rows))
     head.standardize.adapt(train[:10_000])
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
     alone.compile(keras.optimizers.Adam(settings.learning_rate), loss_for(answer))
@@ -73,7 +71,7 @@ def solve_head(
     known = represent_for_head(model, chosen, reading, settings, state)
     x = np.concatenate([known[split][0] for split in ("train", "val")])
     rows = pd.concat([known[split][1] for split in ("train", "val")], ignore_index=True)
-    linear = answer.linear(x, targets_of(rows, answer), settings.seed)
+    linear = answer.linear(x, labels_of(rows, answer.label_cols), settings.seed)
     if linear is None:
         return None
     take_linear(model.layers[-1], linear)
@@ -84,11 +82,6 @@ def solve_head(
         kept["val_loss"],
     )
     return linear, rows
-
-
-def targets_of(rows, answer: Answer) -> np.ndarray:
-    """(N, L) labels of galaxies, from a table or a batch."""
-    return np.stack([np.asarray(rows[name], float) for name in answer.label_cols], axis=1)
 
 
 def _schedule(answer: Answer, settings: FinetuneSettings, chosen: Records) -> tuple[int, int]:
@@ -125,13 +118,13 @@ def train_encoder(
     In the end batch normalisation that was trained gets the statistics of the galaxies as the model will be shown them:
     with its averages over the last views redshifts were biased by .002 to .004, with these by less than .0005.
     """
-    seed, batch_size, (turn, encoder, mean, head) = settings.seed, settings.batch_size, model.layers
+    seed, (turn, encoder, mean, head) = settings.seed, model.layers
     whole = {name: value for name, value in reading.items() if name != "crop"}  # the views are cut out by themselves
     images = keras.Input((*whole["image_size"], model.input_shape[-1]))
-    if settings.pretrained and not answer.head_first:
+    if settings.start.pretrained and not answer.head_first:
         some = [encoder.predict_on_batch(images) for images in some_images(chosen, reading, seed)]
         head.standardize.adapt(np.concatenate(some))
-    batch_norm = answer.batch_norm or not settings.pretrained
+    batch_norm = answer.batch_norm or not settings.start.pretrained
     unfreeze(encoder, settings.depth, batch_norm=batch_norm)
     geometry = answer.view(whole["image_size"][0])
     view = RandomView(**geometry, size=reading.get("crop", (None,))[0], seed=seed)
@@ -140,20 +133,18 @@ def train_encoder(
     optimizer = _optimizer(viewed, encoder, answer, settings, [share * epochs for share in answer.drops], chosen)
     viewed.compile(optimizer, loss_for(answer))
 
-    several = galaxies_per_batch(model.input_shape[1:], settings.orientations)
-
-    def batches(split, batch_size, **options):
-        found = read_batches(chosen, split, batch_size=batch_size, **whole, **options)
-        return ((batch["image"], targets_of(batch, answer)) for batch in found)
-
-    if keep_on_device(chosen, ["train", "val"], whole, settings.in_memory, state):
-        labels = lambda batch: targets_of(batch, answer)  # noqa: E731
-        kept = {split: Resident(chosen, split, whole, labels) for split in ("train", "val")}
-        epoch = lambda i: lambda: kept["train"].train(viewed, batch_size, [seed, i], remainder=True)  # noqa: E731
-        validation = lambda: lambda: kept["val"].test(viewed, several)  # noqa: E731
-    else:
-        epoch = lambda i: batches("train", batch_size, shuffle=True, seed=1000 * seed + i)  # noqa: E731
-        validation = lambda: batches("val", several)  # noqa: E731
+    epoch, validation = feed(
+        viewed,
+        chosen,
+        whole,
+        answer.label_cols,
+        batch_size=settings.batch_size,
+        seed=seed,
+        in_memory=settings.in_memory,
+        state=state,
+        remainder=True,
+        tested=galaxies_per_batch(model.input_shape[1:], settings.orientations),
+    )
     history = fit(
         viewed,
         epoch,
@@ -175,7 +166,7 @@ def _optimizer(viewed, encoder, answer: Answer, settings: FinetuneSettings, drop
     After a head that was trained alone, all go at the encoder's rate.
     """
     slow = settings.encoder_learning_rate
-    fast = slow if answer.head_first and settings.pretrained else settings.learning_rate
+    fast = slow if answer.head_first and settings.start.pretrained else settings.learning_rate
     steps = -(-chosen.splits["train"] // settings.batch_size)
     rate = fast
     if drops:
@@ -184,21 +175,3 @@ def _optimizer(viewed, encoder, answer: Answer, settings: FinetuneSettings, drop
     of_encoder = {id(variable) for variable in encoder.trainable_variables}
     factors = [slow / fast if id(variable) in of_encoder else 1.0 for variable in viewed.trainable_variables]
     return stepping(settings.optimizer, rate, factors)
-
-
-def stepping(name: str, rate, factors: list[float]) -> keras.optimizers.Optimizer:
-    """An optimizer with a learning rate of its own for every variable.
-
-    Args:
-        name: `adam`, or `sgd` (momentum 0.9).
-        rate: Learning rate or schedule.
-        factors: What it is multiplied by for each trainable variable, in order.
-    """
-    kind, options = _OPTIMIZERS[name]
-
-    class Stepping(kind):
-        def update_step(self, gradient, variable, learning_rate):
-            factor = factors[self._get_variable_index(variable)]  # as Keras documents it for optimizers of one's own
-            super().update_step(gradient, variable, learning_rate * factor)
-
-    return Stepping(rate, **options)

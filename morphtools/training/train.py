@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,22 +20,23 @@ from morphtools.inference.represent import represent_galaxies
 from morphtools.models.cards import Card, write_card
 from morphtools.models.dirichlet import DirichletMultinomialLoss
 from morphtools.models.encoders import any_way_up, settle_batch_norm
-from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices
 from morphtools.training.familiar import keep_familiarity
+from morphtools.training.feeding import feed
 from morphtools.training.fitting import fit
-from morphtools.training.learner import METHODS, adamw, averaging
-from morphtools.training.runs import Run, open_run, plain_arguments
-from morphtools.training.starting import Start, checked_start, some_images
+from morphtools.training.labels import bright_galaxies, given_galaxies
+from morphtools.training.optimizers import build_optimizer
+from morphtools.training.runs import Run, open_run
+from morphtools.training.settings import Inputs, LearnerSettings, Optimization, Start, config_of
+from morphtools.training.starting import some_images
 from morphtools.training.tested_galaxies import write_tested
-from morphtools.training.vote_model import assemble, feed, without_training
+from morphtools.training.train_settings import TrainSettings
+from morphtools.training.vote_model import assemble, without_training
 from tfrecords_builder.build import build_records
-from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.images import from_pixels
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -122,20 +124,37 @@ def train(
     Reference:
         Walmsley et al. 2022, arXiv:2102.08414, section 4.
     """
-    arguments = _checked({k: v for k, v in locals().items() if k != "out"})
-    tree = get_schema(schema)
-    out = Path(out or Path("morphtools-runs") / "votes")
-    with open_run(out, "train", arguments) as run:
+    settings = TrainSettings(
+        schema=schema,
+        inputs=Inputs(catalog, images, records),
+        start=Start(weights, encoder, image_size, stretch),
+        learner=LearnerSettings(method, dimension, hidden, momentum),
+        method_weight=method_weight,
+        augmentations=augmentations,
+        optimization=Optimization(epochs, batch_size, learning_rate, weight_decay, average, warmup_epochs, clip),
+        patience=patience,
+        drop=drop,
+        mixed_precision=mixed_precision,
+        in_memory=in_memory,
+        seed=seed,
+    ).checked()
+    return _train(settings, out or Path("morphtools-runs") / "votes")
+
+
+def _train(settings: TrainSettings, out: str | Path) -> Run:
+    """The run of `train`, by its checked settings."""
+    tree = get_schema(settings.schema)
+    with open_run(out, "train", config_of(settings, train)) as run:
         if run.finished:
             return run
-        chosen = _records(run, tree, arguments)
+        chosen = _records(run, tree, settings)
         run.keep()
         with all_devices()[0]:
             baseline = _mean_answers(chosen, tree)
-            model, trained, head, card, reading = assemble(run, tree, chosen, arguments)
+            model, trained, head, card, reading = assemble(run, tree, chosen, settings)
             head.begin_with(baseline)
-            history = _fit(run, model, tree, chosen, reading, arguments)
-        encoder = without_training(trained, card, arguments)
+            history = _fit(run, model, tree, chosen, reading, settings)
+        encoder = without_training(trained, card, settings)
         whole = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
         settle_batch_norm(encoder, *some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
@@ -151,43 +170,28 @@ def train(
     return run
 
 
-def _checked(arguments: dict) -> dict:
-    """The arguments as plain numbers and text, with absolute paths, once they make sense."""
-    plain_arguments(arguments)
-    checked_start(Start.of(arguments))
-    if arguments["learning_rate"] <= 0 or not 0 <= arguments["average"] < 1:
-        raise ValueError("learning_rate must be positive, and average at least 0 and below 1")
-    method = arguments["method"]
-    if method is not None and method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
-    beside = ("method_weight", "dimension", "hidden", "momentum")
-    useless = [name for name in beside if method is None and arguments[name] is not None]
-    if useless:
-        raise ValueError(f"{some(useless)} needs a method beside the votes, such as method='byol'")
-    return arguments
-
-
-def _records(run: Run, tree: Schema, arguments: dict) -> Records:
+def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
     """The records given, or some of the run with the votes of the catalogue or of a simulated sky."""
-    if arguments["records"]:
-        records = Records.open(arguments["records"])
+    if settings.inputs.records:
+        records = Records.open(settings.inputs.records)
         missing = [column for column in tree.label_cols if column not in records.label_cols]
         if missing:
             raise ValueError(f"{records.folder} has no column {some(missing)}: build the records with these votes")
         read_votes(records.index(["id_str", *tree.label_cols]), tree)  # refuses what can be no votes
     else:
-        if arguments["catalog"]:
-            catalog = check_catalog(read_catalog(arguments["catalog"]))
-            source, bands = arguments["images"] or Path(arguments["catalog"]).parent, None
-        else:
-            (catalog, source), bands = _simulated(tree, arguments), tuple("grz")
+        size = settings.start.image_size
+        given = given_galaxies(settings.inputs)
+        if given is None:
+            sky = {"schema": tree.name, "field_radii": 8.0}
+            given = *bright_galaxies(size, settings.seed, **sky), tuple("grz")
+        catalog, source, bands = given
         votes = read_votes(catalog, tree)
         names = catalog[[name for name in ("id_str", "file_loc", "split") if name in catalog]]
         galaxies = pd.concat([names, votes], axis=1)[(votes > 0).any(axis=1)]
-        options = {"images": source, "bands": bands, "image_size": arguments["image_size"]}
+        options: dict[str, Any] = {"images": source, "bands": bands, "image_size": size}
         records = build_records(galaxies, run.out / "state" / "records", **options)
     empty = [split for split in ("train", "val", "test") if not records.splits.get(split)]
-    if empty or records.splits["train"] < arguments["batch_size"]:
+    if empty or records.splits["train"] < settings.optimization.batch_size:
         what = (
             f"no galaxies for {some(empty)}"
             if empty
@@ -196,20 +200,6 @@ def _records(run: Run, tree: Schema, arguments: dict) -> Records:
         raise ValueError(f"{records.folder} has {what}")
     log.info("%s", ", ".join(f"{number} galaxies for {split}" for split, number in records.splits.items()))
     return records
-
-
-def _simulated(tree: Schema, arguments: dict):
-    log.warning("no catalog or records given: using a small simulated sky")
-    catalog, images = simulate_galaxies(
-        1000,
-        image_size=arguments["image_size"] or 64,
-        seed=arguments["seed"],
-        schema=tree.name,
-        magnitude_limit=15.5,
-        field_radii=8.0,
-    )
-    catalog["file_loc"] = catalog.index.astype(str)
-    return catalog, lambda file_loc: from_pixels(images[int(file_loc)])
 
 
 def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
@@ -224,23 +214,26 @@ def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
     return mean_concentrations(trained[list(tree.label_cols)].to_numpy(), tree)
 
 
-def _optimizer(steps: int, arguments: dict) -> keras.optimizers.Optimizer:
-    """AdamW for epochs of so many steps: two epochs of warm-up, a cosine, and the running average of the weights."""
-    total, warm = steps * arguments["epochs"], arguments.get("warmup_epochs")
-    warm = min(int((2 if warm is None else warm) * steps), total // 5)
-    rising = {"warmup_target": arguments["learning_rate"], "warmup_steps": warm} if warm else {}
-    rate = keras.optimizers.schedules.CosineDecay(0.0 if warm else arguments["learning_rate"], total - warm, **rising)
-    # of each weight by itself, as runs before had it, or of all together
-    clip = {"clipnorm": 5.0} if arguments.get("clip") is None else {"global_clipnorm": arguments["clip"]}
-    averaged = averaging(arguments["average"], total)
-    return adamw(rate, weight_decay=arguments["weight_decay"], **clip, **averaged)
+def _optimizer(steps: int, how: Optimization) -> keras.optimizers.Optimizer:
+    """AdamW for epochs of so many steps, with two epochs of warm-up, and a fifth of all at most."""
+    warmup = min(int((2 if how.warmup_epochs is None else how.warmup_epochs) * steps), steps * how.epochs // 5)
+    clip = {"clipnorm": 5.0} if how.clip is None else None  # of each weight by itself, as runs before had it
+    return build_optimizer(how, steps * how.epochs, warmup=warmup, clip=clip)
 
 
-def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, arguments: dict) -> pd.DataFrame:
+def _fit(
+    run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, settings: TrainSettings
+) -> pd.DataFrame:
     """Fits on the training split, with the history and its curve on disk after every epoch."""
-    seed, size = arguments["seed"], arguments["batch_size"]
-    model.compile(_optimizer(chosen.splits["train"] // size, arguments), DirichletMultinomialLoss(tree.membership))
-    batches, validation = feed(run, model, tree, chosen, reading, arguments)
+    how, seed, state = settings.optimization, settings.seed, run.out / "state"
+    model.compile(_optimizer(chosen.splits["train"] // how.batch_size, how), DirichletMultinomialLoss(tree.membership))
+    options: dict[str, Any] = {
+        "batch_size": how.batch_size,
+        "seed": seed,
+        "in_memory": settings.in_memory,
+        "state": state,
+    }
+    batches, validation = feed(model, chosen, reading, tree.label_cols, **options)
 
     def report(history):
         row, table = history[-1], pd.DataFrame(history)
@@ -254,9 +247,9 @@ def _fit(run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: d
         model,
         batches,
         validation,
-        epochs=arguments["epochs"],
-        patience=arguments["patience"],
-        state=run.out / "state" / "fit.npz",
+        epochs=how.epochs,
+        patience=settings.patience,
+        state=state / "fit.npz",
         stage="votes",
         seed=seed,
         after_epoch=report,

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.survey.schemas import get_schema
 from morphtools.training.finetune import finetune
+from morphtools.training.settings import Optimization
 from morphtools.training.train import _mean_answers, _optimizer, train
 from tfrecords_builder.build import build_records
 
@@ -153,6 +155,7 @@ def test_training_goes_on_from_the_weights_of_another_run(run, survey, tmp_path)
 
 SCRIPT = """
 import sys, yaml
+from morphtools.training.settings import Optimization
 from morphtools.training.train import train
 train(**yaml.safe_load(open(sys.argv[1])), out=sys.argv[2])
 """
@@ -230,9 +233,9 @@ def test_records_must_have_the_votes_and_enough_galaxies(survey, tmp_path):
 
 @pytest.mark.parametrize("steps, momentum", [(10, 0.6), (500, 0.992), (100_000, 0.999)])
 def test_the_average_of_a_short_training_reaches_back_a_fortieth_of_its_steps(steps, momentum):
-    arguments = {"epochs": 10, "learning_rate": 1e-3, "weight_decay": 1e-4, "average": 0.999}
-    assert _optimizer(steps, arguments).ema_momentum == pytest.approx(momentum)
-    assert not _optimizer(steps, arguments | {"average": 0.0}).use_ema
+    how = Optimization(10, 64, 1e-3, 1e-4, 0.999, None, None)
+    assert _optimizer(steps, how).ema_momentum == pytest.approx(momentum)
+    assert not _optimizer(steps, dataclasses.replace(how, average=0.0)).use_ema
 
 
 def test_a_class_given_as_several_votes_is_remarked_on(survey, caplog):

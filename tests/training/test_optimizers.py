@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from morphtools.training.stages import stepping
+from morphtools.training.optimizers import build_optimizer, stepping
+from morphtools.training.settings import Optimization
 
 pytestmark = pytest.mark.any_backend
 
@@ -30,3 +31,25 @@ def test_it_follows_a_schedule():
     fast, slow = stepped("adam", schedule)
     np.testing.assert_allclose(fast, -0.21, rtol=1e-4)
     np.testing.assert_allclose(slow, -0.021, rtol=1e-4)
+
+
+def rates(how, steps, at, **options):
+    optimizer = build_optimizer(how, steps, **options)
+    schedule = optimizer._learning_rate
+    return [float(schedule(step)) if callable(schedule) else float(optimizer.learning_rate) for step in at]
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero_as_a_cosine():
+    how = Optimization(10, 16, 0.2, 0.0, None, 2.0, None)  # 2 of 10 epochs of warm-up: 20 of 100 steps
+    expected = [0.0, 0.1, 0.2, 0.1, 0.0]  # half-way up, at the top, half-way down the cosine, at the end
+    np.testing.assert_allclose(rates(how, 100, [0, 10, 20, 60, 100]), expected, atol=1e-6)
+
+
+def test_a_constant_rate_is_constant():
+    how = Optimization(10, 16, 0.2, 0.0, None, 0.0, None, schedule="constant")
+    np.testing.assert_allclose(rates(how, 100, [0, 50, 100]), 0.2, rtol=1e-6)
+
+
+def test_gradients_are_clipped_together_only_where_that_is_asked():
+    for clip, expected in ((None, None), (1.5, 1.5)):
+        assert build_optimizer(Optimization(1, 1, 0.1, 0.0, None, None, clip), 10).global_clipnorm == expected

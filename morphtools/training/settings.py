@@ -1,0 +1,182 @@
+"""Arguments that the verbs which fit share: typed, checked once, passed on whole, and flat in `config.yaml`."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from morphtools.models.cards import Card, find_card
+from morphtools.models.encoders import ENCODERS
+from tfrecords_builder.naming import unknown
+
+METHODS = {  # to learn without labels, and what each takes of `LearnerSettings`
+    "moco": ("dimension", "queue", "momentum", "temperature"),
+    "byol": ("dimension", "hidden", "momentum"),
+    "simclr": ("dimension", "temperature"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The galaxies of a training: records, or a catalogue with images; with neither, a simulated sky.
+
+    Attributes:
+        catalog: Path of a table.
+        images: Path of its images; None for the catalogue's folder.
+        records: Folder of records, instead of both.
+    """
+
+    catalog: str | Path | None
+    images: str | Path | None
+    records: str | Path | None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no galaxies are given."""
+        return not self.catalog and not self.records
+
+    def checked(self) -> "Inputs":
+        """The same with absolute paths.
+
+        Raises:
+            ValueError: They do not make sense together.
+        """
+        if self.records and (self.catalog or self.images):
+            raise ValueError("give either records or a catalog with images, not both")
+        if self.images and not self.catalog:
+            raise ValueError("images need a catalog that lists them")
+        paths = (self.catalog, self.images, self.records)
+        return Inputs(*(path and Path(path).expanduser().absolute() for path in paths))
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Which encoder a training starts from, and which images it is shown.
+
+    Attributes:
+        weights: Pretrained weights; `random`, or None, for a new encoder.
+        encoder: Architecture of a new encoder; None for that of the weights, or `resnet18`.
+        image_size: Side in pixels; None for that of the weights, or of the images where the encoder is new.
+        stretch: What turns flux into pictures; None for that of the weights.
+        small_images: Whether a new encoder has the stem for small images.
+        view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image.
+    """
+
+    weights: str | Path | None
+    encoder: str | None
+    image_size: int | None
+    stretch: str | None = None
+    small_images: bool = False
+    view_size: int | None = None
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there are weights that somebody has trained."""
+        return self.weights is not None and self.weights != "random"
+
+    @property
+    def card(self) -> Card:
+        """The card of the weights."""
+        return Card.open(find_card(self.weights or "random"))
+
+    @property
+    def architecture(self) -> str:
+        """The name of the encoder, for `build_encoder`."""
+        return self.card.encoder["name"] if self.pretrained else self.encoder or "resnet18"
+
+    def checked(self) -> "Start":
+        """The same, with an absolute path where the weights have one.
+
+        Raises:
+            ValueError: There are no such weights, or no such architecture.
+            FileNotFoundError: There is no card.
+        """
+        if self.architecture not in ENCODERS:
+            raise ValueError(unknown("encoder", self.architecture, ENCODERS))
+        return dataclasses.replace(self, weights=name_or_path(self.weights))
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerSettings:
+    """How to learn without labels; what is None is as the method has it by default.
+
+    Attributes:
+        method: `moco`, `byol` or `simclr`; None where nothing is learned without labels.
+        dimension: Of the projection.
+        hidden: Width of BYOL's hidden layers.
+        momentum: Of the second network of MoCo and BYOL.
+        queue: Keys that MoCo remembers.
+        temperature: Of MoCo and SimCLR.
+    """
+
+    method: str | None
+    dimension: int | None = None
+    hidden: int | None = None
+    momentum: float | None = None
+    queue: int | None = None
+    temperature: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimization:
+    """How the weights go down the slope.
+
+    Attributes:
+        epochs: Passes over the galaxies.
+        batch_size: Galaxies per step, on all devices together.
+        learning_rate: At its highest.
+        weight_decay: Of `adamw` decoupled, of `sgd` added to the gradient.
+        average: Momentum of the running average of the weights; None or 0 for none.
+        warmup_epochs: Epochs in which the learning rate rises from 0; None as the verb has it by default.
+        clip: Largest norm of the gradients of all weights together; None as the verb has it by default.
+        optimizer: `adam`, `adamw` or `sgd`.
+        schedule: `cosine` or `constant`.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    average: float | None
+    warmup_epochs: float | None
+    clip: float | None
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+
+
+def name_or_path(value: Any) -> Any:
+    """A path that exists, absolute and as text; names, lists and None as they are."""
+    if value is None or isinstance(value, list):
+        return value
+    path = Path(value).expanduser()
+    return str(path.absolute() if path.exists() else value)
+
+
+def flat(settings: Any) -> dict[str, Any]:
+    """The values of settings by name, those of the settings inside them too."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        values |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return values
+
+
+def check_numbers(settings: Any) -> None:
+    """Raises ValueError where a number of things is below 1, or the seed is out of range."""
+    for field in dataclasses.fields(settings):
+        value, counts = getattr(settings, field.name), "float" not in str(field.type)
+        if dataclasses.is_dataclass(value):
+            check_numbers(value)
+        elif field.name == "seed":
+            if not 0 <= value < 2**32:
+                raise ValueError(f"seed must be from 0 to 2³²-1, got {value}")
+        elif type(value) is int and value < 1 and counts:
+            raise ValueError(f"{field.name} must be at least 1, got {value}")
+
+
+def config_of(settings: Any, verb: Callable) -> dict[str, Any]:
+    """The arguments of a verb but for `out`, as `config.yaml` keeps them: numbers, text, lists and None, in order."""
+    plain: dict[type, Callable] = {tuple: list, type(Path()): str}
+    values = {name: plain.get(type(value), lambda same: same)(value) for name, value in flat(settings).items()}
+    return {name: values[name] for name in inspect.signature(verb).parameters if name != "out"}
