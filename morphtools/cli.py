@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from functools import partial
 
 import click
 
@@ -54,14 +55,15 @@ def as_typed(message: str, command: click.Command | None) -> str:
         typed = next((name for name in option.opts if name.startswith("--")), None)
         if typed:
             value = rf"(?<![\w'./-]){option.name}=(\([^)]*\)|'[^']*'|[\w.]+)"
-            message = re.sub(value, lambda match, typed=typed: _with_value(typed, match[1]), message)
+            message = re.sub(value, partial(_with_value, typed), message)
             message = message.replace(f"`{option.name}`", typed)
             if "_" in option.name:
                 message = re.sub(rf"(?<![\w'./-]){option.name}(?![\w'./])", typed, message)
     return message
 
 
-def _with_value(option: str, value: str) -> str:
+def _with_value(option: str, match: re.Match) -> str:
+    value = match[1]
     return option if value == "True" else " ".join([option, re.sub("[()' ]", "", value)])
 
 

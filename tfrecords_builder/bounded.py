@@ -10,7 +10,7 @@ import zlib
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from tfrecords_builder.naming import some
 
@@ -144,7 +144,7 @@ class _Unpacked(gzip.GzipFile):
         return data
 
 
-def open_table(path: Path) -> BinaryIO:
+def open_table(path: Path) -> io.BufferedIOBase:
     """A file of a table, to read its bytes; unpacked if its name ends in .gz.
 
     Reading ends in a ValueError where it unpacks to more than a gigabyte and a hundred times its size.

@@ -44,7 +44,7 @@ def build_records(
     *,
     images: str | Path | Source,
     image_size: int | None = None,
-    bands: tuple[str, ...] | None = None,
+    bands: tuple[str, ...] | list[str] | None = None,
     template: str | None = None,
     hdu: str | int | tuple | None = None,
     mask: str | int | None = None,
@@ -114,11 +114,12 @@ def build_records(
     if image_size is not None and not 1 <= image_size <= max_pixels**0.5:
         raise ValueError(f"image_size must be from 1 to {int(max_pixels**0.5)}, as max_pixels allows; got {image_size}")
     out = Path(out)
-    settings = {"image_size": image_size, "bands": bands and list(bands), "pixel_scale": pixel_scale, "seed": seed}
+    settings: dict = {"image_size": image_size, "bands": bands and list(bands)}
+    settings |= {"pixel_scale": pixel_scale, "seed": seed}
     settings |= {"template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "dtype": dtype}
     kind = {name: settings[name] for name in ("bands", "template", "hdu", "mask", "cutout", "image_size")}
     limits = Limits(max_bytes, max_pixels, outside)
-    chosen = {"crop": crop or None, "mask_bits": mask_bits, "align": align or None}
+    chosen: dict = {"crop": crop or None, "mask_bits": mask_bits, "align": align or None}
     chosen |= {"limits": limits if limits != LIMITS else None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     source = open_images(images, **kind, **chosen)
@@ -272,8 +273,8 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
         prefix = f"added{1 + len({name.split('-')[1] for name in records.checksums if '-added' in name})}-"
     per_shard = int(np.clip(_SHARD_BYTES / bytes_each, 64, 4096))
     note = {"digest": digest, "records": records.fields()}
-    options = {"seed": records.seed, "per_shard": per_shard, "prefix": prefix, "known": known, "note": note}
-    deal(catalog, census, plan, needs=needs, **options)
+    options: dict = {"seed": records.seed, "per_shard": per_shard, "known": known, "note": note}
+    deal(catalog, census, plan, needs=needs, prefix=prefix, **options)
     planned = read_plan(plan)
     if planned is None:
         raise FileNotFoundError(f"{plan} is gone: another process has removed it")

@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tfrecords_builder.files import remove_partial
 from tfrecords_builder.json_files import read_json, write_json
@@ -47,7 +48,7 @@ def claim(
     out: str | Path,
     verb: str,
     settings: Mapping,
-    inputs: Mapping[str, str | None],
+    inputs: Mapping[str, Any],
     *,
     old: str | None = None,
     others: bool = False,

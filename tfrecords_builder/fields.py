@@ -1,6 +1,7 @@
 """Named rules for how much sky an image of a galaxy shows."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def gz_decals(row: Mapping[str, object]) -> float:
 FIELDS: dict[str, Callable[[Mapping[str, object]], float]] = {"gz_decals": gz_decals}
 
 
-def _radius(row: Mapping[str, object], names: tuple[str, ...]) -> float:
+def _radius(row: Mapping[str, Any], names: tuple[str, ...]) -> float:
     capitals = {str(name).lower(): name for name in row}
     name = next((capitals[name.lower()] for name in names if name.lower() in capitals), None)
     if name is None:

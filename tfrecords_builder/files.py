@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def remove_partial(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_arrays(path: str | Path, /, **arrays: np.ndarray) -> None:
+def write_arrays(path: str | Path, /, **arrays: Any) -> None:
     """Writes an `.npz` file, whole or not at all; its members have checksums."""
     write_whole(path, lambda new: np.savez(new, **arrays))
 

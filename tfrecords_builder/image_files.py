@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Files(NamedTuple):
         layers = [(name, file, self.hdu) for name, file in zip(names, files, strict=True)]
         if isinstance(self.hdu, tuple) and len(files) == 1:
             layers = [(names[0], files[0], hdu) for hdu in self.hdu]
-        kind = {"mask": self.mask, "mask_bits": self.mask_bits, "limits": self.limits}
+        kind: dict[str, Any] = {"mask": self.mask, "mask_bits": self.mask_bits, "limits": self.limits}
         parts = layers if self.align else list(zip(names, files, [self.hdu] * len(files), strict=True))
         parts = [decode(name, file, hdu=hdu, **kind) for name, file, hdu in parts]
         if len(layers) > 1 and names[0].lower().endswith(FITS):

@@ -9,7 +9,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfrecords_builder.bounded import LIMITS, Limits, check_regular
 from tfrecords_builder.crop import crop as cut_to_source
@@ -69,7 +69,7 @@ def open_images(
         ValueError: It is none of these.
     """
     if crop:
-        kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
+        kind: dict[str, Any] = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
         kind |= {"mask_bits": mask_bits, "image_size": image_size, "align": align}
         return _Cropped(open_images(images, **kind, limits=limits))
     if callable(images):
@@ -97,9 +97,9 @@ def open_images(
     if cutout is not None:
         return Mosaics(files, cutout, image_size)
     if path.suffix.lower() in STACKS:
-        return Stack(path.absolute(), hdu, len(bands) if bands else None, limits)
+        return Stack(path.absolute(), None if hdu is None else str(hdu), len(bands) if bands else None, limits)
     if path.suffix.lower() == ".parquet":
-        return ParquetPictures(path.absolute(), hdu, limits)
+        return ParquetPictures(path.absolute(), None if hdu is None else str(hdu), limits)
     if not path.is_dir() and not zipfile.is_zipfile(path):
         raise ValueError(
             f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)}, .parquet)"

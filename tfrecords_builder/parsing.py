@@ -43,9 +43,8 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
         kind = tf.float32 if records.encoding == "float32" else tf.float16
         image = tf.cast(tf.reshape(tf.io.decode_raw(galaxy["image"], kind, little_endian=True), shape), tf.float32)
         mask = _unpack(galaxy.pop("mask"), shape) if records.masked else None
-    height, width = records.shape[:2] if image_size is None else (image_size, image_size)
-    if isinstance(image_size, tuple | list):
-        height, width = image_size
+    size = image_size or records.shape[:2]
+    height, width = size if isinstance(size, tuple | list) else (size, size)
     sky = None
     if fill and (records.incomplete or records.masked):
         sky = _sky(image, mask, records.sky or (0.0,) * records.shape[2])

@@ -1,7 +1,7 @@
 """An image, and how arrays become one."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Image(NamedTuple):
         telescope: Its name where the file tells.
     """
 
-    data: bytes | np.ndarray
+    data: Any
     shape: tuple[int, int, int]
     mask: np.ndarray | None = None
     bands: tuple[str, ...] | None = None
@@ -68,7 +68,7 @@ def from_values(pixels: np.ndarray) -> Image:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape or pixels.dtype.kind not in "fiub":
         raise ValueError(f"{pixels.dtype} of shape {pixels.shape}; expected numbers (height, width) or with bands")
-    data = np.empty(pixels.shape, np.float32)
+    data: Any = np.empty(pixels.shape, np.float32)
     with np.errstate(over="ignore"):
         for band in range(pixels.shape[2]):  # one after the other: three times faster than all at once
             data[..., band] = pixels[..., band]
@@ -143,5 +143,5 @@ def join_bands(parts: list[Image]) -> Image:
         mask = np.concatenate([empty if part.mask is None else part.mask for part in parts], axis=-1)
     pixels = np.concatenate([part.data for part in parts], axis=-1)
     hdus = ",".join(dict.fromkeys(part.hdu for part in parts))
-    camera = {"pixel_scale": parts[0].pixel_scale, "telescope": parts[0].telescope}
+    camera: dict[str, Any] = {"pixel_scale": parts[0].pixel_scale, "telescope": parts[0].telescope}
     return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","), **camera)

@@ -8,6 +8,7 @@ where less than half of it is good.
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int)
 
     def resized(planes: np.ndarray) -> np.ndarray:
         pictures = [Picture.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in planes]
-        shape = {"size": (size, size), "resample": Picture.Resampling.BILINEAR, "box": tuple(box)}
+        shape: dict[str, Any] = {"size": (size, size), "resample": Picture.Resampling.BILINEAR, "box": tuple(box)}
         return np.stack([np.asarray(picture.resize(**shape)) for picture in pictures])
 
     return _mean_of_good(pixels, mask, resized)

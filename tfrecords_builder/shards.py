@@ -111,7 +111,8 @@ def build_shard(job: Job, name: str) -> Tally:
     finally:
         partial.unlink(missing_ok=True)
     used = [line[0] for line in lines]
-    totals = dict(zip(job.records.label_cols, np.nansum(labels[used], axis=0, dtype=np.float64).tolist(), strict=True))
+    sums: Any = np.nansum(labels[used], axis=0, dtype=np.float64)
+    totals = {name: float(total) for name, total in zip(job.records.label_cols, sums, strict=True)}
     checksum = f"{crc:08x}" if lines else None
     tally = Tally(checksum, offset, len(lines), failures, totals, levels, uniform, incomplete, masked)
     _save(job, name, table.take(pa.array(used, pa.int64())), lines, tally)

@@ -7,7 +7,7 @@ VOTable. Ids stay text. Columns whose meaning we know have a unit, a UCD and a d
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -213,16 +213,16 @@ def _integers(numbers: np.ndarray, missing: np.ndarray) -> np.ndarray:
     if numbers.dtype == np.uint64 and numbers.max(initial=0) > np.iinfo(np.int64).max:
         return _masked(numbers.astype(str), missing)
     wider = {"int8": "int16", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
-    numbers = _masked(numbers.astype(wider.get(numbers.dtype.name, numbers.dtype)), missing)
+    masked = _masked(numbers.astype(wider.get(numbers.dtype.name, numbers.dtype)), missing)
     if missing.any():  # the number that stands for an unknown one must be none of the others
-        taken = numbers.dtype.type(np.iinfo(numbers.dtype).min if numbers.dtype.kind == "i" else 255)
-        while taken in numbers.compressed():
-            taken += 1 if numbers.dtype.kind == "i" else -1
-        numbers.fill_value = taken
-    return numbers
+        taken = masked.dtype.type(np.iinfo(masked.dtype).min if masked.dtype.kind == "i" else 255)
+        while taken in masked.compressed():
+            taken += 1 if masked.dtype.kind == "i" else -1
+        masked.fill_value = taken
+    return masked
 
 
-def _masked(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+def _masked(values: np.ndarray, missing: np.ndarray) -> Any:
     return np.ma.array(values, mask=missing) if missing.any() else values
 
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -107,7 +107,7 @@ def scan(path: Path) -> Iterator[tuple[int, bytes]]:
             yield offset, data
 
 
-def decode(example: bytes) -> dict[str, bytes | float | tuple[int, ...]]:
+def decode(example: bytes) -> dict[str, Any]:
     """The features of a `tf.train.Example` as `encode` takes them.
 
     Raises:

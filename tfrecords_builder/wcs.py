@@ -6,7 +6,7 @@ back to check it: a position that a distortion or a projection cannot place is a
 
 import re
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,8 @@ class Grid(NamedTuple):
 
     name: str
     axes: tuple[int, int]
-    wcs: object = None
-    frame: object = None
+    wcs: Any = None
+    frame: Any = None
     pixel_scale: float = float("nan")
     problem: str = ""
 
@@ -125,7 +125,7 @@ class Grid(NamedTuple):
 def _turned(pixels: np.ndarray, turn: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Positions outside the image moved by a whole turn where that brings them inside."""
 
-    def inside(pixels: np.ndarray) -> np.ndarray:
+    def inside(pixels: np.ndarray) -> Any:
         return ((pixels > -0.5) & (pixels < np.array(shape[::-1]) - 0.5)).all(axis=1)
 
     for way in (turn, -turn):

@@ -1,6 +1,6 @@
 """Which galaxies to rate next: acquisitions that hold at their limits and scale, as a query strategy for modAL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import erfcx, ndtr
@@ -66,7 +66,7 @@ def most_promising(
     acquisition: str = "expected_improvement",
     tradeoff: float = 0.5,
     diversity: str = "none",
-    asked: np.ndarray = (),
+    asked: Sequence[int] | np.ndarray = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 

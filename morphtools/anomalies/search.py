@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,14 +82,14 @@ def find_anomalies(
     Raises:
         ValueError: The session belongs to other representations, or the column is not a fraction.
     """
-    settings = {"kernel": kernel, "acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
+    settings: dict[str, Any] = {"kernel": kernel, "acquisition": acquisition, "diversity": diversity}
     if ratings < 1 or batch_size < 1:
         raise ValueError(f"ratings and batch_size must be positive, got {ratings} and {batch_size}")
     store = Representations.open(representations)
     pictures = Pictures(records, catalog, images) if records is not None or images is not None else None
     fractions = None if oracle is None else vote_fractions(store.id_str, oracle, catalog, records)
     name = rater if oracle is None else f"column {oracle}"
-    settings |= {"start": start, "components": components, "rater": name, "seed": seed}
+    settings |= {"tradeoff": tradeoff, "start": start, "components": components, "rater": name, "seed": seed}
     loop = AnomalyLoop(store, out, **settings)
     with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # a rater rates once at a time
         known = set(loop.ratings()["id_str"])
@@ -165,7 +166,7 @@ def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.S
     if anomalous is not None:
         ranked = anomalous[scores["id_str"]].to_numpy()
         new = ranked[scores["raters"].to_numpy() == 0]
-        metrics = {"galaxies": len(ranked), "anomalies": int(ranked.sum()), "ratings": _rated(loop)}
+        metrics: dict[str, Any] = {"galaxies": len(ranked), "anomalies": int(ranked.sum()), "ratings": _rated(loop)}
         metrics |= {"rated_anomalies": int(ranked.sum() - new.sum()), "all": ranking_metrics(ranked)}
         metrics["unrated"] = ranking_metrics(new)
         clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)

@@ -38,7 +38,7 @@ class Search:
 
 
 def vote_fractions(
-    ids: Sequence[str], column: str, catalog: str | Path | pd.DataFrame | None, records: str | Path | None
+    ids: Sequence[str] | np.ndarray, column: str, catalog: str | Path | pd.DataFrame | None, records: str | Path | None
 ) -> pd.Series:
     """The truth about galaxies: a column of a catalogue or else of records, by name, NaN where it is unknown.
 

@@ -1,6 +1,7 @@
 """Figures that show how well a classifier works. Each function returns a `Figure` and changes no global state."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,4 +201,4 @@ def pictures_of(records: Records) -> ShowGalaxies:
 def write_figures(folder: Path, figures: dict[str, Figure]) -> None:
     """Writes figures as PNG files, by name."""
     for name, figure in figures.items():
-        write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+        write_whole(folder / f"{name}.png", partial(figure.savefig, dpi=150))

@@ -1,5 +1,7 @@
 """How good a classifier is, with intervals."""
 
+from typing import Any
+
 import numpy as np
 
 METRICS = ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error")
@@ -144,7 +146,8 @@ def _auc(label: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.
     """The share of (positive, negative) pairs in the right order; equal probabilities count half."""
     order = np.unique(probability, return_inverse=True)[1]
     negative = np.zeros((len(weights), order.max() + 1))
-    np.add.at(negative, (slice(None), order), weights * (1 - label))
+    everywhere: Any = (slice(None), order)
+    np.add.at(negative, everywhere, weights * (1 - label))
     below = np.cumsum(negative, axis=1) - negative / 2
     positive, total = weights @ label, weights.sum(axis=1)
     return (weights * label * below[:, order]).sum(axis=1) / (positive * (total - positive))

@@ -88,12 +88,14 @@ class Estimates:
         with reading(check_table(path)):
             table = pd.read_parquet(path)
             columns = tuple(table.attrs["columns"])
-            arrays = (
+            value, sigma, truth = (
                 table[[f"{name}{ending}" for name in columns]].to_numpy() for ending in ("_predicted", "_sigma", "")
             )
             return cls(
                 table["id_str"].to_numpy(),
-                *arrays,
+                value,
+                sigma,
+                truth,
                 columns=columns,
                 provenance=json.loads(json.dumps(table.attrs["provenance"])),
             )

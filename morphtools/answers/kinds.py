@@ -11,14 +11,15 @@ from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.naming import unknown
 
-Answer = Classes | Fractions | Numbers | Photoz | Votes
-KINDS = {kind.kind: kind for kind in (Votes, Classes, Photoz, Fractions, Numbers)}
+Answer = Classes | Fractions | Numbers | Photoz  # what `finetune` asks
+AnyAnswer = Answer | Votes
+KINDS: dict[str, type] = {kind.kind: kind for kind in (Votes, Classes, Photoz, Fractions, Numbers)}
 _NEEDED = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}
 
 
 def read_answer(
     kind: str, *, schema=None, classes=None, redshifts=None, answer: Mapping | None = None
-) -> Answer | None:
+) -> AnyAnswer | None:
     """The answer that the fields of a card describe; None for an encoder.
 
     Args:
@@ -51,12 +52,12 @@ def read_answer(
         raise ValueError(f"{needed!r} of a card of kind {kind!r} cannot be {given!r} ({error})") from None
 
 
-def answer_metadata(answer: Answer, provenance: Mapping[str, str]) -> dict[str, str]:
+def answer_metadata(answer: AnyAnswer, provenance: Mapping[str, str]) -> dict[str, str]:
     """What was predicted, for the metadata of a parquet file; `answer_of` reads it."""
     return {"morphtools": json.dumps({"answer": answer.described(), "provenance": dict(provenance)})}
 
 
-def answer_of(metadata: Mapping[bytes, bytes] | None) -> tuple[Answer, dict[str, str]]:
+def answer_of(metadata: Mapping[bytes, bytes] | None) -> tuple[AnyAnswer, dict[str, str]]:
     """What the predictions in a parquet file are of, and their provenance, from its metadata.
 
     Raises:

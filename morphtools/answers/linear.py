@@ -9,6 +9,7 @@ penalised solution has no other. This is exact, and far faster where n < D.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,8 @@ def fit_softmax(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
     weights = targets.sum(axis=1)
     targets, weights = targets / weights.mean(), weights / weights.mean()
     folds = _folds(targets, seed)
-    losses, total, times = np.zeros((len(STRENGTHS), len(x))), 0.0, np.zeros(len(x))
+    total: Any = 0.0
+    losses, times = np.zeros((len(STRENGTHS), len(x))), np.zeros(len(x))
     for inside, outside in folds:
         logits = _path(x[inside], targets[inside], x[outside])[0]
         losses[:, outside] -= (targets[outside] * log_softmax(logits, axis=-1)).sum(axis=-1)

@@ -110,8 +110,11 @@ class Predictions:
             table = pd.read_parquet(path)
             classes = tuple(table.attrs["classes"])
             names = "probability" if len(classes) == 2 else [f"P({name})" for name in classes]
+            ids, probability, label = (table[columns].to_numpy() for columns in ("id_str", names, "label"))
             return cls(
-                *(table[columns].to_numpy() for columns in ("id_str", names, "label")),
+                ids,
+                probability,
+                label,
                 classes=classes,
                 provenance=json.loads(json.dumps(table.attrs["provenance"])),
             )

@@ -4,7 +4,7 @@ What a column holds is found out where it is certain; where it is not, the error
 """
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,8 @@ def read_question(
             raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
     if len(columns) == 1:
         kind = answer or _kind_of(catalog, columns[0])
-        return {"classes": _classes, "fractions": _fraction, "number": _numbers}[kind](catalog, *columns)
+        read: Any = {"classes": _classes, "fractions": _fraction, "number": _numbers}[kind]
+        return read(catalog, *columns)
     if len(set(columns)) < len(columns):
         raise ValueError(f"the columns {', '.join(columns)} must all be different")
     kind = answer or _kind_of_several(catalog, columns)

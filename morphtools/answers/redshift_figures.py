@@ -40,7 +40,7 @@ def draw_redshift_figures(
         drawn["training_curve"] = figures.training_curve(history, "cross-entropy of the redshift bins")
     if show is not None:
         rows = [*spread, *worst]
-        drawn["gallery"] = gallery(redshifts, rows, show(redshifts.id_str[rows]))
+        drawn["gallery"] = gallery(redshifts, rows, show(redshifts.id_str[rows].tolist()))
     figures.write_figures(folder, drawn)
 
 

@@ -85,8 +85,8 @@ class Photoz:
         """
         if balance:
             raise ValueError("balance is about classes: redshifts have none")
-        options = {"test_labels": test_labels, "redshift_range": self.redshift_range, "seed": seed}
-        drawn = draw_redshifts(galaxies, labels, **options)
+        options = {"test_labels": test_labels, "seed": seed}
+        drawn = draw_redshifts(galaxies, labels, redshift_range=self.redshift_range, **options)
         each = (drawn["split"] == "train").sum() / self.bins
         if self.pdf == "softmax" and each < _ENOUGH:
             log.warning(

@@ -80,10 +80,12 @@ class Shares:
         with reading(check_table(path)):
             table = pd.read_parquet(path)
             answers = tuple(table.attrs["answers"])
-            arrays = (table[[f"{name}{ending}" for name in answers]].to_numpy() for ending in ("_predicted", "_voted"))
+            columns = ([f"{name}{ending}" for name in answers] for ending in ("_predicted", "_voted"))
+            predicted, voted = (table[names].to_numpy() for names in columns)
             return cls(
                 table["id_str"].to_numpy(),
-                *arrays,
+                predicted,
+                voted,
                 table["votes"].to_numpy(float),
                 answers=answers,
                 provenance=json.loads(json.dumps(table.attrs["provenance"])),

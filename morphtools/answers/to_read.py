@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from morphtools.answers.kinds import Answer
+from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.votes import Votes
 from morphtools.survey.question_filter import choose_questions
 
 
-def choose(answer: Answer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
+def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
     """The questions of a vote model that a table is to have (see `choose_questions`); none of other models.
 
     Raises:

@@ -8,13 +8,13 @@ import pandas as pd
 
 from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
-from morphtools.answers.kinds import Answer
+from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.reading import read_question
 from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.votes import Votes
 from morphtools.survey.label_values import galaxies, plain_word, read_answers, read_words
-from morphtools.survey.tasks import PHOTOZ, TASKS, Task, task_labels, task_redshifts
+from morphtools.survey.tasks import PHOTOZ, TASKS, RedshiftTask, Task, task_labels, task_redshifts
 from morphtools.survey.vote_columns import read_votes
 from tfrecords_builder.naming import some, unknown
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def read_truth(
-    answer: Answer, catalog: pd.DataFrame, columns: tuple[str, ...] = (), task: Task | None = None
+    answer: AnyAnswer, catalog: pd.DataFrame, columns: tuple[str, ...] = (), task: Task | RedshiftTask | None = None
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Reads from a catalogue what is known of what was predicted.
 
@@ -43,6 +43,8 @@ def read_truth(
     for name in columns:
         if name not in catalog.columns:
             raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+    if isinstance(task, RedshiftTask):
+        raise ValueError("a `task` is a rule for two classes here: give the `column` with redshifts instead")
     if task is not None and not (isinstance(answer, Classes) and len(answer.names) == 2):
         raise ValueError(f"a `task` is a rule for two classes, and the predictions are {answer.kind}")
     match answer:
@@ -108,8 +110,8 @@ def _labels(answer: Classes, catalog: pd.DataFrame, columns: tuple[str, ...], ta
 
 def _several(answer: Fractions | Numbers, catalog: pd.DataFrame, columns: tuple[str, ...]):
     """Fractions or numbers, in the order of those that were predicted."""
+    names = answer.answers if isinstance(answer, Fractions) else answer.columns
     fractions = isinstance(answer, Fractions)
-    names = answer.answers if fractions else answer.columns
     single = fractions and len(names) == 2 and names[0] == f"no {names[1]}"  # of one column, see `read_question`
     if not columns and single:
         columns = tuple(name for name in catalog.columns if name.replace("_", " ") == names[1])

@@ -4,12 +4,12 @@ import numpy as np
 
 from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
-from morphtools.answers.kinds import Answer
+from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
 
 
-def uncertainty_of(answer: Answer, outputs: np.ndarray) -> np.ndarray:
+def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray) -> np.ndarray:
     """How uncertain (N,) answers are, 0 for those that are certain.
 
     Classes and fractions: 1 minus the margin between the two most probable. Numbers: the standard deviation, of several

@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ class Atlas:
             raise LookupError(f"there is no galaxy {some(missing)} in {self.store.folder}")
         return np.array([of[name] for name in ids], np.int64)
 
-    def names(self, rows: np.ndarray) -> list[str]:
+    def names(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """The names of galaxies."""
         return self.ids.take(pa.array(np.asarray(rows, np.int64))).to_pylist()
 
@@ -211,14 +212,15 @@ class Atlas:
         if path.exists():
             kept = read_arrays(path, "places", "fingerprint")
             if str(kept["fingerprint"]) == self.fingerprint:
-                self._place(*kept["places"].T, "pca")
+                x, y = kept["places"].T
+                self._place(x, y, "pca")
         if self.grid is None:
             projection = fit_pca(self.store, components=min(2, self.store.dimension, len(self) - 1))
             places = np.zeros((len(self), 2), np.float32)
             places[:, : len(projection.components)] = np.concatenate([projection(v) for _, v in batches_of(self.store)])
             path.parent.mkdir(parents=True, exist_ok=True)
             write_arrays(path, places=places, fingerprint=np.array(self.fingerprint))
-            self._place(*places.T, "pca")
+            self._place(places[:, 0], places[:, 1], "pca")
         self.messages["map"] = _PCA
 
     def _load_clusters(self) -> None:

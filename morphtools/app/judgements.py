@@ -125,11 +125,11 @@ class Judgements:
         with self._lock, self._words():
             rows = self._database.execute(f"SELECT {_FIELDS} FROM judgements ORDER BY number").fetchall()
         for row in rows:
-            yield Judgement(*row[:5], json.loads(row[5]))
+            yield Judgement(*row)._replace(body=json.loads(row[5]))
 
     def _find(self, judgement: str) -> Judgement | None:
         row = self._database.execute(f"SELECT {_FIELDS} FROM judgements WHERE judgement = ?", (judgement,)).fetchone()
-        return None if row is None else Judgement(*row[:5], json.loads(row[5]))
+        return None if row is None else Judgement(*row)._replace(body=json.loads(row[5]))
 
     def _check(self) -> None:
         problems = [row[0] for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]

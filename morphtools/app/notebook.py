@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -87,7 +88,7 @@ def browse(
         FileNotFoundError: There is no such store, catalogue, image folder or run.
         ValueError: What was given does not belong together.
     """
-    given = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
+    given: dict[str, Any] = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
     given |= {"predictions": predictions, "run": run, "session": session, "weights": weights, "out": out}
     if _colab() is not None:
         with socket.create_server(("127.0.0.1", 0)) as free:

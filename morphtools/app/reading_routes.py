@@ -205,7 +205,8 @@ def view_of(request: Request, picture: bool = False) -> View:
     sides = [int(number_of(request, name)) for name in ("width", "height")] if picture else [1, 1]
     if not 1 <= min(sides) <= max(sides) <= _SIDE:
         raise ValueError(f"a picture has 1 to {_SIDE} pixels on each side, not {sides[0]} and {sides[1]}")
-    return View(*ends, *sides)
+    x0, x1, y0, y1 = ends
+    return View(x0, x1, y0, y1, sides[0], sides[1])
 
 
 def number_of(request: Request, name: str, default: float | None = None) -> float:

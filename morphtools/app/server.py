@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -78,7 +79,7 @@ def create_app(
     shown = {"records": records, "catalog": catalog, "images": images}
     atlas = Atlas(store, out, **shown, map=map, clusters=clusters, predictions=predictions)
     sets = Sets(atlas)
-    parts = [ReadingRoutes(atlas, sets, _Nothing()), ChoosingRoutes(atlas, sets)]
+    parts: list[Any] = [ReadingRoutes(atlas, sets, _Nothing()), ChoosingRoutes(atlas, sets)]
     routes = [Route("/", _page, methods=["GET"]), Route("/static/{name}", _static, methods=["GET"])]
     handlers = {error: _failed for error in (NotReady, LookupError, ValueError, OSError, TooLarge, MemoryError)}
     app = Starlette(routes=routes + [route for part in parts for route in part.routes], exception_handlers=handlers)
@@ -212,9 +213,8 @@ class _Started:
         import uvicorn
 
         # no log of requests: their paths hold the secret
-        options = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
+        options: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
         self._server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=3))
-        self._server.install_signal_handlers = lambda: None
         self._listening, self._held = listening, held
         self.thread = threading.Thread(target=self._run, daemon=True, name="server")
         self.thread.start()

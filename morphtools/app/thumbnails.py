@@ -4,6 +4,7 @@ import collections
 import io
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class Thumbnails:
         with self._reading:
             return self._read(id_str)[0]
 
-    def _read(self, id_str: str) -> list[Image]:
+    def _read(self, id_str: str) -> list[Any]:
         try:
             images = list(self._pictures.images([id_str]))
         except (ValueError, OSError) as error:

@@ -117,8 +117,8 @@ def cross_match(
         ]
         duplicates = _duplicates(tables, same)
         left_out = [duplicates["row"][duplicates["table"] == name].to_numpy(int) for name in "ab"]
-        skies = [_without(table.sky, rows) for table, rows in zip(tables, left_out, strict=True)]
-        rows_a, rows_b, separations = _match(*skies, limit, find, remarks)
+        sky_a, sky_b = (_without(table.sky, rows) for table, rows in zip(tables, left_out, strict=True))
+        rows_a, rows_b, separations = _match(sky_a, sky_b, limit, find, remarks)
         if unmatched:
             rows_a, rows_b, separations = _with_unmatched(rows_a, rows_b, separations, len(tables[0].sky), left_out[0])
         if len(duplicates):
@@ -243,7 +243,8 @@ def _with_unmatched(rows_a, rows_b, separations, number: int, left_out: np.ndarr
 
 
 def _joined(tables: list[KeptTable], rows_a, rows_b, separations, suffixes) -> Iterator[pd.DataFrame]:
-    names = _names(*(table.table.column_names for table in tables), suffixes)
+    of_a, of_b = (table.table.column_names for table in tables)
+    names = _names(of_a, of_b, suffixes)
     for start in range(0, max(1, len(rows_a)), ROWS):
         part = slice(start, start + ROWS)
         left, right = (table.rows(rows[part]) for table, rows in zip(tables, (rows_a, rows_b), strict=True))

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def _check_jpeg(data: bytes, size: int) -> None:
         raise ValueError(_EMPTY)
 
 
-def read_fits_image(data: bytes) -> tuple[np.ndarray, object]:
+def read_fits_image(data: bytes) -> tuple[np.ndarray, Any]:
     """Pixels and header of the image in a FITS file, in the first extension that has one.
 
     Raises:

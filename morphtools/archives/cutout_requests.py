@@ -11,6 +11,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def legacy(layer: str, order: Order, client: PoliteClient, ra: float, dec: float
 
 def sdss(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
     """A picture from SkyServer."""
-    place = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "scale": f"{order.pixel_scale:g}"}
+    place: dict[str, Any] = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "scale": f"{order.pixel_scale:g}"}
     place |= {"width": order.size, "height": order.size}
     return client.get(f"{order.base_url}/ImgCutout/getjpeg", place, partial(check_image, order))
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from morphtools.archives import cutout_requests
 from morphtools.archives.cutout_requests import Order
@@ -46,7 +47,7 @@ class Service:
 
 _VIEWER = "https://www.legacysurvey.org/viewer"
 _GRZ = ("g", "r", "z")
-_PLAIN = {"rescales": True, "sizes": (1, 3000), "formats": ("fits", "jpeg")}
+_PLAIN: dict[str, Any] = {"rescales": True, "sizes": (1, 3000), "formats": ("fits", "jpeg")}
 SERVICES = {
     "legacy-dr10": Service(_VIEWER, partial(cutout_requests.legacy, "ls-dr10"), "griz", _GRZ, 0.262, **_PLAIN),
     "legacy-dr9": Service(_VIEWER, partial(cutout_requests.legacy, "ls-dr9"), "grz", _GRZ, 0.262, **_PLAIN),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,8 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
     """
     folder.mkdir()
     known, remarks, schemas, files = None, [], [], []
-    sky, empty, problems = [], [], []
+    sky: Any = []
+    empty, problems = [], []
     for chunk in read_chunks(catalog, ROWS):
         if not files:
             known = recognise(chunk.columns)
@@ -77,7 +78,9 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
         chunk = translate(chunk, known)[0].reset_index(drop=True)
         if places:
             degrees, reasons = read_positions(chunk, position)
-            problems += [f"row {sum(map(len, sky)) + i}: {reasons[i]}" for i in np.flatnonzero(reasons != "")]
+            problems += [
+                f"row {sum(len(each) for each in sky) + i}: {reasons[i]}" for i in np.flatnonzero(reasons != "")
+            ]
         else:
             degrees = np.full((len(chunk), 2), np.nan)
         sky.append(degrees)

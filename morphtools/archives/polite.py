@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 _MOST_BYTES = 2**28
 _TRIES_500 = 3  # some services fail in this way outside of their footprint
@@ -51,7 +52,7 @@ class PoliteClient:
         """Whether no more requests are made."""
         return self._stopped.is_set()
 
-    def get(self, url: str, parameters: Mapping[str, object], read: Callable[[bytes], object]) -> object:
+    def get(self, url: str, parameters: Mapping[str, object], read: Callable[[bytes], Any]) -> Any:
         """Asks for something until it comes whole.
 
         Args:
@@ -117,7 +118,7 @@ class PoliteClient:
 def check_status(status: int, headers: Mapping[str, str]) -> None:
     """Raises ConnectionError for an HTTP status that may pass, ValueError for one that stays."""
     if status in (401, 403, 408, 425, 429) or status >= 500:
-        error = ConnectionError(f"the service answered HTTP {status}")
+        error: Any = ConnectionError(f"the service answered HTTP {status}")
         error.status, error.retry_after = status, _seconds(headers.get("Retry-After"))
         raise error
     if status == 404:

@@ -37,16 +37,16 @@ def send_to_topcat(
         ValueError: None of the galaxies of `only` is in the table.
     """
     name = name or (Path(table).name if isinstance(table, str | Path) else "morphtools")
-    table = read_catalog(table) if isinstance(table, str | Path) else table
+    opened: pd.DataFrame = read_catalog(table) if isinstance(table, str | Path) else table
     if only is not None:
-        only = check_catalog(read_catalog(only) if isinstance(only, str | Path) else only, ("id_str",))
-        table = check_catalog(table, ("id_str",))
-        table = table[table["id_str"].isin(only["id_str"])]
-        if not len(table):
+        chosen: pd.DataFrame = read_catalog(only) if isinstance(only, str | Path) else only
+        opened = check_catalog(opened, ("id_str",))
+        opened = opened[opened["id_str"].isin(check_catalog(chosen, ("id_str",))["id_str"])]
+        if not len(opened):
             raise ValueError("none of the galaxies of `only` is in the table")
     with _connected() as client, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.vot"
-        write_table(table, path)
+        write_table(opened, path)
         message = {"samp.mtype": _LOADS, "samp.params": {"url": path.as_uri(), "name": name, "table-id": name}}
         return _send(client, message, timeout)
 

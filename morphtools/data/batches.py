@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -185,7 +186,7 @@ def read_batches(
     if keras.backend.backend() == "tensorflow":
         from morphtools.data.dataset import load_dataset
 
-        options = {"shuffle": shuffle, "drop_remainder": drop_remainder, "seed": seed}
+        options: dict[str, Any] = {"shuffle": shuffle, "drop_remainder": drop_remainder, "seed": seed}
         for batch in load_dataset(records, split, batch_size=batch_size, **options, **reading).as_numpy_iterator():
             yield batch | {"id_str": np.char.decode(batch["id_str"].astype(bytes))}
         return

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,8 @@ def preview_records(
     Returns:
         The picture, the ranges, and the findings, among them every image that cannot be read.
     """
-    kind = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout, "image_size": image_size}
+    kind: dict[str, Any] = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
+    kind["image_size"] = image_size
     limits = Limits(max_bytes, max_pixels, outside)
     source = open_images(images, **kind, crop=crop, mask_bits=mask_bits, align=align, limits=limits)
     needs = getattr(source, "needs", ("id_str", "file_loc"))

@@ -151,7 +151,7 @@ def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, d
         elif path.suffix in (".yaml", ".yml"):
             augmentations = _read(path)
         else:
-            raise ValueError(f"{unknown('preset', augmentations, PRESETS)}; or give a .yaml file")
+            raise ValueError(f"{unknown('preset', str(augmentations), PRESETS)}; or give a .yaml file")
     entries = [{entry: {}} if isinstance(entry, str) else entry for entry in augmentations]
     for entry in entries:
         if not isinstance(entry, Mapping) or len(entry) != 1:

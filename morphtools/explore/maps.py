@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,8 +96,8 @@ def make_map(
     known = known_of(ids[keep], catalog)
     panels = known[[column_of(known, name).name for name in colour]]
     if onto is None:
-        settings = {"components": components, "neighbours": neighbours, "min_dist": min_dist, "sample": sample}
-        settings |= {"seed": seed, "exclude": digest_of(ids[~keep])}
+        settings: dict[str, Any] = {"components": components, "neighbours": neighbours, "min_dist": min_dist}
+        settings |= {"sample": sample, "seed": seed, "exclude": digest_of(ids[~keep])}
     else:
         if not (Path(onto) / "map.json").exists():
             raise FileNotFoundError(f"there is no map at {onto} (no map.json)")

@@ -109,7 +109,8 @@ class Neighbours:
         queries = self.as_values(queries)
         n = min(n, len(self))
         found = [self._search(queries[i : i + _QUERIES], n) for i in range(0, len(queries), _QUERIES)]
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+        rows, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return rows, distances
 
     def as_values(self, representations: np.ndarray) -> np.ndarray:
         """Representations as they stand in `values`: of length 1 where the metric is `cosine`.

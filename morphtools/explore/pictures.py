@@ -148,7 +148,9 @@ def represent_pixels(
             failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
             good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
             if good:
-                store.append(batch[good], np.stack([found[i] for i in good]).reshape(len(good), -1) / np.float32(255))
+                store.append(
+                    batch[good], np.stack([np.asarray(found[i]) for i in good]).reshape(len(good), -1) / np.float32(255)
+                )
         bar.close()
         if failed:
             log.warning("%d of %d galaxies cannot be read and are left out: %s", len(failed), len(ids), some(failed, 2))

@@ -105,7 +105,7 @@ def find_similar(
 def nearest_to(
     near: Neighbours,
     rows: np.ndarray,
-    others: np.ndarray = (),
+    others: Sequence[int] | np.ndarray = (),
     query: np.ndarray | None = None,
     *,
     galaxies: int = 48,

@@ -32,13 +32,13 @@ def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> p
     index = pd.Index(np.asarray(ids, object), name="id_str")
     if catalog is None:
         return pd.DataFrame(index=index)
-    catalog = check_catalog(open_catalog(catalog), ("id_str",)).set_index("id_str")
-    if not index.isin(catalog.index).any():
+    table = check_catalog(open_catalog(catalog), ("id_str",)).set_index("id_str")
+    if not index.isin(table.index).any():
         raise ValueError(
             f"the catalogue knows none of these {len(index)} galaxies: its id_str are like "
-            f"{catalog.index[0]!r}, those of the representations like {index[0] if len(index) else None!r}"
+            f"{table.index[0]!r}, those of the representations like {index[0] if len(index) else None!r}"
         )
-    return catalog.reindex(index)
+    return table.reindex(index)
 
 
 def column_of(known: pd.DataFrame, name: str) -> pd.Series:

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -73,7 +74,7 @@ def export(
         out = Path(out)
         if not (out / "card.json").exists():
             images, size = _galaxies(card, records)
-            loading = {"input_shape": size, "include_top": include_top, "orientations": orientations}
+            loading: dict[str, Any] = {"input_shape": size, "include_top": include_top, "orientations": orientations}
             model = load_pretrained(weights, **loading)
             expected = model.predict(images, verbose=0)  # a model that was never called cannot be exported
             write, run = _WAYS[format]

@@ -49,7 +49,7 @@ def check_part(path: Path) -> Path:
         ValueError: It is damaged; names it.
     """
     match = _CHECKSUM.search(path.name)
-    return check_file(path, match and match[1])
+    return check_file(path, match[1] if match else None)
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from keras import ops
 
 from morphtools.answers.familiarity import FILE, Familiarity, tell
-from morphtools.answers.kinds import Answer, answer_metadata
+from morphtools.answers.kinds import AnyAnswer, answer_metadata
 from morphtools.answers.predictions import check_table
 from morphtools.answers.to_read import choose
 from morphtools.inference.parts import read_part, write_part
@@ -111,7 +112,7 @@ def predict(
     formats = checked_formats(format)
     if questions is not None:
         choose(answer, questions, ())
-    options = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
+    options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
     bands = band_names(bands)
     settings = (
         {"split": split, "level": level, "orientations": orientations} | options | ({"bands": bands} if bands else {})
@@ -150,8 +151,8 @@ def predict(
         if part is None:
             counts = _merge_parts(out, found, splits, cards, familiar)
             surveys = [found.telescope, *cards[0].surveys]
-            view = {"questions": choose(answer, questions, surveys), "format": formats}
-            source = {"catalog": catalog, "records": None if catalog else found}
+            view: dict[str, Any] = {"questions": choose(answer, questions, surveys), "format": formats}
+            source: dict[str, Any] = {"catalog": catalog, "records": None if catalog else found}
             checksums = write_to_read(out / "predictions-full.parquet", answer, *view.values(), **source)
             damaged = counts.pop("damaged")
             checksums |= {path.name: file_checksum(path) for path in out.glob("predictions-full.*")}
@@ -170,7 +171,7 @@ def _familiarities(weights: list[str | Path]) -> list[Familiarity]:
 
 
 def _table(
-    names: list[str], outputs: np.ndarray, answer: Answer, level: float, familiar: list[Familiarity]
+    names: list[str], outputs: np.ndarray, answer: AnyAnswer, level: float, familiar: list[Familiarity]
 ) -> pd.DataFrame:
     """The table with everything, with the mean familiarity over the models where it is known.
 
@@ -213,16 +214,16 @@ def _merge_parts(
     return counts
 
 
-def _read_otherwise(out: Path, answer: Answer, questions, format, catalog, records) -> None:
+def _read_otherwise(out: Path, answer: AnyAnswer, questions, format, catalog, records) -> None:
     """Writes the tables to read of a finished folder anew, with other questions or in other formats."""
     about = read_json(out / "predict.json")
     before = {"questions": about.get("questions"), "format": about.get("format", list(FORMATS))}
-    view = {
+    view: dict[str, Any] = {
         "questions": choose(answer, questions, ()) if questions is not None else before["questions"] or (),
         "format": checked_formats(format or before["format"]),
     }
     full = check_table(out / "predictions-full.parquet")
-    source = {"catalog": catalog, "records": None if catalog else Records.open(records)}
+    source: dict[str, Any] = {"catalog": catalog, "records": None if catalog else Records.open(records)}
     checksums = write_to_read(full, answer, *view.values(), **source)
     for name in set(before["format"]) - set(view["format"]):
         (out / f"predictions.{name}").unlink(missing_ok=True)
@@ -230,7 +231,7 @@ def _read_otherwise(out: Path, answer: Answer, questions, format, catalog, recor
     write_json(out / "predict.json", about | view | {"checksums": dict(sorted(checksums.items()))})
 
 
-def _check(cards: list[Card], level: float) -> Answer:
+def _check(cards: list[Card], level: float) -> AnyAnswer:
     """The answer that all the weights give; ValueError where they give none, or different ones."""
     if not cards:
         raise ValueError("no weights are given")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -71,11 +72,11 @@ def represent(
     old, part_of_it = "representations.json", part is not None
     with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
         found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
-        options = {"stretch": stretch, "image_size": image_size, "survey": survey}
+        options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "survey": survey}
         options["adapt_bands"] = adapt_bands or len(found.bands) == 1
         prepared = prepare(card, found, **options)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
-        provenance = {"weights": card.sha256, "records": origin(found), "orientations": orientations}
+        provenance: dict[str, Any] = {"weights": card.sha256, "records": origin(found), "orientations": orientations}
         provenance |= prepared.reading
         claimed.keep()
         if part is not None:

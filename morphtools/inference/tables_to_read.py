@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from morphtools.answers.digits import significant_columns
-from morphtools.answers.kinds import Answer
+from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.to_read import beside_catalog
 from morphtools.inference.stream import shard_key
 from tfrecords_builder.catalog import check_catalog, read_catalog
@@ -38,7 +38,7 @@ def checked_formats(formats: str | Sequence[str] | None) -> list[str]:
 
 def write_to_read(
     full: Path,
-    answer: Answer,
+    answer: AnyAnswer,
     questions: tuple[str, ...],
     formats: list[str],
     *,
@@ -75,7 +75,7 @@ def write_to_read(
     return {path.name: file_checksum(path) for path in paths}
 
 
-def _predicted(full: Path, answer: Answer, questions: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+def _predicted(full: Path, answer: AnyAnswer, questions: tuple[str, ...]) -> Iterator[pd.DataFrame]:
     """The columns to read of a table with everything, some galaxies at a time."""
     with reading(full), pq.ParquetFile(full) as file:
         names = [field.name for field in file.schema_arrow if not pa.types.is_fixed_size_list(field.type)]

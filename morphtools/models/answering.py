@@ -7,7 +7,7 @@ from keras import ops
 
 from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
-from morphtools.answers.kinds import Answer
+from morphtools.answers.kinds import Answer, AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.votes import Votes
@@ -19,7 +19,7 @@ from morphtools.models.redshift_head import RedshiftLoss, redshift_head
 HIDDEN = (64, 64)  # layers of a head that is trained by gradients (Walmsley et al. 2022)
 
 
-def head_for(answer: Answer, *, hidden: tuple[int, ...] = HIDDEN, seed: int | None = None) -> keras.layers.Layer:
+def head_for(answer: AnyAnswer, *, hidden: tuple[int, ...] = HIDDEN, seed: int | None = None) -> keras.layers.Layer:
     """The layer (B, D) → (B, `answer.outputs`) that gives an answer.
 
     Args:
@@ -38,7 +38,7 @@ def head_for(answer: Answer, *, hidden: tuple[int, ...] = HIDDEN, seed: int | No
             return DirichletHead(answer.outputs, seed=seed)
 
 
-def loss_for(answer: Answer) -> keras.losses.Loss | Callable:
+def loss_for(answer: AnyAnswer) -> keras.losses.Loss | Callable:
     """The loss of (B, L) labels, the columns `answer.label_cols`, and (B, `answer.outputs`), one number per galaxy.
 
     Reference:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import morphtools
-from morphtools.answers.kinds import Answer, read_answer
+from morphtools.answers.kinds import AnyAnswer, read_answer
 from morphtools.models.references import bibtex_of
 from tfrecords_builder.bounded import LIMITS
 from tfrecords_builder.files import write_whole
@@ -114,7 +114,7 @@ class Card:
             raise ValueError(f"hidden must be widths of layers, got {list(self.hidden)!r}")
         self.question()
 
-    def question(self) -> Answer | None:
+    def question(self) -> AnyAnswer | None:
         """What the weights answer; None for an encoder.
 
         Raises:
@@ -193,7 +193,7 @@ def find_card(weights: str | Path) -> Path:
     elif path.exists():
         raise ValueError(f"{path} is neither a model card (.json) nor weights ({', '.join(_ENDINGS)})")
     elif str(weights) in _SUCCESSORS:
-        raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[weights]}, which is better and faster")
+        raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[str(weights)]}, which is better and faster")
     else:
         known = [card.name for card in list_pretrained()]
         raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such path")

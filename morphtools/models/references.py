@@ -4,6 +4,7 @@ A paper is recognised in the text of a citation by its journal, volume and page,
 """
 
 import re
+from typing import Any
 
 _PAPERS = {  # key: how citations name it; then the fields, None where there is none
     "Willett2013": (
@@ -99,7 +100,7 @@ def bibtex_of(citations: list[str]) -> str:
 
 def _entry(key: str) -> str:
     names, author, title, place = _PAPERS[key]
-    fields = {"author": author, "title": "{" + title + "}"}
+    fields: dict[str, Any] = {"author": author, "title": "{" + title + "}"}
     if isinstance(place, tuple):
         fields |= dict(zip(("journal", "year", "volume", "pages", "doi"), place, strict=True))
     else:

@@ -8,6 +8,7 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def write_safetensors(tensors: dict[str, np.ndarray], path: str | Path, metadata
         metadata: Text by name, for the header.
     """
     arrays = {name: np.ascontiguousarray(values, "<f4") for name, values in tensors.items()}
-    header, begin = {"__metadata__": metadata or {}}, 0
+    header: dict[str, Any] = {"__metadata__": metadata or {}}
+    begin = 0
     for name, values in arrays.items():
         end = begin + values.nbytes
         header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [begin, end]}

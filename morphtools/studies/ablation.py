@@ -1,6 +1,7 @@
 """Which augmentation teaches what: the same pretraining without each of them in turn."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -47,5 +48,5 @@ def ablate_augmentations(
         scores = {name: found["value"] for name, found in run.metrics["test"].items()}
         rows.append({"without": part or "nothing", **scores})
         table = pd.DataFrame(rows)
-        write_whole(Path(out) / "ablation.csv", lambda path, table=table: table.to_csv(path, index=False))
+        write_whole(Path(out) / "ablation.csv", partial(table.to_csv, index=False))
     return table

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,8 @@ def benchmark_anomalies(
         raise ValueError(f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find")
     names = [*stores, ELLIPSES] if pictures is not None else [*stores]
     ways = list(searches(names, methods, acquisitions, diversities, starts))
-    out, how = Path(out), {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff}
+    out = Path(out)
+    how: dict[str, Any] = {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff}
     made_of = {name: store.provenance for name, store in stores.items()}
     settings = {"column": column, "galaxies": len(truth), "components": components, "seed": seed, **how}
     with claim(out, "benchmark-anomalies", settings, made_of, old="benchmark.json") as claimed:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -68,6 +69,7 @@ def evaluate_predictions(
         table = pq.read_table(full)
         metadata, table = table.schema.metadata, table.to_pandas()
     try:
+        answer: Any
         answer, provenance = answer_of(metadata)
     except ValueError as error:
         raise ValueError(f"{full}: {error}; it is of an earlier version, or another table: run predict again") from None
@@ -78,7 +80,7 @@ def evaluate_predictions(
         known = known[~known["id_str"].isin(_trained_on(full))].reset_index(drop=True)
         if known.empty:
             raise ValueError("the model was trained on all galaxies that are in both tables: nothing is left to score")
-        truth, there, rule = read_truth(answer, known, columns, task and open_task(task))
+        truth, there, rule = read_truth(answer, known, columns, open_task(task) if task else None)
         if not there.any():
             raise ValueError(f"none of the {len(known)} galaxies that are in both tables has a known answer ({rule})")
         ids = known["id_str"].to_numpy()[there]
@@ -89,7 +91,7 @@ def evaluate_predictions(
         claimed.keep()
         (out / "figures").mkdir(exist_ok=True)
         pictures = Pictures(records, catalog, images) if images or records else None
-        show = pictures and (lambda names: thumbnails(pictures, names, _SIDE))
+        show: Any = pictures and (lambda names: thumbnails(pictures, names, _SIDE))
         answer.draw_figures(out / "figures", results, show, None)
         results.save(out / "predictions.parquet")
         write_table(scores, out / "scores.csv")

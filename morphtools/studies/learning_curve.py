@@ -5,7 +5,9 @@ import inspect
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
@@ -27,7 +29,8 @@ from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
 
-WAYS = {  # the smallest of the shipped weights, and the same network without them: it has to be trained many times
+# The smallest of the shipped weights, and the same network without them: it has to be trained many times.
+WAYS: dict[str, dict[str, Any]] = {
     "pretrained": {"weights": "mobilenet_v3_small_gz2"},
     "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
 }
@@ -115,7 +118,8 @@ def learning_curve(
     reference = reference or next((name for name, way in ways.items() if way.get("weights") == "random"), None)
     if reference is not None and reference not in ways:
         raise ValueError(unknown("way", reference, ways))
-    out, where = Path(out), {"catalog": catalog, "images": images, "records": records}
+    out = Path(out)
+    where: dict[str, Any] = {"catalog": catalog, "images": images, "records": records}
     question = {"task": task, "column": column, "answer": answer}
     numbers = _numbers(labels, where, question)
     _check_epochs(ways, numbers)
@@ -130,16 +134,22 @@ def learning_curve(
                     stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
                     found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
                 else:
-                    how = ways[way] | {"epochs": _epochs(ways[way], asked)}
+                    how: dict[str, Any] = dict(ways[way]) | {"epochs": _epochs(ways[way], asked)}
                     how |= {"column": column, "answer": answer}
                     found = finetune(task, asked, seed=seed, out=trained, **where, **how).metrics
-                    metric = metric or found.get("metric") or Card.open(find_card(trained)).question().metric
+                    metric = metric or found.get("metric") or _metric(trained)
                     keras.utils.clear_session()
                 rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
                 bar.update()
             results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
             curve = _report(out, task or column or "rings", results, metric, reference, published or {})
     return curve
+
+
+def _metric(run: Path) -> str:
+    """The metric that suits the answer of a run."""
+    answer: Any = Card.open(find_card(run)).question()
+    return answer.metric
 
 
 def _checked(ways: Mapping[str, Mapping]) -> list[str]:
@@ -230,6 +240,6 @@ def _report(out: Path, task, results: pd.DataFrame, metric, reference, published
     sentences = tuple(in_a_sentence(row, metric, reference) for _, row in savings.iterrows())
     figure = scores_by_labels(results, table, metric, published, title=task, below="\n".join(sentences))
     for name, each in {"results": results, "table": table, "savings": savings}.items():
-        write_whole(out / f"{name}.csv", lambda path, each=each: each.to_csv(path, index=False))
+        write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
     write_whole(out / "learning_curve.png", lambda path: figure.savefig(path, dpi=150))
     return LearningCurve(out, metric, table, savings, sentences)

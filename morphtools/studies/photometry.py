@@ -44,7 +44,7 @@ def asinh_magnitude(flux, softening):
     return _ZERO_POINT - 2.5 / np.log(10) * (np.arcsinh(flux / (2 * softening)) + np.log(softening))
 
 
-def aperture_noise(shape: tuple[int, ...], noise: Sequence[float]) -> np.ndarray:
+def aperture_noise(shape: tuple[int, ...], noise: Sequence[float] | np.ndarray) -> np.ndarray:
     """(3, C) noise of `aperture_fluxes` of an image (H, W, C) whose pixels have this `noise` (C,), each its own."""
     return np.sqrt(_weights(shape[:2]).sum(axis=(1, 2)))[:, np.newaxis] * np.asarray(noise)
 

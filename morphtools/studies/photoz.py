@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,9 @@ def evaluate_photoz(
         galaxies = _galaxies(first)
         if representations is None:
             representations = _represented(config, survey, out, catalog, images, records)
-        options = {"pictures": pictures, "survey": survey, "representations": representations, "seed": seed}
-        tests |= baseline_redshifts(galaxies, next(iter(tests.values())).edges, **options)
+        options: dict[str, Any] = {"survey": survey, "representations": representations, "seed": seed}
+        edges = next(iter(tests.values())).edges
+        tests |= baseline_redshifts(galaxies, edges, pictures=pictures, **options)
     tests |= {f"{name}, recalibrated": recalibrate_redshifts(tests[name], fit) for name, fit in knots.items()}
     tests = _of_common_galaxies(tests)
     values = {} if magnitude is None else {magnitude: _magnitudes(tests, catalog, records, magnitude)}

@@ -1,6 +1,7 @@
 """What nearest neighbours say, asked of the galaxies that a run was trained on: no training at all."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,7 +32,7 @@ def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, see
     test = (galaxies["split"] == "test").to_numpy()
     near = nearest_rows(x[~test], x[test], neighbours)
     counts = galaxies["split"].value_counts().reindex(["train", "val", "test"], fill_value=0)
-    answer = Card.open(find_card(run)).question()
+    answer: Any = Card.open(find_card(run)).question()
     targets, ids = galaxies[list(answer.label_cols)].to_numpy(float), galaxies["id_str"].to_numpy()
     outputs = answer.neighbours(targets[~test], near)
     scores = answer.results(ids[test], outputs, targets[test], {}).scores(seed)

@@ -1,6 +1,7 @@
 """Which start is best for learning without labels? The same pretraining from several weights, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -56,8 +57,8 @@ def compare_starts(
         tables.append(_epochs(start, run))
         table = pd.concat(tables, ignore_index=True)
         figure = scores_by_epoch(table, pixels, title=f"{shared['encoder']}, {pretraining.get('method', 'byol')}")
-        write_whole(out / "starts.csv", lambda path, table=table: table.to_csv(path, index=False))
-        write_whole(out / "starts.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+        write_whole(out / "starts.csv", partial(table.to_csv, index=False))
+        write_whole(out / "starts.png", partial(figure.savefig, dpi=150))
     return table
 
 

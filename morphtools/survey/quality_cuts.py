@@ -19,7 +19,7 @@ unknown is true); what remains unknown is left out, or kept with `unknown: keep`
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ class Condition(NamedTuple):
 
     columns: tuple[str, ...]
     operator: str
-    value: object
+    value: Any
 
     def __str__(self) -> str:
         return f"{' or '.join(self.columns)} {self.operator} {self.value}"
@@ -244,7 +244,7 @@ def _numbers(values: pd.Series) -> np.ndarray:
     return numbers
 
 
-def _whole(cell: object, column: str) -> int:
+def _whole(cell: Any, column: str) -> int:
     try:
         whole = int(cell)
         if whole == cell or str(whole) == str(cell).strip():

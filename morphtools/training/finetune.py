@@ -195,7 +195,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
         for split, name in {"val": "validation", "test": "predictions"}.items():
             values, rows = outputs[split]
             truth = labels_of(rows, answer.label_cols)
-            results = answer.results(rows["id_str"].to_numpy(), values, truth, provenance)
+            results: Any = answer.results(rows["id_str"].to_numpy(), values, truth, provenance)
             results.save(run.out / f"{name}.parquet")
         given = Records.open(settings.inputs.records) if settings.inputs.records else chosen
         read = answer.tables(rows["id_str"].to_numpy(), values[np.newaxis], 0.9)[0]
@@ -212,12 +212,8 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
 def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     """Draws the labelled galaxies and puts them, and only them, into records of the run."""
     answer, drawn, source, bands = labelled_galaxies(settings)
-    options: dict[str, Any] = {
-        "images": source,
-        "bands": settings.bands or bands,
-        "image_size": settings.start.image_size,
-    }
-    chosen = build_records(drawn, run.out / "state" / "records", **options)
+    options: dict[str, Any] = {"bands": settings.bands or bands, "image_size": settings.start.image_size}
+    chosen = build_records(drawn, run.out / "state" / "records", images=source, **options)
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(

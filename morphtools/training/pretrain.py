@@ -202,12 +202,7 @@ def _train(
         row = {"epoch": epoch, "loss": loss, "galaxies_per_second": a_epoch / seconds}
         return row | scores(represented(encoder, galaxies), galaxies.labels, seed=seed)
 
-    options: dict[str, Any] = {
-        "batch_size": how.batch_size,
-        "seed": seed,
-        "in_memory": settings.in_memory,
-        "state": run.out / "state",
-    }
+    options: dict[str, Any] = {"batch_size": how.batch_size, "seed": seed, "in_memory": settings.in_memory}
     history = train_epochs(
         learner,
         feed(learner, prepared.records, prepared.reading, state=run.out / "state", **options)[0],

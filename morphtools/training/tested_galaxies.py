@@ -11,7 +11,7 @@ from tfrecords_builder.records import Records
 from tfrecords_builder.tables_out import write_table
 
 
-def write_tested(out: Path, predicted: pd.DataFrame, *, catalog: str | None, records: Records) -> None:
+def write_tested(out: Path, predicted: pd.DataFrame, *, catalog: str | Path | None, records: Records) -> None:
     """Writes `predictions.csv`: the test galaxies in the order of the catalogue, its columns, then the predictions.
 
     Args:

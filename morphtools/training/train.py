@@ -166,7 +166,7 @@ def _train(settings: TrainSettings, out: str | Path) -> Run:
         # by galaxies that the encoder was not trained on: all those of a survey need not be shown to it once more
         like = keep_familiarity(run.out, whole, chosen, reading, run.out / "state" / "represented", fit_to=("val",))
         more = {"epochs": len(history), "unfamiliar": like}
-        _evaluate(run, whole, tree, chosen, card, reading, baseline, more, arguments["catalog"])
+        _evaluate(run, whole, tree, chosen, card, reading, baseline, more, settings.inputs.catalog)
     return run
 
 
@@ -227,13 +227,8 @@ def _fit(
     """Fits on the training split, with the history and its curve on disk after every epoch."""
     how, seed, state = settings.optimization, settings.seed, run.out / "state"
     model.compile(_optimizer(chosen.splits["train"] // how.batch_size, how), DirichletMultinomialLoss(tree.membership))
-    options: dict[str, Any] = {
-        "batch_size": how.batch_size,
-        "seed": seed,
-        "in_memory": settings.in_memory,
-        "state": state,
-    }
-    batches, validation = feed(model, chosen, reading, tree.label_cols, **options)
+    options: dict[str, Any] = {"batch_size": how.batch_size, "seed": seed, "in_memory": settings.in_memory}
+    batches, validation = feed(model, chosen, reading, tree.label_cols, state=state, **options)
 
     def report(history):
         row, table = history[-1], pd.DataFrame(history)
@@ -274,7 +269,15 @@ def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) ->
 
 
 def _evaluate(
-    run: Run, model, tree: Schema, chosen: Records, card: Card, reading: dict, baseline, more: dict, catalog: str | None
+    run: Run,
+    model,
+    tree: Schema,
+    chosen: Records,
+    card: Card,
+    reading: dict,
+    baseline,
+    more: dict,
+    catalog: str | Path | None,
 ) -> None:
     """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
     provenance = {"weights": card.sha256, "records": chosen.digest}

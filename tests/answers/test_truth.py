@@ -9,7 +9,7 @@ from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.truth import read_truth
 from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
-from morphtools.survey.tasks import TASKS
+from morphtools.survey.tasks import PHOTOZ, TASKS
 
 TREE = Schema.from_dict({"name": "one", "questions": [{"question": "bar", "answers": ["yes", "no"]}]})
 CATALOG = pd.DataFrame(
@@ -80,3 +80,8 @@ def test_a_task_is_a_rule_for_two_classes():
     np.testing.assert_array_equal(truth[:, 0], [1, 0, np.nan])
     with pytest.raises(ValueError, match="a `task` is a rule for two classes, and the predictions are numbers"):
         read_truth(Numbers(("size",)), CATALOG, (), TASKS["rings"])
+
+
+def test_a_task_about_redshifts_is_refused_in_words():
+    with pytest.raises(ValueError, match="rule for two classes here: give the `column` with redshifts"):
+        read_truth(Classes(("no ring", "ring")), CATALOG, task=PHOTOZ)
