@@ -1,5 +1,6 @@
 """Which weights know most about these galaxies? Their nearest neighbours answer, without training anything."""
 
+import dataclasses
 import itertools
 import logging
 from pathlib import Path
@@ -18,7 +19,8 @@ from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_n
 from morphtools.models.preparation import prepare
 from morphtools.sky.simulate import simulate_survey
 from morphtools.training.probes import knn_scores
-from morphtools.training.runs import Run, open_run, plain_arguments
+from morphtools.training.runs import Run, open_run
+from morphtools.training.settings import Inputs, check_numbers, config_of
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.naming import some
@@ -29,6 +31,22 @@ log = logging.getLogger(__name__)
 
 _MOST = 5000  # labelled galaxies, whose distances to each other are kept in memory
 _SKY = {"bands": "grz", "image_size": 128, "field_radii": 12.0, "magnitude_limit": 15.5, "artifact_rate": 0.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """The arguments of `compare_weights`, which documents them."""
+
+    weights: str
+    label: str | None
+    classes: str | None
+    inputs: Inputs
+    galaxies: int
+    neighbours: int
+    splits: int
+    orientations: int
+    image_size: int | None
+    seed: int
 
 
 def compare_weights(
@@ -84,16 +102,19 @@ def compare_weights(
         Mohale & Lochner 2023, arXiv:2311.14157 (k = 5, 50 splits); Nadeau & Bengio 2003,
         doi:10.1023/A:1024068626366, equation 8.
     """
-    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if k != "out"}
-    plain_arguments(arguments)
+    inputs = Inputs(catalog, images, records).checked()
+    settings = CompareSettings(
+        weights, label, classes, inputs, galaxies, neighbours, splits, orientations, image_size, seed
+    )
+    check_numbers(settings)
     if label is None and (catalog or records):
         raise ValueError("which column holds the classes? give `label`")
-    with open_run(out, "compare-weights", arguments) as run:
+    with open_run(out, "compare-weights", config_of(settings, compare_weights)) as run:
         if run.finished:
             return run
-        found, known = _galaxies(arguments, run.out)
+        found, known = _galaxies(settings, run.out)
         run.keep()
-        stores = _represented(found, [name.strip() for name in weights.split(",")], arguments, run.out)
+        stores = _represented(found, settings, run.out)
         truth = _classes(known, label or "shape", stores, classes, seed)
         scores = pd.DataFrame(
             {
@@ -105,16 +126,16 @@ def compare_weights(
     return run
 
 
-def _galaxies(arguments: dict, out: Path) -> tuple[Records, pd.DataFrame]:
+def _galaxies(settings: CompareSettings, out: Path) -> tuple[Records, pd.DataFrame]:
     """Records, and the table that has the classes."""
-    if arguments["records"]:
-        opened = Records.open(arguments["records"])
+    if settings.inputs.records:
+        opened = Records.open(settings.inputs.records)
         return opened, opened.index()
-    catalog, images = arguments["catalog"], arguments["images"]
+    catalog, images = settings.inputs.catalog, settings.inputs.images
     if catalog is None:
         log.warning("no catalog or records given: using galaxies of a simulated sky")
         images = out / "state" / "sky"
-        table = simulate_survey(images, galaxies=arguments["galaxies"], seed=arguments["seed"], **_SKY)
+        table = simulate_survey(images, galaxies=settings.galaxies, seed=settings.seed, **_SKY)
         edge_on, smooth = (table[f"true_{name}"] > 0 for name in ("edge_on", "smooth"))
         table["shape"] = np.select([smooth, edge_on], ["smooth", "edge-on"], "spiral")
     else:
@@ -123,30 +144,32 @@ def _galaxies(arguments: dict, out: Path) -> tuple[Records, pd.DataFrame]:
     return Records.open(out / "state" / "records"), table
 
 
-def _represented(records: Records, weights: list[str], arguments: dict, out: Path) -> dict:
+def _represented(records: Records, settings: CompareSettings, out: Path) -> dict:
     """A store of representations by each of the weights, by a random encoder, and by pixels."""
-    folder, stores = out / "representations", {}
+    folder, stores, size = out / "representations", {}, settings.image_size
+    weights = [name.strip() for name in settings.weights.split(",")]
     names = [Path(name).name for name in weights] + ["random", "pixels"]
     if len(set(names)) < len(names):
         raise ValueError(f"weights must have different names, and none may be called random or pixels: {some(weights)}")
     for name in weights:
         log.info("representing by %s", name)
         short = Path(name).name
-        options = {"orientations": arguments["orientations"], "image_size": arguments["image_size"]}
+        options = {"orientations": settings.orientations, "image_size": size}
         stores[short] = represent(name, folder / short, records=records.folder, **options)
-    card, seed = Card.open(find_card(weights[0])), arguments["seed"]
-    prepared = prepare(card, records, image_size=arguments["image_size"], adapt_bands=len(records.bands) == 1)
+    card, seed = Card.open(find_card(weights[0])), settings.seed
+    prepared = prepare(card, records, image_size=size, adapt_bands=len(records.bands) == 1)
     keras.utils.set_random_seed(seed)
     encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
     split = max(records.splits, key=records.splits.get)
     batch = next(read_batches(records, split, batch_size=64, **prepared.reading))
     settle_batch_norm(encoder, batch["image"])
-    model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, arguments["orientations"])])
+    model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations)])
     about = {"weights": f"random {card.encoder['name']}, seed {seed}", "records": origin(records)} | prepared.reading
     log.info("representing by a random encoder")
-    options = {"provenance": about, "reading": prepared.reading}
     (folder / "random").mkdir(parents=True, exist_ok=True)
-    stores["random"] = represent_galaxies(model, records, folder / "random", [*records.splits], **options)
+    stores["random"] = represent_galaxies(
+        model, records, folder / "random", [*records.splits], provenance=about, reading=prepared.reading
+    )
     stores["pixels"] = represent_pixels(folder / "pixels", records=records)
     return stores
 

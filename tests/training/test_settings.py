@@ -4,6 +4,7 @@ import inspect
 import pytest
 
 import morphtools
+from morphtools.studies.compare_weights import CompareSettings
 from morphtools.training.finetune_settings import FinetuneSettings
 from morphtools.training.pretrain_settings import PretrainSettings
 from morphtools.training.settings import Inputs, Start, check_numbers, config_of, flat, name_or_path
@@ -18,7 +19,13 @@ def names(kind):
 
 
 @pytest.mark.parametrize(
-    ("verb", "kind"), [("train", TrainSettings), ("pretrain", PretrainSettings), ("finetune", FinetuneSettings)]
+    ("verb", "kind"),
+    [
+        ("train", TrainSettings),
+        ("pretrain", PretrainSettings),
+        ("finetune", FinetuneSettings),
+        ("compare_weights", CompareSettings),
+    ],
 )
 def test_settings_hold_each_argument_of_their_verb_once(verb, kind):
     held = list(names(kind))
