@@ -32,7 +32,8 @@ class Guard:
 
     def __init__(self, app, token: str, hosts: tuple[str, ...]):
         self.app, self.token, self.hosts = app, token, {host.lower() for host in hosts}
-        schemes = [f"{scheme}://{host}:*" for host in sorted(self.hosts) for scheme in ("http", "https")]
+        named = sorted(host for host in self.hosts if not host.startswith("["))  # policies know no IPv6
+        schemes = [f"{scheme}://{host}:*" for host in named for scheme in ("http", "https")]
         ancestors = " ".join(["'self'", *schemes])
         policy = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
         self._headers = {
