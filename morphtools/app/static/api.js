@@ -28,21 +28,20 @@ export async function ask(path, parameters = {}, { signal, body } = {}) {
 }
 
 export const send = (path, body) => ask(path, {}, { body });
-
-// Only the last of several questions is answered: those before are given up.
+// Only the last of several questions is answered: those before are given up, and their promises stay open.
+const overtaken = (error) => { if (error.name !== "AbortError") throw error; return new Promise(() => {}); };
 export function latest() {
   let control;
   return (path, parameters) => {
     control?.abort();
-    return ask(path, parameters, { signal: (control = new AbortController()).signal });
+    return ask(path, parameters, { signal: (control = new AbortController()).signal }).catch(overtaken);
   };
 }
 
 const REFUSED = [400, 404, 409, 413, 415, 422]; // the server has read it and will never take it
 const OTHERS = 15000; // ms after which this page delivers what another one could not
 const pending = new Map(); // of this page: key → [resolve, reject]
-const unsent = document.getElementById("unsent");
-let prefix, sending = false, wait = 500, count = 0;
+let unsent = document.getElementById("unsent"), prefix, sending = false, wait = 500, count = 0;
 
 // As crypto.randomUUID, which pages without TLS do not have.
 const identifier = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -6,7 +6,6 @@ import { address, el, empty, fill, galaxies, notice, person, storage } from "./p
 const VIEWS = ["map", "gallery", "similar", "rate", "label", "clusters"];
 const at = (id) => document.getElementById(id);
 let view = {}, drawn = 0;
-
 // A view draws itself into an element and answers with what its keys do, and what to do when it is left.
 async function draw() {
   const [wanted, parameters] = address(), tab = VIEWS.includes(wanted) ? wanted : "map", turn = ++drawn;
@@ -31,7 +30,7 @@ async function draw() {
     view = made;
     if (parameters.galaxy) openGalaxy(parameters.galaxy);
   } catch (error) {
-    if (turn === drawn && error.name !== "AbortError") fill(at("main"), empty("This did not work", el("p", {}, error.message)));
+    if (turn === drawn) fill(at("main"), empty("This did not work", el("p", {}, error.message)));
   }
 }
 
@@ -54,6 +53,6 @@ addEventListener("keydown", (event) => {
   if (action && action(event) !== false) event.preventDefault();
 });
 addEventListener("hashchange", draw);
-addEventListener("unhandledrejection", ({ reason }) => reason?.name !== "AbortError" && notice(reason?.message ?? String(reason)));
+addEventListener("unhandledrejection", ({ reason }) => notice(reason?.message ?? String(reason)));
 paint();
 draw();

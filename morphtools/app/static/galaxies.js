@@ -39,8 +39,7 @@ export async function openGalaxy(id) {
     ...Object.entries(about.labels).flatMap(([table, all]) => all.map(({ person, value }) => [`${table} by ${person}`, value])),
   ];
   const facts = [...judged, ...Object.entries(about.columns).filter(([name, value]) => value !== null && name !== "id_str")];
-  fill(dialog, el("div", { class: "large" },
-    picture(id, 512, { loading: "eager" }),
+  fill(dialog, el("div", { class: "large" }, picture(id, 512, { loading: "eager" }),
     el("div", { class: "stack" },
       el("div", { class: "row apart" }, el("h2", {}, id), button("Close", () => dialog.close(), { class: "quiet" })),
       el("div", { class: "row" }, button("Find similar", leave("similar", { like: id }), { class: "main" }),

@@ -60,7 +60,7 @@ export async function show(root, parameters, info) {
       button("Reset", () => { setDisplay({ brightness: 1, contrast: 1, stretch: "" }); change({}); })))),
   el("div", { class: "bar" }, count, uses(set, "gallery")), tiles, more);
   async function load() {
-    const query = { set, sort, descending, offset: tiles.children.length, limit: 120, columns: JSON.stringify(named), where: rules.map((rule) => JSON.stringify(rule)) };
+    const query = { set, sort, descending, offset: tiles.children.length, limit: 120, columns: named.length ? JSON.stringify(named) : "", where: rules.map((rule) => JSON.stringify(rule)) };
     const answer = await ask("api/galaxies", query);
     const note = (values) => named.map((name) => `${name} ${values[name] === null ? "unknown" : number(values[name])}`).join(", ");
     tiles.append(...answer.rows.map((row) => tile(row.id_str, { note: note(row.columns) })));

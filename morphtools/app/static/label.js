@@ -36,7 +36,6 @@ export async function show(root, parameters, info) {
     el("label", {}, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))),
     from === "set" && sets(info, set, (value) => change({ set: value })), all),
   el("div", { class: "columns" }, left, el("aside", { class: "stack" }, about, learn)));
-
   async function tell(answer) {
     table = answer?.table ?? table;
     fill(about, el("h2", {}, table.question || name), el("p", { role: "status" }, el("strong", {}, galaxies(table.labelled)), " labelled"), bars(table.counts),

@@ -25,8 +25,8 @@ async function showLegend(legend, colour, info) {
 
 export async function show(root, parameters, info) {
   if (!info.map.ready || !info.map.bounds) {
-    root.append(empty(info.map.ready ? "There is no map" : "The map is being made", el("p", {}, info.map.message)));
     const timer = setTimeout(() => info.map.ready || change({}), 1000);
+    root.append(empty(info.map.ready ? "There is no map" : "The map is being made", el("p", {}, info.map.message)));
     return { leave: () => clearTimeout(timer) };
   }
   root.classList.add("map");
@@ -46,8 +46,8 @@ export async function show(root, parameters, info) {
   const extent = (w = view.w / 2, h = (w * height) / width) => ({ x0: view.x - w, x1: view.x + w, y0: view.y - h, y1: view.y + h });
   function draw() {
     const colours = getComputedStyle(root);
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
+    pen.reset();
+    pen.scale(ratio, ratio);
     if (layer) {
       const [left, top] = toScreen([layer.x0, layer.y1]), [right, bottom] = toScreen([layer.x1, layer.y0]);
       pen.globalAlpha = pictures ? 0.35 : 1;
@@ -81,6 +81,7 @@ export async function show(root, parameters, info) {
     draw();
   }
   const refresh = calmly(25, async () => {
+    if (!root.isConnected) return;
     const where = extent(), size = { width: Math.round(width * ratio), height: Math.round(height * ratio), points: Math.round(5 * ratio) };
     keep({ x: view.x.toPrecision(7), y: view.y.toPrecision(7), w: view.w.toPrecision(5) });
     if (pictures) thumbnails(where);
@@ -134,8 +135,7 @@ export async function show(root, parameters, info) {
     const at = place(event), before = [...fingers.values()];
     if (!fingers.has(event.pointerId)) return void hover(at);
     const after = [...fingers.set(event.pointerId, at).values()];
-    start.far ||= span([at, start.at]) > 4;
-    card.hidden = true;
+    [start.far, card.hidden] = [start.far || span([at, start.at]) > 4, true];
     if (after.length > 1) {
       path = undefined;
       return zoom(span(before) / span(after), [(after[0][0] + after[1][0]) / 2, (after[0][1] + after[1][1]) / 2]);
@@ -175,9 +175,9 @@ export async function show(root, parameters, info) {
     [width, height, ratio] = [canvas.clientWidth || 1, canvas.clientHeight || 1, Math.min(devicePixelRatio || 1, 2)];
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (!view.w) {
-      const { x, y, w = whole().w / 12 } = parameters;
+      const { x, y, w = whole().w / 12, at } = parameters;
       if (x) Object.assign(view, { x: Number(x), y: Number(y), w: Number(w) });
-      if (parameters.at) hover(middle());
+      if (at) hover(middle());
     }
     moved();
   });

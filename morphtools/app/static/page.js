@@ -55,7 +55,6 @@ export const plural = (n, word, words = `${word}s`) => `${number(n)} ${n === 1 ?
 export const galaxies = (n) => plural(n, "galaxy", "galaxies");
 export const empty = (title, ...more) => el("section", { class: "empty stack" }, el("h2", {}, title), more);
 export const person = () => document.getElementById("who").value;
-
 // Waits until calls have ceased for a while.
 export function calmly(wait, work) {
   let waiting;
