@@ -111,7 +111,7 @@ print(records.splits, "and", records.failed, "failed")
 print(pd.read_parquet("records/failures.parquet").to_string())
 
 # %% [markdown]
-# The build goes on, skips what it cannot use and says why. A single broken file never costs you a night; too many
+# The build continues, skips what it cannot use and reports why. A single broken file never costs you a night; too many
 # (one in ten) stop the build, because then something else is wrong. Kill it half-way and give the same command again:
 # it goes on.
 #

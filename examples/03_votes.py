@@ -21,7 +21,7 @@ GALAXIES = 40 if "MORPHTOOLS_SHORT" in os.environ else 800
 # %% [markdown]
 # ## Questions form a tree
 #
-# Whoever says "smooth" is never asked about spiral arms. The shipped weights know 54 questions of several projects;
+# Volunteers who say "smooth" are never asked about arms. The shipped weights know 54 questions of several projects;
 # we ask those of the simulated sky's own volunteers, whose names end in `-mock`.
 
 # %%
@@ -123,19 +123,19 @@ morphtools.show("evaluated/figures/coverage.png", "evaluated/figures/reliability
 # %% [markdown]
 # ## Make it as sure as it should be
 #
-# Two numbers per question, fitted on galaxies with votes that you can spare, mend most of it. Half of our galaxies
-# fit, the other half judges: the loss should fall, and `truth_90`, the share of true fractions inside the 90%
+# Two numbers per question, fitted on galaxies with votes that you can spare, correct most of it. Half of our galaxies
+# fit, the other half judges: the loss should fall, and `truth_90`, the fraction of true fractions inside the 90%
 # intervals, should come near 0.9.
 
 # %%
 half = len(sky) // 2
 fitted = morphtools.fit_recalibration(votes[:half], concentrations[:, :half], schema)
-mended = morphtools.recalibrate(concentrations, fitted, schema)
+recalibrated = morphtools.recalibrate(concentrations, fitted, schema)
 judge = {"schema": schema, "truth": truth[half:]}
 before = morphtools.evaluate_votes(votes[half:], concentrations[:, half:], **judge)
-after = morphtools.evaluate_votes(votes[half:], mended[:, half:], **judge)
-table = pd.DataFrame({"question": before["question"], "loss": before["loss"], "loss mended": after["loss"]})
-table = table.assign(**{"truth_90": before["truth_90"], "truth_90 mended": after["truth_90"]})
+after = morphtools.evaluate_votes(votes[half:], recalibrated[:, half:], **judge)
+table = pd.DataFrame({"question": before["question"], "loss": before["loss"], "loss recalibrated": after["loss"]})
+table = table.assign(**{"truth_90": before["truth_90"], "truth_90 recalibrated": after["truth_90"]})
 print(table.round(2).to_string(index=False))
 
 # %% [markdown]

@@ -79,7 +79,7 @@ print(table[["method", "found"]].round(2).to_string(index=False))
 #
 # Look at each picture and type a number from 0 to 5; `s` skips, `u` takes the last one back, `q` stops. Decide first
 # what you like: rings? Blue things? Be consistent, and use the whole scale. Every rating is on disk before the next
-# question, so stop when you are tired; the same call goes on tomorrow.
+# question, so stop when you are tired; the same call continues tomorrow.
 
 # %%
 mine = morphtools.find_anomalies("haystack-as-numbers", **where, ratings=OWN, rater="me", out="my-session")

@@ -37,7 +37,7 @@ morphtools.show_galaxies(show["id_str"], captions, "Some galaxies", catalog=sky,
 # On the left the galaxy, beside it seven views. Above: made for flux (dust of the Milky Way, rotation, noise; views are
 # cut out of a larger image, so the galaxy fills more of them). Below: made for colour pictures (rotation, zoom,
 # brightness, grey, blur). Ask of each: *is this still the same galaxy to you?* If you want to study dust, then
-# reddening is no nuisance and must not be in the set. If you want to find shifted galaxies, do not shift them.
+# reddening is not a nuisance and must not be in the set. If you want to find shifted galaxies, do not shift them.
 
 # %%
 for preset in ("hayat2021", "rgb"):
@@ -76,7 +76,7 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 # numbers; then the game gets harder, it learns, and the neighbours know more than the pixels do. BYOL's loss falls at
 # once, and yet its neighbours know less than the pixels: it agrees with itself, but about little. Then the loss
 # *rises*, and they know more. So never judge by a loss. (If the dimensions in the middle fall to a handful, nearly all
-# galaxies are the same to it, which is no learning at all.)
+# galaxies look the same to it, so it has learned nothing.)
 #
 # ## Which augmentations matter?
 #

@@ -83,7 +83,7 @@ redshifts.table().drop(columns="pdf").head().round(4)
 # Ask each PDF: how probable was a redshift below the true one? If the PDFs are right, the answers are spread evenly
 # from 0 to 1 (the *PIT*). A bowl: too narrow, the truth lies in the tails too often. A hump: too wide. A slope:
 # biased. Bars inside the grey band may be chance; p says how often chance alone is as uneven. With a few hundred
-# validation galaxies `recalibrate=True` mends it.
+# validation galaxies `recalibrate=True` corrects it.
 #
 # And was a network needed at all? `baselines` adds what can be had without: the same answer for all, the distribution
 # of redshifts (`mean`); neighbours and boosted trees in colours and magnitudes measured on the same images, as has

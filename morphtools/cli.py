@@ -48,7 +48,7 @@ def as_typed(message: str, command: click.Command | None) -> str:
     """A message with the arguments of a function as options: `column` is --column, adapt_bands=True is --adapt-bands.
 
     Args:
-        message: Arguments in it stand in backticks, or are told by their underscores, such as image_size.
+        message: Its arguments are in backticks, or recognised by their underscores, such as image_size.
         command: The command that failed.
     """
     for option in command.params if command else ():

@@ -20,7 +20,7 @@ def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is not YAML, not a mapping, or has a key that is no argument.
+        ValueError: It is not YAML, not a mapping, or has a key that is not an argument.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What works on this machine, and the exact fix for what does not."""
+"""What works on this machine, and how to fix what does not."""
 
 import importlib.metadata
 import os
@@ -37,7 +37,7 @@ def doctor() -> tuple[str, bool]:
     weights = [card.name for card in list_pretrained()]
     lines.append(_row("weights", ", ".join(weights) or "none: encoders start from random weights"))
     fixes += backend_fixes
-    lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo mend:")
+    lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo fix:")
     return "\n".join(lines + [f"  {fix}" for fix in fixes]), not fixes
 
 
@@ -67,7 +67,7 @@ def _backend() -> tuple[list[str], list[str]]:
     try:
         with quietly():
             import keras
-    except Exception as error:  # whatever is wrong there, its own words are the best hint
+    except Exception as error:  # whatever is wrong, its own message is the best hint
         name = os.environ.get("KERAS_BACKEND", "tensorflow")
         return [_row("backend", f"{name}: cannot be imported: {error}")], [
             f"pip install {name}, or set KERAS_BACKEND=tensorflow"

@@ -34,7 +34,7 @@ CLASSES = {
 
 
 def register() -> None:
-    """Makes our classes known to Keras: at once if it is imported already, otherwise when it is."""
+    """Registers our classes with Keras: at once if it is already imported, otherwise when it is."""
     if hasattr(sys.modules.get("keras"), "saving"):
         _register(sys.modules["keras"])
     elif not any(isinstance(finder, _WhenImported) for finder in sys.meta_path):

@@ -138,7 +138,7 @@ class _Unpacked(gzip.GzipFile):
         packed = Path(self.name).stat().st_size
         if self.tell() > max(LIMITS.bytes, _RATIO * packed):
             raise ValueError(
-                f"its {packed} bytes unpack to more than {self.tell() - len(data)}, as those of a gzip bomb; "
+                f"its {packed} bytes unpack to more than {self.tell() - len(data)}, like a gzip bomb; "
                 "unpack it first if it is right"
             )
         return data

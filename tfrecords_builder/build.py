@@ -68,7 +68,7 @@ def build_records(
 
     Split and shard of a galaxy follow from hashes of its `id_str`, the split from a column `split` where there is
     one; the shards are the same, byte by byte, however many workers write them. They appear whole, `records.json`
-    last: a build that was killed goes on when the same call is made again, and calls at the same time share the work.
+    last: an interrupted build resumes when the same call is made again, and calls at the same time share the work.
     An image that cannot be used is skipped and listed with the reason in `failures.parquet`.
 
     Args:
@@ -85,13 +85,13 @@ def build_records(
             map, whatever its name (see `tfrecords_builder.masks`).
         cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`, `"gz_decals"`.
         align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
-        crop: Whether to cut images down to the source in the middle (`tfrecords_builder.crop`); needs `image_size`.
+        crop: Whether to cut images down to the central source (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.
         pixel_scale: Arcsec per pixel as read; by default that of records images come from, or in FITS headers.
         max_failures: Largest share of images that may be unusable.
         outside: Whether `file_loc` may lead out of the images folder, by an absolute path, `..` or a link.
-        max_bytes: Most bytes of a galaxy's file, also of what it unpacks to.
-        max_pixels: Most numbers of an image: height × width × bands.
+        max_bytes: Maximum number of bytes of a galaxy's file, also of what it unpacks to.
+        max_pixels: Maximum number of values of an image: height × width × bands.
         append: Whether to add to the records in `out` the galaxies that are not in them yet.
         workers: Number of processes. More than one needs `if __name__ == "__main__":` in a script.
         executor: Where to run instead, for example `dask.distributed.Client(address).get_executor()`; its machines
@@ -193,7 +193,7 @@ def _hash(*parts) -> str:
 
 
 def _check_same(before: Records, settings: dict, census: Census) -> None:
-    """Raises ValueError where galaxies would be added to records of another kind."""
+    """Raises ValueError if galaxies would be added to records of another kind."""
     problems = [f"no column {name!r}" for name in before.label_cols if name not in census.label_cols]
     side = before.shape[0] if before.shape[0] == before.shape[1] else None
     for name, there in (("seed", before.seed), ("bands", list(before.bands)), ("image_size", side)):
@@ -206,7 +206,7 @@ def _check_same(before: Records, settings: dict, census: Census) -> None:
 
 
 def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
-    """The image that tells shape and kind of all: of some drawn from the first chunk, the first of the commonest."""
+    """The image that tells shape and kind of all: of some drawn from the first chunk, the first of the most common."""
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))]
     found, failures = [], []
@@ -232,7 +232,7 @@ def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed
         source: Of the images.
         needs: Columns that have to be there.
         settings: `image_size`, `bands`, `dtype`, `pixel_scale` and `seed` of the build.
-        seed: Of the build.
+        seed: Seed of the build.
     """
     start = next(read_checked(catalog, needs))
     return _describe(Path(), _typical(start, needs, source, seed), settings, take_census(start, needs), "")
@@ -316,7 +316,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
             remove_plan(job.plan)
         raise
     except BrokenProcessPool as error:
-        raise RuntimeError("a worker process died, perhaps for want of memory; the same call goes on") from error
+        raise RuntimeError("a worker process died, perhaps because memory ran out; the same call resumes") from error
     if failed:
         log.warning("%d images cannot be used and are skipped", failed)
 

@@ -87,7 +87,7 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
 
 
 def _check_lengths(column: pd.Series) -> None:
-    """Raises ValueError where a cell is longer than any name or remark: the file is damaged, or hostile."""
+    """Raises ValueError if a cell is longer than any name or remark: the file is damaged, or hostile."""
     if isinstance(column.dtype, pd.StringDtype):
         lengths = column.str.len()
     elif column.dtype == object:

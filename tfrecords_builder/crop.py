@@ -1,4 +1,4 @@
-"""Cutting an image down to the source in its middle, so that neighbours and sky do not tell galaxies apart."""
+"""Cutting an image down to the central source, so that neighbours and sky do not distinguish galaxies."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _MARGIN = 2.0
 
 
 def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
-    """The part of an image that the source in its middle needs.
+    """The part of an image that the central source needs.
 
     The sky is the sigma-clipped median of the mean over bands; what is brighter than 4 of its standard deviations is
     a source, and the one that holds the middle of the image counts. Its bounding box is doubled, made as wide as the
@@ -46,7 +46,7 @@ def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
     rows, columns = ndimage.find_objects(sources)[middle - 1]
     tall, wide = rows.stop - rows.start, columns.stop - columns.start
     if max(tall, wide) < _FEWEST:
-        raise ValueError(f"the source in the middle has {tall}×{wide} pixels")
+        raise ValueError(f"the central source has {tall}×{wide} pixels")
     share = min(1.0, _MARGIN * max(tall / height, wide / width))
     return _around(rows, share, height), _around(columns, share, width)
 

@@ -27,7 +27,7 @@ KINDS = {
     "stand_in": "pixels of a value that usually stands for missing ones, such as -9999; used as measured values",
     "sky_not_zero": "the edge of the image is not near zero: the sky was not subtracted, or the galaxy fills the image",
     "other_size": "of another size in pixels than the rest; resized when it is read",
-    "other_scale": "its header tells another pixel scale than that of the records",
+    "other_scale": "its header gives another pixel scale than that of the records",
     "other_telescope": "its header names another telescope than the rest",
 }
 

@@ -84,7 +84,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
 
 
 def _check_index(job: Job) -> None:
-    """Raises ValueError where the index is neither that of before nor what a killed call made of it."""
+    """Raises ValueError if the index is neither that of before nor what a killed call made of it."""
     there = file_checksum(job.records.folder / "index.parquet")
     made = job.plan / "index.json"
     if job.records.index_checksum is not None and not (made.exists() and read_json(made)["checksum_of_index"] == there):

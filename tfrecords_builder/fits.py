@@ -144,14 +144,14 @@ def _stored(hdu, size: int, limits: Limits) -> np.ndarray:
 
 
 def check_header(data: bytes) -> None:
-    """Raises ValueError where a header has more axes or columns than 999, fewer than none, or text for a number."""
+    """Raises ValueError if a header has more axes or columns than 999, fewer than none, or text for a number."""
     found = _ENDLESS.search(data)
     if found:
         raise ValueError(f"not a readable FITS file: its header has {found[0].decode()}")
 
 
 def check_whole(hdu, size: int) -> None:
-    """Raises ValueError where a file of `size` bytes ends before the pixels do; astropy would fill them up."""
+    """Raises ValueError if a file of `size` bytes ends before the pixels do; astropy would fill them up."""
     place = hdu.fileinfo()
     compressed = "ZIMAGE" in hdu.header or type(hdu).__name__ == "CompImageHDU"
     promised = place["datLoc"] + (place["datSpan"] - 2879 if compressed else hdu.size)

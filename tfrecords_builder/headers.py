@@ -1,4 +1,4 @@
-"""What a FITS header tells of a camera: its pixel scale and its telescope."""
+"""What a FITS header says about a camera: its pixel scale and its telescope."""
 
 from collections.abc import Callable
 

@@ -61,7 +61,7 @@ def open_images(
         image_size: Side in pixels to which cutouts of other sizes are resampled.
         align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
             fail. Needs the package reproject.
-        crop: Whether to cut every image down to the source in its middle (see `tfrecords_builder.crop`).
+        crop: Whether to cut every image down to the central source (see `tfrecords_builder.crop`).
         limits: What files may ask for: bytes, pixels, and whether `file_loc` may lead out of the folder.
 
     Raises:

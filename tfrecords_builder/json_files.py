@@ -16,7 +16,7 @@ def write_json(path: str | Path, fields: dict) -> None:
     """Writes a file whole, with a checksum among its fields.
 
     Args:
-        path: Where to.
+        path: File to write.
         fields: Plain values by name; none is called `checksum`.
     """
     write_whole(path, json.dumps(fields | {"checksum": _checksum(fields)}, indent=1))

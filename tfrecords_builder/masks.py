@@ -15,7 +15,7 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
     """Which pixels of a mask, or of a weight map, are bad.
 
     A mask is not zero where a pixel is bad. Where it holds bits, as those of LSST, HSC, Euclid, SDSS or HST, `bits`
-    says which of them count, for most are no defects (the bit DETECTED covers every galaxy). A weight map, known by
+    says which of them count, for most are not defects (the bit DETECTED covers every galaxy). A weight map, known by
     its name (WHT, WEIGHT, IVAR, INVVAR) or by `bits="zero"`, is zero where a pixel is bad.
 
     Args:
@@ -29,7 +29,7 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
         bool, of the shape of `stored`.
 
     Raises:
-        ValueError: It is no mask, or has no such bits.
+        ValueError: It is not a mask, or has no such bits.
     """
     name = str(header.get("EXTNAME", "")).strip() or str(name) or "the mask"
     values = _unsigned(stored, header)

@@ -4,7 +4,7 @@ import difflib
 
 
 def unknown(kind: str, name: str, known) -> str:
-    """Says that `name` is no known `kind`, lists the known ones and offers the nearest.
+    """Reports that `name` is an unknown `kind`, lists the known ones and suggests the nearest.
 
     >>> unknown("task", "ring", ["bars", "rings"])
     "unknown task 'ring'; known tasks: bars, rings (did you mean 'rings'?)"

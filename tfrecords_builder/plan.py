@@ -88,7 +88,7 @@ def _to_arrow(chunk: pd.DataFrame, start: int, schema: pa.Schema | None = None) 
     try:
         return pa.Table.from_pandas(chunk, schema, preserve_index=False).replace_schema_metadata()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"rows from {start} on hold a column that is no plain data: {error}") from error
+        raise ValueError(f"rows from {start} on hold a column that is not plain data: {error}") from error
 
 
 def deal(

@@ -99,7 +99,7 @@ def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
 
 
 def missing(image: Image) -> tuple[bool, float]:
-    """Whether pixels are missing, and the share of those that are missing or bad."""
+    """Whether pixels are missing, and the fraction of those that are missing or bad."""
     if isinstance(image.data, bytes):
         return False, 0.0
     good = np.isfinite(image.data)
@@ -114,7 +114,7 @@ def examine(image: Image, bad: float) -> Image:
 
     Args:
         image: As `prepare` gives it.
-        bad: Share of its pixels that are missing or bad.
+        bad: Fraction of its pixels that are missing or bad.
     """
     height, width, _ = image.shape
     if min(height, width) < _TINY:

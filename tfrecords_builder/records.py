@@ -1,4 +1,4 @@
-"""The record format: how shards are read, and `records.json`, which says so.
+"""The record format: how shards are read, as described by `records.json`.
 
 A record is a `tf.train.Example` with the features `id_str` (bytes), `image` (bytes: the encoded JPEG or PNG as
 it came, or little-endian float32 or float16 pixels in C order), `shape` (int64 H, W, C), one float32 per label

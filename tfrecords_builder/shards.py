@@ -26,7 +26,7 @@ class Job(NamedTuple):
         plan: Folder of the plan, in which the state of the build is kept as well.
         source: Where images come from.
         records: The records as they will be: shape, bands, encoding, labels.
-        max_failures: Largest share of galaxies that may be unusable.
+        max_failures: Largest fraction of galaxies that may be unusable.
         noise_galaxies: Most training galaxies of a shard that noise is measured on.
     """
 
@@ -161,7 +161,7 @@ def discard(job: Job, name: str) -> None:
 
 
 def check_failures(failed: int, examples: list[dict], *, seen: int, allowed: float, total: float = np.inf) -> None:
-    """Raises ValueError where more than `allowed` of `total` fail, or of those seen so many that it comes to that."""
+    """Raises ValueError if more than `allowed` of `total` fail, or of those seen so many that it comes to that."""
     likely = allowed * seen + 4 * np.sqrt(allowed * seen) + 10  # four standard deviations: the order is random
     if failed > min(allowed * total, likely):
         reasons = [f"{f['id_str']}: {f['reason']}" for f in examples[:2]]

@@ -77,7 +77,7 @@ def _load(path: str, name: str | None, changed: int, limits: Limits):
 
 
 def _check_members(archive, path: str, limits: Limits) -> None:
-    """Raises ValueError where an npz would unpack to more than allowed; what is stored as it is has no surprises."""
+    """Raises ValueError if an npz would unpack to more than allowed; what is stored as it is has no surprises."""
     unpacked = sum(info.file_size for info in archive.infolist() if info.compress_type)
     if unpacked > limits.bytes:
         raise ValueError(f"{Path(path).name} unpacks to {unpacked} bytes; max_bytes allows {limits.bytes}")

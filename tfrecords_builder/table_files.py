@@ -56,7 +56,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         if not file.metadata.num_rows:
             yield frame(file.read(kept))
         for batch in file.iter_batches(rows, columns=kept):
-            batch.validate(full=True)  # bytes that are no text are an error here, not a crash later
+            batch.validate(full=True)  # bytes that are not text are an error here, not a crash later
             yield frame(pa.Table.from_batches([batch]))
 
 
@@ -172,7 +172,7 @@ def first_of_several(path: Path, tables: list, names: list[str]):
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ValueError where several columns have one name: nobody could tell which of them is meant."""
+    """Raises ValueError if several columns have one name: nobody could tell which of them is meant."""
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice))}")

@@ -166,7 +166,7 @@ def _write_votable(chunks: Iterable[pd.DataFrame], path: Path) -> None:
 
     table = _astropy(pd.concat(chunks, ignore_index=True), "a VOTable")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names that are no XML identifiers get an ID of another spelling
+        warnings.simplefilter("ignore")  # names that are not XML identifiers get an ID of another spelling
         document = from_table(table)
         for field in document.get_first_table().fields:
             if field.name in MEANINGS:

@@ -111,7 +111,7 @@ def decode(example: bytes) -> dict[str, Any]:
     """The features of a `tf.train.Example` as `encode` takes them.
 
     Raises:
-        ValueError: This is no such message.
+        ValueError: This is not such a message.
     """
     try:
         features = {}
@@ -123,7 +123,7 @@ def decode(example: bytes) -> dict[str, Any]:
             features[bytes(parts[1]).decode()] = _value(kind, payload)
         return features
     except (IndexError, KeyError, struct.error, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"a record is no tf.train.Example of ours: {error}") from error
+        raise ValueError(f"a record is not a tf.train.Example written by morphtools: {error}") from error
 
 
 def _value(kind: int, payload: memoryview):

@@ -166,7 +166,7 @@ def _celestial(grid: Grid, wcs) -> Grid:
 
     kind = wcs.wcs.ctype[wcs.wcs.lng][:4].strip("-")
     if wcs.naxis != 2 or kind not in ("RA", "GLON", "ELON", "SLON"):
-        return grid._replace(problem=f"has axes ({', '.join(wcs.wcs.ctype)}) that are no map of the sky")
+        return grid._replace(problem=f"has axes ({', '.join(wcs.wcs.ctype)}) that are not a map of the sky")
     if kind != "RA":
         wcs.wcs.radesys = ""  # astropy would take it for an equatorial frame
     wcs.wcs.radesys = wcs.wcs.radesys.strip().upper()

@@ -143,7 +143,7 @@ def of_many_ratings(store: Representations, catalog: pd.DataFrame, anomalous: pd
 
 
 def compare(task: str, catalog: pd.DataFrame, stores: dict[str, Representations], options) -> None:
-    """Searches in all ways, and prints a table for every share of anomalies."""
+    """Searches in all ways, and prints a table for every fraction of anomalies."""
     folder = options.out / task
     if options.held_out:
         folder, catalog = options.out / f"{task}-held-out", catalog[catalog["split"] != "train"]

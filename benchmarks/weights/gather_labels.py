@@ -13,7 +13,7 @@ Galaxy Zoo 1. OUT gets the images, `catalog.parquet` with votes and splits, and 
 - A class, type, ring or bar that one person or one rule saw (`class-…`, `t-type-…`, `…-na10`): one vote. As ten votes
   of one mind they would teach that all volunteers always agree, and concentrations, which are at least 1, cannot be
   unsure of that: rare classes die out (none of 64 cigar-shaped galaxies was recognised).
-- EFIGI's attributes in steps of a quarter (`…-efigi`): four votes; undefined (−1) is no vote.
+- EFIGI's attributes in steps of a quarter (`…-efigi`): four votes; undefined (−1) is not a vote.
 - With `--mock N`, N galaxies of the simulated sky in *gri*, three in ten with a ring, with the votes of their own
   volunteers (`…-mock`), for training only.
 

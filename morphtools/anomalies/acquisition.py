@@ -1,4 +1,4 @@
-"""Which galaxies to rate next: acquisitions that hold at their limits and scale, as a query strategy for modAL."""
+"""Which galaxies to rate next: acquisition functions, numerically safe and fast, as a query strategy for modAL."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
         mean: (N,) ratings.
         deviation: (N,) or one, in ratings.
         best: Highest rating so far.
-        tradeoff: ε, the improvement that is worth nothing yet, in ratings.
+        tradeoff: ε, the improvement to ignore, in ratings.
 
     Returns:
         (N,) float64.
@@ -50,7 +50,7 @@ ACQUISITIONS: dict[str, Callable] = {
     "mean": lambda mean, deviation, best, tradeoff: mean + 0 * deviation,
 }
 
-# What is believed of galaxies chosen for the batch before they are rated, from (what is expected, lowest rating).
+# The rating assumed for galaxies of the batch until they are rated, from (expected rating, lowest rating).
 DIVERSITIES: dict[str, Callable | None] = {
     "none": None,
     "believer": lambda expected, lowest: expected,
@@ -71,8 +71,8 @@ def most_promising(
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
     Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition
-    with that deviation is an upper bound. So no galaxy needs its own whose bound falls below what the galaxies with
-    the highest means reach. The result is the same as without this.
+    with that deviation is an upper bound. So a galaxy whose bound is below what the galaxies with the
+    highest means reach need not be computed exactly. The result is the same as without this.
 
     Args:
         learner: modAL's optimizer, of `rating_learner.fit_learner`.
@@ -107,7 +107,7 @@ def most_promising(
     if len(first) >= wanted:
         mark = np.sort(reached)[-wanted]
         promising = mean >= _least_mean(value, mark, deviation)
-        promising[first[reached >= mark]] = True  # in other company the same mean is rounded otherwise
+        promising[first[reached >= mark]] = True  # in another batch the same mean is rounded differently
         pool = np.flatnonzero(promising)
     mean, deviation = posterior.predict(candidates, pool)
     reached = value(mean, deviation)
@@ -143,7 +143,7 @@ def _largest(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _one_after_another(learner, pool: np.ndarray, n: int, value: Callable, believe: Callable):
-    """Chooses n of the pool, each time as if those before had been rated as `believe` says."""
+    """Chooses n of the pool one by one, as if those before had already been rated as `believe` assumes."""
     mean, covariance = learner.predict(pool.astype(float), return_cov=True)
     lowest, chosen, values = learner.y_training.min(), [], []
     for _ in range(min(n, len(pool))):

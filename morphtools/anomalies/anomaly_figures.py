@@ -1,4 +1,4 @@
-"""Pictures of how well rankings find anomalies."""
+"""Figures that show how well rankings find anomalies."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,7 +41,7 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     right.plot(rank, np.minimum(anomalies / rank, 1), **known)
     right.axhline(anomalies / total, **known)
     left.set(ylabel=f"share of the {anomalies} anomalies", xlabel="galaxies looked at, in the order of the ranking")
-    right.set(ylabel="share of anomalies among them", xlabel="galaxies looked at, in the order of the ranking")
+    right.set(ylabel="fraction of anomalies among them", xlabel="galaxies looked at, in the order of the ranking")
     for axes in (left, right):
         axes.set(xlim=(1, min(total, max(10 * anomalies, 100))), ylim=(0, 1.03), xscale="log")
         axes.spines[["top", "right"]].set_visible(False)

@@ -18,15 +18,15 @@ _CHUNK = 2048  # candidates at a time and thread: with 200 ratings 1.6 MB, which
 
 
 def _distance(dimension: int) -> float:
-    """A typical distance of two galaxies, where the search for the best length scale begins.
+    """A typical distance between two galaxies, where the search for the best length scale starts.
 
-    From scikit-learn's 1, where in 40 dimensions nobody has a neighbour, it often ends at "all noise".
+    Started from scikit-learn's 1, where in 40 dimensions no galaxy has a neighbour, it often ends at "all noise".
     """
     return np.sqrt(2 * dimension)
 
 
-# What the ratings of two galaxies have in common. The last two are those of the papers: with a variance of 1 they
-# cannot follow ratings up to 5 and call the rest noise; on real galaxies (benchmarks/weights/anomalies.py) that cost
+# The covariance of two galaxies' ratings. The last two are those of the papers: with a variance of 1 they cannot
+# follow ratings up to 5 and treat the rest as noise; on real galaxies (benchmarks/weights/anomalies.py) that cost
 # up to half of the average precision (3 to 48%).
 KERNELS: dict[str, Callable[[int], Kernel]] = {
     "rational_quadratic": lambda d: _variance() * RationalQuadratic(_distance(d), alpha_bounds=(1e-2, 1e2)),
@@ -58,7 +58,7 @@ def gaussian_process(kernel: str, dimension: int) -> GaussianProcessRegressor:
 
 
 class Posterior:
-    """What a fitted process says about many points, in float32 and in chunks.
+    """Predictions of a fitted process for many points, in float32 and in chunks.
 
     scikit-learn's `predict` needs the kernel of all points at once, in float64, and solves for the deviation by a
     general routine. Here a chunk costs one matrix product for its distances to the rated points and one, half as
@@ -97,8 +97,8 @@ class Posterior:
         Args:
             x: (N, D), possibly memory-mapped.
             rows: (n,) which of them; all by default.
-            ratings: How many of the ratings, the first ones, the deviation is to know of; all by default. The fewer,
-                the cheaper; knowing less, it is never smaller.
+            ratings: How many of the ratings, the first ones, the deviation is based on; all by default. Fewer are
+                cheaper, and never make it smaller.
 
         Returns:
             (n,) and (n,) float32.
@@ -139,7 +139,7 @@ class Posterior:
 
 
 def _in_chunks(fill: Callable[[slice], None], total: int) -> None:
-    """Calls `fill` for every chunk of rows, on all cores: threads of ours instead of those of the matrix library."""
+    """Calls `fill` for every chunk of rows, on all cores: our own threads instead of those of the matrix library."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, total, _CHUNK)]
     with one_thread(), ThreadPoolExecutor(cpu_count()) as pool:
         for _ in pool.map(fill, chunks):

@@ -1,4 +1,4 @@
-"""The galaxies that are interesting to you: rate a few dozen, and rank a survey by your interest."""
+"""Find the galaxies that interest you: rate a few dozen, and rank a survey by your interest."""
 
 import logging
 from collections.abc import Mapping
@@ -27,28 +27,28 @@ _ROWS = 65536
 class AnomalyLoop:
     """Asks for ratings of galaxies, learns from them what interests you, and scores every galaxy.
 
-    A Gaussian process on the standardised principal components of the representations predicts ratings. Each batch is
-    where it expects most of improvement; the first, while there is no rating, is spread over all galaxies. To start
-    from known examples, `rate` them before anything was suggested.
+    A Gaussian process on the standardised principal components of the representations predicts ratings. Each batch
+    holds the galaxies with the highest expected improvement; the first, before any rating, is spread over all
+    galaxies. To start from known examples, `rate` them before asking for suggestions.
 
     A session is the folder `out`: `ratings.sqlite` has every rating before `rate` returns, `candidates.npy` the
-    components, `session.json` what they were made of. Opened again it goes on where it was; what is suggested follows
-    from the representations, the ratings and the arguments alone. Several raters may use one session at a time.
+    components, `session.json` what they were made of. Opened again, it continues where it stopped; suggestions
+    follow from the representations, the ratings and the arguments alone. Several raters may use one session at a time.
 
     Args:
-        representations: Of all candidates, or their folder.
+        representations: Representations of all candidates, or their folder.
         out: Folder of the session.
         kernel: `rational_quadratic` or `matern`, both with white noise; `walmsley2022` and `mohale2023` are those of
-            the papers, which find less.
+            the papers, which find fewer anomalies.
         acquisition: `expected_improvement`, `upper_bound` (mean + 2 deviations) or `mean`.
         tradeoff: ε of the expected improvement, in ratings.
-        diversity: How the galaxies of a batch keep apart: `none`, `believer` (each is chosen as if those before had
-            been rated as predicted) or `liar` (as if they had been rated lowest).
+        diversity: How the galaxies of a batch are kept different: `none`, `believer` (each is chosen as if those before
+            had been rated as predicted) or `liar` (as if they had been rated lowest).
         start: The first batch: `random`, `spacing`, galaxies at equal steps along the first principal component, or
             `outliers`, those that an isolation forest finds least like the others.
         components: Number of principal components.
-        rater: Who rates.
-        seed: Of the random start and the forest.
+        rater: Name of the person who rates.
+        seed: Seed of the random start and the forest.
 
     Raises:
         FileExistsError: The session belongs to other representations, or was made with another number of components.
@@ -94,10 +94,10 @@ class AnomalyLoop:
         self._store = Ratings(self.out / "ratings.sqlite")
 
     def suggest(self, n: int = 10) -> list[str]:
-        """The next galaxies to rate: the rest of the batch that was begun, else the n that promise most.
+        """The next galaxies to rate: the rest of an unfinished batch, otherwise the n most promising.
 
         Args:
-            n: How many, if a new batch is begun.
+            n: Number of galaxies, if a new batch is started.
 
         Returns:
             Names, the most promising first; never one that was rated or skipped; none if all were.
@@ -132,10 +132,10 @@ class AnomalyLoop:
         self._store.add(ratings, self.rater)
 
     def undo(self, n: int = 1) -> list[str]:
-        """Takes back your last ratings, which stay in the history.
+        """Takes back your last ratings; they stay in the history.
 
         Args:
-            n: How many.
+            n: Number of ratings.
 
         Returns:
             Names of the galaxies, the last one first.
@@ -160,7 +160,7 @@ class AnomalyLoop:
             How many are new.
 
         Raises:
-            FileNotFoundError: There is no session.
+            FileNotFoundError: The folder has no session.
             ValueError: It rates galaxies that have no representation here.
         """
         path = Path(other) / "ratings.sqlite"
@@ -174,7 +174,7 @@ class AnomalyLoop:
         """Every galaxy, the most interesting first.
 
         Returns:
-            `id_str`; `score`, the rating that is expected; `uncertainty`, its standard deviation; `rating` and
+            `id_str`; `score`, the expected rating; `uncertainty`, its standard deviation; `rating` and
             `raters`, NaN and 0 where there are none.
 
         Raises:

@@ -1,11 +1,11 @@
-"""How good a ranking of galaxies is, when it is known which are anomalies."""
+"""How good a ranking of galaxies is, given which ones are anomalies."""
 
 import numpy as np
 from scipy.stats import t as student
 
 
 def precision_at(anomalous: np.ndarray, n: int) -> float:
-    """Share of anomalies among the first n of a ranking (of all, if there are fewer; NaN if there are none).
+    """Fraction of anomalies among the first n of a ranking (of all, if there are fewer; NaN if there are none).
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
@@ -15,7 +15,7 @@ def precision_at(anomalous: np.ndarray, n: int) -> float:
 
 
 def rank_weighted_score(anomalous: np.ndarray, n: int) -> float:
-    """Share of anomalies among the first n of a ranking, the i-th (from 0) counting n − i: 1 if all are, NaN of none.
+    """Fraction of anomalies among the first n of a ranking, with weights n − i (i from 0); NaN if there are none.
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
@@ -32,7 +32,7 @@ def rank_weighted_score(anomalous: np.ndarray, n: int) -> float:
 
 
 def average_precision(anomalous: np.ndarray) -> float:
-    """Mean over all anomalies of the share of anomalies down to their rank; NaN if there are none.
+    """Mean over all anomalies of the fraction of anomalies down to their rank; NaN if there are none.
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
@@ -42,7 +42,7 @@ def average_precision(anomalous: np.ndarray) -> float:
 
 
 def recall_curve(anomalous: np.ndarray) -> np.ndarray:
-    """Share of all anomalies among the first 1, 2, … N of a ranking; NaN if there are none.
+    """Fraction of all anomalies among the first 1, 2, … N of a ranking; NaN if there are none.
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.

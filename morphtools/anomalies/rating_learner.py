@@ -1,8 +1,8 @@
-"""All that is used of modAL: its `BayesianOptimizer`, which holds a fitted process and asks a query strategy.
+"""Everything we use from modAL: its `BayesianOptimizer`, which holds a fitted process and calls a query strategy.
 
 Of that class these are used: the constructor with an estimator, a strategy and the rated galaxies, which fits the
 estimator; `query`, which calls the strategy with the optimiser, the candidates and the number; `predict`; and the
-attributes `estimator`, `y_training` and `y_max`. modAL is no longer maintained. On the day one of these breaks
+attributes `estimator`, `y_training` and `y_max`. modAL is no longer maintained. If one of these breaks,
 `tests/anomalies/test_rating_learner.py` fails, and this file is the only one to change.
 """
 
@@ -19,7 +19,7 @@ from morphtools.anomalies.gaussian_process import gaussian_process, one_thread
 def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic") -> BayesianOptimizer:
     """A Gaussian process fitted to rated galaxies, as modAL's optimiser that asks `most_promising`.
 
-    With all ratings equal there is nothing to fit a kernel to: it then keeps its first scales.
+    If all ratings are equal, there is nothing to fit a kernel to: it keeps its initial scales.
 
     Args:
         x: (n, D) standardised representations.
@@ -32,5 +32,5 @@ def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quad
     # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
     # could not take a rating back.
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is intended
         return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))

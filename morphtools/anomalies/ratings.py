@@ -1,4 +1,4 @@
-"""Ratings of galaxies by people, in one SQLite file from which nothing is ever lost or deleted."""
+"""Ratings of galaxies by people, in one SQLite file from which nothing is ever deleted."""
 
 import contextlib
 import datetime
@@ -22,12 +22,12 @@ CREATE TABLE IF NOT EXISTS asked (
     rater TEXT NOT NULL, place INTEGER NOT NULL, id_str TEXT NOT NULL, PRIMARY KEY (rater, place));
 """
 _RATING = "id_str, rating, rater, time, undone"
-# Each rater's last word on a galaxy that was not taken back (with max, SQLite takes the other columns of that row).
+# Each rater's latest rating of a galaxy that was not taken back (with max, SQLite takes that row's other columns).
 _STANDING = "SELECT id_str, rating, max(time) AS time, number FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
 
 
 class Ratings:
-    """Who rated which galaxy how, and when; and what each rater was asked last.
+    """Who rated which galaxy, how and when; and what each rater was shown last.
 
     Several processes and raters may use one file at a time. A galaxy rated again by the same rater keeps the earlier
     rating in the history, and `undo` brings it back.
@@ -115,7 +115,7 @@ class Ratings:
             return pd.read_sql_query(f"SELECT {_RATING} FROM ratings ORDER BY number", database)
 
     def merge(self, other: "Ratings") -> int:
-        """Adds what another file has and this one has not; returns how many ratings are new.
+        """Adds the ratings that only another file has; returns how many are new.
 
         Ratings that were taken back in either stay so.
         """
@@ -171,7 +171,7 @@ def _checksum(rating: tuple) -> int:
 
 
 def check_rater(rater: str) -> None:
-    """Raises ValueError where the name of a rater is not text, or empty."""
+    """Raises ValueError if the name of a rater is not text, or empty."""
     if not isinstance(rater, str) or not rater.strip() or not rater.isprintable():
         raise ValueError(f"the rater must have a name, as rater='ann', got {rater!r}")
 

@@ -47,13 +47,13 @@ def find_anomalies(
     seed: int = 0,
     out: str | Path = "morphtools-runs/anomalies",
 ) -> AnomalyLoop:
-    """Finds the galaxies that are interesting to you: asks you to rate some, and ranks all by your interest.
+    """Finds galaxies that interest you: asks you to rate some, and ranks all by your interest.
 
     Galaxies are shown in `contact_sheet.png` (in a notebook, below the cell) and you type a rating for each. Stop when
-    you like: every rating is kept, and the same call goes on. In the end, or when you stop, `scores.csv` has every
+    you like: every rating is kept, and the same call continues. In the end, or when you stop, `scores.csv` has every
     galaxy, the most interesting first, and `top.png` shows the first of them.
 
-    With `oracle` nobody is asked: the rating of a galaxy is five times its vote fraction, rounded. Then `metrics.json`
+    With `oracle` you rate nothing: the rating of a galaxy is five times its vote fraction, rounded. `metrics.json`
     and `recall.png` say how well this found the galaxies with a fraction above `threshold`.
 
     Args:
@@ -73,7 +73,7 @@ def find_anomalies(
         start: The first batch, unless there are examples.
         components: Number of principal components.
         rater: Your name, kept with every rating.
-        seed: Of a random start.
+        seed: Seed of a random start.
         out: Folder of the session.
 
     Returns:
@@ -91,7 +91,7 @@ def find_anomalies(
     name = rater if oracle is None else f"column {oracle}"
     settings |= {"tradeoff": tradeoff, "start": start, "components": components, "rater": name, "seed": seed}
     loop = AnomalyLoop(store, out, **settings)
-    with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # a rater rates once at a time
+    with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # one per rater
         known = set(loop.ratings()["id_str"])
         loop.rate({example: HIGHEST for example in examples if example not in known})
         if fractions is None:

@@ -1,4 +1,4 @@
-"""Ways to search for anomalies, tried on galaxies whose truth is known."""
+"""Ways to search for anomalies, tested on galaxies whose truth is known."""
 
 import dataclasses
 import itertools
@@ -33,20 +33,20 @@ class Search:
 
     @property
     def draws(self) -> bool:
-        """Whether another seed gives another result."""
+        """Whether the result depends on the seed."""
         return self.method != "local_outlier_factor" and self.start != "spacing"
 
 
 def vote_fractions(
     ids: Sequence[str] | np.ndarray, column: str, catalog: str | Path | pd.DataFrame | None, records: str | Path | None
 ) -> pd.Series:
-    """The truth about galaxies: a column of a catalogue or else of records, by name, NaN where it is unknown.
+    """The truth about galaxies: a column of a catalogue or of records, NaN where unknown.
 
     Raises:
         ValueError: There is neither, they have no such column, or it is not a fraction from 0 to 1.
     """
     if catalog is None and records is None:
-        raise ValueError(f"the column {column!r} is looked for in a catalog or in records: give either")
+        raise ValueError(f"the column {column!r} needs a catalog or records: give either")
     table = catalog if catalog is not None else Records.open(records).index()
     values = pd.to_numeric(column_of(known_of(ids, table), column), errors="coerce").astype(float)
     if not values.dropna().between(0, 1).all():
@@ -65,7 +65,7 @@ def searches(
     """Every combination; only Gaussian processes have acquisitions, diversities and starts.
 
     Raises:
-        ValueError: One of them is not known.
+        ValueError: One of them is unknown.
     """
     known = {"method": METHODS, "acquisition": ACQUISITIONS, "diversity": DIVERSITIES, "start": STARTS}
     for (kind, names), given in zip(known.items(), (methods, acquisitions, diversities, starts), strict=True):
@@ -92,7 +92,7 @@ def simulate(
         ratings: How many the rater gives.
         batch_size: How many at a time.
         tradeoff: ε of the expected improvement.
-        seed: Of whatever is drawn.
+        seed: Seed of whatever is drawn.
 
     Returns:
         Rows (N,) of all galaxies, the highest score first, and rows of those that were rated: where a method asks for
@@ -116,7 +116,7 @@ def _gaussian_process(search, x, truth, ratings, batch_size, tradeoff, seed):
 
 
 def _neighbours(search, x, truth, ratings, batch_size, tradeoff, seed):
-    """The tool of Lochner & Bassett 2021: first what an isolation forest finds odd, then by the neighbour score."""
+    """The tool of Lochner & Bassett 2021: first the most isolated galaxies of a forest, then the neighbour score."""
     score = anomaly = isolation_forest(x, seed=seed)
     rated = np.array([], int)
     while len(rated) < ratings:

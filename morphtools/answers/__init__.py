@@ -1,1 +1,1 @@
-"""What can be asked of a galaxy: how answers are kept, scored and drawn."""
+"""The kinds of question about a galaxy: how answers are read, kept, scored and drawn."""

@@ -29,7 +29,7 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
         seed: of the random part of the coverage of counts.
 
     Returns:
-        A row per question, NaN where nobody was asked:
+        One row per question, NaN where nobody was asked:
 
         - ``galaxies`` with votes, and all their ``votes``;
         - ``loss``: minus the log probability of a galaxy's votes, in nats; ``baseline_loss``; ``gain``, their
@@ -69,7 +69,7 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
         "gain_error": np.sqrt(_divide(mean((gain - mean(gain, asked)) ** 2, asked), asked.sum(axis=0))),
         "rmse": error((observed - predicted) ** 2),
         "baseline_rmse": error((observed - constant) ** 2),
-        # p (1 - p) / n of a multinomial, without bias from the fractions that were observed.
+        # p (1 - p) / n of a multinomial, unbiased although the fractions are observed ones.
         "noise": error(observed * (1 - observed) / np.maximum(total - 1, 1)),
     }
     explicable = scores["baseline_rmse"] ** 2 - scores["noise"] ** 2
@@ -106,7 +106,7 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
 
 
 def mean_concentrations(votes, schema):
-    """Concentrations (A,) of the best model that says the same of every galaxy.
+    """Concentrations (A,) of the best model that predicts the same for every galaxy.
 
     Its fractions are the mean of the galaxies' fractions, how sharply they are meant maximises the likelihood. A
     question without votes gets ones.
@@ -196,7 +196,7 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
     """
     table = vote_metrics(votes, concentrations, schema, baseline=baseline, truth=truth, seed=seed)
     if not table["galaxies"].any():
-        raise ValueError("there is nothing to evaluate: no galaxy has votes")
+        raise ValueError("nothing to evaluate: no galaxy has votes")
     if out is None:
         return table
     from morphtools.answers import vote_figures

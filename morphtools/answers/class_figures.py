@@ -159,7 +159,7 @@ def gallery(pictures, captions, title: str, columns: int = 8) -> Figure:
     Args:
         pictures: (H, W, 3) arrays in 0–1, as made by `as_picture`.
         captions: One per picture.
-        title: Above all of them.
+        title: Title of the figure.
         columns: Galaxies per row.
     """
     rows = max(1, -(-len(pictures) // columns))

@@ -143,7 +143,7 @@ def _surprise(probability: np.ndarray) -> np.ndarray:
 
 
 def _auc(label: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The share of (positive, negative) pairs in the right order; equal probabilities count half."""
+    """The fraction of (positive, negative) pairs in the right order; equal probabilities count half."""
     order = np.unique(probability, return_inverse=True)[1]
     negative = np.zeros((len(weights), order.max() + 1))
     everywhere: Any = (slice(None), order)

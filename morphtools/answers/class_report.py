@@ -18,7 +18,7 @@ def draw_figures(
     uncertain of, and is most wrong about. Of two classes there is a `roc` curve too, where both are there.
 
     Args:
-        folder: Where to.
+        folder: The folder.
         predictions: For galaxies whose labels are known.
         show: Gives pictures of galaxies; None leaves out what needs them.
         history: Of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.

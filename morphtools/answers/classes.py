@@ -52,7 +52,7 @@ class Classes:
         return Classes(tuple(self.names[k] for k in kept), weights), drawn
 
     def check_usable(self, rows: pd.DataFrame) -> None:
-        """Raises ValueError where images of too few galaxies could be read."""
+        """Raises ValueError if images of too few galaxies could be read."""
         check_classes(rows)
 
     def view(self, side: int) -> dict:

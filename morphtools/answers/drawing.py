@@ -20,13 +20,13 @@ RARE = 3  # a class needs this many labels: two to train and one to validate
 def draw_classes(catalog: pd.DataFrame, labels: int, *, test_labels: int, classes, seed: int) -> pd.DataFrame:
     """Draws labelled galaxies for training, validation and test, keeping the proportions of the classes.
 
-    `labels` counts training *and* validation: both have to be labelled by somebody. Of three and more classes, those
-    with too few labels are left out, with a warning that names them; and the test may lack a class.
+    `labels` counts training *and* validation: somebody has to label both. Of three or more classes, those with too few
+    labels are left out, with a warning that names them; the test may lack a class.
 
     Args:
         catalog: `id_str`, `label` (0 … K-1, or NaN) and, where it is decided already, `split`.
         labels: Galaxies for training and validation together.
-        test_labels: Most galaxies for the test.
+        test_labels: Maximum number of galaxies for the test.
         classes: Names of the K classes; of two, the negative one first.
         seed: Seed of the draw and of the splits.
 
@@ -76,7 +76,7 @@ def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, s
         catalog: `id_str`, the columns and, where it is decided already, `split`.
         labels: Galaxies for training and validation together.
         columns: Labels; a galaxy needs all of them.
-        test_labels: Most galaxies for the test.
+        test_labels: Maximum number of galaxies for the test.
         seed: Seed of the draw and of the splits.
         trainable: (N,) whether a galaxy may be drawn for training and validation; by default all may.
 
@@ -108,7 +108,7 @@ def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, reds
     Args:
         catalog: `id_str`, `label` (the redshift, or NaN) and, where it is decided already, `split`.
         labels: Galaxies for training and validation together.
-        test_labels: Most galaxies for the test.
+        test_labels: Maximum number of galaxies for the test.
         redshift_range: (low, high).
         seed: Seed of the draw and of the splits.
     """
@@ -116,8 +116,8 @@ def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, reds
     outside = int((known & ~inside).sum())
     if outside:
         log.warning(
-            "%d of %d redshifts lie outside redshift_range, %g to %g, and are not trained on: the test has to get them "
-            "wrong",
+            "%d of %d redshifts lie outside redshift_range, %g to %g, and are not trained on; they stay in the test, "
+            "where they must be wrong",
             outside, known.sum(), *redshift_range,
         )  # fmt: skip
     try:
@@ -130,14 +130,14 @@ def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, reds
 
 
 def check_classes(rows: pd.DataFrame) -> None:
-    """Raises ValueError where a split has one class only: images of too few galaxies could be read."""
+    """Raises ValueError if a split has one class only: images of too few galaxies could be read."""
     left = rows.groupby("split")["label"].nunique()
     if (left < 2).any():
         raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
 
 
 def check_splits(rows: pd.DataFrame) -> None:
-    """Raises ValueError where a split has no galaxies: images of too few could be read."""
+    """Raises ValueError if a split has no galaxies: images of too few could be read."""
     left = rows["split"].value_counts()
     for split in ("train", "val", "test"):
         if not left.get(split):
@@ -162,7 +162,7 @@ def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     counts = rows["label"].value_counts().sort_index()
     least = min(3, max(1, n // len(counts)))
     quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=least))
-    while quota.sum() != n:  # what rounding and rare classes took comes from the most common, or goes to it
+    while quota.sum() != n:  # the most common class absorbs what rounding and rare classes changed
         quota[quota.idxmax()] += np.sign(n - quota.sum())
     return pd.concat([rows[rows["label"] == label].head(q) for label, q in quota.items()])
 

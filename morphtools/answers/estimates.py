@@ -24,7 +24,7 @@ class Estimates:
         sigma: (N, M) standard deviations, positive.
         truth: (N, M) measured values; NaN where unknown.
         columns: Names of the M numbers.
-        provenance: Where they came from: hashes of the weights and of the records, version.
+        provenance: Where they come from: hashes of the weights and of the records, version.
 
     Raises:
         ValueError: The shapes do not fit, or a standard deviation is not positive.
@@ -72,7 +72,7 @@ class Estimates:
         """Writes a parquet file; names and provenance go into its metadata.
 
         Args:
-            path: Where to.
+            path: File to write.
         """
         table = self.table()
         table.attrs = {"columns": list(self.columns), "provenance": self.provenance}
@@ -115,7 +115,7 @@ def number_metrics(estimates: Estimates, *, resamples: int = 1000, seed: int = 0
     """Scores of predicted numbers with bootstrap intervals over the galaxies whose truth is known.
 
     `rmse`, `bias` (the mean residual), `sigma_mad` (1.4826 × the median absolute deviation of the residuals, which
-    outliers do not move), `r2` (the share of the variance that is explained), `coverage_68` and `coverage_90` (how
+    outliers do not move), `r2` (the fraction of the variance that is explained), `coverage_68` and `coverage_90` (how
     often the truth lies inside the central interval of that probability), and `crps`.
 
     Args:

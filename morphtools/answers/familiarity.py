@@ -14,7 +14,7 @@ import numpy as np
 from tfrecords_builder.files import read_arrays, write_arrays
 
 FILE = "familiarity.npz"  # beside the weights of a run
-RARE = 0.01  # a galaxy farther away than all but this share of the training galaxies is unlike them
+RARE = 0.01  # a galaxy farther away than all but this fraction of the training galaxies is unlike them
 _FOLDS = 5
 
 
@@ -70,7 +70,7 @@ class Familiarity:
         return np.sqrt(((along**2 / self.variance).sum(axis=1) + beside / self.rest) / len(self.mean))
 
     def __call__(self, representations: np.ndarray) -> np.ndarray:
-        """The share of galaxies of the training set's kind that lie at least as far away: a p-value.
+        """The fraction of galaxies of the training set's kind that lie at least as far away: a p-value.
 
         Args:
             representations: (n, D) by the same model.
@@ -154,7 +154,7 @@ def _shrinkage(values: np.ndarray, n: int, dimension: int) -> float:
 
 
 def tell(p: np.ndarray, rare: float) -> str | None:
-    """What is to be said about (n,) p-values of a set of galaxies; None where there is nothing to say.
+    """A warning about the (n,) p-values of a set of galaxies; None if there is nothing to warn about.
 
     Of galaxies like those of the training, a share `rare` is unlike them by chance.
     """
@@ -162,6 +162,6 @@ def tell(p: np.ndarray, rare: float) -> str | None:
     if len(p) * beyond < 3 or beyond <= 3 * rare:
         return None
     return (
-        f"{beyond:.0%} of these galaxies are unlike any that the model was trained on (column familiarity at most "
+        f"{beyond:.0%} of these galaxies are unlike any the model was trained on (column familiarity at most "
         f"{rare:.2g}; {rare:.0%} is usual): check predictions for them by eye, or label some and train again"
     )

@@ -60,7 +60,7 @@ class Fractions:
         return Fractions(self.answers, float(votes)), drawn
 
     def check_usable(self, rows: pd.DataFrame) -> None:
-        """Raises ValueError where images of too few galaxies could be read."""
+        """Raises ValueError if images of too few galaxies could be read."""
         check_splits(rows)
 
     def view(self, side: int) -> dict:

@@ -1,4 +1,4 @@
-"""The head of a frozen encoder: a convex problem, solved exactly, its strength chosen by cross-validation.
+"""The head of a frozen encoder: a convex problem, solved exactly; cross-validation chooses its penalty.
 
 From few galaxies the spread of a representation's dimensions is poorly known: one that is almost constant among twenty
 galaxies, as those behind a ReLU often are, explodes elsewhere when it is divided by its standard deviation. So
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 PRIOR = 30  # galaxies that the mean variance counts for
 STRENGTHS = np.logspace(3.5, -3, 14)  # from strong to weak: the inverse of the variance of the logits, or numbers
 _FOLDS, _REPEATS = 5, 3
-_MANY = 200  # galaxies from which on the folds are not repeated
+_MANY = 200  # with this many galaxies or more the folds are not repeated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def fit_softmax(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
 
 @threadpool_limits.wrap(limits=1)
 def fit_normal(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
-    """Ridge regression with an honest uncertainty: the spread of the residuals of galaxies left out.
+    """Ridge regression with an honest uncertainty: the scatter of the residuals of left-out galaxies.
 
     Args:
         x: (N, D) representations.

@@ -1,4 +1,4 @@
-"""Pictures of how good predicted numbers and their uncertainties are, and of the galaxies behind them."""
+"""Figures that show how good predicted numbers and their uncertainties are, and of the galaxies behind them."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def draw_number_figures(
     The galleries show galaxies spread over the true values, and those whose prediction is farthest off.
 
     Args:
-        folder: Where to.
+        folder: The folder.
         estimates: Of galaxies whose numbers are known.
         show: Gives pictures of galaxies; None leaves out the galleries.
         history: Of the training (see `class_figures.training_curve`); None leaves out its curve.
@@ -74,7 +74,7 @@ def coverage(estimates: Estimates) -> Figure:
         pull = np.abs(estimates.value[:, i] - estimates.truth[:, i]) / estimates.sigma[:, i]
         pull = pull[np.isfinite(pull)]
         axes.plot(level, [np.mean(pull < norm.ppf((1 + each) / 2)) for each in level], label=name)
-    axes.set(xlabel="probability of an interval", ylabel="share of galaxies inside", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="probability of an interval", ylabel="fraction of galaxies inside", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

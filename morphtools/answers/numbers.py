@@ -63,7 +63,7 @@ class Numbers:
         return Numbers(self.columns, tuple(values.mean(axis=0).tolist()), tuple(values.std(axis=0).tolist())), drawn
 
     def check_usable(self, rows: pd.DataFrame) -> None:
-        """Raises ValueError where images of too few galaxies could be read."""
+        """Raises ValueError if images of too few galaxies could be read."""
         check_splits(rows)
 
     def view(self, side: int) -> dict:

@@ -1,4 +1,4 @@
-"""What a vote model believes about galaxies: fractions with intervals, and the votes to expect.
+"""What a vote model predicts for galaxies: fractions with intervals, and the votes to expect.
 
 A model gives concentrations α, one per answer. For one model the posterior of an answer's fraction is Beta(α, A − α)
 with A the sum over its question; several views or models are an equal mixture of these. All functions take
@@ -17,7 +17,7 @@ from morphtools.answers.predictions import check_table
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.naming import some
 
-ASKED = 0.5  # below this chance of being asked a fraction tells nothing about the galaxy
+ASKED = 0.5  # below this chance of being asked, a fraction says nothing about the galaxy
 _CHUNK = 1_000_000  # densities at a time: as many as fit into a cache
 
 
@@ -28,7 +28,7 @@ def expected_fractions(concentrations, schema):
 
 
 def asked_probability(concentrations, schema):
-    """How likely a volunteer is asked each question, (N, Q): the product of fractions down the tree."""
+    """Probability that a volunteer is asked each question, (N, Q): the product of fractions down the tree."""
     return schema.asked(expected_fractions(concentrations, schema))
 
 
@@ -45,10 +45,10 @@ def credible_intervals(concentrations, schema, level=0.9):
         which would be too narrow where views disagree.
 
     Raises:
-        ValueError: a level that is no probability, or another number of answers.
+        ValueError: a level that is not a probability, or another number of answers.
     """
     if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
     alpha, total = _totals(concentrations, schema)
     a, b = (each.reshape(len(alpha), -1) for each in (alpha, total - alpha))
     q, ends = np.array([0.5 - level / 2, 0.5 + level / 2]), np.empty((a.shape[1], 2))
@@ -98,7 +98,7 @@ def posterior_cdf(fractions, concentrations, schema):
 
 
 def predictive(votes, concentrations, schema):
-    """Chances of fewer votes than were given to each answer, and of just as many.
+    """Probabilities of fewer votes than each answer got, and of exactly as many.
 
     Args:
         votes: (N, A) counts; how many answered a question is known, not predicted.

@@ -22,7 +22,7 @@ class Predictions:
         probability: (N,) of the second of two classes (the positive one), or (N, K) of K classes.
         label: (N,) the true class, 0 … K-1; NaN where unknown.
         classes: Names of the classes; of two, the negative one first.
-        provenance: Where they came from: hashes of the weights and of the records, version.
+        provenance: Where they come from: hashes of the weights and of the records, version.
 
     Raises:
         ValueError: The shapes do not fit.
@@ -93,7 +93,7 @@ class Predictions:
         """Writes a parquet file; classes and provenance go into its metadata.
 
         Args:
-            path: Where to.
+            path: File to write.
         """
         table = self.table()
         table.attrs = {"classes": list(self.classes), "provenance": self.provenance}

@@ -6,7 +6,7 @@ be too certain of galaxies they have not seen. Fitted on validation galaxies,
 
     α' = scale · (α − 1 + floor)
 
-mends both, question by question; scale = floor = 1 changes nothing. A floor below 1 also takes away the head's pull
+fixes both, question by question; scale = floor = 1 changes nothing. A floor below 1 also takes away the head's pull
 towards equal fractions.
 """
 
@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from morphtools.answers.posteriors import log_score
 from morphtools.survey.schemas import Question, Schema
 
-_FEWEST = 50  # galaxies asked: fewer say too little
+_FEWEST = 50  # galaxies with votes on a question: fewer are not enough
 
 
 def fit_recalibration(votes, concentrations, schema):

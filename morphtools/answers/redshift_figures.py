@@ -1,4 +1,4 @@
-"""Pictures of how good redshift PDFs are, and of the galaxies behind them."""
+"""Figures that show how good redshift PDFs are, and of the galaxies behind them."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def draw_redshift_figures(
     off.
 
     Args:
-        folder: Where to.
+        folder: The folder.
         redshifts: Of galaxies with a spectrum.
         show: Gives pictures of galaxies; None leaves out the gallery.
         history: Of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.

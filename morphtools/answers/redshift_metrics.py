@@ -1,4 +1,4 @@
-"""How good photometric redshifts are: points by Δz, probabilities by what the spectra say of them.
+"""How good photometric redshifts are: point estimates by Δz, PDFs by the spectra.
 
 A PDF is given as probabilities (N, B) of B bins with the edges (B+1,); inside a bin its density is constant, so its CDF
 is a broken line and everything below is exact. Where a redshift is NaN, so is what is said about it.

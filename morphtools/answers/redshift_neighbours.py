@@ -26,7 +26,7 @@ def training_pdf(redshift, edges) -> np.ndarray:
 def kernel_pdf(values, edges, prior, weight) -> np.ndarray:
     """PDFs from a few redshifts each: a Gaussian kernel around each of them, and a little of what is known before.
 
-    The kernels of a galaxy are as wide as Silverman's rule says, and at least half a bin.
+    The kernels of a galaxy follow Silverman's rule, and are at least half a bin wide.
 
     Args:
         values: (n, k) redshifts that stand for each galaxy.

@@ -90,20 +90,20 @@ class Photoz:
         each = (drawn["split"] == "train").sum() / self.bins
         if self.pdf == "softmax" and each < _ENOUGH:
             log.warning(
-                "%.2g spectra a bin are few for a softmax, which wants %d: its PDFs will be combs; pdf mixture suits "
+                "%.2g spectra a bin are few for a softmax, which needs %d: its PDFs will be combs; pdf mixture suits "
                 "few",
                 each, _ENOUGH,
             )  # fmt: skip
         return self, drawn
 
     def check_usable(self, rows: pd.DataFrame) -> None:
-        """Raises ValueError where images of too few galaxies could be read."""
+        """Raises ValueError if images of too few galaxies could be read."""
         check_splits(rows)
 
     def view(self, side: int) -> dict:
         """Arguments of `RandomView`: any rotation, up to 7 pixels of 107 aside.
 
-        No zoom: how large a galaxy looks tells its distance.
+        No zoom: the apparent size of a galaxy carries its distance.
         """
         return {"flip": False, "zoom": 0.0, "shift": 0.0, "jitter": round(7 / 107 * side)}
 

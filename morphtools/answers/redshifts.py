@@ -1,4 +1,4 @@
-"""What is known about the redshifts of galaxies from their images: a whole PDF for each."""
+"""Redshifts of galaxies from their images: a whole PDF for each."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ class Redshifts:
         edges: (B+1,) of the bins, ascending.
         estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
         redshift: (N,) spectroscopic, NaN where unknown.
-        provenance: Where they came from: hashes of the weights and of the records, version.
+        provenance: Where they come from: hashes of the weights and of the records, version.
 
     Raises:
         ValueError: The shapes do not fit, the PDFs do not sum to 1, or the estimate is unknown.
@@ -128,7 +128,7 @@ class Redshifts:
         """Writes a parquet file; edges, estimate and provenance go into its metadata.
 
         Args:
-            path: Where to.
+            path: File to write.
         """
         about = metadata(self.edges, self.estimate, self.provenance)
         table = pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(about)

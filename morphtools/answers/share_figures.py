@@ -1,4 +1,4 @@
-"""Pictures of how good predicted fractions are, and of the galaxies behind them."""
+"""Figures that show how good predicted fractions are, and of the galaxies behind them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def draw_share_figures(
     The galleries show galaxies spread over the fraction of the last answer, and those whose prediction is farthest off.
 
     Args:
-        folder: Where to.
+        folder: The folder.
         shares: Of galaxies with votes.
         show: Gives pictures of galaxies; None leaves out the galleries.
         history: Of the training (see `class_figures.training_curve`); None leaves out its curve.

@@ -25,7 +25,7 @@ class Shares:
         voted: (N, K) of sum 1; NaN where unknown.
         votes: (N,) number of votes, NaN where unknown.
         answers: Names of the K answers.
-        provenance: Where they came from: hashes of the weights and of the records, version.
+        provenance: Where they come from: hashes of the weights and of the records, version.
     """
 
     id_str: np.ndarray
@@ -64,7 +64,7 @@ class Shares:
         """Writes a parquet file; answers and provenance go into its metadata.
 
         Args:
-            path: Where to.
+            path: File to write.
         """
         table = self.table()
         table.attrs = {"answers": list(self.answers), "provenance": self.provenance}

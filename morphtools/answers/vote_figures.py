@@ -1,4 +1,4 @@
-"""Pictures of how a vote model does, question by question. Each function returns a matplotlib `Figure`."""
+"""Figures that show how a vote model does, question by question. Each function returns a matplotlib `Figure`."""
 
 import numpy as np
 

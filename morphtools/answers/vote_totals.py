@@ -1,4 +1,4 @@
-"""How many votes the answers to a question of a known campaign got, where the catalogue tells."""
+"""How many votes the answers to a question of a known campaign got, if the catalogue has the numbers."""
 
 import numpy as np
 import pandas as pd

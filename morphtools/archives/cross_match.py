@@ -141,7 +141,7 @@ def to_degrees(angle: float | str, name: str) -> float:
     """An angle in degrees; a number, or text without a unit, is in arcsec.
 
     Raises:
-        ValueError: It is no angle, or not between 0 and 90 degrees.
+        ValueError: It is not an angle, or not between 0 and 90 degrees.
     """
     from astropy.units import Quantity, UnitsError, arcsec
 

@@ -27,7 +27,7 @@ def check_image(order, data: bytes, bands: int | None = None) -> bytes:
         The same bytes.
 
     Raises:
-        ConnectionError: It is no image, or a damaged one.
+        ConnectionError: It is not an image, or a damaged one.
         ValueError: It is empty, or has another size or other bands.
     """
     if order.format == "jpeg":

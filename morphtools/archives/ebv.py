@@ -2,7 +2,7 @@
 
 The convention: `ebv` is E(B−V) on the scale of Schlegel, Finkbeiner & Davis (1998), as their map and CSFD (Chiang 2023)
 have it. The coefficients of `morphtools.survey.extinction` (Schlafly & Finkbeiner 2011, table 6) belong to this scale:
-they include the recalibration by 0.86. Whoever wants E(B−V) itself, for an extinction law, takes `scale="sf11"`.
+they include the recalibration by 0.86. For E(B−V) itself, as an extinction law needs it, use `scale="sf11"`.
 """
 
 import logging

@@ -19,12 +19,12 @@ class RandomView(keras.layers.Layer):
         zoom: Magnification is drawn log-uniformly from [1/(1+zoom), 1+zoom], or uniformly from (low, high).
         shift: Largest shift along each axis, as a fraction of the side.
         jitter: Largest shift along each axis in whole pixels: on its own it resamples nothing.
-        crop: Resized crop: smallest share of the image's area that a view shows; 1 shows all of it.
+        crop: Resized crop: smallest fraction of the image's area that a view shows; 1 shows all of it.
         aspect: Largest stretch of the window of a resized crop, along either axis.
         shear: Largest slant of either axis, in degrees, drawn from [0, shear].
         size: Side in pixels of the view: its middle is cut out at the scale of the image, or, with a resized crop,
             the window is scaled to it. By default the size of the image.
-        chance: Share of the galaxies that are rotated, and share that are cropped, independently.
+        chance: Fraction of the galaxies that are rotated, and share that are cropped, independently.
         fill_mode: What lies beyond the border, as in `keras.ops.image.affine_transform`.
         seed: Seed of the drawn views.
 
@@ -155,7 +155,7 @@ class RandomErase(keras.layers.Layer):
 
     Args:
         patches: Rectangles per image.
-        area: Share of the image's area that each hides is drawn uniformly from (low, high).
+        area: Fraction of the image's area that each hides is drawn uniformly from (low, high).
         aspect: Ratio of its sides is drawn log-uniformly from [1/aspect, aspect].
         fill: What is put there.
         seed: Seed of the draws.

@@ -73,7 +73,7 @@ class RandomBlur(keras.layers.Layer):
         lognormal: Instead of `sigma`, for every band (shape, location, scale) of the widths found over a survey, as
             SciPy names them: an image of one drawn seeing is brought to another drawn one if that is worse.
         pixels: Pixels of standard deviation per unit of these widths.
-        chance: Share of the galaxies that are blurred.
+        chance: Fraction of the galaxies that are blurred.
         seed: Seed of the draws.
 
     Reference:
@@ -189,8 +189,8 @@ class RandomDisplay(keras.layers.Layer):
     Args:
         brightness: Largest change of level, as a fraction of the range.
         contrast: Differences from the picture's mean are multiplied by a factor from [1−contrast, 1+contrast].
-        grey: Share of the galaxies shown as the mean of their bands.
-        chance: Share of the galaxies whose brightness and contrast change.
+        grey: Fraction of the galaxies shown as the mean of their bands.
+        chance: Fraction of the galaxies whose brightness and contrast change.
         seed: Seed of the draws.
 
     Reference:

@@ -1,4 +1,4 @@
-"""Looking at galaxies before and after a build: a picture, the range of every band, and what is suspicious."""
+"""A look at galaxies before and after a build: a picture, the range of every band, and anything suspicious."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,13 +25,13 @@ _WAVELENGTHS = {"u": 355, "g": 475, "r": 622, "i": 763, "z": 905, "y": 1000, "j"
 
 
 class Look(NamedTuple):
-    """What was seen of some galaxies, before or after a build.
+    """A look at some galaxies, before or after a build.
 
     Attributes:
         figure: A matplotlib figure; `savefig` writes it.
         ranges: Per band: lowest, median and highest pixel, share missing.
         findings: What is suspicious, in words.
-        facts: What else there is to say, in words.
+        facts: Further facts, in words.
     """
 
     figure: object
@@ -65,7 +65,7 @@ def preview_records(
 
     Args:
         catalog: As `build_records` takes it; and so are the arguments up to `max_pixels`.
-        images: Where they are.
+        images: Where the images are.
         bands: Their bands.
         template: Path with `{columns}`.
         hdu: Extension.
@@ -73,15 +73,15 @@ def preview_records(
         mask_bits: Its bits that are bad.
         cutout: Size of cutouts from mosaics.
         align: Whether to resample bands that are on another grid than the first.
-        crop: Whether they are cut down to the source in the middle.
+        crop: Whether they are cropped to the central source.
         image_size: Side in pixels.
-        dtype: Of the pixels.
+        dtype: Type of the pixels.
         outside: Whether `file_loc` may lead out of the images folder.
-        max_bytes: Most bytes of a galaxy's file.
-        max_pixels: Most numbers of an image.
+        max_bytes: Maximum number of bytes of a galaxy's file.
+        max_pixels: Maximum number of values of an image.
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
             `morphtools.survey.stretch` that can show the bands.
-        galaxies: How many.
+        galaxies: Number of galaxies.
         seed: Seed of the draw.
 
     Returns:
@@ -126,7 +126,7 @@ def inspect_records(
         records: The records or their folder.
         stretches: Functions from pixels (H, W, C) to a colour picture (H, W, 3) in 0–1, by name; by default all of
             `morphtools.survey.stretch` that can show the bands.
-        galaxies: How many.
+        galaxies: Number of galaxies.
         finding: Only those with this kind of finding (see `tfrecords_builder.findings`).
 
     Returns:

@@ -57,7 +57,7 @@ PRESETS: dict[str, list[dict]] = {
         {"RandomView": {"rotation": 0.25, "zoom": [1.2, 1.4], "shift": 0.1, "shear": 20.0, "fill_mode": "constant"}},
         {"RandomErase": {"patches": 5, "area": [0.002, 0.007], "aspect": 2.0}},
     ],
-    # Pictures whose colours and brightness were made by somebody's stretch.
+    # Pictures that have already been stretched.
     "rgb": [
         {"RandomView": {"zoom": 0.2, "crop": 0.6, "shift": 0.0}},
         {"RandomDisplay": {"brightness": 0.1, "contrast": 0.3, "grey": 0.1, "chance": 0.8}},
@@ -94,7 +94,7 @@ def build_augmentations(
         A model (B, H, W, C) → (B, size, size, C). Call it with `training=True`.
 
     Raises:
-        ValueError: An unknown preset, layer or argument, or a layer that needs to know more of the survey.
+        ValueError: An unknown preset, layer or argument, or a layer that needs to know more about the survey.
         FileNotFoundError: The file does not exist.
     """
     known = {"noise": noise, "size": size, **_survey(bands)}
@@ -191,7 +191,7 @@ def _layer(name: str) -> type:
 
 
 def _survey(bands: Sequence[str]) -> dict:
-    """What the layers want to know about bands that a known camera takes."""
+    """What the layers need to know about the bands of a known camera."""
     try:
         camera = camera_for(tuple(bands))
     except ValueError:

@@ -33,7 +33,7 @@ def show_augmentations(
         augmentations: A preset, or a YAML file with a list.
         out: Where to write the picture (PNG).
         records: Folder of records.
-        galaxies: How many.
+        galaxies: Number of galaxies.
         views: Views of each.
         view_size: Side in pixels of the views, by default that of the images.
         seed: Seed of the views.

@@ -1,4 +1,4 @@
-"""`find_artifacts`: a list of what is no galaxy. Nothing is ever deleted: leave the list away, and all is as before."""
+"""`find_artifacts`: a list of what is not a galaxy. Nothing is deleted: without the list, all is as before."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,28 +26,28 @@ def find_artifacts(
     records: str | Path | None = None,
     out: str | Path = "morphtools-runs/artifacts",
 ) -> pd.DataFrame:
-    """Lists the galaxies of some clusters, of regions of a map, and single ones, as no galaxies.
+    """Lists artefacts: the galaxies of some clusters, of regions of a map, and single ones.
 
     Writes `artifacts.csv` and, where there are images, `artifacts.png` with up to 160 of them: look at it before
     using the list. `make_map`, `cluster` and `find_similar` take it as `exclude`; nothing is deleted anywhere.
 
     Args:
-        clusters: Folder that `cluster` wrote.
+        clusters: Folder written by `cluster`.
         numbers: Its clusters that hold artefacts, as seen in `clusters.png`.
-        map: Folder that `make_map` wrote.
+        map: Folder written by `make_map`.
         regions: Polygons on it, each of three corners (x, y) or more, as read from `map.parquet`.
         ids: `id_str` of single ones.
         catalog: Table with `id_str` and `file_loc`, for the picture.
         images: Folder, zip archive or stack of its images.
-        records: Records, instead of both.
-        out: Folder to write to.
+        records: Folder of records, instead of catalogue and images.
+        out: Output folder.
 
     Returns:
         `id_str` and `reason`, each galaxy once.
 
     Raises:
-        FileNotFoundError: There are no clusters or no map there.
-        ValueError: Nothing is chosen, or what is chosen is not there.
+        FileNotFoundError: The folder holds no clusters or no map.
+        ValueError: Nothing is chosen, or what is chosen does not exist.
     """
     found = [pd.DataFrame({"id_str": list(ids), "reason": "chosen"}, dtype=object)]
     if len(numbers):

@@ -1,4 +1,4 @@
-"""`cluster`: what is in a survey, before anybody has labelled anything."""
+"""`cluster`: what is in a survey, before anything has been labelled."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ class Clusters(NamedTuple):
             from its centre, `name` where clusters have names.
         summary: One row per cluster: `galaxies`, `share`, and with labels `labelled`, `majority`, `purity`.
         metrics: With labels `purity` (as if every cluster had the name of its majority), `labelled`; with names too
-            `accuracy` and `named`, the share of labelled galaxies that got a name.
+            `accuracy` and `named`, the fraction of labelled galaxies that got a name.
     """
 
     galaxies: pd.DataFrame
@@ -108,18 +108,18 @@ def cluster(
         representations: The store or its folder.
         estimator: `bayesian_gaussian_mixture`, `gaussian_mixture` or `kmeans`.
         clusters: Number of clusters; the Bayesian mixture may leave some of them empty.
-        variance: Share of the variance that the principal components explain.
-        sample: Most galaxies to fit to, drawn at random.
-        catalog: Table with `id_str` and what is known of the galaxies.
+        variance: Fraction of the variance that the principal components explain.
+        sample: Maximum number of galaxies to fit to, drawn at random.
+        catalog: Table with `id_str` and any other columns.
         labels: Its column with the true classes, to measure purity and accuracy.
         fractions: Its columns to draw as violins, such as fractions of votes.
         names: Table with `cluster` and `name`, made after looking at `clusters.png`; several clusters may share a
             name.
         images: Folder, zip archive or stack of the catalogue's images.
-        records: Records, instead of images.
+        records: Folder of records, instead of images.
         exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
-        seed: Of the sample and the fit.
-        out: Folder to write to.
+        seed: Seed of the sample and the fit.
+        out: Output folder.
 
     Returns:
         The galaxies, a summary and the metrics.
@@ -173,7 +173,7 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
     values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
     if len(values) < settings["clusters"]:
-        raise ValueError(f"{settings['clusters']} clusters of {len(values)} galaxies: ask for fewer")
+        raise ValueError(f"{settings['clusters']} clusters are too many for {len(values)} galaxies")
     log.info("fitting %s to %d galaxies in %d dimensions", settings["estimator"], *values.shape)
     fitted = ESTIMATORS[settings["estimator"]](settings["clusters"], settings["seed"])
     with warnings.catch_warnings(record=True) as caught:

@@ -1,4 +1,4 @@
-"""Pictures of what representations know. Each function returns a matplotlib `Figure` and touches no global state."""
+"""Figures of representations. Each function returns a matplotlib `Figure` and changes no global state."""
 
 import textwrap
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
     Args:
         rows: (side, side, 3) uint8 pictures; rows may have different lengths.
         captions: One per row.
-        title: Above all of them.
+        title: Title of the figure.
     """
     side, columns = rows[0][0].shape[0], max(len(row) for row in rows)
     sheet = np.full((len(rows) * side, columns * side, 3), 255, np.uint8)
@@ -72,7 +72,7 @@ def map_gallery(x: np.ndarray, y: np.ndarray, cells: int) -> np.ndarray:
     Args:
         x: (N,) positions.
         y: (N,) positions.
-        cells: On each side.
+        cells: Cells on each side.
 
     Returns:
         (cells, cells) rows of galaxies, the highest y first; −1 where a cell is empty.
@@ -97,7 +97,7 @@ def map_of_pictures(grid: np.ndarray, pictures: dict[int, np.ndarray], title: st
     Args:
         grid: As `map_gallery` gives it.
         pictures: (side, side, 3) uint8 of every galaxy in it.
-        title: Above.
+        title: Title of the figure.
     """
     side, cells = len(next(iter(pictures.values()))), len(grid)
     sheet = np.full((cells * side, cells * side, 3), 255, np.uint8)
@@ -122,7 +122,7 @@ def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0)
         x: (N,) positions.
         y: (N,) positions.
         known: (N rows) one column per panel.
-        seed: Of the draw and of who is drawn on top.
+        seed: Seed of the draw and of who is drawn on top.
     """
     order = np.random.default_rng(seed).permutation(len(x))[:_MOST_DOTS]
     x, y, known = x[order], y[order], known.iloc[order]

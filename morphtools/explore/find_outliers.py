@@ -63,29 +63,29 @@ def find_outliers(
     seed: int = 0,
     out: str | Path = "morphtools-runs/outliers",
 ) -> pd.DataFrame:
-    """Ranks galaxies by how unlike all others they are. Nobody is asked: what is rare need not be interesting.
+    """Ranks galaxies by how unlike all others they are. No ratings are needed; what is rare need not be interesting.
 
     The method is fitted to the principal components of a sample, and every galaxy gets a score, read batch by batch. Of
     two galaxies that are alike and unlike all others, `density` and `local_outlier_factor` find both, as long as there
     are fewer such galaxies than `neighbours` in the sample.
 
     Writes `outliers.parquet` with `rank`, `id_str` and `score` of all galaxies, `outliers.csv` with the first of them
-    and what the catalogue knows of these, and with images `outliers.png`.
+    and the columns of the catalogue, and with images `outliers.png`.
 
     Args:
         representations: The store or its folder.
-        method: `isolation_forest` (how few random cuts set a galaxy apart), `local_outlier_factor` (how much thinner
+        method: `isolation_forest` (how few random cuts isolate a galaxy), `local_outlier_factor` (how much sparser
             its surroundings are than those of its neighbours) or `density` (distance to the last of its neighbours).
-        galaxies: How many to show.
-        components: Number of principal components, not whitened; fewer where there are not so many.
-        neighbours: How many are looked at, by the last two methods.
-        sample: Most galaxies to fit to, drawn at random.
-        catalog: Table with `id_str` and what is known of the galaxies.
+        galaxies: Number of galaxies to show.
+        components: Number of principal components, not whitened; fewer if there are not so many.
+        neighbours: Number of neighbours that the last two methods use.
+        sample: Maximum number of galaxies to fit to, drawn at random.
+        catalog: Table with `id_str` and any other columns.
         images: Folder, zip archive or stack of its images.
-        records: Records, instead of images.
+        records: Folder of records, instead of images.
         exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
-        seed: Of the sample and the forest.
-        out: Folder to write to.
+        seed: Seed of the sample and the forest.
+        out: Output folder.
 
     Returns:
         `rank` from 1, `id_str`, `score` (larger is rarer; scores of different methods cannot be compared) and the

@@ -54,11 +54,11 @@ def make_map(
     seed: int = 0,
     out: str | Path = "morphtools-runs/map",
 ) -> pd.DataFrame:
-    """Draws a map of galaxies on which those that look alike lie close together.
+    """Draws a map on which galaxies that look alike lie close together.
 
-    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed amid
-    its nearest in the sample (see `between`): its place depends on nothing but itself and the sample, while UMAP's own
-    `transform` gives other places in another company, and no better ones. Writes `map.parquet`,
+    Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed among
+    its nearest in the sample (see `between`): its place depends only on itself and the sample, while UMAP's own
+    `transform` gives other places in another batch, and no better ones. Writes `map.parquet`,
     `panels.png` (coloured by columns of the catalogue) and, where there are images, `galaxies.png`, the map as a
     grid of galaxies. The same call again uses what is there.
 
@@ -68,17 +68,17 @@ def make_map(
         components: Principal components given to UMAP.
         neighbours: UMAP's `n_neighbors`.
         min_dist: UMAP's `min_dist`.
-        sample: Most galaxies to fit to, drawn at random; 50,000 take UMAP some minutes.
-        catalog: Table with `id_str` and what is known of the galaxies.
+        sample: Maximum number of galaxies to fit to, drawn at random; 50,000 take UMAP several minutes.
+        catalog: Table with `id_str` and any other columns.
         colour: Its columns to colour the map by: labels, fractions of votes, redshift.
         images: Folder, zip archive or stack of the catalogue's images.
-        records: Records, instead of images.
+        records: Folder of records, instead of images.
         views: Representations of augmented images, named `id_str/anything`: adds `stationarity.png`, how far
-            galaxies move when they are seen otherwise.
+            galaxies move when their images are augmented.
         exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
-        cells: On each side of the grid of galaxies.
-        seed: Of the sample and of UMAP.
-        out: Folder to write to.
+        cells: Cells on each side of the grid of galaxies.
+        seed: Seed of the sample and of UMAP.
+        out: Output folder.
 
     Returns:
         `id_str`, `x`, `y` and `fitted`: whether the galaxy was in the sample.
@@ -188,11 +188,11 @@ class _Map:
 
 
 def between(places: np.ndarray) -> np.ndarray:
-    """Of the neighbours' places (n, k, 2), the mean (n, 2) of the five nearest to the one in their midst.
+    """The position (n, 2) of galaxies from those of their neighbours (n, k, 2): the mean of the five most central ones.
 
-    The mean of all lies in the sea where neighbours live on two islands. Measured on real galaxies, a map of 6000 and
-    2500 others: of their neighbours on the map 43.4% were of the same class after UMAP's own `transform`, 41.5% by
-    the mean, 43 to 44% by one of the middle.
+    If the neighbours lie on two islands of the map, the mean of all lies in the sea between. On real galaxies (a map
+    of 6000, and 2500 others), 43.4% of the neighbours on the map were of the same class after UMAP's own
+    `transform`, 41.5% with the mean of all, and 43 to 44% with central ones.
     """
     away = np.linalg.norm(places[:, :, np.newaxis] - places[:, np.newaxis], axis=-1)
     midst = away.sum(axis=2).argmin(axis=1)

@@ -29,8 +29,8 @@ class Neighbours:
         keep: (N,) bool: search only among these.
         approximate: Whether to search only the cells of a k-means partition that are nearest to a query (faiss's
             IVF; 4 N D bytes more, and minutes to build, which pays for many queries among tens of millions). `recall`
-            says what it misses.
-        seed: Of the partition.
+            measures what it misses.
+        seed: Seed of the partition.
         cache: Folder in which to keep `values` as they are searched. They are mapped into memory from there, so that
             the next start is immediate and more galaxies can be searched than memory holds.
 
@@ -140,10 +140,10 @@ class Neighbours:
         Args:
             n: Number of neighbours.
             queries: How many galaxies to ask for.
-            seed: Of their draw.
+            seed: Seed of their draw.
 
         Returns:
-            Share of the true `n` nearest that are found: 1 for an exact search.
+            Fraction of the true `n` nearest that are found: 1 for an exact search.
         """
         some_rows = np.random.default_rng(seed).choice(len(self), min(queries, len(self)), replace=False)
         found, _ = self.nearest(self.values[some_rows], n)
@@ -179,11 +179,11 @@ def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarra
 
 
 def _check_spread(values: np.ndarray, store: Representations) -> None:
-    """Warns of an encoder that says the same of every galaxy."""
+    """Warns of an encoder that gives every galaxy the same representation."""
     spread, length = np.linalg.norm(values.std(axis=0)), np.linalg.norm(values, axis=1).mean()
     if len(values) > 1 and spread < 1e-3 * length:
         log.warning(
-            "the representations in %s differ by a %.1g part of their length only: were the weights trained, and are "
+            "the representations in %s differ by only %.1g of their length: were the weights trained, and are "
             "the images in the range that they expect?",
             store.folder,
             spread / length,

@@ -1,4 +1,4 @@
-"""Anomalies without your ratings, or with them in the older way: what the loop has to beat."""
+"""Anomalies without your ratings, or with them in the older way: the baselines for the loop."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -11,7 +11,7 @@ def isolation_forest(x: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
     Args:
         x: (N, D).
-        seed: Of the forest.
+        seed: Seed of the forest.
 
     Returns:
         (N,), from 0, the most ordinary, to 5, the most anomalous.
@@ -23,7 +23,7 @@ def isolation_forest(x: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def local_outlier_factor(x: np.ndarray, *, neighbours: int = 20) -> np.ndarray:
-    """How much thinner the surroundings of every galaxy are than those of its neighbours.
+    """How much sparser the surroundings of every galaxy are than those of its neighbours.
 
     Args:
         x: (N, D).
@@ -52,7 +52,7 @@ def neighbour_score(
         anomaly: (N,) S, as of `isolation_forest`.
         rows: (n,) which galaxies were rated.
         ratings: (n,) 0–5.
-        seed: Of the forest.
+        seed: Seed of the forest.
 
     Returns:
         (N,) scores.

@@ -28,14 +28,14 @@ def write_page(
     captions: Sequence[str],
     table: pd.DataFrame,
 ) -> None:
-    """Writes a page of pictures, each with a caption and what the table knows of the galaxy.
+    """Writes a page of pictures, each with a caption and the galaxy's row of the table.
 
     Args:
-        path: Where to.
-        title: Of the page.
+        path: File to write.
+        title: Title of the page.
         ids: (n,) galaxies.
         pictures: (H, W, 3) uint8 of each; kept inside the page.
-        captions: Of each.
+        captions: One per picture.
         table: With `id_str`, of some of them; those with `ra` and `dec` are linked to the sky viewer of the Legacy
             Surveys.
     """

@@ -94,20 +94,20 @@ def fit_pca(
     Args:
         representations: The store or its folder.
         components: How many to keep.
-        variance: Or as many as explain this share of the variance, above 0 and at most 1.
+        variance: Or as many as explain this fraction of the variance, above 0 and at most 1.
         keep: (N,) bool: fit to these galaxies only.
 
     Returns:
         The projection.
 
     Raises:
-        ValueError: There are fewer than two galaxies, or nothing varies, or the number is not to be had.
+        ValueError: There are fewer than two galaxies, nothing varies, or there are fewer components.
     """
     from scipy.linalg import eigh
 
     store = Representations.open(representations)
     if (components is None) == (variance is None):
-        raise ValueError("give either components, a number, or variance, a share")
+        raise ValueError("give either components (a number) or variance (a fraction)")
     number = len(store) if keep is None else int(np.count_nonzero(keep))
     most = min(store.dimension, number - 1)
     if components is not None and not 1 <= components <= most:
@@ -116,7 +116,7 @@ def fit_pca(
             f"got {components}"
         )
     if variance is not None and not 0 < variance <= 1:
-        raise ValueError(f"variance must be a share above 0 and at most 1, got {variance}")
+        raise ValueError(f"variance must be a fraction above 0 and at most 1, got {variance}")
     if number < 2:
         raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
     mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
@@ -151,13 +151,13 @@ def reduce_representations(
     variance: float | None = None,
     like: str | Path | Projection | None = None,
 ) -> Representations:
-    """Writes representations in fewer dimensions, with the projection beside them; goes on where it was killed.
+    """Writes representations in fewer dimensions, with the projection beside them; resumes where it was interrupted.
 
     Args:
         representations: The store or its folder.
         out: Folder for the new store.
-        components: How many principal components to keep; 40 if nothing is said.
-        variance: Or as many as explain this share of the variance.
+        components: How many principal components to keep; 40 by default.
+        variance: Or as many as explain this fraction of the variance.
         like: Folder of representations reduced before: new galaxies of the same weights land in the same space.
 
     Returns:
@@ -168,7 +168,7 @@ def reduce_representations(
     """
     store, out = Representations.open(representations), Path(out)
     if like is not None and (components is not None or variance is not None):
-        raise ValueError("like says already how many components there are")
+        raise ValueError("give either like, which fixes the number of components, or components and variance")
     if components is None and variance is None:
         components = 40
     with claim(out, "reduce-representations", {}, store.provenance, old="representations.json", others=True) as claimed:
@@ -211,7 +211,7 @@ def into_space(folder: str | Path | Representations, new: Representations) -> np
 
 
 def check_same_space(there: Representations, new: Representations) -> None:
-    """Raises ValueError where representations were made by other means: only the records may differ."""
+    """Raises ValueError if representations were made by other means: only the records may differ."""
     ours, theirs = ({k: v for k, v in space_of(store).items() if k != "pca"} for store in (there, new))
     other = sorted(k for k in ours | theirs if ours.get(k) != theirs.get(k))
     if other:

@@ -49,7 +49,7 @@ class Pictures:
             self._source = open_images(images)
             self._places = catalog.set_index("id_str", drop=False)
         else:
-            raise ValueError("pictures come from records, or from a catalog and its images")
+            raise ValueError("pictures need records, or a catalog with its images")
 
     @property
     def id_str(self) -> pd.Index | None:
@@ -85,7 +85,7 @@ class Pictures:
 
 
 def pixel_noise(pixels: np.ndarray) -> np.ndarray:
-    """(C,) 1.4826 × the median absolute deviation of every band, for images whose noise nobody has told."""
+    """(C,) 1.4826 × the median absolute deviation of every band, for images whose noise is unknown."""
     with np.errstate(all="ignore"):
         middle = np.nanmedian(pixels, axis=(0, 1))
         noise = 1.4826 * np.nanmedian(np.abs(pixels - middle), axis=(0, 1))
@@ -119,15 +119,15 @@ def represent_pixels(
     records: str | Path | Records | None = None,
     image_size: int = 32,
 ) -> Representations:
-    """Represents galaxies by the pixels of their pictures: what every encoder has to be better than.
+    """Represents galaxies by the pixels of their pictures: the baseline every encoder should beat.
 
-    Galaxies that are in `out` already are left out, so a killed call goes on, and several catalogues add up.
+    Galaxies already in `out` are skipped, so an interrupted call resumes, and several catalogues add up.
 
     Args:
         out: Folder of the store.
         catalog: Table with `id_str` and `file_loc`.
         images: Folder, zip archive or stack of their images.
-        records: Records, instead of both.
+        records: Folder of records, instead of catalogue and images.
         image_size: Side in pixels to which the pictures are shrunk.
 
     Returns:

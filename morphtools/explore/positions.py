@@ -1,4 +1,4 @@
-"""Galaxies by their place on the sky."""
+"""Galaxies by their position on the sky."""
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,7 @@ def positions(known: pd.DataFrame):
 
     missing = [name for name in ("ra", "dec") if name not in known.columns]
     if missing:
-        raise ValueError(
-            f"a place on the sky needs a catalogue with ra and dec; there is no {' and no '.join(missing)}"
-        )
+        raise ValueError(f"a position needs a catalogue with ra and dec; it has no {' and no '.join(missing)}")
     ra, dec = (pd.to_numeric(known[name], errors="coerce").to_numpy(float) for name in ("ra", "dec"))
     rows = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     if not len(rows):
@@ -37,7 +35,7 @@ def nearest_on_sky(known: pd.DataFrame, ra: float, dec: float, max_separation: f
         known: Table with `ra` and `dec` (deg, ICRS).
         ra: Right ascension (deg).
         dec: Declination (deg).
-        max_separation: Farthest a galaxy may be (arcsec).
+        max_separation: Maximum distance of the galaxy (arcsec).
 
     Returns:
         Its row and its separation (arcsec).

@@ -44,10 +44,10 @@ def show_galaxies(
     Args:
         ids: Their `id_str`.
         captions: One per galaxy; by default the `id_str`.
-        title: Above all of them.
+        title: Title of the figure.
         catalog: Table with `id_str` and `file_loc`.
         images: Folder, zip archive or stack of its images.
-        records: Records, instead of both.
+        records: Folder of records, instead of catalogue and images.
         columns: Galaxies per row.
         out: Where to write the picture.
     """

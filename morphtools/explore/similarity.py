@@ -42,25 +42,25 @@ def find_similar(
     """Finds the galaxies whose representations are nearest to one, or to the mean of several.
 
     Writes `similar.csv` and, where there are images, `similar.png` and `similar.html`, a page that needs no other
-    file. Counter-examples move what is looked for away from their mean m₋: m₊ + ½ (m₊ − m₋), Rocchio's rule, where
+    file. Counter-examples move the target away from their mean m₋: m₊ + ½ (m₊ − m₋), Rocchio's rule, where
     m₊ is the mean of the examples.
 
     Args:
         representations: The store or its folder; or `Neighbours`, to ask many times.
         like: `id_str` of an example, or of several.
         unlike: `id_str` of counter-examples.
-        query: (D,) or (n, D) representations of further examples, such as those of images of one's own.
+        query: (D,) or (n, D) representations of further examples, such as your own images.
         ra: Right ascension of another example (deg, ICRS): the galaxy of the catalogue that is nearest on the sky.
         dec: Its declination.
-        max_separation: Farthest it may be from there (arcsec).
+        max_separation: Maximum separation from that position (arcsec).
         within: Search only a circle on the sky: ra, dec, radius (deg).
-        galaxies: How many to find.
+        galaxies: Number of galaxies to find.
         metric: `cosine`, `euclidean` or `manhattan`; that of `Neighbours` where they are given.
         catalog: Table with `id_str`; its columns are added to the result. Needs `ra` and `dec` for places.
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
-        records: Records, instead of images.
+        records: Folder of records, instead of images.
         exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
-        out: Folder to write to.
+        out: Output folder.
 
     Returns:
         `rank` from 1, `id_str`, `distance`, `separation` (arcsec, where a place was given) and the columns of the
@@ -68,16 +68,16 @@ def find_similar(
         them.
 
     Raises:
-        ValueError: No example is given, there is no such galaxy, or none near the place.
+        ValueError: No example is given, an id is unknown, or no galaxy is near the position.
     """
     if galaxies < 1:
-        raise ValueError(f"how many galaxies? 1 or more, not {galaxies}")
+        raise ValueError(f"galaxies must be at least 1, got {galaxies}")
     catalog = open_catalog(catalog)
     near = representations if isinstance(representations, Neighbours) else Neighbours(representations, metric=metric)
     like, unlike = _names(like), _names(unlike)
     known = known_of(near.id_str, catalog)
     if (ra is None) != (dec is None):
-        raise ValueError("a place on the sky is ra and dec, both in degrees")
+        raise ValueError("give both ra and dec, in degrees")
     if ra is not None:
         row, separation = nearest_on_sky(known, ra, dec, max_separation)
         like = [*like, near.id_str[row]]
@@ -118,7 +118,7 @@ def nearest_to(
         rows: Of the examples.
         others: Rows of the counter-examples.
         query: (D,) or (n, D) representations of further examples.
-        galaxies: How many to find.
+        galaxies: Number of galaxies to find.
         allowed: (N,) bool: which may be found.
 
     Returns:
@@ -144,7 +144,7 @@ def _sought(near: Neighbours, rows: np.ndarray, others: np.ndarray, query: np.nd
     if query is not None:
         examples = np.concatenate([examples, near.as_values(query)])
     if not len(examples):
-        raise ValueError("say what to look for: like (id_str), ra and dec, or query (representations)")
+        raise ValueError("give an example to search for: like (id_str), ra and dec, or query (representations)")
     mean = examples.mean(axis=0)
     if len(others):
         mean = mean + _AWAY * (mean - near.values[others].mean(axis=0))

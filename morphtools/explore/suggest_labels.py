@@ -1,4 +1,4 @@
-"""`suggest_labels`: the galaxies whose labels a run would learn most from."""
+"""`suggest_labels`: the galaxies whose labels would teach a run most."""
 
 from pathlib import Path
 
@@ -31,8 +31,8 @@ def suggest_labels(
 ) -> pd.DataFrame:
     """Suggests which galaxies to label next: those that the run is uncertain about, and that differ from each other.
 
-    Galaxies that the run has used, labelled or tested, are left out. How many labels this saves against labelling at
-    random depends on the question.
+    Galaxies that the run has used, labelled or tested, are left out. How many labels this saves, compared with
+    labelling at random, depends on the question.
 
     Writes `suggestions.csv` and, where there are images, `suggestions.png`. With a catalogue the table has its columns
     too, and is a catalogue itself: fill in its column with the labels, which may be new, and give it to `finetune`,
@@ -43,19 +43,19 @@ def suggest_labels(
         run: Folder of a run of `finetune`.
         representations: By the run (`represent RUN …`), or by the weights that it started from where these stayed
             frozen.
-        galaxies: How many to suggest.
+        galaxies: Number of galaxies to suggest.
         exclude: Table with `id_str` of more galaxies to leave out, such as artefacts or those labelled already.
-        catalog: Table with `id_str` and what is known of the galaxies.
+        catalog: Table with `id_str` and any other columns.
         images: Folder, zip archive or stack of its images.
-        records: Records, instead of images.
-        seed: Of the draws.
-        out: Folder to write to.
+        records: Folder of records, instead of images.
+        seed: Seed of the draws.
+        out: Output folder.
 
     Returns:
         `rank`, `id_str`, `uncertainty`, what is predicted, and the columns of the catalogue.
 
     Raises:
-        FileNotFoundError: There is no run or no store.
+        FileNotFoundError: The run or the store does not exist.
         ValueError: The store is of another space, or no galaxies are left.
     """
     store, run = Representations.open(representations), Path(run)

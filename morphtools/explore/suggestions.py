@@ -15,7 +15,7 @@ def choose_diverse(representations: np.ndarray, uncertainty: np.ndarray, n: int,
         representations: (N, D).
         uncertainty: (N,), 0 or more.
         n: How many to choose.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         (n,) different rows, in the order in which they were chosen; all rows where N ≤ n.

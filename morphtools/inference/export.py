@@ -39,11 +39,11 @@ def export(
     """Writes weights for other software, and makes sure that they give the same there.
 
     What was written is read by the software it is for, shown galaxies, and compared with Keras; where it differs,
-    nothing is left behind. `card.json` beside it tells how images are prepared.
+    nothing is left behind. `card.json` beside it describes how images are prepared.
 
     Args:
         weights: As for `load_pretrained`: a name, the folder of a run, or a path.
-        out: Folder to write to.
+        out: Output folder.
         format: `onnx` (`model.onnx`; needs `pip install 'morphtools[onnx]'`), `saved-model` (of TensorFlow), `keras`
             (`model.keras`), or `safetensors`: the encoder as timm and the Hugging Face Hub have it, with `config.json`
             and `README.md`.
@@ -105,7 +105,7 @@ def _galaxies(card: Card, records: str | Path | None) -> tuple[np.ndarray, tuple
 
 
 def _compare(expected: np.ndarray, got, format: str) -> None:
-    """Raises ValueError where the software the file is for gives something else than Keras."""
+    """Raises ValueError if the software the file is for gives something else than Keras."""
     expected, got = np.asarray(expected, "float64"), np.asarray(got, "float64")
     if got.shape != expected.shape or not np.isfinite(got).all():
         raise ValueError(f"the exported {format} gives {got.shape} or no numbers where Keras gives {expected.shape}")

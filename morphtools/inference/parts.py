@@ -1,4 +1,4 @@
-"""Parquet parts whose names tell which galaxies they hold, and the checksum of their content.
+"""Parquet parts whose names show which galaxies they hold, and the checksum of their content.
 
 `part-KEY-FROM-TO.CHECKSUM.parquet` has the galaxies FROM to TO of a shard. Parts of earlier versions have no checksum.
 """
@@ -19,7 +19,7 @@ def write_part(folder: Path, name: str, table: pa.Table, **options) -> Path:
     """Writes a table as `folder/NAME.CHECKSUM.parquet`, whole or not at all.
 
     Args:
-        folder: Where to.
+        folder: The folder.
         name: Such as `part-000001`.
         table: The table.
         options: For `pyarrow.parquet.write_table`.
@@ -98,7 +98,7 @@ def gaps(folder: Path, key: str, size: int) -> list[tuple[int, int]]:
 def remove_overlaps(folder: Path, key: str) -> None:
     """Removes parts with galaxies that another part has, as two processes with the same work leave them.
 
-    Nobody else may be at work in the folder.
+    No other process may work in the folder.
     """
     end = 0
     for start, stop, path in sorted(parts_of(folder, key), key=lambda part: (part[0], -part[1], part[2])):

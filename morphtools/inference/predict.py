@@ -56,7 +56,7 @@ def predict(
     questions: str | Sequence[str] | None = None,
     format: str | Sequence[str] | None = None,
 ) -> Path:
-    """Predicts votes, classes, fractions, numbers or redshifts for every galaxy; a call that was killed goes on.
+    """Predicts votes, classes, fractions, numbers or redshifts for every galaxy; an interrupted call resumes.
 
     A vote model is asked once for every orientation of an image; its posterior is the mixture over orientations and
     models, and its intervals are quantiles of that mixture. All other models answer once, for the mean
@@ -71,13 +71,13 @@ def predict(
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
         level: Probability inside the credible intervals.
-        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU likes some hundred.
+        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU prefers several hundred.
         orientations: In how many orientations an image is shown: 8, 4, 2 or 1.
         image_size: Side, or (H, W), in pixels; by default that of the weights.
-        stretch: What turns flux into pictures, if not what the weights were trained with.
+        stretch: How flux becomes pictures; by default as for the weights.
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
-        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
+        bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it puts the tables together.
         questions: Of a vote model, those that the tables to read have, as names or separated by commas: a question,
@@ -86,22 +86,21 @@ def predict(
         format: Of the tables to read, one or several of `csv`, `parquet`, `fits`, `vot`, `ecsv` and `tsv`; by default
             `csv,parquet`. A finished folder gets other questions and formats at once.
 
-    Where it is known what the galaxies of the training were like (runs of `finetune` and `train`), the column
-    `familiarity` is the share of them that are at least as unlike the others as this galaxy is: 0.01 or less for hardly
-    any of them, and for most galaxies of another kind, another survey, or none. A warning tells how many these are.
+    For runs of `finetune` and `train`, which keep what their training galaxies were like, the column `familiarity` is
+    the fraction of those that are at least as unlike the others as this galaxy is: 0.01 or less for hardly any of them,
+    and for most galaxies of another kind, another survey, or none. A warning reports how many there are.
 
     Returns:
         `out`, with the tables to read, `predictions.csv` and `.parquet`: the galaxies in the order of the catalogue,
-        with its columns and then what was predicted, to three significant digits (for votes, fractions where at least
-        half of the volunteers would be asked the question). A column of the catalogue that is called like one of the
-        predictions becomes `NAME_catalog`. For programs there is `predictions-full.parquet` and `.csv` with everything
-        (all fractions, intervals, the probability to be asked, concentrations; of redshifts the PDFs in half precision,
-        in the parquet file only, which `Redshifts.open` reads), in the order of the shards. `failures.csv` has the
-        galaxies that could not be used, if any, and `predict.json` says what was done, and is finished when it counts
-        `galaxies`.
+        with its columns and then the predictions, to three significant digits (for votes, fractions if at least half of
+        the volunteers would be asked the question). A column of the catalogue with the name of a prediction becomes
+        `NAME_catalog`. For programs there is `predictions-full.parquet` and `.csv` with everything (all fractions,
+        intervals, the probability of being asked, concentrations; for redshifts the PDFs in half precision, only in the
+        parquet file, which `Redshifts.open` reads), in the order of the shards. `failures.csv` has the galaxies that
+        could not be used, if any, and `predict.json` describes what was done; it is complete once it has `galaxies`.
 
     Raises:
-        ValueError: Weights, records and each other do not fit; the message says what to do.
+        ValueError: Weights, records and each other do not fit; the message explains what to do.
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
     """

@@ -1,4 +1,4 @@
-"""What weights expect, of pictures from anywhere."""
+"""Pictures from anywhere, prepared as weights expect them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from tfrecords_builder.pixels import to_pixels
 
 
 def prepare_images(weights: str | Path | Card, images) -> np.ndarray:
-    """Makes of images what `load_pretrained(weights)` expects: their range, bands and size.
+    """Prepares images as `load_pretrained(weights)` expects them: their range, bands and size.
 
     Args:
         weights: As for `load_pretrained`, or a card.

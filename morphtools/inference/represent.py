@@ -36,8 +36,8 @@ def represent(
 ) -> Representations:
     """Represents every galaxy once, as the mean over the orientations of its image.
 
-    The store only grows: a call that was killed goes on, and galaxies added to the records (`build_records(…,
-    append=True)`) are added to it. What other weights or other records gave is refused.
+    The store only grows: an interrupted call resumes, and galaxies added to the records (`build_records(…,
+    append=True)`) are added to it. Representations made by other weights or from other records are refused.
 
     Args:
         weights: As for `load_pretrained`: a name, the folder of a run, or a path.
@@ -46,15 +46,15 @@ def represent(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
-        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU likes some hundred.
+        batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU prefers several hundred.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
         image_size: Side, or (H, W), in pixels; by default that of the weights.
-        stretch: What turns flux into pictures, if not what the weights were trained with.
-        survey: Whose bands they are (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
+        stretch: How flux becomes pictures; by default as for the weights.
+        survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
             `ebv`; by default as for the weights.
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
-        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
+        bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
             call without it looks for what is missing.
 
@@ -62,7 +62,7 @@ def represent(
         The store, in the order of the shards; what could not be represented is listed in `failures.csv`.
 
     Raises:
-        ValueError: Weights and records do not fit, or the store holds something else; the message says what to do.
+        ValueError: Weights and records do not fit, or the store holds something else; the message explains what to do.
         FileNotFoundError: A path is not there.
     """
     out = Path(out)
@@ -101,7 +101,7 @@ def represent_galaxies(
     part: str | None = None,
     reading: dict | None = None,
 ) -> Representations:
-    """What any model (B, H, W, C) → (B, D) says about records; arguments as for `stream`."""
+    """The output of any model (B, H, W, C) → (B, D) for records; arguments as for `stream`."""
     store = Representations.create(out, model.output_shape[-1], {k: str(v) for k, v in provenance.items()})
     stream(
         model,

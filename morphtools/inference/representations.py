@@ -21,12 +21,13 @@ class Representations:
     """Representations of N galaxies in D dimensions, on disk and read when asked for.
 
     The folder holds `representations.json` and `part-….parquet` files with the columns `id_str` and
-    `representation` (D float32). Parts are written whole and never changed; `append` refuses what was made otherwise.
+    `representation` (D float32). Parts are written whole and never changed; `append` refuses
+    representations made in another way.
 
     Attributes:
-        folder: Where they lie.
+        folder: The folder that holds them.
         dimension: D.
-        provenance: Where they came from: names and hashes of the weights and of the records, version.
+        provenance: Where they come from: names and hashes of the weights and of the records, version.
     """
 
     folder: Path
@@ -38,10 +39,10 @@ class Representations:
         """Opens what `create` made (Representations are passed through).
 
         Args:
-            folder: Where they lie.
+            folder: The folder that holds them.
 
         Raises:
-            FileNotFoundError: There are none.
+            FileNotFoundError: The folder has none.
             ValueError: `representations.json` is damaged.
         """
         if isinstance(folder, Representations):
@@ -61,7 +62,7 @@ class Representations:
         """Begins an empty store, or opens the one that is there if it was made in the same way.
 
         Args:
-            folder: Where to.
+            folder: The folder.
             dimension: D.
             provenance: Where they come from.
 
@@ -76,7 +77,7 @@ class Representations:
             other = sorted(name for name in asked.keys() | has.keys() if asked.get(name) != has.get(name))
             if other:
                 raise ValueError(
-                    f"{folder} holds representations of another {some(other)}: "
+                    f"{folder} holds representations with another {some(other)}: "
                     f"{has.get(other[0])} there, {asked.get(other[0])} now; choose another folder"
                 )
             return there

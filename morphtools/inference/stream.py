@@ -1,8 +1,8 @@
-"""Records through a model, galaxy by galaxy, in chunks that a kill cannot break.
+"""Records through a model, galaxy by galaxy, in chunks that survive an interruption.
 
-What a model says is kept in files `part-SHARD-CHECKSUM-FROM-TO.CHECKSUM.parquet` (`parts.py`), each with a run of a
-shard's galaxies and written whole. Their names alone tell what is done: any process can go on, with other parts than
-those before. A galaxy whose record is damaged is in no such run, and tried again by the next call.
+The outputs of a model are kept in files `part-SHARD-CHECKSUM-FROM-TO.CHECKSUM.parquet` (`parts.py`), each with
+consecutive galaxies of a shard, written whole. Their names alone show what is done: any process can continue, even
+with another number of parts. A galaxy whose record is damaged is in none of them, and is tried again by the next call.
 """
 
 import logging
@@ -60,7 +60,7 @@ def stream(
     """Shows a model every galaxy that `folder` has no part with yet.
 
     The next batch is read while the model computes, and parts are written by another thread, so that the model waits
-    for neither. Galaxies that cannot be decoded, or for which the model says something that is not finite, are left
+    for neither. Galaxies that cannot be decoded, or for which the model's output is not finite, are left
     out; `missing_galaxies` lists them.
 
     Args:
@@ -166,7 +166,7 @@ def _step(model: keras.Model, batch_size: int) -> Callable:
 
 
 def _outputs(step: Callable, batches, bar: tqdm) -> Iterator[tuple[dict, np.ndarray]]:
-    """Batches and what the model says about them, handed over when the next one is on its way."""
+    """Batches and the model's outputs for them, handed over when the next one is on its way."""
     waiting = []
     for batch in batches:
         waiting.append((batch, step(batch.pop("image"))))
@@ -249,13 +249,13 @@ def open_galaxies(
     if (records is None) == (catalog is None):
         raise ValueError("give either records or a catalog with images")
     if images is not None and catalog is None:
-        raise ValueError("images need a catalog that says what is on them")
+        raise ValueError("images need a catalog that lists them")
     share_of({}, part)
     bands = band_names(bands)
     if bands is not None and catalog is None:
         raise ValueError("records name their bands already: bands are for a catalog and its images")
     if part is not None and catalog is not None:
-        raise ValueError("parts need records: build them first (build-records, which has parts too), then give records")
+        raise ValueError("parts need records: build them first (build-records also works in parts), then give records")
     if catalog is None:
         found = Records.open(records)
         found.log_findings()

@@ -35,7 +35,7 @@ _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What has to be known to use weights.
+    """Everything needed to use weights.
 
     Attributes:
         name: As in `load_pretrained(NAME)`.
@@ -142,7 +142,8 @@ class Card:
             fields = json.loads(Path(path).read_text())
             return cls(**fields)
         except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} is no sound model card: {str(error).replace('Card.__init__() ', '')}") from None
+            reason = str(error).replace("Card.__init__() ", "")
+            raise ValueError(f"{path} is not a valid model card: {reason}") from None
 
 
 def write_card(card: Card, weights: str | Path) -> Card:

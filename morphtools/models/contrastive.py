@@ -1,4 +1,4 @@
-"""Learning from galaxies nobody labelled: MoCo, BYOL and SimCLR, each in the order of its paper.
+"""Learning from unlabelled galaxies: MoCo, BYOL and SimCLR, each in the order of its paper.
 
 Batches are (B, H, W, C) images without labels. A model draws the views, adds its loss, and moves its second network
 by `assign`, so that it trains with Keras' own `fit`, on any backend and on several replicas.
@@ -75,7 +75,7 @@ class MoCo(keras.Model):
         keys, _ = gather(key)
         length = self.queue.shape[0]
         if keys.shape[0] is not None and length % keys.shape[0]:
-            raise ValueError(f"a queue of {length} keys is no multiple of the batch of {keys.shape[0]} galaxies")
+            raise ValueError(f"a queue of {length} keys is not a multiple of the batch of {keys.shape[0]} galaxies")
         self.queue.assign(ops.concatenate([keys, self.queue])[:length])
 
 

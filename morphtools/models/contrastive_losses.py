@@ -10,7 +10,7 @@ def unit(x):
 
 
 def info_nce(query, key, queue, *, temperature: float):
-    """How badly the key of each galaxy is told from those in the queue.
+    """Cross-entropy of finding each galaxy's key among those in the queue.
 
     −log[exp(q·k/τ) / (exp(q·k/τ) + Σ_j exp(q·n_j/τ))]; a guess costs ln(1 + queue).
 
@@ -32,7 +32,7 @@ def info_nce(query, key, queue, *, temperature: float):
 
 
 def nt_xent(first, second, others, position, *, temperature: float):
-    """How badly the other view of each galaxy is told from all views in the batch.
+    """Cross-entropy of finding each galaxy's other view among all views in the batch.
 
     Args:
         first: (B, D) of length one, a view of each galaxy.

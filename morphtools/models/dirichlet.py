@@ -1,4 +1,4 @@
-"""Votes: what volunteers say about a galaxy follows a Dirichlet-multinomial distribution, question by question."""
+"""Votes: volunteers' answers about a galaxy follow a Dirichlet-multinomial distribution, question by question."""
 
 import keras
 from keras import layers, ops
@@ -75,7 +75,7 @@ class DirichletHead(layers.Layer):
     """A concentration for every answer, α = 1 + 100·sigmoid(x), so in (1, 101).
 
     That can say neither "one or the other for certain, but I cannot tell which" (concentrations below 1) nor anything
-    more certain than a hundred votes. `recalibrate` mends both after training: α = scale·(100·sigmoid(x) + floor).
+    more certain than a hundred votes. `recalibrate` fixes both after training: α = scale·(100·sigmoid(x) + floor).
 
     Args:
         answers: Number of answers of all questions together.
@@ -108,7 +108,7 @@ class DirichletHead(layers.Layer):
         self.built = True
 
     def begin_with(self, concentrations) -> None:
-        """Lets the head, once built, say the same of every galaxy: (A,) concentrations, as near as 1.1–100 allows.
+        """Lets the head, once built, give every galaxy the same answer: (A,) concentrations, as near as 1.1–100 allows.
 
         Random answers are sharp, and wrong, where representations are large; the mean of the votes is neither.
         """

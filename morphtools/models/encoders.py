@@ -99,7 +99,7 @@ _RANGES = {  # factor and offset that bring images 0–1 to what a network takes
 
 
 def check_keras() -> None:
-    """Raises ValueError where Keras is set (in `keras.json`, or by a call) to what our networks are not made for."""
+    """Raises ValueError if Keras is set (in `keras.json`, or by a call) to what our networks are not made for."""
     settings = {"image_data_format": keras.config.image_data_format(), "floatx": keras.config.floatx()}
     for name, value in {"image_data_format": "channels_last", "floatx": "float32"}.items():
         if settings[name] != value:
@@ -154,7 +154,7 @@ class Orientations(layers.Layer):
     def __init__(self, count: int = 8, **kwargs):
         super().__init__(**kwargs)
         if count not in (1, 2, 4, 8):
-            raise ValueError(f"an image is shown in 8, 4, 2 or 1 orientations, not {count}")
+            raise ValueError(f"orientations must be 8, 4, 2 or 1, got {count}")
         self.count = count
 
     def call(self, images, training=False):
@@ -222,7 +222,7 @@ def settle_batch_norm(encoder: keras.Model, *batches) -> None:
 
     Args:
         encoder: Changed in place; only moving means and variances.
-        batches: (B, H, W, C) images as the encoder will see them; some 64 or more each.
+        batches: (B, H, W, C) images as the encoder will see them; about 64 or more each.
 
     Reference:
         Izmailov et al. 2018, arXiv:1803.05407, section 3.2, for averaged weights.

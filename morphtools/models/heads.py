@@ -1,4 +1,4 @@
-"""Heads: what is asked of a representation."""
+"""Heads: from a representation to an answer."""
 
 import keras
 from keras import layers

@@ -58,7 +58,7 @@ def describe(folder: Path | None, given: dict) -> Described:
     missing = [name for name in ("architecture", "mean", "deviation", "image_size") if name not in fields]
     if missing:
         raise ValueError(
-            f"nothing tells how this encoder is built and shown pictures: give {', '.join(missing)} (for instance "
+            f"the files do not describe the encoder and its pictures: give {', '.join(missing)} (for instance "
             "architecture=resnet50, mean=0.485,0.456,0.406 and deviation=0.229,0.224,0.225 as for ImageNet, or mean=0 "
             "and deviation=1 for pictures 0–1 as they are, image_size=224)"
         )

@@ -167,7 +167,7 @@ def _places(encoder: keras.Model, tensors: dict, prefix: str | None) -> tuple[di
 
 
 def _check_rest(name: str, prefix: str, places: dict, tensors: dict) -> None:
-    """Tells of the tensors that are left out, if they are no part of an encoder; refuses others."""
+    """Reports the tensors that are left out, if they are not part of an encoder; refuses others."""
     rest = [
         key for key in tensors if key.removeprefix(prefix) not in places and not key.endswith("num_batches_tracked")
     ]

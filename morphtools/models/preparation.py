@@ -50,7 +50,7 @@ def prepare(
         survey: Whose bands they are, to deredden them though the card does not say so.
 
     Raises:
-        ValueError: The records hold other images than the weights were trained on; says how to mend it.
+        ValueError: The records hold other images than the weights were trained on; the message explains how to fix it.
     """
     where, is_flux = f"the records in {records.folder}", records.encoding != "encoded"
     if card.range == "flux" and not is_flux:
@@ -89,8 +89,8 @@ def pixel_scale_of(records: Records, reading: dict) -> float | None:
 def _compare_scales(card: Card, shown: float | None, where: str) -> None:
     if card.pixel_scale and shown and not 0.8 < shown / card.pixel_scale < 1.25:
         log.warning(
-            "%s learned from pixels of %.3g arcsec, %s are shown with pixels of %.3g arcsec: galaxies look %.2g times "
-            "as large as those it knows; what it answers may be wrong",
+            "%s was trained on pixels of %.3g arcsec, %s have pixels of %.3g arcsec: galaxies look %.2g times "
+            "as large as in its training; its answers may be wrong",
             *(card.name, card.pixel_scale, where, shown, card.pixel_scale / shown),
         )
 
@@ -100,7 +100,7 @@ def _dereddened(survey: str | None, records: Records, where: str) -> dict:
     if survey is None:
         return {}
     if records.encoding == "encoded":
-        log.warning("%s hold pictures: they stay as the dust of the Galaxy reddened them", where)
+        log.warning("%s hold pictures, which cannot be dereddened: they are used as they are", where)
         return {}
     first, last = records.bands[0], records.bands[-1]
     through = transmission(0.03, bands=records.bands, survey=survey)
@@ -120,14 +120,14 @@ def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
     usable = stretches_for(records.bands)
     if len(records.bands) == 1 and name in (None, "grey"):  # whatever its unit: in terms of its noise
         if card.stretch != "grey":
-            log.warning("%s saw pictures in colours, %s have one band: shown in grey", card.name, where)
+            log.warning("%s was trained on colour pictures and %s have one band: shown in grey", card.name, where)
         return "grey"
     if (name or card.stretch) in usable:
         return name or card.stretch
     of = ", ".join(records.bands)
     if name is None and card.stretch is not None and usable:
         name = survey_stretch(records.bands)
-        log.warning("%s saw pictures in %s, which cannot show %s: shown in %s", card.name, card.stretch, of, name)
+        log.warning("%s was trained on %s pictures, which cannot show %s: using %s", card.name, card.stretch, of, name)
         return name
     if not usable:
         raise ValueError(

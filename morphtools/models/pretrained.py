@@ -130,7 +130,7 @@ def _with_bands(body: keras.Model, card: Card, bands: int, noise) -> keras.Model
     if bands == len(card.bands) and noise is None:
         return body
     if noise is not None and card.range != "flux":
-        raise ValueError(f"{card.name} takes pictures, not flux: it has no use for noise")
+        raise ValueError(f"{card.name} takes pictures, not flux: noise cannot be given")
     if card.range == "flux" and noise is None:
         raise ValueError(f"{card.name} takes flux: with {bands} bands it needs the noise of each, noise=(…)")
     arguments = card.encoder | ({"noise": tuple(noise)} if noise is not None else {})

@@ -14,7 +14,7 @@ def gather(x):
         x: (B, …), as many on every replica.
 
     Returns:
-        (replicas·B, …), and where in it the share of this replica begins.
+        (replicas·B, …), and where in it the part of this replica begins.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

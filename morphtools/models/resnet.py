@@ -22,7 +22,7 @@ def build_resnet(name: str, inputs, *, small_images: bool = False):
         name: `resnet18` (512-d), `resnet50`, `resnet101` (2048-d) or `resnet10_half` (256-d): one block in each group,
             half as wide, a sixth of the time of `resnet18` on a processor.
         inputs: (B, H, W, C) Keras tensor.
-        small_images: Stem with stride 1 and without max-pooling, for images of some 64 pixels.
+        small_images: Stem with stride 1 and without max-pooling, for images of about 64 pixels.
 
     Returns:
         (B, D) Keras tensor.

@@ -168,13 +168,13 @@ class _Unpickler(pickle.Unpickler):
             return _Name(_rebuilt if name == "_rebuild_tensor_v2" else _parameter)
         if module == "torch" and name.removesuffix("Storage") in _TYPES and name.endswith("Storage"):
             return _Name(dtype=_TYPES[name.removesuffix("Storage")])
-        raise ValueError(f"it is refused because it asks for {module}.{name}, which is no part of a tensor")
+        raise ValueError(f"it is refused because it calls for {module}.{name}, which is not part of a tensor")
 
     def persistent_load(self, pid):
         """The numbers that a tensor lies in."""
         word, kind, key, _, numel, *view = pid
         if self._storage is None or word != "storage" or any(part is not None for part in view):
-            raise ValueError("it refers to something that is no storage of numbers")
+            raise ValueError("it refers to something that is not a storage of numbers")
         if not isinstance(kind, _Name) or kind.dtype is None or type(key) is not str or type(numel) is not int:
             raise ValueError("a storage without a type, a name or a size")
         return self._storage(kind.dtype, key, numel)

@@ -16,7 +16,7 @@ _R_BAND = 6166.0
 
 
 def streams(seed, galaxies, purpose):
-    """Yield the random generator of each galaxy for one purpose, the same whoever asks and in whatever order.
+    """Yield the random generator of each galaxy for one purpose, whatever else is drawn and in which order.
 
     Philox is counter-based: keyed by (seed, galaxy), with the purpose in the counter's highest word, streams
     never overlap. Reference: Salmon et al. 2011 (SC'11).
@@ -65,7 +65,7 @@ def check_fractions(fractions):
 def draw_galaxies(seed, galaxies, *, fractions=None, magnitude_limit=17.0):
     """Latent parameters of the galaxies with these numbers.
 
-    A class named in ``fractions`` occurs in that share of the galaxies and in no other; classes not named
+    A class named in ``fractions`` occurs in that fraction of the galaxies and in no other; classes not named
     keep their natural frequency.
 
     Args:

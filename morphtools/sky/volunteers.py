@@ -15,7 +15,7 @@ import numpy as np
 from morphtools.sky.galaxies import RING_VOTES, VOTES, streams
 from morphtools.survey.schemas import SCHEMAS
 
-# Volunteers per galaxy: median, scatter in ln, and the share of galaxies shown to only about five people (as
+# Volunteers per galaxy: median, scatter in ln, and the fraction of galaxies shown to only about five people (as
 # most of the late DECaLS sample was: Walmsley et al. 2022, MNRAS 509, 3966).
 _TURNOUT = {"gz_decals_dr5": (38, 0.15, 0.25), "gz2": (44, 0.2, 0.0), "rings": (38, 0.15, 0.25)}
 

@@ -20,9 +20,9 @@ def ablate_augmentations(
     parts: str | None = None,
     out: str | Path = "morphtools-runs/ablation",
 ) -> pd.DataFrame:
-    """Pretrains with all augmentations, then without each in turn, and compares what the neighbours know.
+    """Pretrains with all augmentations, then without each in turn, and compares how well neighbours predict labels.
 
-    The same call goes on after a kill.
+    The same call resumes if interrupted.
 
     Args:
         pretraining: Keyword arguments of `pretrain`, as in `configs/pretrain/`.

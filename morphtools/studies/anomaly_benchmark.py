@@ -49,12 +49,12 @@ def benchmark_anomalies(
     seed: int = 0,
     out: str | Path = "morphtools-runs/benchmark-anomalies",
 ) -> pd.DataFrame:
-    """Simulates raters of galaxies whose truth is known, and says how well each way of searching finds anomalies.
+    """Simulates raters of galaxies whose truth is known, and measures how well each way of searching finds anomalies.
 
     A rating is five times the column, rounded. Every way is repeated with other seeds, unless it draws nothing. Where
     there are pictures, `ellipses` is one more representation; with the method `neighbour_score` it is the complete
     tool that came before representations. Writes `results.csv` (a row per repeat), `table.csv` (means and 95%
-    intervals) and `recall.png`. A killed call goes on, and one with another threshold needs no new runs.
+    intervals) and `recall.png`. An interrupted call resumes, and one with another threshold needs no new runs.
 
     Args:
         representations: Folders by name, or one folder.
@@ -63,7 +63,7 @@ def benchmark_anomalies(
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
         records: Or records with the column and the pictures.
         threshold: A galaxy is an anomaly if the column is above this.
-        share: Instead, the share of galaxies that are anomalies: those with the highest values.
+        share: Instead, the fraction of galaxies that are anomalies: those with the highest values.
         methods: Gaussian processes by kernel; `neighbour_score` (Lochner & Bassett 2021); and, without ratings,
             `isolation_forest`, `local_outlier_factor`, `random`.
         acquisitions: For the Gaussian processes, as all that follow.
@@ -74,12 +74,12 @@ def benchmark_anomalies(
         batch_size: How many at a time.
         components: Number of principal components.
         repeats: How often.
-        seed: Of the first repeat; the others follow.
+        seed: Seed of the first repeat; the others follow.
         out: Folder for the results.
 
     Returns:
         One row per way of searching: mean and half the 95% interval of every metric, for the ranking of all galaxies
-        and (`new_…`) of those that were not rated; `found` is the share of anomalies that were rated.
+        and (`new_…`) of those that were not rated; `found` is the fraction of anomalies that were rated.
 
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 3 and table 1.

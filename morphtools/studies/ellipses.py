@@ -18,7 +18,7 @@ def ellipse_features(images: Iterable[np.ndarray]) -> np.ndarray:
 
     Pixels above the sky (one deviation above the clipped median) that hang together with those in the middle are the
     galaxy. In it, at every percentile of its brightness, the brighter region closest to the centre of the innermost
-    is compared with the ellipse of its second moments: `residual` is the share of the image by which they differ;
+    is compared with the ellipse of its second moments: `residual` is the fraction of the image by which they differ;
     `offset` (pixels), `aspect` (ratio of ratios) and `angle` (0–90°) compare the ellipse with the innermost.
 
     Args:

@@ -72,7 +72,7 @@ def evaluate_representations(
     opened = Records.open(records)
     found = find_labels(opened.index(), label)
     if not found:
-        raise ValueError(f"the records in {opened.folder} hold nothing that looks like a label; name one with label")
+        raise ValueError(f"the records in {opened.folder} have no column that looks like a label; name one with label")
     encoders = _encoders(opened, weights, orientations, seed)
     with open_run(out, "evaluate-representations", arguments) as run:
         if run.finished:
@@ -137,7 +137,7 @@ def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: in
         x = {part: views[part][known[part]] for part in tables}
         y = {part: tables[part][name].to_numpy()[known[part]] for part in tables}
         if min(len(each) for each in y.values()) < 10:
-            log.warning("%s is known of too few galaxies: left out", name)
+            log.warning("%s is left out: too few galaxies have it", name)
             continue
         options: dict[str, Any] = {"numbers": numbers, "repeats": repeats, "seed": seed}
         found.append(label_efficiency(x["fit"], y["fit"], x["test"], y["test"], **options).assign(label=name))

@@ -94,7 +94,7 @@ def learning_curve(
         ways: By name, arguments of `finetune`. With `neighbours: k` nothing is trained: k nearest training galaxies
             tell, in the representations by `weights`. By default the shipped weights and training from scratch.
             `epochs` may differ by the number of labels, as {300: 96, 1000: 48}: the fewer the labels, the fewer the
-            steps of an epoch, and a fit that is too short is no measure of a way.
+            steps of an epoch, and a fit that is too short says nothing about a way.
         common: Arguments of `finetune` that all ways have.
         seeds: How many.
         catalog: Table with `id_str`, `file_loc` and what is asked.
@@ -168,7 +168,7 @@ def _checked(ways: Mapping[str, Mapping]) -> list[str]:
 
 
 def _check_epochs(ways: Mapping[str, Mapping], numbers: list[int]) -> None:
-    """Raises ValueError where epochs by the number of labels lack a number, before anything is trained."""
+    """Raises ValueError if epochs by the number of labels lack a number, before anything is trained."""
     for name, way in ways.items():
         given = way.get("epochs")
         if isinstance(given, Mapping) and (missing := [str(asked) for asked in numbers if asked not in given]):

@@ -51,9 +51,9 @@ def evaluate_photoz(
 
     Args:
         predictions: By name, runs of `finetune` for redshifts, or files as their `predictions.parquet`; or one.
-        catalog: Table with `id_str` and what is known of the galaxies; by default that of the first run.
+        catalog: Table with `id_str` and any other columns; by default that of the first run.
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
-        records: Records, instead of both.
+        records: Folder of records, instead of catalogue and images.
         magnitude: Column to bin by.
         baselines: Whether to compare with what can be had without a network, fitted to the training galaxies of the
             first run: the distribution of all redshifts, neighbours and boosted trees in magnitudes and colours
@@ -64,8 +64,8 @@ def evaluate_photoz(
         threshold: |Δz| of an outlier.
         bins: Number of bins with equally many galaxies; those with fewer than thirty are left out.
         resamples: Number of bootstrap samples; at most 200 in a bin.
-        seed: Of these samples and of folds.
-        out: Folder to write to.
+        seed: Seed of these samples and of folds.
+        out: Output folder.
 
     Returns:
         One row per `method`: number of `galaxies`; `bias`, `sigma_mad`, `outlier_fraction`, `crps` and
@@ -129,7 +129,7 @@ def _of_run(first, name: str) -> Path:
 
 
 def _config(first) -> tuple[dict, str | None]:
-    """The arguments of a run of `finetune`, and by whose filters it dereddened; none if it is no run."""
+    """The arguments of a run of `finetune`, and by whose filters it dereddened; none if it is not a run."""
     config, card = _of_run(first, "config.yaml"), _of_run(first, "card.json")
     return (
         yaml.safe_load(config.read_text()) if config.is_file() else {},

@@ -40,7 +40,7 @@ def baseline_redshifts(
         pictures: Where the images are, for magnitudes.
         survey: Whose filters these are, to deredden magnitudes (see `morphtools.survey.extinction`); None leaves them.
         representations: Stores by name.
-        seed: Of the folds in which boosted trees are tested.
+        seed: Seed of the folds in which boosted trees are tested.
 
     Returns:
         By name, the redshifts of the test galaxies.
@@ -78,7 +78,7 @@ def boosted_pdf(known, redshift, asked, edges, *, seed: int = 0) -> np.ndarray:
         redshift: (N,).
         asked: (n, D) features of others.
         edges: (B+1,) of the redshift bins.
-        seed: Of the folds.
+        seed: Seed of the folds.
 
     Returns:
         (n, B).

@@ -1,4 +1,4 @@
-"""Pictures of how good redshift PDFs are. Each function returns a matplotlib `Figure` and touches no global state."""
+"""Figures that show how good redshift PDFs are. Each function returns a `Figure` and changes no global state."""
 
 from collections.abc import Mapping
 

@@ -3,7 +3,7 @@
 If a PDF is right, its CDF at the true redshift (PIT) is any number from 0 to 1 with equal chance. If over validation
 galaxies it has the CDF R instead, then R(F(z)) is a CDF whose PIT is uniform. R is fitted as a broken line through
 quantiles on the scale of normal deviates, g = Φ⁻¹ ∘ R ∘ Φ, where shifted, too narrow and too wide normal PDFs are all
-mended by a straight line, and so are the tails where no validation galaxy is.
+corrected by a straight line, and so are the tails where no validation galaxy is.
 """
 
 import dataclasses

@@ -33,7 +33,7 @@ def evaluate_retrieval(
         labels: Its columns: of words, where every word is a class, or of 0 and 1, where 1 is.
         k: Number of neighbours.
         metric: `cosine`, `euclidean` or `manhattan`.
-        out: Folder to write to.
+        out: Output folder.
 
     Returns:
         One row per representations, column and class: `queries`, `chance` (what random neighbours would give),
@@ -88,7 +88,7 @@ def _classes(column: pd.Series) -> pd.Series:
 
 
 def _precision(right: np.ndarray, found: np.ndarray, k: int) -> np.ndarray:
-    """Of every galaxy of the class, the share of its `k` nearest others that are of it, too."""
+    """Of every galaxy of the class, the fraction of its `k` nearest others that are of it, too."""
     (queries,) = np.nonzero(right)
     others = found[queries] != queries[:, np.newaxis]
     others[others.all(axis=1), -1] = False  # k + 1 that are as near as the galaxy itself

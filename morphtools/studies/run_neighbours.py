@@ -21,7 +21,7 @@ def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, see
         run: Finished run of `finetune`.
         store: Representations of its galaxies; those that are not in it are left out.
         neighbours: How many to ask.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         `galaxies` and `test`, as in the metrics of a run.

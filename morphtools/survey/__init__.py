@@ -1,1 +1,1 @@
-"""What is known about galaxies and surveys, as data."""
+"""Facts about galaxies and surveys, as data."""

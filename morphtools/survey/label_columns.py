@@ -1,4 +1,4 @@
-"""Which columns of a catalogue say something about a galaxy that a representation might know."""
+"""Which columns of a catalogue are labels that representations could predict."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ _CLASSES, _LEAST = 20, 10
 
 
 def is_class(values) -> bool:
-    """Whether known values name classes (text, or a few numbers) and are no measurement."""
+    """Whether known values name classes (text, or a few numbers) and not a measurement."""
     values = pd.Series(values).dropna()
     return not pd.api.types.is_numeric_dtype(values) or values.nunique() <= _CLASSES
 

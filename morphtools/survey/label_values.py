@@ -22,10 +22,10 @@ def galaxies(catalog: pd.DataFrame, where) -> str:
 
 
 def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Cells as numbers, and which of them hold something that is no number.
+    """Cells as numbers, and which of them hold something that is not a number.
 
     Returns:
-        float, NaN where a cell is empty or no number; and bool, true where it is neither empty nor a number.
+        float, NaN where a cell is empty or not a number; and bool, true where it is neither empty nor a number.
     """
     numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(_EMPTY)
@@ -94,7 +94,7 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     several = words.groupby(bare).nunique()
     for spelling in several.index[several > 1]:
         log.warning(
-            "column %r: %s are taken for one class, %s", name, some(words[bare == spelling].unique()), chosen[spelling]
+            "column %r: %s are treated as one class, %s", name, some(words[bare == spelling].unique()), chosen[spelling]
         )
     return bare.map(chosen, na_action="ignore")
 

@@ -1,6 +1,6 @@
 """The question trees volunteers walk down: those of Galaxy Zoo, one's own, and several at once.
 
-A tree of one's own is a YAML file::
+A tree of your own is a YAML file::
 
     name: my-survey
     questions:
@@ -115,7 +115,7 @@ class Schema:
         if not (isinstance(name, str) and name):
             faults.append("it has no name")
         if not isinstance(entries, list):
-            faults.append("'questions' is no list")
+            faults.append("'questions' is not a list")
             entries = []
         questions = []
         for number, entry in enumerate(entries, start=1):

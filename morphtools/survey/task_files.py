@@ -1,4 +1,4 @@
-"""Tasks of one's own, from a YAML file with the fields of `Task`."""
+"""Tasks of your own, from a YAML file with the fields of `Task`."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ def open_task(name: str | Path) -> Task | RedshiftTask:
         below: 0.1
 
     Args:
-        name: One of `TASKS`, `photoz`, or the path of a file that ends in .yaml or .yml.
+        name: One of `TASKS`, `photoz`, or the path of a .yaml or .yml file.
 
     Raises:
         ValueError: No such task; or the file does not describe one.
@@ -78,7 +78,7 @@ def _task(fields: dict) -> Task:
     if task.below > task.above:
         raise ValueError(f"below must not be above `above`, got {task.below} and {task.above}")
     if type(task.min_votes) is not int or task.min_votes < 0:
-        raise ValueError(f"min_votes must be a whole number from 0, got {task.min_votes!r}")
+        raise ValueError(f"min_votes must be a whole number, at least 0, got {task.min_votes!r}")
     if not task.columns and not task.votes:
         raise ValueError("it needs columns or votes")
     return task

@@ -28,7 +28,7 @@ def votes_for(catalog, question, answers):
         (votes for, all votes) of every row; None where the catalogue has no votes on this question.
 
     Raises:
-        ValueError: numbers that can be no votes, as in ``read_votes``.
+        ValueError: numbers that cannot be votes, as in ``read_votes``.
     """
     columns, used, tables = set(map(str, catalog.columns)), set(), []
     for schema, asked in _asking(question):

@@ -1,4 +1,4 @@
-"""What can be asked of a galaxy, and which columns of a catalogue answer it."""
+"""Questions about galaxies, and the columns of a catalogue that answer them."""
 
 import dataclasses
 import logging
@@ -12,7 +12,7 @@ from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
 
-_FARTHEST = 20.0  # no galaxy is known beyond; 99 and 999999 are what people write for an unknown
+_FARTHEST = 20.0  # no galaxy is known beyond; people write 99 or 999999 for unknown redshifts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Task:
         votes: Galaxy Zoo question (without its campaign) and the answers that mean yes.
         above: A fraction above this is a yes.
         below: A fraction below this is a no; galaxies in between are left out.
-        min_votes: Fewest volunteers who must have answered.
+        min_votes: Minimum number of volunteers who must have answered.
         simulated: Class of the simulated sky that has it.
     """
 
@@ -45,7 +45,7 @@ class Task:
     def sky(self) -> dict:
         """Arguments of `simulate_galaxies` for a sky half of whose galaxies have it."""
         if not self.simulated:
-            raise ValueError(f"the simulated sky knows nothing of task {self.name!r}: give a catalog, or records")
+            raise ValueError(f"the simulated sky has no task {self.name!r}: give a catalog, or records")
         return {"fractions": {self.simulated: 0.5}, "magnitude_limit": 15.5, "field_radii": 6.0, "bands": "grz"}
 
 
@@ -113,7 +113,7 @@ TASKS = {
 
 @dataclasses.dataclass(frozen=True)
 class RedshiftTask:
-    """The question how far away a galaxy is.
+    """The question of how far away a galaxy is.
 
     Attributes:
         name: As in `morphtools finetune --task NAME`.
@@ -127,7 +127,7 @@ class RedshiftTask:
 
     @property
     def sky(self) -> dict:
-        """Arguments of `simulate_galaxies` for a sky whose colours tell the distance."""
+        """Arguments of `simulate_galaxies` for a sky whose colours depend on distance."""
         return {"bands": "ugriz"}
 
 
@@ -148,7 +148,7 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     Args:
         task: What is asked.
         catalog: One row per galaxy.
-        column: The column to use, where its name is one's own.
+        column: The column to use, if its name is your own.
 
     Returns:
         For every row its redshift, NaN where it is unknown: missing, not finite, or below -0.01, where no galaxy is
@@ -180,7 +180,7 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     below = values.notna() & ~measured
     if below.any():
         log.warning(
-            "column %r: taken for unknown redshifts: %s (%d galaxies)", name, some(values[below].unique()), below.sum()
+            "column %r: %s (%d galaxies) count as unknown redshifts", name, some(values[below].unique()), below.sum()
         )
     return values.where(measured), f"column {name!r}"
 
@@ -196,7 +196,7 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
     Args:
         task: What is asked.
         catalog: One row per galaxy.
-        column: The column to use, where the names are one's own.
+        column: The column to use, if the names are your own.
 
     Returns:
         1, 0 or NaN (unknown or in between) for every row, and in words how it was decided.

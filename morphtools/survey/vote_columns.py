@@ -40,7 +40,7 @@ def read_votes(catalog, schema, total=None):
         Table of whole numbers, one column per answer, with the catalogue's index.
 
     Raises:
-        ValueError: no question is found, one lacks some of its answers, or numbers that can be no votes: negative,
+        ValueError: no question is found, one lacks some of its answers, or numbers that cannot be votes: negative,
             not whole, or more than the people who were asked.
     """
     schema = get_schema(schema)
@@ -77,7 +77,7 @@ def count_votes(catalog, question, columns, total=None, asked=None):
         int (N, A).
 
     Raises:
-        ValueError: they can be no votes; fractions, and it is not known of how many.
+        ValueError: they cannot be votes; fractions, and it is not known of how many.
     """
     whole = count_whole(catalog, [total])[:, 0] if total else None
     if columns[0].endswith(FRACTIONS):

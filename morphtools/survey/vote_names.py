@@ -1,4 +1,4 @@
-"""The names of vote columns: under which the answers of a question may stand in a catalogue, and which are there."""
+"""The names of vote columns: how a catalogue may call the answers of a question, and which names it uses."""
 
 import difflib
 import logging
@@ -73,7 +73,7 @@ def match(schema, columns):
 
 
 def _near(wanted, free):
-    """Says which columns are nearly what was wanted."""
+    """Suggests columns whose names are close to those that are missing."""
     pairs = []
     for name in wanted:
         close = difflib.get_close_matches(name, free, n=1, cutoff=0.85)

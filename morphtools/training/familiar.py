@@ -41,8 +41,8 @@ def keep_familiarity(
             time.
 
     Returns:
-        For the metrics: up to which `familiarity` a galaxy is unlike the training galaxies, and the share of the test
-        that is. None where there are too few galaxies to tell.
+        For the metrics: the `familiarity` up to which a galaxy is unlike the training galaxies, and the fraction of
+        test galaxies that are. None if there are too few galaxies to tell.
     """
     represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
     splits = sorted({*fit_to, *([usual] if usual else []), "test"})
@@ -59,7 +59,7 @@ def keep_familiarity(
     ids = known["test"][1]["id_str"].to_numpy()[farthest]
     pictures = class_figures.pictures_of(chosen)(ids)
     captions = [f"{value:.3f}\n{name[:22]}" for name, value in zip(ids, p[farthest], strict=True)]
-    title = "Least like the training galaxies: the share of galaxies that are as far from them"
+    title = "Least like the training galaxies: the fraction of galaxies that are as far from them"
     figure = class_figures.gallery(pictures, captions, title)
     write_whole(out / "figures" / "unfamiliar.png", lambda path: figure.savefig(path, dpi=150))
     return {"rare": familiarity.rare, "share": float(np.mean(p <= familiarity.rare))}

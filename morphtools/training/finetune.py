@@ -101,21 +101,21 @@ def finetune(
         records: Folder of records, instead of `catalog` and `images`.
         column: Without a task, the column that is the question, or several, separated by commas: names of classes or
             yes and no; fractions or numbers of votes for each answer; numbers. With a task, the column with its
-            labels (0/1), vote fractions or redshifts, where its name is one's own.
+            labels (0/1), vote fractions or redshifts, if its name is your own.
         answer: What the columns hold, where that is not certain: `classes`, `fractions` or `number`.
         balance: Whether in training all classes count the same, however rare they are (Walmsley et al. 2022,
             arXiv:2102.08414, section 4.2.2). Probabilities then are those for equally common classes. The test always
             has the natural frequencies.
-        bands: Names of the bands in the order of the files, as `g,r,z`, where these do not tell.
+        bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
         encoder: Architecture where `weights` are `random` (see `build_encoder`).
-        small_images: Whether that has the stem for images of some 64 pixels.
+        small_images: Whether that has the first layers for images of about 64 pixels.
         image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
         view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image; training
             cuts it out of the rotated image.
         stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
             random encoder takes flux as it is, unless there is one.
-        survey: Whose bands they are (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
+        survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
             `ebv`, here and whenever the model is used. By default, for redshifts, the survey whose camera takes these
             bands; `none` leaves images as they are.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Time is proportional to it.
@@ -135,7 +135,7 @@ def finetune(
         redshift_range: Where they lie.
         pdf: `softmax`, bins free of each other; or `mixture`, five Gaussians evaluated on the bins.
         estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
-        test_labels: Most galaxies to test on.
+        test_labels: Maximum number of galaxies to test on.
         seed: Decides splits, the draw of labels, first weights and views.
         out: Run folder; by default `morphtools-runs/TASK-LABELS`, or with the column's name.
 
@@ -143,7 +143,7 @@ def finetune(
         The run, with `metrics`, `summary` and its folder `out`.
 
     Raises:
-        ValueError: An argument or the catalogue cannot be used; the message says what and why.
+        ValueError: An argument or the catalogue cannot be used; the message explains what and why.
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
 

@@ -9,7 +9,7 @@ from tfrecords_builder.plain_figure import Figure
 
 _BLUE, _GREY = "#2b6cb0", "0.55"
 _COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#b7791f")
-_STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-.", "commonest class": (0, (1, 4))}
+_STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-.", "most common class": (0, (1, 4))}
 
 
 def learning_curve(history, baselines: dict[str, dict], guess: float, title: str = "") -> Figure:
@@ -17,7 +17,7 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
 
     Args:
         history: Table with `epoch`, `loss`, `spread`, `effective_rank`, and `knn NAME` for every label.
-        baselines: The same scores, by name, of what has to be beaten.
+        baselines: The same scores, by name, of the baselines to beat.
         guess: The loss of a guess.
         title: Above all.
     """
@@ -51,7 +51,7 @@ def scores_by_labels(results, table, metric: str, published: dict[str, float], t
         table: A row per `way` and number, with the mean score, `… low` and `… high`.
         metric: Name of the score.
         published: Scores of others by name, drawn as dotted lines.
-        title: Above.
+        title: Title of the figure.
         below: Text under the axes.
     """
     figure = Figure(figsize=(7.6, 5.2 + 0.25 * (below.count("\n") + 1)), layout="constrained")
@@ -146,7 +146,7 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
 def _rank(axes, epoch, history, baselines) -> None:
     axes.plot(epoch, history["effective_rank"], color=_BLUE, lw=1.6, marker="o", ms=3)
     for baseline, found in baselines.items():
-        if baseline not in ("pixels + PCA", "commonest class"):
+        if baseline not in ("pixels + PCA", "most common class"):
             axes.axhline(found["effective_rank"], color=_GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     axes.set_ylim(bottom=0)
     axes.set_title("dimensions used (effective rank)", fontsize=9)

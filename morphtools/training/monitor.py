@@ -59,7 +59,7 @@ def watched_galaxies(
 
 
 def scores(representations: np.ndarray, labels: dict[str, np.ndarray], *, splits: int = 50, seed: int = 0) -> dict:
-    """What representations (N, D) of the watched galaxies know.
+    """What can be predicted from representations (N, D) of the watched galaxies.
 
     Returns:
         `spread`, `effective_rank`, and for every label of at least 20 galaxies `knn NAME` with its 95% range over the
@@ -78,7 +78,7 @@ def scores(representations: np.ndarray, labels: dict[str, np.ndarray], *, splits
 
 
 def baselines(watched: Watched, encoders: dict[str, keras.Model], noise, seed: int = 0) -> dict[str, dict]:
-    """Scores of what the training has to beat: encoders by name, principal components, the commonest class."""
+    """Scores of the baselines to beat: encoders by name, principal components, the most common class."""
     found = {
         name: scores(represented(encoder, watched), watched.labels, seed=seed) for name, encoder in encoders.items()
     }
@@ -86,7 +86,7 @@ def baselines(watched: Watched, encoders: dict[str, keras.Model], noise, seed: i
     found["pixels + PCA"] = scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)
     classes = {name: pd.Series(values).dropna() for name, values in watched.labels.items() if is_class(values)}
     shares = {f"knn {name}": float(known.value_counts(normalize=True).max()) for name, known in classes.items()}
-    found["commonest class"] = {name: share for name, share in shares.items() if name in found["pixels + PCA"]}
+    found["most common class"] = {name: share for name, share in shares.items() if name in found["pixels + PCA"]}
     return found
 
 

@@ -108,7 +108,7 @@ class Resident:
         Args:
             model: Its optimizer is built.
             batch_size: Galaxies per step.
-            seed: Of `numpy.random.default_rng`.
+            seed: Seed of `numpy.random.default_rng`.
             remainder: Whether galaxies that do not fill a batch make a smaller one.
         """
         rows = np.random.default_rng(seed).permutation(self.galaxies)

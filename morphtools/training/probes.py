@@ -1,4 +1,4 @@
-"""What representations know, without training a network on them: neighbours, straight lines, spread and rank."""
+"""What can be learned from representations without training a network: neighbours, straight lines, spread and rank."""
 
 import numpy as np
 

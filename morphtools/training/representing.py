@@ -18,7 +18,7 @@ from tfrecords_builder.records import Records
 def represent_splits(
     model: keras.Model, records: Records, splits: list[str], folder: Path, reading: dict
 ) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """Represents every galaxy of some splits; a killed call goes on where it was.
+    """Represents every galaxy of some splits; an interrupted call resumes where it was.
 
     Args:
         model: (B, H, W, C) → (B, D).

@@ -117,7 +117,7 @@ def train(
         The run, with `metrics`, `summary` and its folder `out`; it can be given to `predict` and `represent`.
 
     Raises:
-        ValueError: An argument, the schema or the votes cannot be used; the message says what and why.
+        ValueError: An argument, the schema or the votes cannot be used; the message explains what and why.
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
 
@@ -177,7 +177,7 @@ def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
         missing = [column for column in tree.label_cols if column not in records.label_cols]
         if missing:
             raise ValueError(f"{records.folder} has no column {some(missing)}: build the records with these votes")
-        read_votes(records.index(["id_str", *tree.label_cols]), tree)  # refuses what can be no votes
+        read_votes(records.index(["id_str", *tree.label_cols]), tree)  # refuses what cannot be votes
     else:
         size = settings.start.image_size
         given = given_galaxies(settings.inputs)

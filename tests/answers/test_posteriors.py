@@ -182,7 +182,7 @@ def test_other_shapes_and_numbers_are_refused():
         posteriors.expected_fractions(np.ones((2, 4)), ONE)
     with pytest.raises(ValueError, match="must be positive numbers"):
         posteriors.expected_fractions(np.array([[1.0, np.nan, 1.0]]), ONE)
-    with pytest.raises(ValueError, match=r"level must lie between 0 and 1, not 90"):
+    with pytest.raises(ValueError, match=r"level must lie between 0 and 1, got 90"):
         posteriors.credible_intervals(GOLDEN, ONE, level=90)
 
 

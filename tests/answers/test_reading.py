@@ -43,7 +43,7 @@ def test_words_are_classes_in_alphabetical_order_and_empty_cells_are_unknown():
 def test_spellings_of_a_class_are_one_and_a_warning_names_them(caplog):
     reading = read({"type": ["edge on", "edge_on", "Edge-On", "edge on", "spiral"]}, "type")
     assert reading.answer.names == ("edge on", "spiral")
-    assert "edge on, edge_on, Edge-On are taken for one class, edge on" in caplog.text
+    assert "edge on, edge_on, Edge-On are treated as one class, edge on" in caplog.text
 
 
 def test_codes_are_classes_when_told():

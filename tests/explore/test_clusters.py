@@ -106,7 +106,7 @@ def test_a_fit_that_has_not_converged_is_said(three_kinds, tmp_path, caplog, mon
         ({"estimator": "kmean"}, r"unknown estimator 'kmean'.*did you mean 'kmeans'"),
         ({"labels": "kinds"}, r"unknown column 'kinds'.*did you mean 'kind'"),
         ({"fractions": ("smooth",)}, "unknown column 'smooth'"),
-        ({"clusters": 61}, "61 clusters of 60 galaxies"),
+        ({"clusters": 61}, "61 clusters are too many for 60 galaxies"),
         ({"names": pd.DataFrame({"cluster": [7], "name": ["x"]})}, "numbered from 0 to 2"),
         ({"names": pd.DataFrame({"cluster": [1]})}, "there is no name"),
     ],

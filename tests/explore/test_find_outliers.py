@@ -71,7 +71,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(store, tmp_path)
         ({"method": "forest"}, "isolation_forest"),
         ({"neighbours": 300}, "300 galaxies are too few"),
         ({"sample": 0}, "at least 1"),
-        ({"catalog": pd.DataFrame({"id_str": ["x"]})}, "knows none of these"),
+        ({"catalog": pd.DataFrame({"id_str": ["x"]})}, "has none of these"),
     ):
         with pytest.raises(ValueError, match=message):
             find_outliers(store, out=tmp_path / "out", **options)

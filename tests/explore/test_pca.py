@@ -103,7 +103,7 @@ def test_galaxies_of_another_store_are_not_taken_for_its_own(store, tmp_path):
         ({}, "either components"),
         ({"components": 3, "variance": 0.5}, "either components"),
         ({"components": 7}, "from 1 to 6"),
-        ({"variance": 95}, "a share above 0"),
+        ({"variance": 95}, "a fraction above 0"),
     ],
 )
 def test_what_cannot_be_had_is_named(store, asked, message):

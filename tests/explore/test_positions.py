@@ -43,7 +43,7 @@ def test_galaxies_without_a_position_are_in_no_circle():
 
 
 def test_what_a_catalogue_lacks_is_named():
-    with pytest.raises(ValueError, match="there is no dec"):
+    with pytest.raises(ValueError, match="it has no dec"):
         nearest_on_sky(pd.DataFrame({"ra": [1.0]}), 1, 1, 1)
     with pytest.raises(ValueError, match="no galaxy of the catalogue has both"):
         within_cone(pd.DataFrame({"ra": ["x"], "dec": [1]}), 1, 1, 1)

@@ -86,7 +86,7 @@ def test_a_representation_from_elsewhere_is_an_example_too(three_kinds, tmp_path
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "say what to look for"),
+        ({}, "give an example to search for"),
         ({"like": "h"}, "no representation of h"),
         ({"ra": 1.0}, "both in degrees"),
         ({"like": "g00", "galaxies": 0}, "1 or more, not 0"),

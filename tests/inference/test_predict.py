@@ -308,7 +308,7 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
         (["a"], {"split": "tets"}, "unknown split 'tets'"),
         (["a"], {"part": "3/2"}, "the part must be like 2/5"),
         (["a"], {"stretch": "asinh"}, "hold pictures already"),
-        (["a"], {"orientations": 3}, "8, 4, 2 or 1 orientations, not 3"),
+        (["a"], {"orientations": 3}, "orientations must be 8, 4, 2 or 1, got 3"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, runs, tmp_path, weights, changes, message):

@@ -69,7 +69,7 @@ def test_other_weights_orientations_or_records_are_refused(weights, flux, galaxi
         ("tiny.json", {"catalog": tmp_path / "catalog.csv", "images": galaxies[1], "orientations": 1}, "catalog"),
     ):
         with pytest.raises(
-            (ValueError, FileExistsError), match=rf"(holds representations of another |changed: .*){other}"
+            (ValueError, FileExistsError), match=rf"(holds representations with another |changed: .*){other}"
         ):
             represent(weights / path, out, **options)
     assert len(represent(weights / "tiny.json", out, records=flux, orientations=1)) == 20  # other splits join

@@ -61,7 +61,7 @@ def test_bands_that_the_stretch_of_the_weights_cannot_show_are_shown_as_their_ow
     card = dataclasses.replace(OF_PICTURES, stretch="sdss_rgb")
     assert prepare(card, UGRIZ).reading == reading("sdss_rgb") and not caplog.messages
     assert prepare(card, FLUX).reading == reading("dr2_rgb")
-    assert caplog.messages == ["p saw pictures in sdss_rgb, which cannot show g, r, z: shown in dr2_rgb"]
+    assert caplog.messages == ["p was trained on sdss_rgb pictures, which cannot show g, r, z: using dr2_rgb"]
 
 
 def test_the_middle_of_larger_images_is_read_as_the_weights_saw_it():
@@ -86,7 +86,7 @@ def test_flux_is_dereddened_where_the_weights_saw_it_so(tmp_path, caplog):
     # 3.214 and 1.211 of E(B-V), Schlafly & Finkbeiner 2011
     assert "at a typical E(B-V) of 0.03, g is 0.10 mag fainter and g-z 0.06 mag redder than without dust" in caplog.text
     assert "dereddened" not in prepare(dataclasses.replace(OF_PICTURES, dereddened="sdss"), PICTURES).reading
-    assert "hold pictures: they stay as the dust" in caplog.text
+    assert "hold pictures, which cannot be dereddened" in caplog.text
 
 
 def test_other_bands_are_adapted_only_when_asked():

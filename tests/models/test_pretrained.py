@@ -203,9 +203,9 @@ def test_nothing_in_a_model_file_is_executed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"tiny\.json is no sound model card: Expecting"),
-        ("[]", "is no sound model card"),
-        ('{"name": "x"}', r"is no sound model card: .*missing 5 required .*'kind'"),
+        ("{", r"tiny\.json is not a valid model card: Expecting"),
+        ("[]", "is not a valid model card"),
+        ('{"name": "x"}', r"is not a valid model card: .*missing 5 required .*'kind'"),
         (json.dumps(dataclasses.asdict(CARD) | {"sume": 1}), "unexpected keyword argument 'sume'"),
         (json.dumps(dataclasses.asdict(CARD) | {"kind": "clases"}), "unknown kind 'clases'.*did you mean 'classes'"),
         (json.dumps(dataclasses.asdict(CARD) | {"classes": None}), "a card of kind 'classes' needs 'classes'"),

@@ -58,4 +58,4 @@ def test_numbers_that_are_no_redshifts_are_refused(cells, message):
 def test_what_stands_for_unknown_redshifts_is_said(caplog):
     found, _ = task_redshifts(PHOTOZ, pd.DataFrame({"redshift": [0.1, -9999.0, -1.0, -1.0, NAN]}))
     np.testing.assert_array_equal(found, [0.1, NAN, NAN, NAN, NAN])
-    assert "taken for unknown redshifts: -9999.0, -1.0 (3 galaxies)" in caplog.text
+    assert "-9999.0, -1.0 (3 galaxies) count as unknown redshifts" in caplog.text

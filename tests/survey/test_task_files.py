@@ -19,7 +19,7 @@ def test_a_file_has_the_fields_of_a_task(tmp_path):
     task = open_task(written(tmp_path, text))
     assert (task.name, task.classes, task.columns) == ("lenses", ("no lens", "lens"), ("lens", "lens_fraction"))
     assert (task.votes, task.above, task.below) == ({"bar": ("yes",)}, 0.5, 0.2)  # YAML takes a bare yes for true
-    with pytest.raises(ValueError, match="the simulated sky knows nothing of task 'lenses': give a catalog"):
+    with pytest.raises(ValueError, match="the simulated sky has no task 'lenses': give a catalog"):
         _ = task.sky
 
 

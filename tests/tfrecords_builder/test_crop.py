@@ -52,7 +52,7 @@ def test_the_box_stays_inside_and_keeps_the_aspect():
     ("add", "reason"),
     [
         (lambda p: p, "nothing in the middle is brighter than 4 sigma"),
-        (lambda p: p[31:33, 30:34].__iadd__(100), "the source in the middle has 2×4 pixels"),
+        (lambda p: p[31:33, 30:34].__iadd__(100), "the central source has 2×4 pixels"),
         (lambda p: p.fill(np.nan), "every pixel is missing"),
     ],
 )

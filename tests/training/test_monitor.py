@@ -55,4 +55,4 @@ def test_neighbours_have_to_beat_whoever_always_says_the_commonest_class():
     images = np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
     kind = np.array(["a"] * 24 + ["b"] * 8 + [None] * 8, dtype=object)
     watched = Watched(images, {"kind": kind, "z": np.linspace(0, 1, 40), "few": np.where(np.arange(40) < 9, "a", None)})
-    assert baselines(watched, {}, noise=None)["commonest class"] == {"knn kind": 0.75}
+    assert baselines(watched, {}, noise=None)["most common class"] == {"knn kind": 0.75}

@@ -61,7 +61,7 @@ def test_a_run_leaves_an_encoder_its_card_and_what_a_person_needs(moco):
     assert (moco.out / "figures" / "learning.png").stat().st_size > 10_000
     history = pd.read_csv(moco.out / "history.csv")
     assert list(history["epoch"]) == [1, 2] and {"knn kind", "linear kind", "knn redshift"} <= set(history)
-    assert set(moco.metrics["baselines"]) == {"random encoder", "pixels + PCA", "commonest class"}
+    assert set(moco.metrics["baselines"]) == {"random encoder", "pixels + PCA", "most common class"}
     assert "moco, 2 epochs, from random weights" in moco.summary and "kind" in moco.summary
     assert "epoch 2 of 2: loss" in (moco.out / "log.txt").read_text()
 
@@ -110,7 +110,7 @@ def test_the_other_methods_start_from_weights_and_show_them_as_a_baseline(method
     options = {"hidden": 32} if method == "byol" else {"optimizer": "sgd", "weight_decay": 1e-4, "warmup_epochs": 0.5}
     options |= TINY | {"encoder": None, "epochs": 1, "weights": moco.out, "mixed_precision": True}
     run = pretrain(method, catalog=sky / "catalog.csv", out=tmp_path / "run", **options)
-    assert set(run.metrics["baselines"]) == {"random encoder", "starting weights", "pixels + PCA", "commonest class"}
+    assert set(run.metrics["baselines"]) == {"random encoder", "starting weights", "pixels + PCA", "most common class"}
     start = run.metrics["baselines"]["starting weights"]["knn kind"]
     assert start == pytest.approx(moco.metrics["test"]["kind"]["value"], abs=0.02)
     assert load_pretrained(run.out).layers[5].compute_dtype == "float32"
