@@ -1,36 +1,149 @@
-"""Makes the reference of all public names from their docstrings: `python docs/build.py [FOLDER]`."""
+"""Builds the site: guide, tutorials, commands, reference, benchmarks and changelog: `python docs/build.py [FOLDER]`.
 
+Links between pages and into them are checked, and every warning is an error.
+"""
+
+import ast
+import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-import pdoc
+import click
+import jupytext
+from mkdocs.commands.build import build as build_site
+from mkdocs.config import load_config
 
 import morphtools
 import tfrecords_builder
+from morphtools import cli
 
-PAGES = (
-    "morphtools",
-    "tfrecords_builder",
-    # what the docstrings of these two send a reader to
-    "morphtools.answers.calibration",
-    "morphtools.survey.schemas",
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+ROOMS = {  # of the reference, with their titles
+    "training": "Training",
+    "inference": "Prediction and representations",
+    "explore": "Exploring representations",
+    "anomalies": "Anomalies",
+    "studies": "Studies",
+    "answers": "Answers and their scores",
+    "models": "Encoders, heads and weights",
+    "data": "Data and augmentations",
+    "archives": "Archives and tables",
+    "survey": "Surveys and question trees",
+    "sky": "The simulated sky",
+    "diagnosis": "This installation",
+    "tfrecords_builder": "Records",
+}
+MODULES = (  # not public, but what docstrings of public names refer to
     "morphtools.survey.stretch",
     "morphtools.survey.tasks",
     "morphtools.training.runs",
-    "tfrecords_builder.crop",
     "tfrecords_builder.images",
     "tfrecords_builder.mosaics",
 )
+PAGES = {  # page of the site: file of the project
+    "index.md": "README.md",
+    "guide.md": "docs/guide.md",
+    "glossary.md": "docs/glossary.md",
+    "coming-from.md": "docs/coming-from.md",
+    "developers.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+
+
+def stage(folder: Path) -> list:
+    """Writes the pages of the site as Markdown; returns its navigation."""
+    for page, file in PAGES.items():
+        (folder / page).write_text(_links((ROOT / file).read_text()))
+    shutil.copy(HERE / "picture.jpg", folder)
+    tutorials = [_tutorial(script, folder / "tutorials") for script in sorted((ROOT / "examples").glob("0*.py"))]
+    (folder / "commands.md").write_text(_commands())
+    (folder / "benchmarks.md").write_text(_benchmarks())
+    (folder / "cite.md").write_text(f"# Cite\n\n```\n{morphtools.cite(None, False)}\n```\n")
+    return [
+        {"Start": "index.md"},
+        {"Guide": ["guide.md", "commands.md", "glossary.md", "coming-from.md"]},
+        {"Tutorials": tutorials},
+        {"Reference": ["reference/index.md", *_reference(folder / "reference")]},
+        {"Project": ["benchmarks.md", "cite.md", "changelog.md", "developers.md"]},
+    ]
+
+
+def _links(text: str) -> str:
+    """Links between files of the project as links between pages of the site."""
+    text = re.sub(r"\]\((?:docs/)?README\.md#reference\)", "](reference/index.md)", text)
+    text = re.sub(r"\]\(examples/(?:notebooks/)?(0\w+)\.(?:py|ipynb)\)", r"](tutorials/\1.md)", text)
+    text = re.sub(r"\]\(docs/", "](", text)
+    return text.replace("](CONTRIBUTING.md)", "](developers.md)").replace("](CITATION.cff)", "](cite.md)")
+
+
+def _tutorial(script: Path, folder: Path) -> str:
+    """Writes a tutorial as a page: its words, and its cells as code."""
+    folder.mkdir(exist_ok=True)
+    cells = jupytext.reads(script.read_text(), "py:percent").cells
+    text = [c.source if c.cell_type == "markdown" else f"```python\n{c.source}\n```" for c in cells]
+    (folder / f"{script.stem}.md").write_text("\n\n".join(text) + "\n")
+    return f"tutorials/{script.stem}.md"
+
+
+def _commands() -> str:
+    """The help of every verb, in groups."""
+    text = ["# Commands", "`morphtools VERB --help` shows the same."]
+    for title, verbs in cli.main.groups.items():
+        text += [f"## {title}"]
+        for verb in verbs:
+            with click.Context(verb, info_name=f"morphtools {verb.name}", max_content_width=100) as context:
+                text += [f"### {verb.name}", f"```text\n{verb.get_help(context)}\n```"]
+    return "\n\n".join(text) + "\n"
+
+
+def _benchmarks() -> str:
+    """What each benchmark measures."""
+    rows = []
+    for script in sorted((ROOT / "benchmarks").glob("**/*.py")):
+        first = (ast.get_docstring(ast.parse(script.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+        rows.append(f"| `{script.relative_to(ROOT)}` | {first} |")
+    head = "# Benchmarks\n\nScripts of the repository; each prints a table, beside the tool it is compared with.\n\n"
+    return head + "\n".join(["| script | measures |", "|---|---|", *rows]) + "\n"
+
+
+def _reference(folder: Path) -> list[str]:
+    """Writes a page of the reference for every room, and an index of all names; returns the pages."""
+    folder.mkdir()
+    rooms: dict[str, list[str]] = {room: [] for room in ROOMS}
+    for name in morphtools.__all__:
+        module = getattr(morphtools, name).__module__
+        rooms[_room(module)].append(f"{module}.{name}")
+    ours = {path.rsplit(".", 1)[1] for path in rooms["tfrecords_builder"]}
+    for name in sorted(set(tfrecords_builder.__all__) - ours):
+        rooms["tfrecords_builder"].append(f"{getattr(tfrecords_builder, name).__module__}.{name}")
+    index = ["# Reference", "Every public name; `import morphtools` has them all, and imports them when they are used."]
+    for room, title in ROOMS.items():
+        modules = [module for module in MODULES if _room(module) == room]
+        pages = "\n\n".join(f"::: {path}" for path in [*rooms[room], *modules])
+        (folder / f"{room}.md").write_text(f"# {title}\n\n{pages}\n")
+        names = ", ".join(f"[`{path.rsplit('.', 1)[1]}`]({room}.md#{path})" for path in rooms[room])
+        index.append(f"**{title}**: {names}")
+    (folder / "index.md").write_text("\n\n".join(index) + "\n")
+    return [f"reference/{room}.md" for room in ROOMS]
+
+
+def _room(module: str) -> str:
+    return module.split(".")[0] if module.startswith("tfrecords_builder") else module.split(".")[1]
 
 
 def build(out: Path) -> None:
-    """Writes the pages, and an index of them."""
-    for package in (morphtools, tfrecords_builder):
-        for name in package.__all__:  # names come when they are first asked for; pdoc looks for those that are there
-            setattr(package, name, getattr(package, name))
-    pdoc.render.configure(docformat="google", show_source=False)
-    pdoc.pdoc(*PAGES, output_directory=out)
+    """Builds the site in a folder.
+
+    Raises:
+        mkdocs.exceptions.Abort: A link leads nowhere, or a docstring cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pages = {"docs_dir": folder, "site_dir": str(out.absolute()), "nav": stage(Path(folder))}
+        build_site(load_config(str(HERE / "mkdocs.yml"), **pages))
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/api"))
+    build(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/site"))

@@ -53,7 +53,7 @@ morphtools.show_galaxies(
 # %%
 plt.figure(figsize=(6, 2.5))
 plt.hist(sky["ring_fraction"], 40, color="0.6")
-plt.axvspan(0.05, 0.25, color="#dd6b20", alpha=0.3, lw=0)
+plt.axvspan(0.05, 0.25, color="#d55e00", alpha=0.3, lw=0)
 plt.xlabel("fraction of volunteers who see a ring (left out: orange)")
 plt.ylabel("galaxies")
 plt.show()

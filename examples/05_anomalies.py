@@ -43,7 +43,7 @@ how = {"ratings": RATINGS, "threshold": 0.5}
 loop = morphtools.find_anomalies("haystack-as-numbers", oracle="taste", **how, **where, out="session")
 asked = loop.history()["rating"]
 plt.figure(figsize=(7, 2.2))
-plt.bar(range(1, len(asked) + 1), asked, color=["0.6"] * 10 + ["#2b6cb0"] * (len(asked) - 10))
+plt.bar(range(1, len(asked) + 1), asked, color=["0.6"] * 10 + ["#0072b2"] * (len(asked) - 10))
 plt.xlabel("galaxies in the order in which they were shown (grey: at random)")
 plt.ylabel("rating")
 plt.show()

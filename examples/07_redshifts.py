@@ -68,9 +68,9 @@ width = redshifts.quantile(0.84) - redshifts.quantile(0.16)
 rows = np.argsort(width)[[len(width) // 20, len(width) // 2, -len(width) // 20]]
 figure, axes = plt.subplots(1, 3, figsize=(12, 3))
 for panel, row in zip(axes, rows, strict=True):
-    panel.fill_between(middle, redshifts.pdf[row], color="#2b6cb0", alpha=0.4, step="mid")
-    panel.axvline(redshifts.z()[row], color="#2b6cb0", ls="--")
-    panel.axvline(redshifts.redshift[row], color="#dd6b20")
+    panel.fill_between(middle, redshifts.pdf[row], color="#0072b2", alpha=0.4, step="mid")
+    panel.axvline(redshifts.z()[row], color="#0072b2", ls="--")
+    panel.axvline(redshifts.redshift[row], color="#d55e00")
     panel.set_title(f"{redshifts.id_str[row]}: ± {width[row] / 2:.3f}", fontsize=9)
 axes[0].set_ylabel("probability of a bin")
 axes[1].set_xlabel("redshift (dashed: the mean of the PDF; orange: the spectrum)")

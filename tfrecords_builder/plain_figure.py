@@ -1,7 +1,11 @@
-"""Figures that draw names as they are written."""
+"""Figures that draw names as they are written, and the colours of all figures."""
 
 import matplotlib.figure
 from matplotlib.text import Text
+
+# Okabe & Ito 2008: colours that the colour-blind can tell apart, too; the first two are for predictions and truth
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
+COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 
 
 class Figure(matplotlib.figure.Figure):

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from morphtools.anomalies.ranking import recall_curve
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import COLOURS, Figure
 
-_COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#c53030", "#319795", "#4a5568")
 _STYLES = ("-", "--", "-.")
 
 
@@ -29,11 +28,11 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     total, anomalies = len(first), int(np.sum(first))
     rank = np.arange(1, total + 1)
     for i, (name, repeats) in enumerate(rankings.items()):
-        colour, style = _COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)]
+        colour, style = COLOURS[i % len(COLOURS)], _STYLES[i // len(COLOURS) % len(_STYLES)]
         recall = np.array([recall_curve(each) for each in repeats])
         for axes, curves in ((left, recall), (right, recall * anomalies / rank)):
             axes.plot(rank, curves.mean(axis=0), color=colour, ls=style, lw=1.6, label=name)
-            if len(curves) > 1 and len(rankings) <= len(_COLOURS):  # more would hide each other
+            if len(curves) > 1 and len(rankings) <= len(COLOURS):  # more would hide each other
                 axes.fill_between(rank, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
     known = {"ls": ":", "color": "0.4", "lw": 1}
     left.plot(rank, np.minimum(rank / max(anomalies, 1), 1), **known, label="best possible; chance")

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import BLUE, GREY, ORANGE, Figure
 from tfrecords_builder.records import Records, read_pixels
 
 ShowGalaxies = Callable[[Sequence[str]], Sequence[np.ndarray]]  # from names to colour pictures (H, W, 3)
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
 
 
 def _axes(title, width=5.0, height=4.2, **labels):
@@ -38,14 +36,14 @@ def training_curve(history, loss: str = "cross-entropy") -> Figure:
         "Which penalty?" if exact else "Training", xlabel="penalty on the head" if exact else "epoch", ylabel=loss
     )
     at = history["strength"].to_numpy() if exact else np.arange(1, len(history) + 1)
-    axes.plot(at, history["loss"], color=_BLUE, lw=1, label="training")
-    axes.plot(at, history["val_loss"], color=_ORANGE, lw=1.5, label="left-out galaxies" if exact else "validation")
+    axes.plot(at, history["loss"], color=BLUE, lw=1, label="training")
+    axes.plot(at, history["val_loss"], color=ORANGE, lw=1.5, label="left-out galaxies" if exact else "validation")
     kept = history["kept"].to_numpy()
-    axes.plot(at[kept], history["val_loss"][kept], "o", color=_ORANGE, label="chosen")
+    axes.plot(at[kept], history["val_loss"][kept], "o", color=ORANGE, label="chosen")
     if exact:
         axes.set(xscale="log", ylim=(0, 1.3 * min(history["val_loss"].max(), 3 * history["val_loss"].min())))
     for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
-        axes.axvline(i + 1.5, color=_GREY, ls=":", label="encoder unfrozen")
+        axes.axvline(i + 1.5, color=GREY, ls=":", label="encoder unfrozen")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -55,11 +53,9 @@ def roc(label, probability) -> Figure:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     false, true, _ = roc_curve(label, probability)
-    figure, axes = _axes(
-        "Test galaxies: ROC", 4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal"
-    )
-    axes.plot([0, 1], [0, 1], ":", color=_GREY)
-    axes.plot(false, true, color=_BLUE, label=f"AUC {roc_auc_score(label, probability):.3f}")
+    figure, axes = _axes("ROC", 4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
+    axes.plot(false, true, color=BLUE, label=f"AUC {roc_auc_score(label, probability):.3f}")
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -77,7 +73,7 @@ def confusion(label, predicted, classes) -> Figure:
     n = len(classes)
     counts = confusion_matrix(label, predicted, labels=range(n))
     side = max(4.2, 1.6 + 0.62 * n)
-    figure, axes = _axes("Test galaxies: true and predicted", side + 0.2, side, xlabel="predicted", ylabel="true")
+    figure, axes = _axes("True and predicted classes", side + 0.2, side, xlabel="predicted", ylabel="true")
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.2)
     axes.set_xticks(range(n), classes, **({} if n < 4 else {"rotation": 45, "ha": "right"}))
     axes.set_yticks(range(n), classes, **({"rotation": 90, "va": "center"} if n < 4 else {}))
@@ -106,9 +102,7 @@ def confusion_examples(pictures: dict, classes) -> Figure:
     classes = [in_short(name, 22) for name in classes]
     for (i, j), axes in np.ndenumerate(grid):
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(
-            visible=i == j or (i, j) in pictures, color=_BLUE if i == j else _GREY, lw=2 if i == j else 1
-        )
+        axes.spines[:].set(visible=i == j or (i, j) in pictures, color=BLUE if i == j else GREY, lw=2 if i == j else 1)
         if (i, j) in pictures:
             axes.imshow(pictures[i, j], interpolation="nearest")
         if j == 0:
@@ -134,7 +128,7 @@ def calibration(label, probability, bins: int = 10) -> Figure:
     label, probability = np.asarray(label), np.asarray(probability)
     figure = Figure(figsize=(4.4, 5.0), layout="constrained")
     axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
-    axes.set_title("Test galaxies: calibration", fontsize=10)
+    axes.set_title("Calibration", fontsize=10)
     which = np.minimum((probability * bins).astype(int), bins - 1)
     n = np.bincount(which, minlength=bins)
     yes = np.bincount(which, label, minlength=bins)
@@ -143,10 +137,10 @@ def calibration(label, probability, bins: int = 10) -> Figure:
     observed = yes[seen] / n[seen]
     edges = beta.ppf([[0.16], [0.84]], yes[seen] + 0.5, n[seen] - yes[seen] + 0.5)
     errors = np.clip([observed - edges[0], edges[1] - observed], 0, None)
-    axes.plot([0, 1], [0, 1], ":", color=_GREY)
-    axes.errorbar(predicted[seen], observed, errors, fmt="o", color=_BLUE, capsize=2)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
+    axes.errorbar(predicted[seen], observed, errors, fmt="o", color=BLUE, capsize=2)
     axes.set(ylabel="observed fraction", xlim=(0, 1), ylim=(-0.02, 1.02))
-    below.hist(probability, np.linspace(0, 1, 2 * bins + 1), color=_GREY)
+    below.hist(probability, np.linspace(0, 1, 2 * bins + 1), color=GREY)
     below.set(xlabel="predicted probability", ylabel="galaxies")
     for each in (axes, below):
         each.spines[["top", "right"]].set_visible(False)

@@ -8,9 +8,7 @@ from scipy.stats import norm
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.estimates import Estimates
-from tfrecords_builder.plain_figure import Figure
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
+from tfrecords_builder.plain_figure import BLUE, GREY, Figure
 
 
 def draw_number_figures(
@@ -54,8 +52,8 @@ def against_truth(estimates: Estimates) -> Figure:
         known = np.isfinite(estimates.truth[:, i])
         truth, value, sigma = (each[known, i] for each in (estimates.truth, estimates.value, estimates.sigma))
         line = [min(truth.min(), value.min()), max(truth.max(), value.max())]
-        axes.plot(line, line, color=_GREY, lw=1)
-        style = {"fmt": "o", "ms": 3, "mew": 0, "color": _BLUE, "ecolor": "0.85", "elinewidth": 0.6, "alpha": 0.7}
+        axes.plot(line, line, color=GREY, lw=1)
+        style = {"fmt": "o", "ms": 3, "mew": 0, "color": BLUE, "ecolor": "0.85", "elinewidth": 0.6, "alpha": 0.7}
         axes.errorbar(truth, value, sigma, **style, zorder=1)
         error = np.sqrt(np.mean((value - truth) ** 2))
         axes.set_title(f"rmse {error:.3g}, spread of the truth {truth.std():.3g}", fontsize=9)
@@ -69,7 +67,7 @@ def coverage(estimates: Estimates) -> Figure:
     level = np.linspace(0.02, 0.99, 60)
     figure = Figure(figsize=(4.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
     for i, name in enumerate(estimates.columns):
         pull = np.abs(estimates.value[:, i] - estimates.truth[:, i]) / estimates.sigma[:, i]
         pull = pull[np.isfinite(pull)]

@@ -10,9 +10,7 @@ from scipy.stats import binom
 from morphtools.answers import class_figures as figures
 from morphtools.answers.redshift_metrics import bias, delta_z, outlier_fraction, pit, sigma_mad
 from morphtools.answers.redshifts import Redshifts
-from tfrecords_builder.plain_figure import Figure
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
+from tfrecords_builder.plain_figure import BLUE, GREY, ORANGE, Figure
 
 
 def draw_redshift_figures(
@@ -74,12 +72,12 @@ def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None
     line = np.array(limits or (min(z.min(), redshift.min()), max(z.max(), redshift.max())))
     image = None
     if len(z) < 1000:
-        axes.plot(redshift, z, "o", ms=3, mew=0, alpha=0.6, color=_BLUE)
+        axes.plot(redshift, z, "o", ms=3, mew=0, alpha=0.6, color=BLUE)
     else:
         image = axes.hist2d(redshift, z, bins=80, range=[line, line], norm=LogNorm(), cmap="viridis", cmin=1)[3]
-    axes.plot(line, line, color=_GREY, lw=1)
+    axes.plot(line, line, color=GREY, lw=1)
     for side in (-1, 1):
-        axes.plot(line, line + side * threshold * (1 + line), ":", color=_ORANGE, lw=1.2)
+        axes.plot(line, line + side * threshold * (1 + line), ":", color=ORANGE, lw=1.2)
     said = (
         f"bias {bias(dz):+.4f}\nσ_MAD {sigma_mad(dz):.4f}\n|Δz| > {threshold:g}: {outlier_fraction(dz, threshold):.1%}"
     )
@@ -108,9 +106,9 @@ def draw_pit(axes, values, bins: int = 20) -> None:
         values: (N,) from 0 to 1.
         bins: How many.
     """
-    heights = axes.hist(values, np.linspace(0, 1, bins + 1), color=_BLUE, alpha=0.8)[0]
+    heights = axes.hist(values, np.linspace(0, 1, bins + 1), color=BLUE, alpha=0.8)[0]
     low, high = binom.ppf([0.025, 0.975], len(values), 1 / bins)
-    axes.axhspan(low, high, color=_GREY, alpha=0.4, label="95% if calibrated")
+    axes.axhspan(low, high, color=GREY, alpha=0.4, label="95% if calibrated")
     axes.set(xlim=(0, 1), ylim=(0, 1.25 * max(high, *heights)))
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -136,9 +134,9 @@ def gallery(redshifts: Redshifts, rows, pictures, columns: int = 4) -> Figure:
         shown.imshow(picture, interpolation="nearest")
         shown.set_title(f"{redshifts.id_str[row]}"[:20], fontsize=7, pad=2)
         pdf.set_axis_on()
-        pdf.fill_between(middle, redshifts.pdf[row], color=_BLUE, alpha=0.5, step="mid", lw=0)
-        pdf.axvline(z[row], color=_BLUE, ls="--", lw=1)
-        pdf.axvline(redshifts.redshift[row], color=_ORANGE, lw=1.2)
+        pdf.fill_between(middle, redshifts.pdf[row], color=BLUE, alpha=0.5, step="mid", lw=0)
+        pdf.axvline(z[row], color=BLUE, ls="--", lw=1)
+        pdf.axvline(redshifts.redshift[row], color=ORANGE, lw=1.2)
         pdf.set_title(f"{z[row]:.3f} ({redshifts.redshift[row]:.3f})", fontsize=7, pad=2)
         pdf.set(xlim=redshifts.edges[[0, -1]], ylim=(0, None), yticks=[])
         pdf.tick_params(labelsize=6)

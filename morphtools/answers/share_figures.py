@@ -7,9 +7,7 @@ import pandas as pd
 
 from morphtools.answers import class_figures as figures
 from morphtools.answers.shares import Shares
-from tfrecords_builder.plain_figure import Figure
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
+from tfrecords_builder.plain_figure import BLUE, GREY, Figure
 
 
 def draw_share_figures(
@@ -52,8 +50,8 @@ def against_votes(shares: Shares) -> Figure:
     """Predicted against voted fraction, a panel for each answer."""
     figure, grid = _panels(shares)
     for k, axes in enumerate(grid):
-        axes.plot([0, 1], [0, 1], ":", color=_GREY)
-        axes.plot(shares.voted[:, k], shares.predicted[:, k], "o", ms=3, mew=0, alpha=0.4, color=_BLUE)
+        axes.plot([0, 1], [0, 1], ":", color=GREY)
+        axes.plot(shares.voted[:, k], shares.predicted[:, k], "o", ms=3, mew=0, alpha=0.4, color=BLUE)
         error = np.sqrt(np.nanmean((shares.voted[:, k] - shares.predicted[:, k]) ** 2))
         axes.set_title(f"{shares.answers[k]}: rmse {error:.3f}", fontsize=9)
         axes.set(xlabel="voted fraction", ylabel="predicted fraction")
@@ -66,11 +64,11 @@ def calibration(shares: Shares, bins: int = 10) -> Figure:
     for k, axes in enumerate(grid):
         predicted, voted = shares.predicted[:, k], shares.voted[:, k]
         which = np.minimum((predicted * bins).astype(int), bins - 1)
-        axes.plot([0, 1], [0, 1], ":", color=_GREY)
+        axes.plot([0, 1], [0, 1], ":", color=GREY)
         for each in np.unique(which):
             inside = voted[which == each]
             error = inside.std() / np.sqrt(len(inside))
-            axes.errorbar(predicted[which == each].mean(), inside.mean(), error, fmt="o", color=_BLUE, capsize=2)
+            axes.errorbar(predicted[which == each].mean(), inside.mean(), error, fmt="o", color=BLUE, capsize=2)
         axes.set_title(shares.answers[k], fontsize=9)
         axes.set(xlabel="predicted fraction", ylabel="mean voted fraction")
     return figure

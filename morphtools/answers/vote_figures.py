@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from tfrecords_builder.plain_figure import Figure
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "0.6"
-_COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b83280", "#718096", "#975a16")
+from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, ORANGE, Figure
 
 
 def skill(table) -> Figure:
@@ -18,8 +15,8 @@ def skill(table) -> Figure:
     figure, axes, y = _rows(table)
     axes.hlines(y, table["noise"], table["baseline_rmse"], color="0.85", lw=5)
     axes.plot(table["noise"], y, "|", color="black", ms=11, label="floor: noise of the votes")
-    axes.plot(table["baseline_rmse"], y, "|", color=_ORANGE, ms=11, mew=2, label="baseline: always the mean")
-    axes.plot(table["rmse"], y, "o", color=_BLUE, label="model")
+    axes.plot(table["baseline_rmse"], y, "|", color=ORANGE, ms=11, mew=2, label="baseline: always the mean")
+    axes.plot(table["rmse"], y, "o", color=BLUE, label="model")
     axes.set(xlabel="root mean square error of vote fractions", xlim=(0, None))
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return figure
@@ -34,7 +31,7 @@ def coverage(table) -> Figure:
     table = table[table["coverage_50"].notna()]
     figure, axes, y = _rows(table)
     axes.axvspan(0.88, 0.92, color="0.92", lw=0)
-    for level, colour in ((50, _ORANGE), (90, _BLUE)):
+    for level, colour in ((50, ORANGE), (90, BLUE)):
         axes.axvline(level / 100, color=colour, lw=1, ls=":")
         axes.plot(table[f"coverage_{level}"], y, "o", color=colour, label=f"{level}% intervals")
         if f"truth_{level}" in table:
@@ -65,9 +62,9 @@ def ranks(values, schema, bins: int = 20) -> Figure:
         # Answers of a question share its votes: what is independent are galaxies.
         spread = 2 * np.sqrt(bins / len(panels[name]))
         axes.axhspan(max(1 - spread, 0), 1 + spread, color="0.9", lw=0)
-        axes.axhline(1, color=_GREY, lw=1, ls=":")
+        axes.axhline(1, color=GREY, lw=1, ls=":")
         _, _, bars = axes.hist(
-            panels[name].ravel(), bins, range=(0, 1), density=True, histtype="step", color=_BLUE, lw=1.5
+            panels[name].ravel(), bins, range=(0, 1), density=True, histtype="step", color=BLUE, lw=1.5
         )
         axes.set(xlim=(0, 1), ylim=(0, max(1.6, 1.1 * bars[0].xy[:, 1].max())), xticks=[0, 0.5, 1], yticks=[0, 1])
     figure.supxlabel("rank of the votes in their predicted distribution", fontsize=9)
@@ -82,7 +79,7 @@ def reliability(table) -> Figure:
     """
     figure, grid = _panels(table["question"].unique())
     for name, axes in grid.items():
-        axes.plot([0, 1], [0, 1], ":", color=_GREY)
+        axes.plot([0, 1], [0, 1], ":", color=GREY)
         _lines(axes, table[table["question"] == name], "predicted", lambda rows: rows["observed"])
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     figure.supxlabel("predicted fraction of the votes", fontsize=9)
@@ -100,7 +97,7 @@ def bias(table) -> Figure:
     """
     figure, grid = _panels(table["question"].unique())
     for name, axes in grid.items():
-        axes.axhline(0, ls=":", color=_GREY)
+        axes.axhline(0, ls=":", color=GREY)
         _lines(axes, table[table["question"] == name], "at", lambda rows: rows["observed"] - rows["predicted"])
         reach = max(0.1, 1.3 * max(np.abs(axes.get_ylim())))
         axes.set(ylim=(-reach, reach), xlim=(0, None))
@@ -111,7 +108,7 @@ def bias(table) -> Figure:
 
 
 def _lines(axes, table, x, y):
-    for colour, (answer, rows) in zip(_COLOURS, table.groupby("answer", sort=False), strict=False):
+    for colour, (answer, rows) in zip(COLOURS, table.groupby("answer", sort=False), strict=False):
         rows = rows[rows["galaxies"] >= 10]
         axes.errorbar(rows[x], y(rows), rows["error"], fmt=".-", ms=4, lw=1, color=colour, label=answer)
     axes.legend(frameon=False, fontsize=6, handlelength=1, labelspacing=0.2, borderaxespad=0.2)

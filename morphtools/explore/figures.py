@@ -6,11 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import BLUE, COLOURS, ORANGE, Figure
 
-_GREY, _BLUE, _ORANGE = "0.6", "#2b6cb0", "#dd6b20"
-# Okabe & Ito 2008: colours that the colour-blind tell apart too
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
 _MOST_DOTS = 100_000
 
 
@@ -56,9 +53,9 @@ def violins(cluster: np.ndarray, known: pd.DataFrame) -> Figure:
         if drawn:
             parts = axes.violinplot([groups[i] for i in drawn], numbers[drawn], widths=0.85, showextrema=False)
             for body in parts["bodies"]:
-                body.set(facecolor=_BLUE, alpha=0.45)
+                body.set(facecolor=BLUE, alpha=0.45)
         there = [i for i, group in enumerate(groups) if len(group)]
-        axes.plot(numbers[there], [np.median(groups[i]) for i in there], "_", color=_ORANGE, ms=9, mew=2)
+        axes.plot(numbers[there], [np.median(groups[i]) for i in there], "_", color=ORANGE, ms=9, mew=2)
         axes.set_ylabel(_wrapped(name), fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_title("Distribution in every cluster; the bar is the median", fontsize=10)
@@ -145,7 +142,7 @@ def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0)
         axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
     if not len(known.columns):
         panels[0].set_visible(True)
-        panels[0].scatter(x, y, color=_BLUE, **dots)
+        panels[0].scatter(x, y, color=BLUE, **dots)
     return figure
 
 
@@ -157,11 +154,11 @@ def _numbers(figure, axes, x, y, values: pd.Series, dots) -> None:
 
 def _words(figure, axes, x, y, values: pd.Series, dots) -> None:
     names = values.value_counts().index
-    for i, name in enumerate(names[: len(_COLOURS)]):
+    for i, name in enumerate(names[: len(COLOURS)]):
         at = (values == name).to_numpy()
-        axes.scatter(x[at], y[at], color=_COLOURS[i], label=str(name), **dots)
-    if len(names) > len(_COLOURS):
-        axes.scatter([], [], color="0.88", label=f"{len(names) - len(_COLOURS)} others, not drawn")
+        axes.scatter(x[at], y[at], color=COLOURS[i], label=str(name), **dots)
+    if len(names) > len(COLOURS):
+        axes.scatter([], [], color="0.88", label=f"{len(names) - len(COLOURS)} others, not drawn")
     legend = axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.1)
     for handle in legend.legend_handles:
         handle.set_sizes([18])
@@ -182,15 +179,15 @@ def stationarity(
     axes, beside = figure.subplots(1, 2, width_ratios=(1.25, 1))
     axes.scatter(x, y, s=1, color="0.88", linewidths=0, rasterized=True)
     for i, (own, views) in enumerate(moved[:40]):
-        colour = _COLOURS[i % 6]
+        colour = COLOURS[i % 6]
         for view in views:
             axes.plot([own[0], view[0]], [own[1], view[1]], lw=0.5, color=colour)
         axes.plot(*own, ".", color=colour, ms=5)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.set_title(f"{min(40, len(moved))} galaxies and their augmented views", fontsize=9)
-    beside.hist(spread, np.linspace(0, max(1.0, float(np.max(spread))), 31), color=_BLUE)
-    beside.axvline(np.median(spread), color=_ORANGE, label=f"median {np.median(spread):.2f}")
+    beside.hist(spread, np.linspace(0, max(1.0, float(np.max(spread))), 31), color=BLUE)
+    beside.axvline(np.median(spread), color=ORANGE, label=f"median {np.median(spread):.2f}")
     beside.set(xlabel="distance moved / distance of two random galaxies", ylabel="galaxies")
     beside.legend(frameon=False, fontsize=8)
     beside.spines[["top", "right"]].set_visible(False)
@@ -216,7 +213,7 @@ def precision_bars(table: pd.DataFrame, k: int) -> Figure:
             row, at = table.loc[(store, column, value)], i * (len(stores) + 1) + j
             errors = [[row["precision"] - row["low"]], [row["high"] - row["precision"]]]
             label = store if i == 0 else None
-            axes.barh(at, row["precision"], 0.9, color=_COLOURS[j % len(_COLOURS)], label=label, alpha=0.85)
+            axes.barh(at, row["precision"], 0.9, color=COLOURS[j % len(COLOURS)], label=label, alpha=0.85)
             axes.errorbar(row["precision"], at, xerr=np.maximum(errors, 0), color="0.2", lw=1)
             axes.plot([row["chance"]] * 2, [at - 0.5, at + 0.5], ":", color="0.2", lw=1)
     ticks = [i * (len(stores) + 1) + (len(stores) - 1) / 2 for i in range(len(classes))]

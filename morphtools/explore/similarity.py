@@ -18,7 +18,7 @@ from morphtools.inference.representations import Representations
 log = logging.getLogger(__name__)
 
 _AWAY = 0.5  # how far counter-examples push, in their distance from the examples
-_BLUE, _ORANGE = (43, 108, 176), (221, 107, 32)
+_BLUE, _ORANGE = (0, 114, 178), (213, 94, 0)  # as in `plain_figure`
 
 
 def find_similar(

@@ -8,11 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from morphtools.answers.redshift_figures import draw_against_spectra, draw_pit
 from morphtools.answers.redshifts import Redshifts
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, Figure
 
-_BLUE, _GREY = "#2b6cb0", "0.55"
-# Okabe & Ito 2008: colours that the colour-blind tell apart too
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f7f7f", "#000000")
 _WORDS = {
     "bias": "bias  ⟨Δz⟩",
     "sigma_mad": "σ_MAD(Δz)",
@@ -52,7 +49,7 @@ def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Fig
     y = np.arange(len(table))
     for axes, score in zip(panels, scores, strict=True):
         value, low, high = (table[f"{score}{end}"].to_numpy(float) for end in ("", " low", " high"))
-        axes.errorbar(value, y, xerr=np.maximum([value - low, high - value], 0), fmt="o", ms=4, color=_BLUE)
+        axes.errorbar(value, y, xerr=np.maximum([value - low, high - value], 0), fmt="o", ms=4, color=BLUE)
         axes.set_xlabel(in_words(score, threshold), fontsize=9)
         axes.tick_params(labelsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -60,10 +57,10 @@ def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Fig
         axes.grid(axis="y", color="0.93")
         axes.set_axisbelow(True)
         if score == "bias":
-            axes.axvline(0, color=_GREY, lw=0.8)
+            axes.axvline(0, color=GREY, lw=0.8)
         if published and (score == "sigma_mad" or (score == "outlier_fraction" and threshold == _THEIR_THRESHOLD)):
             for i, (name, numbers) in enumerate(PUBLISHED.items()):
-                line = axes.axvline(numbers[score != "sigma_mad"], color=_COLOURS[i + 2], ls=":", lw=1.2)
+                line = axes.axvline(numbers[score != "sigma_mad"], color=COLOURS[i + 2], ls=":", lw=1.2)
                 line.set_label(f"{name} ({_SURVEY})" if score == "sigma_mad" else None)
     panels[0].set_yticks(y, table["method"], fontsize=8)
     panels[0].set_ylim(len(table) - 0.5, -0.5)
@@ -122,7 +119,7 @@ def scores_against(by: pd.DataFrame, threshold: float) -> Figure:
     grid = figure.subplots(len(scores), len(variables), sharex="col", sharey="row", squeeze=False)
     for column, variable in enumerate(variables):
         for method, part in by[by["variable"] == variable].groupby("method", sort=False):
-            colour = _COLOURS[methods.index(method.removesuffix(_AGAIN)) % len(_COLOURS)]
+            colour = COLOURS[methods.index(method.removesuffix(_AGAIN)) % len(COLOURS)]
             x = part["middle"].to_numpy(float)
             for axes, score in zip(grid[:, column], scores, strict=True):
                 value, low, high = (part[f"{score}{end}"].to_numpy(float) for end in ("", " low", " high"))
@@ -141,7 +138,7 @@ def scores_against(by: pd.DataFrame, threshold: float) -> Figure:
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[0]:
-        axes.axhline(0, color=_GREY, lw=0.8)
+        axes.axhline(0, color=GREY, lw=0.8)
     figure.legend(fontsize=8, frameon=False, loc="outside upper center", ncols=3)
     return figure
 

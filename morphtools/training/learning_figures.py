@@ -5,10 +5,8 @@ import textwrap
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, Figure
 
-_BLUE, _GREY = "#2b6cb0", "0.55"
-_COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#b7791f")
 _STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-.", "most common class": (0, (1, 4))}
 
 
@@ -33,7 +31,7 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
     epoch = history["epoch"].to_numpy()
     _loss(grid[0], epoch, history["loss"].to_numpy(), guess)
     _rank(grid[1], epoch, history, baselines)
-    for axes, name, colour in zip(grid[2:], names, _COLOURS * 9, strict=False):
+    for axes, name, colour in zip(grid[2:], names, COLOURS * 9, strict=False):
         _label(axes, epoch, history, name, baselines, colour)
     for axes in grid[:panels]:
         axes.set_xlabel("epoch", fontsize=8)
@@ -57,14 +55,14 @@ def scores_by_labels(results, table, metric: str, published: dict[str, float], t
     figure = Figure(figsize=(7.6, 5.2 + 0.25 * (below.count("\n") + 1)), layout="constrained")
     axes = figure.subplots()
     for i, (way, part) in enumerate(table.groupby("way", sort=False)):
-        colour, aside = _COLOURS[i % len(_COLOURS)], 1.015 ** (i - (table["way"].nunique() - 1) / 2)
+        colour, aside = COLOURS[i % len(COLOURS)], 1.015 ** (i - (table["way"].nunique() - 1) / 2)
         x, y = aside * part["labels"].to_numpy(float), part[metric].to_numpy(float)
         errors = [y - part[f"{metric} low"], part[f"{metric} high"] - y]
         axes.errorbar(x, y, np.nan_to_num(errors), color=colour, marker="o", ms=4.5, lw=1.6, elinewidth=1, label=way)
         each = results[results["way"] == way]
         axes.plot(aside * each["labels"], each[metric], ".", color=colour, ms=3.5, alpha=0.4)
     for i, (name, value) in enumerate(published.items()):
-        axes.axhline(value, color=_GREY, ls=(":", "--", "-.")[i % 3], lw=1.1, label=f"published: {name}")
+        axes.axhline(value, color=GREY, ls=(":", "--", "-.")[i % 3], lw=1.1, label=f"published: {name}")
     ticks = sorted({round(each) for each in table.groupby("asked")["labels"].mean()})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
@@ -99,13 +97,13 @@ def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
     for axes in grid[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(grid, names, strict=False):
-        for (start, part), colour in zip(table.groupby("start", sort=False), _COLOURS * 9, strict=False):
+        for (start, part), colour in zip(table.groupby("start", sort=False), COLOURS * 9, strict=False):
             axes.fill_between(
                 part["epoch"], part[f"knn {name} low"], part[f"knn {name} high"], color=colour, alpha=0.12, lw=0
             )
             axes.plot(part["epoch"], part[f"knn {name}"], color=colour, lw=1.6, marker="o", ms=3, label=start)
         if f"knn {name}" in pixels:
-            axes.axhline(pixels[f"knn {name}"], color=_GREY, ls=_STYLES["pixels + PCA"], lw=1, label="pixels + PCA")
+            axes.axhline(pixels[f"knn {name}"], color=GREY, ls=_STYLES["pixels + PCA"], lw=1, label="pixels + PCA")
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.25), min(high, 1.02))
         axes.set_title(f"what 5 neighbours know of {name}", fontsize=9)
@@ -119,12 +117,12 @@ def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
 
 
 def _loss(axes, epoch, loss, guess) -> None:
-    axes.plot(epoch, loss, color=_BLUE, lw=1.6, marker="o", ms=3)
+    axes.plot(epoch, loss, color=BLUE, lw=1.6, marker="o", ms=3)
     top = np.nanmax(loss)
     if top > 0.7 * guess:  # else the line would press the curve flat
-        axes.axhline(guess, color=_GREY, ls=":")
+        axes.axhline(guess, color=GREY, ls=":")
         axes.annotate(f"a guess, {guess:.2f}", (1, guess), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                      textcoords="offset points", ha="right", va="bottom", fontsize=7, color=_GREY)  # fmt: skip
+                      textcoords="offset points", ha="right", va="bottom", fontsize=7, color=GREY)  # fmt: skip
     axes.set_title("loss", fontsize=9)
 
 
@@ -135,7 +133,7 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
         axes.plot(epoch, history[f"linear {name}"], color=colour, lw=1, alpha=0.6, label="linear")
     for baseline, found in baselines.items():
         if f"knn {name}" in found:
-            axes.axhline(found[f"knn {name}"], color=_GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
+            axes.axhline(found[f"knn {name}"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.25), min(high, 1.02))  # a determination far below zero says no more than zero does
     axes.set_title(f"what is known of {name}", fontsize=9)
@@ -144,10 +142,10 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
 
 
 def _rank(axes, epoch, history, baselines) -> None:
-    axes.plot(epoch, history["effective_rank"], color=_BLUE, lw=1.6, marker="o", ms=3)
+    axes.plot(epoch, history["effective_rank"], color=BLUE, lw=1.6, marker="o", ms=3)
     for baseline, found in baselines.items():
         if baseline not in ("pixels + PCA", "most common class"):
-            axes.axhline(found["effective_rank"], color=_GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
+            axes.axhline(found["effective_rank"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     axes.set_ylim(bottom=0)
     axes.set_title("dimensions used (effective rank)", fontsize=9)
     axes.legend(frameon=False, fontsize=6.5)

@@ -123,4 +123,4 @@ def test_an_image_file_is_an_example_in_the_space_of_the_store(places, tmp_path,
     kinds = [int(name[1:]) % 3 for name in pd.read_csv(tmp_path / "out/similar.csv")["id_str"]]
     assert kinds == [0] * 9
     result = invoke("find-similar", store, "--image", images / "none.png", *options)
-    assert result.exit_code == 2 and "there is no image at" in result.output
+    assert result.exit_code == 2 and "no image at" in result.output

@@ -89,7 +89,7 @@ def test_a_representation_from_elsewhere_is_an_example_too(three_kinds, tmp_path
         ({}, "give an example to search for"),
         ({"like": "h"}, "no representation of h"),
         ({"ra": 1.0}, "both in degrees"),
-        ({"like": "g00", "galaxies": 0}, "1 or more, not 0"),
+        ({"like": "g00", "galaxies": 0}, "at least 1, got 0"),
         ({"ra": 1.0, "dec": 1.0}, "needs a catalogue with ra and dec"),
     ],
 )
