@@ -4,6 +4,7 @@ Links between pages and into them are checked, and every warning is an error.
 """
 
 import ast
+import logging
 import re
 import shutil
 import sys
@@ -140,6 +141,8 @@ def build(out: Path) -> None:
     Raises:
         mkdocs.exceptions.Abort: A link leads nowhere, or a docstring cannot be read.
     """
+    logging.getLogger("mkdocs").addHandler(logging.StreamHandler())
+    logging.getLogger("mkdocs").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         pages = {"docs_dir": folder, "site_dir": str(out.absolute()), "nav": stage(Path(folder))}
         build_site(load_config(str(HERE / "mkdocs.yml"), **pages))

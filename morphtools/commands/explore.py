@@ -97,7 +97,7 @@ def find_similar(representations, image, weights, config, **options):
     _split(given, "like", "unlike")
     _split(given, "within", kind=float)
     if image is not None:
-        given["query"] = _represented(Path(image), weights, representations)
+        given |= {"query": _represented(Path(image), weights, representations), "image": image}
     table = call(morphtools.find_similar, config, given)
     click.echo(table.head(10).to_string(index=False, columns=["rank", "id_str", "distance"]))
     click.echo(f"see {given.get('out', 'morphtools-runs/similar')}: similar.csv, and with images .png and .html")

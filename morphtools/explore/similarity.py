@@ -27,6 +27,7 @@ def find_similar(
     like: str | Sequence[str] = (),
     unlike: str | Sequence[str] = (),
     query: np.ndarray | None = None,
+    image: str | Path | None = None,
     ra: float | None = None,
     dec: float | None = None,
     max_separation: float = 5.0,
@@ -50,6 +51,7 @@ def find_similar(
         like: `id_str` of an example, or of several.
         unlike: `id_str` of counter-examples.
         query: (D,) or (n, D) representations of further examples, such as your own images.
+        image: Image file that `query` represents, drawn beside the galaxies that were found.
         ra: Right ascension of another example (deg, ICRS): the galaxy of the catalogue that is nearest on the sky.
         dec: Its declination.
         max_separation: Maximum separation from that position (arcsec).
@@ -98,7 +100,7 @@ def find_similar(
     write_table(out / "similar.csv", table)
     if records is not None or images is not None:
         title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
-        _draw(out, title, table, like, unlike, Pictures(records, catalog, images))
+        _draw(out, title, table, like, unlike, Pictures(records, catalog, images), image)
     return table
 
 
@@ -170,20 +172,37 @@ def _separation(known: pd.DataFrame, ra: float, dec: float) -> np.ndarray:
     return separation
 
 
-def _draw(out: Path, title: str, table: pd.DataFrame, like: list[str], unlike: list[str], pictures: Pictures) -> None:
-    """The gallery and the page: examples in blue, counter-examples in orange, then what was found."""
+def _draw(
+    out: Path,
+    title: str,
+    table: pd.DataFrame,
+    like: list[str],
+    unlike: list[str],
+    pictures: Pictures,
+    image: str | Path | None,
+) -> None:
+    """The gallery and the page: examples in blue, counter-examples in orange, then the galaxies that were found."""
     given = [*like, *unlike]
     shown = thumbnails(pictures, [*given, *table["id_str"]], 128)
+    if image is not None:
+        like, given = [Path(image).name, *like], [Path(image).name, *given]
+        shown.insert(0, _picture_of(Path(image), 128))
     for i in range(len(given)):
         shown[i] = _framed(shown[i], _BLUE if i < len(like) else _ORANGE)
     captions = [*["example"] * len(like), *["not like this"] * len(unlike)]
     captions = [f"{caption}\n{_short(name)}" for caption, name in zip(captions, given, strict=True)]
     captions += [f"{row.rank}: {row.distance:.3f}\n{_short(row.id_str)}" for row in table.itertuples()]
     write_page(out / "similar.html", title, [*given, *table["id_str"]], shown, captions, table)
-    gap = -len(given) % 8  # what was found begins a row
+    gap = -len(given) % 8  # results start on a new row
     shown[len(given) : len(given)] = [np.full_like(shown[0], 255)] * gap
     captions[len(given) : len(given)] = [""] * gap
     write_figure(out / "similar.png", figures.gallery(shown, captions, title, columns=8))
+
+
+def _picture_of(image: Path, side: int) -> np.ndarray:
+    """The picture (side, side, 3) uint8 of an image file."""
+    alone = pd.DataFrame({"id_str": [image.name], "file_loc": [image.name]})
+    return thumbnails(Pictures(catalog=alone, images=image.absolute().parent), [image.name], side)[0]
 
 
 def _framed(picture: np.ndarray, colour) -> np.ndarray:

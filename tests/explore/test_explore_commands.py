@@ -25,7 +25,7 @@ VERBS = (
     "find_artifacts",
     "evaluate_retrieval",
 )
-ONLY_IN_PYTHON, ONLY_TYPED = {"query"}, {"config", "image", "weights"}
+ONLY_IN_PYTHON, ONLY_TYPED = {"query"}, {"config", "weights"}
 
 
 def invoke(*arguments):
@@ -72,7 +72,7 @@ def test_similar_galaxies_are_found_by_name_and_place(places, tmp_path):
     result = invoke("find-similar", store, "--ra", 50, "--dec", -1, *options)
     assert result.exit_code == 2 and "the nearest, g59, is" in result.output
     result = invoke("find-similar", store, "--image", images / "g00.png", *options)
-    assert result.exit_code == 2 and "give --weights" in result.output
+    assert result.exit_code == 2 and "--image needs --weights" in result.output
     result = invoke("find-similar", store, "--like", "g01", "--within", "here", *options)
     assert result.exit_code == 2 and "--within must be a list such as 1,2,3" in result.output
 

@@ -18,6 +18,16 @@ def test_the_most_similar_are_of_the_same_kind_and_not_the_example(three_kinds, 
     assert page.count("legacysurvey.org/viewer?ra=") == 19
 
 
+def test_an_example_that_is_an_image_is_drawn_before_its_neighbours(three_kinds, tmp_path):
+    store, catalog, images = three_kinds
+    options = {"query": store.values()[0], "galaxies": 3, "catalog": catalog, "images": images}
+    find_similar(store, **options, out=tmp_path / "without")
+    find_similar(store, **options, image=images / "g00.png", out=tmp_path / "with")
+    pages = [(tmp_path / name / "similar.html").read_text() for name in ("without", "with")]
+    assert [page.count("<img ") for page in pages] == [3, 4]
+    assert pages[1].index("g00.png") < pages[1].index("1: 0.000")
+
+
 def test_distances_are_from_the_mean_of_the_examples_of_length_one(three_kinds, tmp_path):
     store, _, _ = three_kinds
     table = find_similar(store, like=["g01", "g02"], galaxies=3, out=tmp_path)
@@ -88,7 +98,7 @@ def test_a_representation_from_elsewhere_is_an_example_too(three_kinds, tmp_path
     [
         ({}, "give an example to search for"),
         ({"like": "h"}, "no representation of h"),
-        ({"ra": 1.0}, "both in degrees"),
+        ({"ra": 1.0}, "give both ra and dec"),
         ({"like": "g00", "galaxies": 0}, "at least 1, got 0"),
         ({"ra": 1.0, "dec": 1.0}, "needs a catalogue with ra and dec"),
     ],
