@@ -1,4 +1,4 @@
-"""What head and what loss an answer has: the one place outside `answers/` that asks which kind of answer it is."""
+"""The head and the loss of every answer: the only place outside `answers/` that asks which kind of answer it is."""
 
 from collections.abc import Callable
 
@@ -87,7 +87,7 @@ def _cross_entropy(target, probability):
 
 
 def _weighted(weights: tuple[float, ...]) -> Callable:
-    """Cross-entropy of classes that count differently."""
+    """Cross-entropy with a weight for each class."""
 
     def loss(label, probability):
         truth = ops.one_hot(ops.cast(ops.reshape(label, (-1,)), "int32"), len(weights))

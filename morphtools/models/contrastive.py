@@ -21,7 +21,7 @@ from morphtools.models.replicas import gather
 
 
 class MoCo(keras.Model):
-    """Momentum contrast, version 2: each galaxy's query must find its key among those of a long queue.
+    """Momentum contrast, version 2: each galaxy's query must find its own key in a long queue.
 
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
@@ -40,7 +40,7 @@ class MoCo(keras.Model):
     trained_views = 1
 
     def __init__(self, encoder, views, *, dimension=128, queue=65536, momentum=0.999, temperature=0.1, seed=None):
-        super().__init__(name="moco", dtype="float32")  # the second network moves less than half precision resolves
+        super().__init__(name="moco", dtype="float32")  # the second network moves in steps too small for half precision
         self.views, self.momentum, self.temperature = views, momentum, temperature
         self.encoder = encoder
         width = encoder.output_shape[-1]
@@ -52,7 +52,7 @@ class MoCo(keras.Model):
         self.queue.assign(unit(self.queue))
 
     def build(self, images_shape):
-        """Nothing to do: the networks came built."""
+        """Nothing to do: the networks are already built."""
 
     def call(self, images, training=False):
         """(B, H, W, C) → representations (B, D); in training adds the loss."""
@@ -64,7 +64,7 @@ class MoCo(keras.Model):
         _follow(self.key_projection, self.projection, self.momentum)
         key = self.key_encoder(self.views(images, training=True), training=False)
         key = ops.stop_gradient(unit(self.key_projection(key, training=False)))  # (B, dimension)
-        queue = ops.copy(self.queue)  # before these keys join it; PyTorch needs what it was for the gradient
+        queue = ops.copy(self.queue)  # before these keys join it; PyTorch needs its earlier state for the gradient
         losses = info_nce(query, key, queue, temperature=self.temperature)
         self._remember(key)
         _set_loss(self, losses)
@@ -80,7 +80,7 @@ class MoCo(keras.Model):
 
 
 class BYOL(keras.Model):
-    """Bootstrap your own latent: predict how a slowly following copy of oneself sees another view.
+    """Bootstrap your own latent: predict how a slowly following copy of the network sees another view.
 
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
@@ -99,7 +99,7 @@ class BYOL(keras.Model):
     trained_views = 2
 
     def __init__(self, encoder, views, *, dimension=256, hidden=4096, momentum=0.996, steps=None, seed=None):
-        super().__init__(name="byol", dtype="float32")  # the second network moves less than half precision resolves
+        super().__init__(name="byol", dtype="float32")  # the second network moves in steps too small for half precision
         self.views, self.momentum, self.steps = views, momentum, steps
         self.encoder = encoder
         sizes = {"hidden": hidden, "batch_norm": True}
@@ -109,7 +109,7 @@ class BYOL(keras.Model):
         self.step = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, **_QUEUE)
 
     def build(self, images_shape):
-        """Nothing to do: the networks came built."""
+        """Nothing to do: the networks are already built."""
 
     def call(self, images, training=False):
         """(B, H, W, C) → representations (B, D); in training adds the loss and returns those of both views."""
@@ -160,7 +160,7 @@ class SimCLR(keras.Model):
         self.projection = projection_head(width, dimension, hidden=width, batch_norm=True, seed=seed)
 
     def build(self, images_shape):
-        """Nothing to do: the networks came built."""
+        """Nothing to do: the networks are already built."""
 
     def call(self, images, training=False):
         """(B, H, W, C) → representations (B, D); in training adds the loss and returns those of both views."""
@@ -196,6 +196,6 @@ def _set_loss(model, losses):
 
 
 def _follow(slow, network, momentum):
-    """Moves every weight, and every moving average, of the slow network a little towards the other's."""
+    """Moves every weight and moving average of the slow network a little towards those of the other."""
     for theirs, ours in zip(slow.weights, network.weights, strict=True):
         theirs.assign(momentum * theirs + (1 - momentum) * ours)

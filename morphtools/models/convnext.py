@@ -48,7 +48,7 @@ def build_convnext(name: str, inputs, *, drop: float = 0.0):
 
 
 def _block(x, rate: float, block: str):
-    """Filters of 7×7 channel by channel, then two dense layers for every pixel, added to what came in."""
+    """Filters of 7×7 channel by channel, then two dense layers for every pixel, added to the input."""
     width = x.shape[-1]
     y = layers.DepthwiseConv2D(7, padding="same", depthwise_initializer=_initializer(), name=f"{block}dwconv")(x)
     y = _normalized(y, f"{block}norm")
@@ -70,7 +70,7 @@ def _normalized(x, name: str):
 
 @keras.saving.register_keras_serializable("morphtools")
 class LayerScale(layers.Layer):
-    """Multiplies every channel by a number of its own, first by 10⁻⁶: a new block begins by doing almost nothing.
+    """Multiplies every channel by its own factor, initially 10⁻⁶: a new block does almost nothing at first.
 
     Reference:
         Touvron et al. 2021, arXiv:2103.17239, section 2.
@@ -87,5 +87,5 @@ class LayerScale(layers.Layer):
         return inputs * self.gamma
 
     def compute_output_shape(self, input_shape):
-        """That of the input."""
+        """The shape of the input."""
         return input_shape

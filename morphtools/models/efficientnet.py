@@ -58,13 +58,13 @@ def build_efficientnet(name: str, inputs, *, drop: float = 0.0, torch: bool = Fa
 
 
 def _rounded(filters: float) -> int:
-    """The nearest multiple of 8 that is not less than nine tenths of it."""
+    """The nearest multiple of 8, but at least 90% of the number."""
     nearest = max(8, int(filters + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * filters else nearest
 
 
 def _block(x, shape: tuple[int, int, int, int], rate: float, block: str, *, lite: bool, torch: bool):
-    """A mobile inverted bottleneck: wider, filtered channel by channel, narrower again, and added to what came in."""
+    """A mobile inverted bottleneck: wider, filtered channel by channel, narrower again, and added to the input."""
     kernel, stride, expansion, filters = shape
     style = {"lite": lite, "torch": torch}
     inputs, bands = x, x.shape[-1]
@@ -82,7 +82,7 @@ def _block(x, shape: tuple[int, int, int, int], rate: float, block: str, *, lite
 
 
 def _excited(x, reduced: int, prefix: str):
-    """Squeeze-and-excitation: every channel times a number between 0 and 1 that follows from the means of all."""
+    """Squeeze-and-excitation: every channel is multiplied by a number from 0 to 1 that depends on the means of all."""
     y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{prefix}squeeze")(x)
     y = layers.Conv2D(reduced, 1, activation="silu", name=f"{prefix}reduce")(y)
     y = layers.Conv2D(x.shape[-1], 1, activation="sigmoid", name=f"{prefix}expand")(y)

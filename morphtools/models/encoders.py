@@ -78,9 +78,9 @@ def build_encoder(
         if value and not name.startswith(_WITH[option]):
             raise ValueError(f"{option} is for {', '.join(_WITH[option])} networks; {name!r} has none")
     if not 0 <= drop < 1:
-        raise ValueError(f"drop is a rate from 0 to below 1, got {drop}")
+        raise ValueError(f"drop must be a rate from 0 to below 1, got {drop}")
     if (mean is None) != (deviation is None) or (grey and mean is None):
-        raise ValueError("mean and deviation belong together, and grey needs both")
+        raise ValueError("give mean and deviation together; grey needs both")
     inputs = keras.Input(input_shape, name="image")
     x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
     if mean is not None:
@@ -99,18 +99,18 @@ _RANGES = {  # factor and offset that bring images 0–1 to what a network takes
 
 
 def check_keras() -> None:
-    """Raises ValueError if Keras is set (in `keras.json`, or by a call) to what our networks are not made for."""
+    """Raises ValueError if Keras has settings (in `keras.json`, or by a call) that our networks do not support."""
     settings = {"image_data_format": keras.config.image_data_format(), "floatx": keras.config.floatx()}
     for name, value in {"image_data_format": "channels_last", "floatx": "float32"}.items():
         if settings[name] != value:
             raise ValueError(
-                f"Keras is set to {name} {settings[name]!r}, morphtools needs {value!r}: change it in "
+                f"Keras has {name} {settings[name]!r}, but morphtools needs {value!r}: change it in "
                 f"~/.keras/keras.json (or KERAS_HOME), or call keras.config.set_{name}({value!r})"
             )
 
 
 def _with_plain_weights(network: keras.Model) -> keras.Model:
-    """The network with our standardisation in place of Keras' own, whose copies do not follow its weights."""
+    """The network with our standardisation instead of Keras' own, whose copies do not use its weights."""
 
     def ours(layer):
         plain = Standardize(name=layer.name) if isinstance(layer, layers.Normalization) else None
@@ -213,7 +213,7 @@ def any_way_up(encoder: keras.Model, count: int = 8) -> list[layers.Layer]:
 
 
 def settle_batch_norm(encoder: keras.Model, *batches) -> None:
-    """Gives the batch normalisation of an encoder the statistics of real images, as its weights are now.
+    """Gives the batch normalisation of an encoder the statistics of real images under its present weights.
 
     A new network's moving averages are 0 and 1, which is true of no layer: frozen like this, EfficientNetB0's
     representations of different galaxies agree to a millionth and nothing can be learned from them. Weights that were
@@ -283,7 +283,7 @@ def unfreeze(encoder: keras.Model, depth: int | str, *, batch_norm: bool = False
     blocks = encoder_blocks(encoder)
     number = {"head": 0, "all": len(blocks)}.get(str(depth), depth)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= len(blocks):
-        raise ValueError(f"depth is 'head', 'all' or a number of blocks from 1 to {len(blocks)}, got {depth!r}")
+        raise ValueError(f"depth must be 'head', 'all' or a number of blocks from 1 to {len(blocks)}, got {depth!r}")
     encoder.trainable = True  # the container's own flag would override its layers'
     for i, block in enumerate(blocks):
         for layer in block:

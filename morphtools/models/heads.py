@@ -44,7 +44,7 @@ class DenseHead(layers.Layer):
             outputs,
             activation,
             kernel_initializer=keras.initializers.GlorotUniform(seeds[-1]),
-            dtype="float32",  # losses are sums of logarithms: not in half precision
+            dtype="float32",  # losses sum logarithms, which half precision cannot do
             name="out",
         )
 
@@ -100,7 +100,7 @@ def regression_head(outputs: int = 1, **kwargs) -> DenseHead:
 
 
 def projection_head(width: int, outputs: int, *, hidden: int, batch_norm: bool = False, seed: int | None = None):
-    """Two dense layers that bring a representation to where a contrastive loss compares it.
+    """Two dense layers from a representation to the space in which a contrastive loss compares views.
 
     Args:
         width: D, of the representation.

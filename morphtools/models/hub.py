@@ -14,12 +14,12 @@ _PATIENCE = 30  # seconds without an answer
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether this may be a name on the Hub: `OWNER/NAME`, perhaps with `hf_hub:` before and `@REVISION` after it."""
+    """Whether this may be a name on the Hub: `OWNER/NAME`, with `hf_hub:` before or `@REVISION` after it or not."""
     return _NAME.fullmatch(name) is not None
 
 
 def fetch_encoder(name: str) -> Path:
-    """Fetches an encoder, or takes what was fetched before.
+    """Downloads an encoder, or uses an earlier download.
 
     It is kept beside what Keras fetches (`~/.keras`, or `KERAS_HOME`). A download that was interrupted resumes where it
     stopped. The environment variable `HF_ENDPOINT` names another server, as for the Hub's own package.
@@ -66,7 +66,7 @@ def _fetched(address: str, file: Path) -> bool:
             expected = answer.headers.get("Content-Length")
             etag = linked.etag or answer.headers.get("X-Linked-Etag") or answer.headers.get("ETag") or ""
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is there is not the beginning of that file
+        if error.code == 416:  # the partial file is not the beginning of that file
             partial.unlink()
             return _fetched(address, file)
         if error.code in (401, 403, 404):
@@ -80,7 +80,7 @@ def _fetched(address: str, file: Path) -> bool:
     digest = etag.strip('"').removeprefix('W/"')
     if re.fullmatch(r"[0-9a-f]{64}", digest) and sha256_of(partial) != digest:
         partial.unlink()
-        raise OSError(f"what came from {address} is damaged: its sha256 is another; try again")
+        raise OSError(f"the download of {address} is damaged (its sha256 differs): try again")
     partial.replace(file)
     return True
 
@@ -91,6 +91,6 @@ class _Linked(urllib.request.HTTPRedirectHandler):
     etag = None
 
     def redirect_request(self, request, file, code, message, headers, address):
-        """As usual, with an eye on the header."""
+        """As usual, but notes the header."""
         self.etag = headers.get("X-Linked-Etag") or self.etag
         return super().redirect_request(request, file, code, message, headers, address)

@@ -1,4 +1,4 @@
-"""Votes and views together: an encoder that learns what volunteers answer and what it can learn without them."""
+"""Votes and views together: an encoder that learns from volunteers' answers and, without labels, from views."""
 
 import keras
 from keras import ops
@@ -25,7 +25,7 @@ class Hybrid(keras.Model):
         learner.weight = weight
 
     def build(self, images_shape):
-        """Nothing to do: the networks came built."""
+        """Nothing to do: the networks are already built."""
 
     def call(self, images, training=False):
         """(B, H, W, C) → answers (B, views, A): of every view in training, else of the image."""

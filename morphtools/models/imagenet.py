@@ -1,4 +1,4 @@
-"""Encoders that learned from ImageNet, from where their weights are published."""
+"""Encoders trained on ImageNet, from where their weights are published."""
 
 import importlib.util
 import os
@@ -48,7 +48,7 @@ def fetch_imagenet(encoder: str) -> Path:
     name = f"{encoder}_imagenet"
     if encoder not in (*_PACKAGES, *_KERAS):
         having = ", ".join(sorted((*_PACKAGES, *_KERAS)))
-        raise ValueError(f"there are no weights from ImageNet for {encoder}; encoders that have them: {having}")
+        raise ValueError(f"there are no ImageNet weights for {encoder}; encoders that have them: {having}")
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "morphtools" / "imagenet" / name
     card = folder / f"{name}.json"
     if card.is_file():

@@ -38,7 +38,7 @@ def import_weights(
     citation: str = "",
     data: str | None = None,
 ) -> Path:
-    """Brings an encoder trained with PyTorch here, exactly, for everything that takes weights.
+    """Imports an encoder trained with PyTorch, exactly, for everything that takes weights.
 
     `load_pretrained(out)`, `represent`, `finetune` and all others work with it from then on, without PyTorch. Known are
     ResNet-18, -50 and -101, EfficientNet-B0, EfficientNet-Lite and ConvNeXt (pico to base) as they are in timm, which
@@ -103,15 +103,15 @@ def import_weights(
         write_card(card, weights)
     if "zoobot" in str(source).lower() and mean is None:
         log.warning(
-            "zoobot itself shows pictures 0–1 as they are unless it is told to standardise them, whatever config.json "
-            "says: if this encoder was trained so, import it with mean=0 and deviation=1"
+            "zoobot itself passes pixel values 0–1 unchanged unless told to standardise them, whatever config.json "
+            "says: if this encoder was trained that way, import it with mean=0 and deviation=1"
         )
     log.info("%s: %d numbers in %s; %s", name, encoder.count_params(), weights, _shown(described))
     return Path(out)
 
 
 def _file(source: str | Path) -> tuple[Path, Path]:
-    """The file of weights, and the folder in which there may be more about it."""
+    """The file of weights, and the folder that may hold its configuration."""
     path = Path(source).expanduser()
     if not path.exists() and is_hub_name(str(source)):
         path = fetch_encoder(str(source))
@@ -192,14 +192,14 @@ def _preparation(described: Described, channels: int) -> dict:
 
 
 def _values(name: str, values: np.ndarray, place: Tensor) -> np.ndarray:
-    """A tensor of theirs as a weight of ours."""
+    """A PyTorch tensor as one of our weights."""
     if place.axes is not None:
         values = values[:, :, None, None] if values.ndim == 2 else values  # a dense layer for every pixel
         values = values.transpose(place.axes) if values.ndim == 4 else values
     if values.shape != tuple(place.weight.shape):
         raise ValueError(f"{name} has the shape {values.shape}, where {tuple(place.weight.shape)} is needed (as here)")
     if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
-        raise ValueError(f"{name} holds numbers that are not finite, or not numbers with a fraction")
+        raise ValueError(f"{name} holds numbers that are not finite, or not floating-point numbers")
     return values.astype("float32")
 
 

@@ -1,4 +1,4 @@
-"""Numbers: a normal distribution for each, and the likelihood of what was measured."""
+"""Numbers: a normal distribution for each, and the likelihood of the measured values."""
 
 import keras
 from keras import ops

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Preparation(NamedTuple):
-    """What brings records and weights together.
+    """How records and weights fit together.
 
     Attributes:
         reading: Keyword arguments of `load_dataset`: `image_size` (H, W) and `stretch`, and where they are needed
@@ -35,7 +35,7 @@ def prepare(
     adapt_bands: bool = False,
     survey: str | None = None,
 ) -> Preparation:
-    """Finds out how to show records to weights as they were trained, or why that cannot be.
+    """Works out how to show records to weights as in their training, or why that is impossible.
 
     Images of another size are resized to that of the card, and cut where it was shown the middle of larger ones; flux
     is dereddened if that of the card was, and becomes pictures by the card's stretch, or where that cannot show its
@@ -77,7 +77,7 @@ def prepare(
 
 
 def pixel_scale_of(records: Records, reading: dict) -> float | None:
-    """Arcsec per pixel of the images as they are shown to weights, if that of the records is known.
+    """Arcsec per pixel of the images as shown to weights, if known for the records.
 
     Args:
         records: What is shown.

@@ -21,7 +21,7 @@ def load_pretrained(
     noise: tuple[float, ...] | None = None,
     encoder: str = "efficientnet_b0",
 ) -> keras.Model:
-    """Loads pretrained weights as a plain `keras.Model`, without the network if they are on this machine.
+    """Loads pretrained weights as a plain `keras.Model`; needs no network if they are on this machine.
 
     The network is built by our own code from what its card says, and only numbers are read from the file: nothing in
     it is executed.
@@ -81,14 +81,16 @@ def load_pretrained(
 
 
 def _checked_weights(card: Card, path: Path) -> Path:
-    """The weights of a card, fetched if need be, once their hash is right."""
+    """The weights of a card, downloaded if necessary, once their hash is right."""
     file = weights_beside(path)
     if file is None and card.url is None:
         raise FileNotFoundError(f"there are no weights beside {path}")
     if file is None:
         file = _fetched(card)
     if sha256_of(file) != card.sha256:
-        raise ValueError(f"{file} is damaged or not what its card describes: its sha256 is another; get it again")
+        raise ValueError(
+            f"{file} is damaged or not what its card describes (the sha256 differs): get it again"
+        )
     return file
 
 
@@ -102,7 +104,7 @@ def _fetched(card: Card) -> Path:
             name, card.url, cache_subdir="morphtools", file_hash=card.sha256, hash_algorithm="sha256"
         )
     except ValueError as error:
-        raise ValueError(f"what came from {card.url} has another sha256 than the card of {card.name}") from error
+        raise ValueError(f"the download of {card.url} has another sha256 than the card of {card.name}") from error
     except Exception as error:  # Keras raises a plain Exception for whatever the network does
         raise OSError(f"cannot fetch the weights of {card.name}: {error}") from error
     return Path(file)
@@ -119,7 +121,7 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
             head = head_for(answer, hidden=card.hidden)
             whole = keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body), head])
         whole.load_weights(file)
-    except Exception as error:  # whatever is wrong with a stranger's file or card, in one line
+    except Exception as error:  # whatever is wrong with the file or the card, in one line
         reason = str(error).strip().split("\n")[0].partition(" Example error message")[0]
         raise ValueError(f"the weights in {file} do not fit the model that their card describes: {reason}") from error
     return body, head
@@ -152,7 +154,7 @@ def _pooled(body: keras.Model, pooling: str | None) -> keras.Model:
     if pooling == "avg":
         return body
     if pooling not in ("max", None):
-        raise ValueError(f"pooling is 'avg', 'max' or None, got {pooling!r}")
+        raise ValueError(f"pooling must be 'avg', 'max' or None, got {pooling!r}")
     average = max(i for i, layer in enumerate(body.layers) if isinstance(layer, layers.GlobalAveragePooling2D))
     output = body.layers[average].input
     if pooling == "max":

@@ -1,4 +1,4 @@
-"""Redshifts: a probability for every bin of a range, and the likelihood of a spectrum's answer."""
+"""Redshifts: a probability for every bin of a range, and the likelihood of the spectroscopic redshift."""
 
 import keras
 from keras import ops
@@ -26,7 +26,7 @@ def redshift_loss(redshift, probability, low, high):
     bins = p.shape[-1]
     place = (ops.reshape(ops.cast(redshift, "float32"), (-1,)) - low) / (high - low) * bins
     which = ops.cast(ops.clip(ops.floor(place), 0, bins - 1), "int32")
-    # not clipped at 1e-7 as Keras would: a galaxy far off must still pull
+    # not clipped at 1e-7 as in Keras: a galaxy far off must still have a gradient
     return -ops.log(ops.sum(ops.one_hot(which, bins) * p, axis=-1) + 1e-30)
 
 

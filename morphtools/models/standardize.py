@@ -18,7 +18,7 @@ class Standardize(layers.Layer):
         width = (input_shape[-1],)
         self.mean = self.add_weight(name="mean", shape=width, initializer="zeros", trainable=False)
         self.variance = self.add_weight(name="variance", shape=width, initializer="ones", trainable=False)
-        # nobody reads it, but files of `Normalization` have it
+        # unused, but files of `Normalization` have it
         self.count = self.add_weight(name="count", shape=(), dtype="int", initializer="zeros", trainable=False)
         self.built = True
 

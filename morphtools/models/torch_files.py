@@ -84,7 +84,7 @@ def _read_legacy(file) -> object:
     file.seek(0)
     magic, _, machine = (_Unpickler(file).load() for _ in range(3))
     if magic != _MAGIC or machine.get("little_endian") is not True:
-        raise ValueError("it does not begin like one")
+        raise ValueError("its first bytes are not those of one")
     storages: dict[str, np.ndarray] = {}
 
     def storage(dtype: str, key: str, numel: int) -> np.ndarray:
@@ -111,11 +111,11 @@ class _Dict(dict):
     __slots__ = ()
 
     def __setstate__(self, state):
-        """Forgets what PyTorch notes about versions."""
+        """Ignores what PyTorch stores about versions."""
 
 
 class _Name:
-    """What a pickle gets to see under a name: nothing of it can be changed."""
+    """What a name in a pickle stands for: nothing of it can be changed."""
 
     __slots__ = ("_call", "dtype")
 
@@ -154,7 +154,7 @@ def _parameter(data, *_) -> np.ndarray:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the names of tensors, and no other."""
+    """Allows the names of tensors, and no others."""
 
     def __init__(self, file, storage: Callable[[str, str, int], np.ndarray] | None = None):
         super().__init__(file)

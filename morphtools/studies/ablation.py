@@ -1,4 +1,4 @@
-"""Which augmentation teaches what: the same pretraining without each of them in turn."""
+"""What each augmentation contributes: the same pretraining without each of them in turn."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -91,7 +91,9 @@ def benchmark_anomalies(
     truth = _truth(stores, catalog, records, column)
     anomalous = (truth > threshold if share is None else truth >= truth.quantile(1 - share)).to_numpy()
     if not 0 < anomalous.sum() < len(truth):
-        raise ValueError(f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find")
+        raise ValueError(
+            f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find"
+        )
     names = [*stores, ELLIPSES] if pictures is not None else [*stores]
     ways = list(searches(names, methods, acquisitions, diversities, starts))
     out = Path(out)
@@ -123,9 +125,11 @@ def benchmark_anomalies(
 
 
 def _truth(stores: Mapping[str, Representations], catalog, records, column: str) -> pd.Series:
-    """The column's value, by name, of every galaxy where it is known and that all stores have."""
+    """The column, by name, for galaxies that have it and that all stores have."""
     if ELLIPSES in stores:
-        raise ValueError(f"{ELLIPSES!r} means what is measured in pictures; call these representations otherwise")
+        raise ValueError(
+            f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name"
+        )
     common = None
     for store in stores.values():
         names = pd.Index(store.id_str)
@@ -158,7 +162,7 @@ def _metrics(anomalous: np.ndarray, order: np.ndarray, rated: np.ndarray) -> dic
 
 
 def _summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, and half the interval as `… ±`, of every metric for every way."""
+    """Mean of every metric for every way, and half its interval as `… ±`."""
     rows = []
     names = [field.name for field in dataclasses.fields(Search)]
     for way, group in results.groupby(names, sort=False):

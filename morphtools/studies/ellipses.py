@@ -1,4 +1,4 @@
-"""Ellipses at several brightnesses of a galaxy: 24 numbers for its shape, used before there were representations."""
+"""Ellipses at several brightness levels: 24 numbers for a galaxy's shape, as used before representations."""
 
 from collections.abc import Iterable
 
@@ -67,7 +67,7 @@ def _galaxy(image: np.ndarray) -> np.ndarray | None:
 
 
 def _closest(mask: np.ndarray, centre: np.ndarray) -> np.ndarray | None:
-    """The connected region whose centroid is closest to `centre`; single pixels only if there is nothing else."""
+    """The connected region whose centroid is closest to `centre`; single pixels only as a last resort."""
     labels, number = label(mask)
     if not number:
         return None

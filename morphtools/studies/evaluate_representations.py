@@ -68,7 +68,7 @@ def evaluate_representations(
     try:
         numbers = [int(each) for each in labels.split(",")]
     except ValueError:
-        raise ValueError(f"labels must be numbers like 50,100,500, got {labels!r}") from None
+        raise ValueError(f"labels must be numbers such as 50,100,500, got {labels!r}") from None
     opened = Records.open(records)
     found = find_labels(opened.index(), label)
     if not found:

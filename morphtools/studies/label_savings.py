@@ -101,9 +101,9 @@ def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
     name, score = metric.replace("_", " "), f"{row['score']:.3g}"
     needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
     if row["labels"] == 0:
-        said = f"{needed} does better with the fewest that were tried: at least {row['most']:.1f} times fewer labels"
+        said = f"{needed} does better even with the fewest labels tried: at least {row['most']:.1f} times fewer labels"
     elif np.isinf(row["labels"]):
-        said = f"{needed} does not reach that with the most that were tried"
+        said = f"{needed} does not reach that even with the most labels tried"
     elif row["factor"] >= 1:
         said = f"{needed} reaches the same with {row['labels']:.0f}: {row['factor']:.1f} times fewer labels"
     else:

@@ -70,7 +70,7 @@ def test_without_the_package_one_sentence_tells_how_to_get_it(monkeypatch):
 
 
 def test_encoders_without_weights_from_imagenet_are_named_with_those_that_have_them():
-    with pytest.raises(ValueError, match=r"no weights from ImageNet for resnet18; .* efficientnet_lite0"):
+    with pytest.raises(ValueError, match=r"no ImageNet weights for resnet18; .* efficientnet_lite0"):
         find_card("resnet18_imagenet")
 
 

@@ -57,7 +57,7 @@ def test_it_survives_saving(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"mean": MEAN}, "belong together"),
+        ({"mean": MEAN}, "mean and deviation together"),
         ({"grey": True}, "grey needs both"),
         ({"mean": MEAN, "deviation": (1.0,)}, "one mean and one deviation"),
         ({"mean": (0.5,), "deviation": (0.0,)}, "positive"),

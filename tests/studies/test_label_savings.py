@@ -79,8 +79,8 @@ def test_the_sentence_says_what_was_found_and_no_more():
     assert "95% interval of the factor" in sentence(study(noise=0.01))
     assert sentence(study(seeds=1)).endswith("(one seed: no interval)")
     beyond = sentence(study(factor=40.0))
-    assert "does better with the fewest that were tried: at least 16.0 times fewer labels" in beyond
-    assert "does not reach that with the most that were tried" in sentence(study(factor=0.5))
+    assert "does better even with the fewest labels tried: at least 16.0 times fewer labels" in beyond
+    assert "does not reach that even with the most labels tried" in sentence(study(factor=0.5))
 
 
 def test_a_reference_that_stopped_learning_is_counted_where_it_stopped():

@@ -270,7 +270,7 @@ def test_it_runs_on_jax_too(sky, tmp_path):
     [
         ({"labels": 0}, "labels must be at least 1, got 0"),
         ({"seed": -1}, "seed must be from 0"),
-        ({"depth": "deep"}, "depth is 'head', 'all' or a number of blocks from 1 to 5, got 'deep'"),
+        ({"depth": "deep"}, "depth must be 'head', 'all' or a number of blocks from 1 to 5, got 'deep'"),
         ({"depth": "7"}, "from 1 to 5, got 7"),
         ({"encoder": "resnet81"}, "unknown encoder 'resnet81'"),
         ({"weights": "mobilenet_v3_small_gz2", "encoder_learning_rate": 1e-3}, "at most a tenth of learning_rate"),
