@@ -88,9 +88,7 @@ def _checked_weights(card: Card, path: Path) -> Path:
     if file is None:
         file = _fetched(card)
     if sha256_of(file) != card.sha256:
-        raise ValueError(
-            f"{file} is damaged or not what its card describes (the sha256 differs): get it again"
-        )
+        raise ValueError(f"{file} is damaged or not what its card describes (the sha256 differs): get it again")
     return file
 
 

@@ -91,9 +91,7 @@ def benchmark_anomalies(
     truth = _truth(stores, catalog, records, column)
     anomalous = (truth > threshold if share is None else truth >= truth.quantile(1 - share)).to_numpy()
     if not 0 < anomalous.sum() < len(truth):
-        raise ValueError(
-            f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find"
-        )
+        raise ValueError(f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find")
     names = [*stores, ELLIPSES] if pictures is not None else [*stores]
     ways = list(searches(names, methods, acquisitions, diversities, starts))
     out = Path(out)
@@ -127,9 +125,7 @@ def benchmark_anomalies(
 def _truth(stores: Mapping[str, Representations], catalog, records, column: str) -> pd.Series:
     """The column, by name, for galaxies that have it and that all stores have."""
     if ELLIPSES in stores:
-        raise ValueError(
-            f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name"
-        )
+        raise ValueError(f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name")
     common = None
     for store in stores.values():
         names = pd.Index(store.id_str)
