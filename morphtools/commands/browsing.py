@@ -26,12 +26,12 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--browser/--no-browser", default=True, help="Open the page in your browser.")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
 def explore(store, browser, config, **options):
-    """See, search, rate and label a survey in the browser.
+    """Search, rate and label galaxies in the browser.
 
     morphtools explore representations --catalog galaxies.csv --images images.zip --map morphtools-runs/map
 
     Everything you judge is on disk before the next galaxy is shown. Stop it with Ctrl-C, and the same command
-    resumes. On another machine: forward the port, ssh -L 8000:localhost:8000 HOST, and give --port 8000 there.
+    resumes. To work on another machine, forward the port (ssh -L 8000:localhost:8000 HOST) and give --port 8000 there.
     """
     import_quietly()
     from morphtools.app.server import serve

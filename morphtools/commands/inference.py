@@ -67,9 +67,10 @@ def predict(weights, out, config, **options):
 @click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/evaluation).")
 @click.option("--config", type=click.Path(), help="YAML file with any of these.")
 def evaluate_predictions(predictions, catalog, config, **options):
-    """Score PREDICTIONS, a folder of predict, against votes, classes, numbers or redshifts known in CATALOG.
+    """Score predictions against a catalogue.
 
-    Galaxies are matched by id_str; those that the model was trained on are left out.
+    PREDICTIONS is a folder written by predict; CATALOG has votes, classes, numbers or redshifts. Galaxies are matched
+    by id_str; those that the model was trained on are left out.
 
         morphtools evaluate-predictions predictions experts.csv --column hubble_type
     """
