@@ -22,7 +22,7 @@ class Tallies:
         concentrations: (S, N, A) of S views or models.
         votes: (N, A) counts; 0 where nobody was asked, NaN where that is unknown.
         schema: The questions.
-        provenance: Where they came from: hashes of the weights and of the records, version.
+        provenance: Where they come from: hashes of the weights and of the records, version.
     """
 
     id_str: np.ndarray
@@ -86,6 +86,6 @@ class Tallies:
         """Writes `table` as a parquet file.
 
         Args:
-            path: Where to.
+            path: File to write.
         """
         write_whole(path, self.table().to_parquet)

@@ -35,7 +35,7 @@ def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> p
     table = check_catalog(open_catalog(catalog), ("id_str",)).set_index("id_str")
     if not index.isin(table.index).any():
         raise ValueError(
-            f"the catalogue knows none of these {len(index)} galaxies: its id_str are like "
+            f"the catalogue has none of these {len(index)} galaxies: its id_str are like "
             f"{table.index[0]!r}, those of the representations like {index[0] if len(index) else None!r}"
         )
     return table.reindex(index)

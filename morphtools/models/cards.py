@@ -29,7 +29,7 @@ _PLAIN = {  # of fields that are not text
     **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "hidden", "surveys"), (list, tuple)),
     "pixel_scale": (int, float),
 }
-_WIDEST = 2**16  # units of a hidden layer: wider ones are a mistake, or meant to fill the memory
+_WIDEST = 2**16  # units of a hidden layer: wider ones are a mistake, or an attack on memory
 _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
 
 
@@ -115,7 +115,7 @@ class Card:
         self.question()
 
     def question(self) -> AnyAnswer | None:
-        """What the weights answer; None for an encoder.
+        """The answer that the weights give; None for an encoder.
 
         Raises:
             ValueError: The card does not describe it.
@@ -159,7 +159,7 @@ def write_card(card: Card, weights: str | Path) -> Card:
     weights = Path(weights)
     ending = next((e for e in _ENDINGS if weights.name.endswith(e)), None)
     if ending is None:
-        raise ValueError(f"weights end in {' or '.join(_ENDINGS)}, not like {weights.name}")
+        raise ValueError(f"weights must end in {' or '.join(_ENDINGS)}, got {weights.name}")
     card = dataclasses.replace(card, sha256=sha256_of(weights))
     name = "card.json" if weights.name == "model.keras" else weights.name.removesuffix(ending) + ".json"
     text = json.dumps(dataclasses.asdict(card), indent=1, ensure_ascii=False)
@@ -197,7 +197,7 @@ def find_card(weights: str | Path) -> Path:
         raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[str(weights)]}, which is better and faster")
     else:
         known = [card.name for card in list_pretrained()]
-        raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such path")
+        raise ValueError(f"{unknown('pretrained model', str(weights), known)}; nor is there such a path")
     found = sorted({card for card in cards if card.is_file()})
     if not found:
         raise FileNotFoundError(f"there is no model card at {path} (card.json, or NAME.json beside NAME.weights.h5)")
@@ -211,7 +211,7 @@ def _with_ending(weights: Path, ending: str) -> Path:
 
 
 def weights_beside(card: Path) -> Path | None:
-    """The file of weights beside a card, if there is one."""
+    """The weights beside a card, if there are any."""
     stem = "model" if card.name == "card.json" else card.stem
     return next((p for e in _ENDINGS if (p := card.with_name(stem + e)).is_file()), None)
 
@@ -228,7 +228,7 @@ def list_pretrained() -> list[Card]:
 
 
 def cite(weights: str | Path | None = None, bibtex: bool = False) -> str:
-    """What to cite when these weights were used; by default of all that come with the package.
+    """What to cite for these weights; by default for all that come with the package.
 
     Args:
         weights: As for `load_pretrained`.

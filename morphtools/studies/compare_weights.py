@@ -82,7 +82,7 @@ def compare_weights(
         catalog: Table with `id_str`, `file_loc` and the label.
         images: Folder or zip archive of the images; by default the catalogue's folder.
         records: Folder of records with the label, instead of both.
-        galaxies: How many to simulate, if there are neither.
+        galaxies: Number of galaxies to simulate, if there are neither.
         neighbours: How many vote.
         splits: How many random splits.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
@@ -204,7 +204,7 @@ def interval(scores: np.ndarray, test_share: float = 0.25) -> tuple[float, float
 
     Args:
         scores: (J,) one per split, or differences of two.
-        test_share: Share of the galaxies that each split tests on.
+        test_share: Fraction of the galaxies that each split tests on.
 
     Returns:
         The mean, and a t interval whose variance is s² (1/J + n_test/n_train).

@@ -44,14 +44,14 @@ def evaluate_predictions(
 
     Args:
         predictions: Folder that `predict` wrote, or its `predictions-full.parquet`.
-        catalog: Table with `id_str` and what is known.
+        catalog: Table with `id_str` and any other columns.
         column: Column with the truth, or several, separated by commas, in the order of the predictions. By default
             the columns of votes, or those that have the names of the predicted fractions or numbers, the column of
             redshifts, or that of the built-in task with these classes.
         task: For two classes, a task whose rule says what counts as a yes, built in or as a YAML file.
         images: Folder, zip archive or stack in which `file_loc` of the catalogue is found, for galleries.
         records: Records of the galaxies, instead of images.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         out: Folder to write to: `scores.csv`, `predictions.parquet` with predictions and truth, `figures/`, and of
             votes `questions.csv`.
 

@@ -34,7 +34,7 @@ def feed(
         reading: Keyword arguments of `load_dataset`.
         columns: The labels (B, L) that it learns; unknown ones are 0. None for images alone, without validation.
         batch_size: Galaxies per step.
-        seed: Of the order, with the number of the epoch.
+        seed: Seed of the order, with the number of the epoch.
         in_memory: As for `keep_on_device`.
         state: Folder of what a run needs to resume.
         remainder: Whether galaxies that do not fill a batch make a smaller one. Then they are for one device: others

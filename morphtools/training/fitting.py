@@ -144,7 +144,7 @@ def train_epochs(
 
 
 def train_epoch(model: keras.Model, batches: Batches) -> tuple[float, list[np.ndarray] | None]:
-    """One epoch: its mean loss, and the weights to go on from where the model was left with their running average."""
+    """One epoch: its mean loss, and the weights to continue from if the model was left with their running average."""
     if not hasattr(batches, "element_spec"):
         loss = batches() if callable(batches) else _mean_loss(model, model.train_on_batch, batches)
         if not model.optimizer.use_ema:

@@ -86,7 +86,7 @@ def bright_galaxies(image_size: int | None, seed: int, **options: Any) -> tuple[
 
     Args:
         image_size: Side in pixels; 64 by default.
-        seed: Of the sky.
+        seed: Seed of the sky.
         **options: Of `simulate_galaxies`.
     """
     log.warning("no catalog or records given: using a thousand galaxies of a simulated sky")

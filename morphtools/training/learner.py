@@ -128,7 +128,7 @@ def make_learner(
         settings: The method, and what it takes.
         steps: Over which the momentum of BYOL rises to 1; None keeps it.
         queue: Of MoCo, where the settings have none.
-        seed: Of first weights.
+        seed: Seed of first weights.
     """
     method = str(settings.method)
     options = {name: value for name in METHODS[method] if (value := getattr(settings, name)) is not None}

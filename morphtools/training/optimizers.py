@@ -68,7 +68,7 @@ def stepping(name: str, rate: Any, factors: list[float]) -> keras.optimizers.Opt
 
     class Stepping(kind):
         def update_step(self, gradient, variable, learning_rate):
-            factor = factors[self._get_variable_index(variable)]  # as Keras documents it for optimizers of one's own
+            factor = factors[self._get_variable_index(variable)]  # as Keras documents it for optimizers of your own
             super().update_step(gradient, variable, learning_rate * factor)
 
     return Stepping(rate, **options)

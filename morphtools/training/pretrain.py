@@ -1,4 +1,4 @@
-"""Pretraining: an encoder from galaxies nobody labelled."""
+"""Pretraining: an encoder from unlabelled galaxies."""
 
 import json
 import logging
@@ -69,7 +69,7 @@ def pretrain(
     Galaxies of the train split are used; those of the test split are never seen. After every epoch the nearest
     neighbours and a linear probe tell what the representations know of whatever labels the records hold, beside the
     baselines, and `figures/learning.png` is drawn anew. Galaxies come from `records`, or from `catalog` and `images`,
-    or, with neither, from a small simulated sky. The same call goes on after a kill, to the same result; a finished
+    or, with neither, from a small simulated sky. An interrupted call resumes, with the same result; a finished
     run is returned as it is. All devices of the machine are used. `load_pretrained(run.out)` loads the encoder.
 
     Args:
@@ -81,7 +81,7 @@ def pretrain(
         weights: What to start from, as for `load_pretrained`, instead of `encoder`; by default random weights.
         image_size: Side in pixels to which images are resized when read; by default that of the records or weights.
         view_size: Side in pixels of the views, if they are cut out of larger images; by default `image_size`.
-        small_images: Whether the encoder has the stem for images of some 64 pixels.
+        small_images: Whether the encoder has the first layers for images of about 64 pixels.
         augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`), a YAML file, or a list (see
             `build_augmentations`); by default `rgb` for pictures and `hayat2021` for flux.
         without: A part of them to leave out, as `RandomNoise` or `RandomView.rotation` (see `ablate_augmentations`).
@@ -114,7 +114,7 @@ def pretrain(
         The run, with `metrics`, `summary` and its folder `out`.
 
     Raises:
-        ValueError: An argument or the galaxies cannot be used; the message says what and why.
+        ValueError: An argument or the galaxies cannot be used; the message explains what and why.
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
 
@@ -171,7 +171,7 @@ def _galaxies(run: Run, settings: PretrainSettings) -> Records:
 
 
 def _baselines(run: Run, prepared: Prepared, galaxies: Watched, settings: PretrainSettings) -> dict[str, dict]:
-    """What has to be beaten; found once."""
+    """The baselines to beat; found once."""
     path = run.out / "state" / "baselines.json"
     if not path.exists():
         encoders = {"random encoder": prepared.start}

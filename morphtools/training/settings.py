@@ -163,7 +163,7 @@ def flat(settings: Any) -> dict[str, Any]:
 
 
 def check_numbers(settings: Any) -> None:
-    """Raises ValueError where a number of things is below 1, or the seed is out of range."""
+    """Raises ValueError if a number of things is below 1, or the seed is out of range."""
     for field in dataclasses.fields(settings):
         value, counts = getattr(settings, field.name), "float" not in str(field.type)
         if dataclasses.is_dataclass(value):

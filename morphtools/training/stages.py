@@ -35,7 +35,7 @@ def train_head(
         chosen: The galaxies, with its labels.
         reading: How to read them for the encoder.
         settings: With the learning rates of this answer.
-        state: Folder for what a killed run goes on from.
+        state: Folder with what an interrupted run needs to resume.
 
     Returns:
         The history of `fit`.

@@ -28,7 +28,7 @@ def starting_encoder(
         chosen: The galaxies to train on.
         start: Which encoder, and which images.
         seed: Seed of the first weights.
-        state: Folder for what must be the same when a killed run goes on.
+        state: Folder for what must stay the same when an interrupted run resumes.
         survey: Whose bands the records have, if they shall be dereddened.
 
     Returns:
@@ -64,7 +64,7 @@ def starting_encoder(
 
 
 def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.ndarray]:
-    """Some 3000 training galaxies as they are, without random views, a batch of 64 at a time."""
+    """About 3000 training galaxies as they are, without random views, a batch of 64 at a time."""
     whole = chosen.splits["train"] >= 64
     options: dict[str, Any] = {"shuffle": True, "drop_remainder": whole, "seed": seed}
     for batch in itertools.islice(read_batches(chosen, "train", batch_size=64, **options, **reading), 48):

@@ -226,7 +226,7 @@ def test_weights_that_are_no_longer_shipped_name_their_successor():
 def test_what_is_not_there_is_said_with_what_is(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "WEIGHTS", tiny[0])
     with pytest.raises(
-        ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\), nor .* such a path"
+        ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\); nor .* such a path"
     ):
         load_pretrained("tini")
     with pytest.raises(ValueError, match="need the name of their encoder, such as efficientnet_lite0_imagenet"):
