@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import logging
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -114,7 +115,7 @@ def compare_weights(
             return run
         found, known = _galaxies(settings, run.out)
         run.keep()
-        stores = _represented(found, settings, run.out)
+        stores = _represented(found, [name.strip() for name in weights.split(",")], settings, run.out)
         truth = _classes(known, label or "shape", stores, classes, seed)
         scores = pd.DataFrame(
             {
@@ -144,20 +145,19 @@ def _galaxies(settings: CompareSettings, out: Path) -> tuple[Records, pd.DataFra
     return Records.open(out / "state" / "records"), table
 
 
-def _represented(records: Records, settings: CompareSettings, out: Path) -> dict:
+def _represented(records: Records, weights: list[str], settings: CompareSettings, out: Path) -> dict:
     """A store of representations by each of the weights, by a random encoder, and by pixels."""
-    folder, stores, size = out / "representations", {}, settings.image_size
-    weights = [name.strip() for name in settings.weights.split(",")]
+    folder, stores = out / "representations", {}
     names = [Path(name).name for name in weights] + ["random", "pixels"]
     if len(set(names)) < len(names):
         raise ValueError(f"weights must have different names, and none may be called random or pixels: {some(weights)}")
     for name in weights:
         log.info("representing by %s", name)
         short = Path(name).name
-        options = {"orientations": settings.orientations, "image_size": size}
+        options: dict[str, Any] = {"orientations": settings.orientations, "image_size": settings.image_size}
         stores[short] = represent(name, folder / short, records=records.folder, **options)
     card, seed = Card.open(find_card(weights[0])), settings.seed
-    prepared = prepare(card, records, image_size=size, adapt_bands=len(records.bands) == 1)
+    prepared = prepare(card, records, image_size=settings.image_size, adapt_bands=len(records.bands) == 1)
     keras.utils.set_random_seed(seed)
     encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
     split = max(records.splits, key=records.splits.get)
