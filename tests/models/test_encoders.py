@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,12 @@ def images(n=4, size=32, bands=3, seed=0):
     return np.random.default_rng(seed).uniform(size=(n, size, size, bands)).astype("float32")
 
 
+@functools.cache
+def built(name):
+    """For tests that do not change the encoder."""
+    return build_encoder(name, (32, 32, 3))
+
+
 @pytest.mark.parametrize("bands", [1, 5])
 @pytest.mark.parametrize(
     ("name", "width"), [("efficientnet_b0", 1280), ("resnet10_half", 256), ("resnet18", 512), ("resnet50", 2048)]
@@ -40,14 +48,14 @@ def test_any_number_of_bands_gives_the_representation_of_the_papers(name, width,
     [("resnet18", 11_176_512 + 9_600), ("resnet50", 23_508_032 + 53_120), ("resnet101", 42_500_160 + 105_344)],
 )
 def test_residual_networks_have_the_published_number_of_parameters(name, parameters):
-    assert build_encoder(name, (64, 64, 3)).count_params() == parameters
+    assert built(name).count_params() == parameters
 
 
 def test_the_smallest_residual_network_has_one_block_of_half_the_width_in_each_group():
     stem, first = 7 * 7 * 3 * 32, 2 * 9 * 32 * 32
     others = sum(9 * n // 2 * n + 9 * n * n + n // 2 * n for n in (64, 128, 256))  # two convolutions and a shortcut
     normalised = 3 * 32 + 3 * (64 + 128 + 256)  # channels, each with four numbers
-    assert build_encoder("resnet10_half", (64, 64, 3)).count_params() == stem + first + others + 4 * normalised
+    assert built("resnet10_half").count_params() == stem + first + others + 4 * normalised
 
 
 def test_small_images_keep_their_resolution_in_the_stem():
@@ -106,15 +114,15 @@ def test_settled_batch_norm_lets_different_galaxies_differ(name):
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 32)])
 def test_the_mean_over_orientations_does_not_depend_on_the_orientation(size):
-    encoder = build_encoder("resnet18", (*size, 3))
+    encoder = build_encoder("resnet10_half", (*size, 3))
     settle_batch_norm(encoder, images(16)[:, : size[0], : size[1]])
     model = keras.Sequential([keras.Input((*size, 3)), *any_way_up(encoder)])
     x = images(3)[:, : size[0], : size[1]]
     turned = np.rot90(x, 1 if size[0] == size[1] else 2, axes=(1, 2))
-    np.testing.assert_allclose(model.predict(turned, verbose=0), model.predict(x, verbose=0), atol=1e-4)
-    np.testing.assert_allclose(model.predict(x[:, :, ::-1], verbose=0), model.predict(x, verbose=0), atol=1e-4)
-    slow = np.mean([encoder.predict(v, verbose=0) for v in orientations(x)], axis=0)
-    np.testing.assert_allclose(model.predict(x, verbose=0), slow, atol=1e-4)
+    np.testing.assert_allclose(numpy(model(turned)), numpy(model(x)), atol=1e-4)
+    np.testing.assert_allclose(numpy(model(x[:, :, ::-1])), numpy(model(x)), atol=1e-4)
+    slow = np.mean([numpy(encoder(v)) for v in orientations(x)], axis=0)
+    np.testing.assert_allclose(numpy(model(x)), slow, atol=1e-4)
 
 
 def orientations(x):
@@ -129,7 +137,7 @@ def orientations(x):
     "name", sorted({*ENCODERS} - {"convnext_base", "convnext_small", "convnext_tiny", "resnet101"})
 )
 def test_blocks_run_from_the_top_to_the_stem_and_hold_every_layer_once(name):
-    encoder = build_encoder(name, (32, 32, 3))
+    encoder = built(name)
     blocks = encoder_blocks(encoder)
     assert sorted(layer.name for block in blocks for layer in block) == sorted(layer.name for layer in encoder.layers)
     last = encoder.layers.index(blocks[0][-1])
@@ -140,12 +148,17 @@ def test_blocks_run_from_the_top_to_the_stem_and_hold_every_layer_once(name):
     assert len(blocks) == (efficient | {"mobilenet_v3_small": 13}).get(name, 5)  # residual: stem and four
 
 
+@pytest.fixture(scope="module")
+def efficientnet():
+    return build_encoder("efficientnet_b0", (32, 32, 3))
+
+
 @pytest.mark.parametrize(
     ("depth", "prefixes"),
     [("head", ()), (1, ("top",)), (2, ("top", "block7")), (3, ("top", "block7", "block6"))],
 )
-def test_only_the_asked_blocks_are_trainable_and_batch_norm_never(depth, prefixes):
-    encoder = build_encoder("efficientnet_b0", (32, 32, 3))
+def test_only_the_asked_blocks_are_trainable_and_batch_norm_never(efficientnet, depth, prefixes):
+    encoder = efficientnet
     unfreeze(encoder, depth)
     trainable = {w.path for layer in encoder.layers for w in layer.trainable_weights}
     assert {w.path for w in encoder.trainable_weights} == trainable
@@ -169,7 +182,7 @@ def test_all_means_everything_but_batch_norm_and_head_freezes_it_again():
 @pytest.mark.parametrize("depth", [6, -1, "some", 1.5, True])
 def test_impossible_depths_are_refused(depth):
     with pytest.raises(ValueError, match="a number of blocks from 1 to 5"):
-        unfreeze(build_encoder("resnet18", (32, 32, 3)), depth)
+        unfreeze(built("resnet18"), depth)
 
 
 def test_training_an_unfrozen_block_moves_it_and_nothing_else():
@@ -186,9 +199,9 @@ def test_training_an_unfrozen_block_moves_it_and_nothing_else():
 
 
 def test_an_encoder_with_its_layers_survives_saving(tmp_path):
-    encoder = build_encoder("resnet18", (32, 32, 2), noise=(0.1, 0.2))
+    encoder = build_encoder("resnet10_half", (32, 32, 2), noise=(0.1, 0.2))
     model = keras.Sequential([keras.Input((32, 32, 2)), *any_way_up(encoder)])
     model.save(tmp_path / "model.keras")
     x = images(2, bands=2)
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(numpy(loaded(x)), numpy(model(x)), rtol=1e-5, atol=1e-5)

@@ -1,3 +1,4 @@
+import functools
 import json
 import logging
 
@@ -23,6 +24,7 @@ CONFIG = {
         "interpolation": "bicubic",
     },
 }
+AS_IT_IS = {"mean": (0.0,) * 3, "deviation": (1.0,) * 3}  # the range in which a network takes images
 
 
 def numpy(x):
@@ -33,6 +35,7 @@ def images(size=(64, 48), bands=3, seed=0):
     return np.random.default_rng(seed).uniform(size=(3, *size, bands)).astype("float32")
 
 
+@functools.cache  # building and initialising takes longer than most of what is tested; nobody changes either
 def theirs(name="resnet18", channels=3, style="timm", seed=0, **options):
     """An encoder with random weights, and its state as PyTorch would have it: axes turned by hand."""
     keras.utils.set_random_seed(seed)
@@ -75,8 +78,7 @@ def test_the_encoder_gives_what_it_gave_there_for_standardised_pictures(tmp_path
     assert "model.safetensors" not in card.licence and "bicubic" in card.data
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("before", ["", "module.", "model.encoder."])
+@pytest.mark.parametrize(("before", "legacy"), [("", True), ("module.", False), ("model.encoder.", True)])
 def test_files_of_pytorch_work_whatever_stands_before_the_names(tmp_path, torch_save, resnet, before, legacy):
     encoder, state = resnet
     content = {before + key: values for key, values in state.items()}
@@ -97,22 +99,21 @@ def test_files_of_pytorch_work_whatever_stands_before_the_names(tmp_path, torch_
     ],
 )
 def test_other_architectures_come_in_too(tmp_path, architecture, name, options, style):
-    range_ = {"mean": (0.0,) * 3, "deviation": (1.0,) * 3}
-    encoder, state = theirs(name, style=style, **range_, **options)
+    encoder, state = theirs(name, style=style, **AS_IT_IS, **options)
     write_safetensors(state, tmp_path / "a.safetensors")
-    given = {"architecture": architecture, "mean": 0, "deviation": 1, "image_size": 64}
+    given = {"architecture": architecture, "mean": 0, "deviation": 1, "image_size": 32}
     out = import_weights(tmp_path / "a.safetensors", tmp_path / "out", **given)
-    x = images((64, 64))
+    x = images((32, 32))
     np.testing.assert_allclose(numpy(load_pretrained(out)(x)), numpy(encoder(x)), atol=1e-4)
 
 
 def test_dense_layers_of_larger_convnexts_are_convolutions_of_one_pixel(tmp_path):
-    encoder, state = theirs("convnext_pico")
+    encoder, state = theirs("convnext_pico", style="timm", **AS_IT_IS)
     state = {key: v[:, :, 0, 0] if ".mlp." in key and v.ndim == 4 else v for key, v in state.items()}
     write_safetensors(state, tmp_path / "a.safetensors")
-    given = {"architecture": "convnext_pico", "mean": 0, "deviation": 1, "image_size": 64}
+    given = {"architecture": "convnext_pico", "mean": 0, "deviation": 1, "image_size": 32}
     out = import_weights(tmp_path / "a.safetensors", tmp_path / "out", **given)
-    x = images((64, 64))
+    x = images((32, 32))
     np.testing.assert_allclose(numpy(load_pretrained(out)(x)), numpy(encoder(x)), atol=1e-4)
 
 

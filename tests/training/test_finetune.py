@@ -41,8 +41,8 @@ def sky(tmp_path_factory):
 
 
 def options(sky, **changes):
-    defaults = {"labels": 90, "catalog": sky / "catalog.csv", "weights": "random", "epochs": 40, "test_labels": 30}
-    return defaults | changes
+    defaults = {"labels": 90, "catalog": sky / "catalog.csv", "weights": "random", "encoder": "resnet10_half"}
+    return defaults | {"epochs": 40, "test_labels": 30} | changes
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     expected |= {"validation.parquet", "galaxies.parquet", "card.json", "familiarity.npz", "figures"}
     assert {p.name for p in head_run.out.iterdir()} == expected
     assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
-    assert head_run.summary.startswith("rings from 90 labels: resnet18 (random weights, frozen), tested on")
+    assert head_run.summary.startswith("rings from 90 labels: resnet10_half (random weights, frozen), tested on")
     assert "accuracy" in head_run.summary and str(head_run.out) in head_run.summary
     assert "cross-validation chose a penalty" in (head_run.out / "log.txt").read_text()
 
@@ -214,7 +214,14 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
         rows.append({"id_str": f"g{i}", "file_loc": f"{i}.fits", "mine": i % 2})
     pd.DataFrame(rows).to_csv(tmp_path / "catalog.csv", index=False)
     run = finetune(
-        "smooth", 60, weights="random", catalog=tmp_path / "catalog.csv", column="mine", epochs=40, out=tmp_path / "run"
+        "smooth",
+        60,
+        weights="random",
+        encoder="resnet10_half",
+        catalog=tmp_path / "catalog.csv",
+        column="mine",
+        epochs=40,
+        out=tmp_path / "run",
     )
     assert run.metrics["test"]["auc"]["value"] > 0.9
     model = keras.saving.load_model(run.out / "model.keras")
@@ -225,7 +232,7 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
 def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path):
     out = tmp_path / "killed"
     code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, "
-    code += "weights='random', catalog=sys.argv[1], "
+    code += "weights='random', encoder='resnet10_half', catalog=sys.argv[1], "
     code += "epochs=40, test_labels=30, out=sys.argv[2])"
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -252,7 +259,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_p
 @pytest.mark.slow
 def test_it_runs_on_jax_too(sky, tmp_path):
     code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 60, "
-    code += "weights='random', catalog=sys.argv[1], "
+    code += "weights='random', encoder='resnet10_half', catalog=sys.argv[1], "
     code += "epochs=20, test_labels=30, out=sys.argv[2])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(tmp_path / "run")]

@@ -17,7 +17,7 @@ from morphtools.models.pretrained import load_pretrained
 from morphtools.training.pretrain import pretrain
 
 ROOT = Path(__file__).parent.parent.parent
-TINY = {"epochs": 2, "batch_size": 16, "encoder": "resnet18", "watched": 40}
+TINY = {"epochs": 2, "batch_size": 16, "encoder": "resnet10_half", "watched": 40}
 MOCO = TINY | {"momentum": 0.9, "augmentations": [{"RandomView": {"crop": 0.6}}, {"RandomDisplay": {"grey": 0.1}}]}
 
 
@@ -68,7 +68,7 @@ def test_a_run_leaves_an_encoder_its_card_and_what_a_person_needs(moco):
 
 def test_the_encoder_can_be_loaded_and_was_trained(moco, sky):
     encoder = load_pretrained(moco.out)
-    assert encoder.input_shape == (None, 16, 16, 3) and encoder.output_shape == (None, 512)
+    assert encoder.input_shape == (None, 16, 16, 3) and encoder.output_shape == (None, 256)
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype("float32")
     saved = keras.saving.load_model(moco.out / "model.keras")
     np.testing.assert_allclose(encoder.predict(images, verbose=0), saved.predict(images, verbose=0), rtol=1e-5)

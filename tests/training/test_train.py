@@ -31,7 +31,7 @@ questions:
   - {question: ring, answers: [yes, no]}
   - {question: size, answers: [large, small], asked_after: [ring_yes]}
 """
-OPTIONS = {"encoder": "mobilenet_v3_small", "epochs": 2, "batch_size": 16, "learning_rate": 3e-3}
+OPTIONS = {"encoder": "resnet10_half", "epochs": 2, "batch_size": 16, "learning_rate": 3e-3}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(run):
     }
     assert (run.out / "figures" / "training_curve.png").stat().st_size > 5000
     assert "epoch 2: loss" in (run.out / "log.txt").read_text()
-    assert run.summary.startswith("two-questions: mobilenet_v3_small trained on")
+    assert run.summary.startswith("two-questions: resnet10_half trained on")
     assert list(run.metrics["questions"]) == ["ring", "size"]
     history = pd.read_csv(run.out / "history.csv")
     assert len(history) == 2 and history["kept"].sum() == 1
@@ -88,7 +88,7 @@ def test_the_run_can_be_loaded_as_pretrained_weights_with_and_without_its_head(r
     np.testing.assert_allclose(
         keras.models.load_model(run.out / "model.keras").predict(image, verbose=0), alpha, rtol=1e-5
     )
-    assert encoder.predict(image, verbose=0).shape == (1, 576)
+    assert encoder.predict(image, verbose=0).shape == (1, 256)
 
 
 def test_predictions_are_of_test_galaxies_only(run, survey):
@@ -130,7 +130,7 @@ def test_finetune_starts_from_it_with_the_encoder_unchanged(run, survey, tmp_pat
     tuned = finetune(
         "rings", 80, catalog=survey / "catalog.csv", weights=run.out, epochs=3, orientations=2, out=tmp_path / "tuned"
     )
-    assert "mobilenet_v3_small (votes weights, frozen)" in tuned.summary
+    assert "resnet10_half (votes weights, frozen)" in tuned.summary
     before, after = load_pretrained(run.out), load_pretrained(tuned.out)
     for a, b in zip(before.weights, after.weights, strict=True):
         np.testing.assert_array_equal(a, b)
