@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -28,23 +29,31 @@ def test_every_class_that_keras_may_meet_in_a_file_is_listed():
     assert registered == CLASSES
 
 
-@pytest.mark.filterwarnings("ignore")  # Keras calls HDF5 a legacy format
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a model of several of our classes in both of Keras' formats, and what it gives."""
+    folder = tmp_path_factory.mktemp("saved")
+    encoder = build_encoder("resnet10_half", (16, 16, 2), small_images=True, noise=(1, 2))
+    model = keras.Sequential([keras.Input((16, 16, 2)), *any_way_up(encoder, 2), classification_head(2)])
+    images = np.random.default_rng(0).normal(size=(3, 16, 16, 2)).astype("f4")
+    np.savez(folder / "x.npz", x=images, y=keras.ops.convert_to_numpy(model(images)))
+    with warnings.catch_warnings(action="ignore"):  # Keras calls HDF5 a legacy format
+        for ending in ("keras", "h5"):
+            model.save(folder / f"model.{ending}")
+    return folder
+
+
 @pytest.mark.parametrize(
     "imports",
     [
         "import morphtools, keras",
         "import keras, morphtools",
-        "import morphtools; from morphtools.models import heads; import keras",
-        "import morphtools; morphtools.load_dataset; import keras",
+        # the same two, but that our own modules import Keras
+        pytest.param("import morphtools; from morphtools.models import heads; import keras", marks=pytest.mark.slow),
+        pytest.param("import morphtools; morphtools.load_dataset; import keras", marks=pytest.mark.slow),
     ],
 )
-def test_a_saved_model_loads_after_importing_morphtools(imports, tmp_path):
-    encoder = build_encoder("resnet10_half", (16, 16, 2), small_images=True, noise=(1, 2))
-    model = keras.Sequential([keras.Input((16, 16, 2)), *any_way_up(encoder, 2), classification_head(2)])
-    images = np.random.default_rng(0).normal(size=(3, 16, 16, 2)).astype("f4")
-    np.savez(tmp_path / "x.npz", x=images, y=keras.ops.convert_to_numpy(model(images)))
-    for ending in ("keras", "h5"):
-        model.save(tmp_path / f"model.{ending}")
+def test_a_saved_model_loads_after_importing_morphtools(imports, saved):
     code = f"""{imports}
 import numpy as np
 saved = np.load("x.npz")
@@ -53,7 +62,7 @@ for ending in ("keras", "h5"):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(model(saved["x"])), saved["y"], rtol=1e-5, atol=1e-6)
 """
     python = [sys.executable, "-c", code]
-    done = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, env=_environment())
+    done = subprocess.run(python, cwd=saved, capture_output=True, text=True, env=_environment())
     assert done.returncode == 0, done.stderr
 
 
