@@ -68,7 +68,7 @@ def fit_softmax(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
     x, targets = np.asarray(x, float), np.asarray(targets, float)
     weights = targets.sum(axis=1)
     targets, weights = targets / weights.mean(), weights / weights.mean()
-    folds = _folds(targets, seed)
+    folds = repeated_folds(targets, seed)
     total: Any = 0.0
     losses, times = np.zeros((len(STRENGTHS), len(x))), np.zeros(len(x))
     for inside, outside in folds:
@@ -101,7 +101,7 @@ def fit_normal(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
     x, targets = np.asarray(x, float), np.asarray(targets, float)
     scale = np.maximum(targets.std(axis=0), 1e-12)
     total, times = 0.0, np.zeros(len(x))
-    for inside, outside in _folds(np.ones((len(x), 1)), seed):
+    for inside, outside in repeated_folds(np.ones((len(x), 1)), seed):
         predicted = _ridge(x[inside], targets[inside], x[outside])[0]
         total = total + _spread_out(predicted, outside, len(x))
         times[outside] += 1
@@ -126,7 +126,7 @@ def standardisation(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[n
     return mean, np.sqrt(shrunk + 1e-12 + 1e-6 * shrunk.mean())
 
 
-def _folds(targets: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def repeated_folds(targets: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Repeated folds, stratified by the largest target where every class has two galaxies."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -139,7 +139,7 @@ def _folds(targets: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]
     return [fold for splitter in splitters for fold in splitter.split(targets, largest)]
 
 
-def _in_rows(x: np.ndarray, asked: np.ndarray, weights: np.ndarray | None = None):
+def in_rows(x: np.ndarray, asked: np.ndarray, weights: np.ndarray | None = None):
     """Standardised galaxies in the directions in which they differ.
 
     Returns:
@@ -166,7 +166,7 @@ def _path(x: np.ndarray, targets: np.ndarray, asked: np.ndarray):
         Logits (strengths, m, K) of `asked`, and for each strength mean, deviation, kernel (D, K) and bias (K,).
     """
     weights = targets.sum(axis=1)
-    inside, outside, back, mean, deviation = _in_rows(x, asked, weights)
+    inside, outside, back, mean, deviation = in_rows(x, asked, weights)
     share = (targets.sum(axis=0) + 1e-3) / (targets.sum() + 1e-3 * targets.shape[1])
     kernel, bias = np.zeros((inside.shape[1], targets.shape[1])), np.log(share)
     curvature = (inside**2 * weights[:, np.newaxis]).sum(axis=0) / 4  # of a logit, at most
@@ -195,7 +195,7 @@ def _path(x: np.ndarray, targets: np.ndarray, asked: np.ndarray):
 
 def _ridge(x: np.ndarray, targets: np.ndarray, asked: np.ndarray):
     """Ridge regressions of every strength; returns as `_path`, with numbers (strengths, m, M) instead of logits."""
-    inside, outside, back, mean, deviation = _in_rows(x, asked)
+    inside, outside, back, mean, deviation = in_rows(x, asked)
     bias = targets.mean(axis=0)
     overlap, curvature = inside.T @ (targets - bias), (inside**2).sum(axis=0)
     kernels = [overlap / (curvature + strength)[:, np.newaxis] for strength in STRENGTHS]

@@ -77,12 +77,19 @@ class Numbers:
     def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
         """The `Linear` head of a frozen encoder, from (N, D) representations and (N, M) numbers.
 
+        Where the labels tell that some galaxies are harder than others, each has a standard deviation of its own.
         What it left out is in the units of the numbers, its weights in those of the head.
         """
         from morphtools.answers.linear import fit_normal
+        from morphtools.answers.spread import fit_spread
 
-        fitted = fit_normal(x, (targets - self.centre) / self.scale, seed=seed)
-        mean, log_sigma = np.split(fitted.left_out, 2, axis=1)
+        numbers = (targets - self.centre) / self.scale
+        fitted = fit_normal(x, numbers, seed=seed)
+        m = len(self.columns)
+        mean = fitted.left_out[:, :m]
+        kernel, bias, log_sigma = fit_spread(x, mean - numbers, seed=seed)
+        kernel = np.concatenate([fitted.kernel[:, :m], kernel], axis=1)
+        fitted = dataclasses.replace(fitted, kernel=kernel, bias=np.concatenate([fitted.bias[:m], bias]))
         left_out = np.concatenate([mean * self.scale + self.centre, log_sigma + np.log(self.scale)], axis=1)
         return dataclasses.replace(fitted, left_out=left_out)
 
