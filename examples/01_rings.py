@@ -134,12 +134,12 @@ new = morphtools.simulate_survey(
 )
 morphtools.predict(run.out, "rings/new-sky", catalog="new-sky/catalog.csv", images="new-sky")
 table = pd.read_csv("rings/new-sky/predictions.csv")  # the catalogue, with the predictions beside it
-table["seen"] = table["ring_yes"] / (table["ring_yes"] + table["ring_no"])
+seen = table["ring_yes"] / (table["ring_yes"] + table["ring_no"])
 found = table.sort_values("ring", ascending=False).head(24)
-captions = [f"P(ring) {row.ring:.2f}\n{row.seen:.0%} see one" for row in found.itertuples()]
+captions = [f"P(ring) {found['ring'][i]:.2f}\n{seen[i]:.0%} see one" for i in found.index]
 where = {"catalog": new, "images": "new-sky"}
 morphtools.show_galaxies(found["id_str"], captions, "Most likely rings", **where, out="rings/new-sky/top.png")
-print(f"rings: {(found['seen'] > 0.25).mean():.0%} of these, {(table['seen'] > 0.25).mean():.0%} of the sky")
+print(f"rings: {(seen[found.index] > 0.25).mean():.0%} of these, {(seen > 0.25).mean():.0%} of the sky")
 
 # %% [markdown]
 # Trained where half of the galaxies have rings, it expects too many: on a sky where rings are rare, its probabilities
