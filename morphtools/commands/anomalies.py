@@ -6,6 +6,7 @@ import click
 
 import morphtools
 from morphtools.commands.calling import call, typed
+from morphtools.commands.handing_on import handing_on
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str, and file_loc to draw galaxies."),
@@ -41,6 +42,7 @@ def _galaxies(command):
 @click.option("--seed", type=int, help="Seed of the random start (0).")
 @click.option("--out", type=click.Path(), help="Session folder (morphtools-runs/anomalies).")
 @_galaxies
+@handing_on
 def find_anomalies(config, **options):
     """Rate a few galaxies and rank all by your interest.
 
@@ -51,12 +53,15 @@ def find_anomalies(config, **options):
 
         morphtools find-anomalies representations --catalog votes.csv --oracle odd_fraction
     """
+    from morphtools.explore.tables import with_known
+
     given = typed(options)
     if "examples" in given:
         given["examples"] = tuple(name.strip() for name in given["examples"].split(","))
     loop = call(morphtools.find_anomalies, config, given)
     ratings = loop.ratings()["rating"].notna().sum()
     click.echo(f"{ratings} ratings in {loop.out}" + (": scores.csv has every galaxy" if ratings else ""))
+    return with_known(loop.scores(), given.get("catalog")) if ratings else None
 
 
 @click.command()

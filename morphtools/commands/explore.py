@@ -7,6 +7,7 @@ import click
 
 import morphtools
 from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.handing_on import handing_on
 
 _IMAGES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and any other columns."),
@@ -84,6 +85,7 @@ def represent_pixels(out, config, **options):
 @_EXCLUDE
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/similar).")
 @_CONFIG
+@handing_on
 def find_similar(representations, image, weights, config, **options):
     """Find galaxies that look like an example.
 
@@ -101,6 +103,7 @@ def find_similar(representations, image, weights, config, **options):
     table = call(morphtools.find_similar, config, given)
     click.echo(table.head(10).to_string(index=False, columns=["rank", "id_str", "distance"]))
     click.echo(f"see {given.get('out', 'morphtools-runs/similar')}: similar.csv, and with images .png and .html")
+    return table
 
 
 def _represented(image: Path, weights: str | None, representations: str):
@@ -133,6 +136,7 @@ def _represented(image: Path, weights: str | None, representations: str):
 @click.option("--seed", type=int, help="Seed of the sample and the forest (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/outliers).")
 @_CONFIG
+@handing_on
 def find_outliers(representations, config, **options):
     """Rank galaxies by how unlike all others they are.
 
@@ -144,6 +148,7 @@ def find_outliers(representations, config, **options):
     table = call(morphtools.find_outliers, config, given)
     click.echo(table.head(10).to_string(index=False, columns=["rank", "id_str", "score"]))
     click.echo(f"see {given.get('out', 'morphtools-runs/outliers')}: outliers.csv, outliers.parquet, with images .png")
+    return table
 
 
 @click.command()
@@ -189,6 +194,7 @@ def make_map(representations, config, **options):
 @click.option("--seed", type=int, help="Seed of the sample and the fit (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/clusters).")
 @_CONFIG
+@handing_on
 def cluster(representations, config, **options):
     """Group galaxies that look alike.
 
@@ -198,12 +204,15 @@ def cluster(representations, config, **options):
 
     morphtools cluster representations --catalog galaxies.csv --labels class --names names.csv
     """
+    from morphtools.explore.tables import with_known
+
     given = typed(options) | {"representations": representations}
     _split(given, "fractions")
     clusters = call(morphtools.cluster, config, given)
     click.echo(clusters.summary.to_string(index=False, float_format="{:.3f}".format))
     click.echo("\n".join(f"{name}: {value:.4g}" for name, value in clusters.metrics.items()))
     click.echo(f"see {given.get('out', 'morphtools-runs/clusters')}")
+    return with_known(clusters.galaxies, given.get("catalog"))
 
 
 @click.command()
@@ -268,6 +277,7 @@ def evaluate_retrieval(representations, config, **options):
 @click.option("--seed", type=int, help="Seed of the draws (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/suggestions).")
 @_CONFIG
+@handing_on
 def suggest_labels(run, representations, config, **options):
     """Choose which galaxies to label next.
 
@@ -279,3 +289,4 @@ def suggest_labels(run, representations, config, **options):
     given = typed(options) | {"run": run, "representations": representations}
     table = call(morphtools.suggest_labels, config, given)
     click.echo(f"{len(table)} galaxies to label: see {given.get('out', 'morphtools-runs/suggestions')}/suggestions.csv")
+    return table

@@ -10,7 +10,7 @@ import pandas as pd
 from morphtools.answers.class_figures import gallery
 from morphtools.explore.pca import Projection, batches_of, fit_pca
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import known_of, left_out, write_figure, write_table
+from morphtools.explore.tables import known_of, left_out, with_known, write_figure, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.progress import progress_bar
@@ -114,9 +114,7 @@ def find_outliers(
     scores = _scores(store, keep, projection, rows, METHODS[method], neighbours, seed)
     order = np.argsort(-scores, kind="stable")
     ranked = pd.DataFrame({"rank": np.arange(1, number + 1), "id_str": ids[keep][order], "score": scores[order]})
-    top = ranked.head(galaxies).reset_index(drop=True)
-    known = known_of(top["id_str"], catalog).reset_index(drop=True)
-    top = top.join(known.rename(columns={name: f"catalog_{name}" for name in known if name in top}))
+    top = with_known(ranked.head(galaxies), catalog)
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "outliers.parquet", ranked)
     write_table(out / "outliers.csv", top)

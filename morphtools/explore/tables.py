@@ -41,6 +41,13 @@ def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> p
     return table.reindex(index)
 
 
+def with_known(table: pd.DataFrame, catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame:
+    """A table with `id_str`, and beside it what a catalogue knows; names both have get `catalog_`."""
+    known = known_of(table["id_str"], catalog).reset_index(drop=True).drop(columns="file_loc", errors="ignore")
+    known = known.rename(columns={name: f"catalog_{name}" for name in known if name in table})
+    return pd.concat([table.reset_index(drop=True), known], axis=1)
+
+
 def column_of(known: pd.DataFrame, name: str) -> pd.Series:
     """A column of a catalogue; ValueError with the nearest name if there is none."""
     if name not in known.columns:

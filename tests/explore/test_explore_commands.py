@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from astropy.table import Table
 from click.testing import CliRunner
 
 import morphtools
@@ -25,7 +26,7 @@ VERBS = (
     "find_artifacts",
     "evaluate_retrieval",
 )
-ONLY_IN_PYTHON, ONLY_TYPED = {"query"}, {"config", "weights"}
+ONLY_IN_PYTHON, ONLY_TYPED = {"query"}, {"config", "weights", "table", "samp"}
 
 
 def invoke(*arguments):
@@ -124,3 +125,24 @@ def test_an_image_file_is_an_example_in_the_space_of_the_store(places, tmp_path,
     assert kinds == [0] * 9
     result = invoke("find-similar", store, "--image", images / "none.png", *options)
     assert result.exit_code == 2 and "no image at" in result.output
+
+
+def test_the_table_of_a_verb_goes_to_a_file_in_any_format_and_to_topcat_with_positions(places, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr("morphtools.archives.samp.send_to_topcat", lambda table, name: sent.append(table) or ["TOPCAT"])
+    store, catalog, _ = places
+    verbs = {
+        "find-similar": ("--like", "g01", "--galaxies", 5),
+        "find-outliers": ("--galaxies", 5),
+        "cluster": ("--estimator", "kmeans", "--clusters", 3),
+    }
+    for verb, options in verbs.items():
+        path = tmp_path / f"{verb}.vot"
+        options = (*options, "--catalog", catalog, "--out", tmp_path / verb, "--table", path, "--samp")
+        result = invoke(verb, store, *options)
+        assert result.exit_code == 0 and "loaded by TOPCAT" in result.output, result.output
+        table = Table.read(path)
+        assert list(table["id_str"]) == list(sent[-1]["id_str"]) and table["ra"].unit == "deg"
+    result = invoke("find-outliers", store, "--out", tmp_path / "not-made", "--table", "outliers.doc")
+    assert result.exit_code == 2 and "unknown table format '.doc'" in result.output
+    assert not (tmp_path / "not-made").exists()
