@@ -112,8 +112,8 @@ print(pd.read_parquet("records/failures.parquet").to_string())
 
 # %% [markdown]
 # The build continues, skips what it cannot use and reports why. A single broken file never costs you a night; too many
-# (one in ten) stop the build, because then something else is wrong. Kill it half-way and give the same command again:
-# it goes on.
+# (one in ten) stop the build, because then something else is wrong. Kill it half-way and run the same command again:
+# it resumes.
 #
 # ## What was built
 #

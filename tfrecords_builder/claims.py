@@ -137,7 +137,7 @@ def _check_same(out: Path, before: dict, call: dict) -> None:
         {name: (before[kind].get(name), call[kind].get(name)) for name in call[kind] | before[kind]}
         for kind in ("settings", "inputs")
     )
-    # an argument that came with a later version, and was not given: a switch that is off is no other setting
+    # an argument that came with a later version and was not given: a switch that is off changes nothing
     later = {name for name in settings if name not in before["settings"] and not call["settings"][name]}
     _refuse(out, call["verb"], {name: pair for name, pair in settings.items() if name not in later}, inputs)
 

@@ -1,4 +1,4 @@
-"""How far a long call is, where somebody may be watching."""
+"""Progress of a long call, if somebody may be watching."""
 
 import sys
 import warnings
@@ -12,7 +12,8 @@ warnings.filterwarnings("ignore", "IProgress not found")
 def progress_bar(*args, **options) -> tqdm:
     """`tqdm` in a terminal or below the cell of a notebook; nothing where the output goes to a file or a pipe.
 
-    A notebook cannot move its cursor up, so of bars inside each other it shows the outermost.
+    A bar inside another one is removed when it is done. A notebook cannot move its cursor up, so of bars inside each
+    other it shows the outermost.
 
     Args:
         args: As for `tqdm`.
@@ -22,4 +23,4 @@ def progress_bar(*args, **options) -> tqdm:
         inside = bool(getattr(tqdm, "_instances", ()))  # the bars that are open
         options = {"mininterval": 1.0, **options}
         return tqdm(*args, file=sys.stdout, disable=inside, **options)  # standard error looks like a mistake there
-    return tqdm(*args, disable=None, **options)
+    return tqdm(*args, disable=None, **{"leave": None, **options})

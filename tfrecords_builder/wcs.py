@@ -73,7 +73,7 @@ class Grid(NamedTuple):
             warnings.simplefilter("ignore")
             world = self.wcs.all_pix2world(pixels, 0)
         lon, lat = world[:, self.wcs.wcs.lng], world[:, self.wcs.wcs.lat]
-        good = np.isfinite(world).all(axis=1) & (np.abs(lat) <= 90)  # a map in plate carrée goes on beyond its poles
+        good = np.isfinite(world).all(axis=1) & (np.abs(lat) <= 90)  # a map in plate carrée continues beyond its poles
         sky = np.full(world.shape, np.nan)
         place = self.frame.realize_frame(UnitSphericalRepresentation(lon[good] * deg, lat[good] * deg))
         place = place.transform_to(ICRS())

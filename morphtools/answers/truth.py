@@ -102,7 +102,7 @@ def _labels(answer: Classes, catalog: pd.DataFrame, columns: tuple[str, ...], ta
         )
     if strange.any():
         log.warning(
-            "column %r: left out, as they are no classes of the predictions: %s (%d galaxies)", name,
+            "column %r: left out, because the predictions have no such classes: %s (%d galaxies)", name,
             some(words[strange].unique(), 6), strange.sum(),
         )  # fmt: skip
     return labels, f"column {name!r}"

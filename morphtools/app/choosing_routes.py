@@ -85,7 +85,7 @@ def post(path: str, answer) -> Route:
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise ValueError("the body of the request is no JSON object")
+            raise ValueError("the body of the request is not a JSON object")
         return await run_in_threadpool(answer, body | request.path_params)
 
     return Route(path, answered, methods=["POST"])

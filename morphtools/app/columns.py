@@ -15,7 +15,7 @@ from tfrecords_builder.catalog import check_catalog, read_chunks
 from tfrecords_builder.naming import some, unknown
 
 _KEPT = 24  # columns in memory
-_DISTINCT = 1000  # a text column with more values among its first rows is no category
+_DISTINCT = 1000  # a text column with more values among its first rows is not a category
 _HIDDEN = ("id_str", "file_loc")
 
 

@@ -94,7 +94,7 @@ class Guard:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and kind != ("application/octet-stream" if rest == "api/uploads" else "application/json"):
             return 415, "a POST has to be application/json, an upload application/octet-stream"
-        return (0, "") if (headers.get("content-length") or "0").isdigit() else (400, "content-length is no number")
+        return (0, "") if (headers.get("content-length") or "0").isdigit() else (400, "content-length is not a number")
 
 
 class TooLarge(Exception):

@@ -26,7 +26,7 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Where it can be opened in a browser of this machine; whoever knows it may look and judge."""
+        """Its address in a browser on this machine; anyone who knows it may look and judge."""
         return self.server.url
 
     def stop(self) -> None:

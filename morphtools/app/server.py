@@ -109,7 +109,7 @@ class Server:
     """A running server; leaving it as a context manager stops it.
 
     Attributes:
-        url: Where to open it; whoever knows it gets in.
+        url: Its address; anyone who knows it gets in.
     """
 
     def __init__(self, url: str, stop: Callable[[], None], thread: threading.Thread):
@@ -247,7 +247,7 @@ def _address(out: Path) -> tuple[int, str | None]:
 
 def _keep_address(out: Path, port: int, token: str) -> None:
     def write(new: Path) -> None:
-        new.touch(0o600)  # whoever can read it gets in
+        new.touch(0o600)  # anyone who can read it gets in
         new.write_text(json.dumps({"port": port, "token": token}))
 
     write_whole(out / "address.json", write)

@@ -24,7 +24,7 @@ class Service:
         default_bands: Those of an order without any.
         pixel_scale: Its own, arcsec per pixel; None: it has none.
         rescales: Whether other pixel scales can be asked for.
-        sizes: Smallest and largest side in pixels. The Legacy Surveys and SDSS send another size without a word outside
+        sizes: Smallest and largest side in pixels. The Legacy Surveys and SDSS silently send another size outside
             of these; the limits of the others are ours.
         formats: Those it has, the default first.
         per_second: Most requests per second. No service tells a limit; these are a guess at what is considerate.

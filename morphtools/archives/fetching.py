@@ -89,7 +89,7 @@ def fetch_cutouts(
     """Fetches an image of every position from the cutout service of a survey.
 
     The same call resumes what was interrupted, at whatever moment: every file appears whole or not at all. A galaxy
-    that has no usable image is listed in `failures.csv` with the reason; those that failed for want of an answer are
+    that has no usable image is listed in `failures.csv` with the reason; those that got no answer are
     tried again by the same call, after all others. Requests are spaced in time, pause when the service asks for it, and
     end when it stops answering.
 
@@ -157,7 +157,7 @@ def fetch_cutouts(
     if failed:
         log.warning("%d of %d galaxies have no image: %s", failed, len(galaxies), failures.summary())
     if any(passing for _, passing in failures.reasons.values()):
-        log.warning("some of them for want of an answer: the same call tries these again")
+        log.warning("some of them got no answer: the same call tries these again")
     return Cutouts(
         out,
         survey,

@@ -60,7 +60,7 @@ def build_encoder(
         drop: Stochastic depth (EfficientNet-Lite and ConvNeXt): the rate at which the last block is skipped in
             training. It changes neither the weights nor what the trained encoder gives.
         torch: Padding and batch normalisation as in EfficientNets trained with PyTorch.
-        mean: Per band, what is taken from images 0–1 instead of the range that the network has by itself, for weights
+        mean: Per band, what is subtracted from images 0–1 instead of the range of the network itself, for weights
             that were trained so (see `PictureRange`).
         deviation: Per band, what they are divided by then.
         grey: Whether the network takes one band, the luminance of images in colour; with `mean` and `deviation`.
@@ -91,7 +91,7 @@ def build_encoder(
     return _with_plain_weights(encoder) if name == "efficientnet_b0" and not torch else encoder
 
 
-_RANGES = {  # factor and offset that bring images 0–1 to what a network takes by itself
+_RANGES = {  # factor and offset from images 0–1 to the range of a network itself
     "efficientnet_lite0": (255 / 128, -127 / 128),
     "efficientnet_lite2": (255 / 128, -127 / 128),
     "mobilenet_v3_small": (2.0, -1.0),

@@ -81,12 +81,12 @@ def learning_curve(
     published: Mapping[str, float] | None = None,
     out: str | Path = "morphtools-runs/learning-curve",
 ) -> LearningCurve:
-    """Trains with more and more labels, in several ways and with several seeds, and says how many labels each saves.
+    """Trains with more and more labels, in several ways and with several seeds, and reports how many labels each saves.
 
-    Every cell is a run of `finetune` in `out/cells`, with the few labels among the many of the same seed. A killed
-    call goes on, and one with more seeds, ways or labels keeps what is finished. Of a catalogue every seed tests on
-    other galaxies too; of records, whose splits are theirs, on the same. Tables and figure are written after every
-    number of labels.
+    Every cell is a run of `finetune` in `out/cells`, with the few labels among the many of the same seed. An
+    interrupted call resumes, and one with more seeds, ways or labels keeps what is finished. With a catalogue every
+    seed also tests on other galaxies; with records, which have splits of their own, always on the same. Tables and
+    figure are written after every number of labels.
 
     Args:
         task: As for `finetune`.

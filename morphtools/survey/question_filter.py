@@ -30,9 +30,9 @@ def choose_questions(
     Args:
         schema: All questions.
         wanted: Names, separated by commas or as a list: a question (`bar-gz2`), a question without its ending (`bar`,
-            whoever asked it), a campaign of `list_schemas` or a YAML file with a tree, the ending of a campaign or
+            of any campaign), a campaign of `list_schemas` or a YAML file with a tree, the ending of a campaign or
             catalogue (`na10`), or `all`. By default the trees of the galaxies' survey.
-        surveys: Names of surveys or telescopes that the galaxies may be from, the surest first. The first of them
+        surveys: Names of surveys or telescopes that the galaxies may be from, the most certain first. The first of them
             with a tree whose questions are all in `schema` decides; where there is none, all questions are chosen
             but for those about simulated galaxies.
 

@@ -60,7 +60,7 @@ def fraction_for(catalog, question, answers):
         (fraction, the columns that were added up); (None, []) where the catalogue has no such fractions.
 
     Raises:
-        ValueError: numbers that can be no fractions.
+        ValueError: numbers that cannot be fractions.
     """
     for schema, asked in _asking(question):
         wanted = [asked.answers.index(answer) for answer in answers if answer in asked.answers]

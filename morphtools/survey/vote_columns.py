@@ -143,7 +143,7 @@ def _numbers(catalog, columns):
 
 
 def count_whole(catalog, columns):
-    """(N, a) counts; ValueError where a number can be no count of votes."""
+    """(N, a) counts; ValueError if a number cannot be a count of votes."""
     values = _numbers(catalog, columns)
     for k, name in enumerate(columns):
         _refuse(catalog, values[:, k] % 1 != 0, f"column {name!r} holds counts of votes, which are whole numbers")

@@ -96,7 +96,7 @@ def train_epochs(
             left in the model.
         batches: From the number of an epoch (from 0) to its batches (x, y): any iterable, which suits small arrays, or
             a `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy; or to a function that trains
-            for this epoch by itself and gives the mean loss (`Resident.train`).
+            for this epoch on its own and returns the mean loss (`Resident.train`).
         judge: From an epoch (from 1), its mean loss and its seconds to its row of the history.
         epochs: Most epochs.
         state: Checkpoint file (`.npz`).

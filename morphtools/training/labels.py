@@ -15,6 +15,7 @@ from morphtools.training.finetune_settings import FinetuneSettings
 from morphtools.training.settings import Inputs
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import Source, from_pixels, open_images
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -50,16 +51,18 @@ def _simulated(task: Task | RedshiftTask, settings: FinetuneSettings):
     """Renders galaxies until enough of them have an answer."""
     log.warning("no catalog or records given: using galaxies of a simulated sky in %s", task.sky["bands"])
     needed, catalogs, images, known = max(800, math.ceil(1.6 * settings.labels)), [], [], 0
-    while known < needed:
-        options = {
-            "image_size": settings.start.image_size or 64,
-            "seed": settings.seed,
-            "start": _CHUNK * len(catalogs),
-        }
-        catalog, rendered = simulate_galaxies(_CHUNK, **options, **task.sky)
-        known += read_question(catalog, task=task).labels.notna().all(axis=1).sum()
-        catalogs.append(catalog)
-        images.append(rendered)
+    with progress_bar(total=needed, desc="galaxies with a clear answer", unit="galaxy") as progress:
+        while known < needed:
+            options = {
+                "image_size": settings.start.image_size or 64,
+                "seed": settings.seed,
+                "start": _CHUNK * len(catalogs),
+            }
+            catalog, rendered = simulate_galaxies(_CHUNK, **options, **task.sky)
+            known += read_question(catalog, task=task).labels.notna().all(axis=1).sum()
+            progress.update(min(known, needed) - progress.n)
+            catalogs.append(catalog)
+            images.append(rendered)
     catalog = pd.concat(catalogs, ignore_index=True)
     catalog["file_loc"] = catalog.index.astype(str)
     bands = tuple(task.sky["bands"])

@@ -105,7 +105,7 @@ def train(
         average: Momentum of the running average of the weights, which is what is validated and kept; 0 for none. In
             a short training it is lower, so that no more than the last fortieth of the steps counts.
         warmup_epochs: Epochs in which the learning rate rises from 0; by default 2, and a fifth of all at most.
-        clip: Largest norm of the gradients of all weights together; by default that of each weight by itself is 5.
+        clip: Largest norm of the gradients of all weights together; by default 5 for each weight on its own.
         drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
         mixed_precision: Whether to compute in bfloat16 where that is safe. Faster on recent GPUs only.
         in_memory: Whether the images are decoded once into the memory of the device, and views are drawn there. By
@@ -217,7 +217,7 @@ def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
 def _optimizer(steps: int, how: Optimization) -> keras.optimizers.Optimizer:
     """AdamW for epochs of so many steps, with two epochs of warm-up, and a fifth of all at most."""
     warmup = min(int((2 if how.warmup_epochs is None else how.warmup_epochs) * steps), steps * how.epochs // 5)
-    clip = {"clipnorm": 5.0} if how.clip is None else None  # of each weight by itself, as runs before had it
+    clip = {"clipnorm": 5.0} if how.clip is None else None  # of each weight on its own, as in earlier runs
     return build_optimizer(how, steps * how.epochs, warmup=warmup, clip=clip)
 
 

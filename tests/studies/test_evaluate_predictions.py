@@ -87,7 +87,7 @@ def test_classes_are_matched_by_name_whatever_their_order_and_others_are_left_ou
     words[:5] = "merger"
     scores = values(evaluate_predictions(folder, catalog_of(tmp_path, kind=words), column="kind", out=tmp_path / "o"))
     assert scores["accuracy"] == pytest.approx(accuracy_score(truth[5:50], p[5:50].argmax(axis=1)))
-    assert "left out, as they are no classes of the predictions: merger (5 galaxies)" in caplog.text
+    assert "left out, because the predictions have no such classes: merger (5 galaxies)" in caplog.text
 
 
 def test_numbers_fractions_redshifts_and_votes(tmp_path):
