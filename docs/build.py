@@ -27,6 +27,7 @@ ROOMS = {  # of the reference, with their titles
     "inference": "Prediction and representations",
     "explore": "Exploring representations",
     "anomalies": "Anomalies",
+    "app": "The browser",
     "studies": "Studies",
     "answers": "Answers and their scores",
     "models": "Encoders, heads and weights",
@@ -75,7 +76,7 @@ def stage(folder: Path) -> list:
 def _links(text: str) -> str:
     """Links between files of the project as links between pages of the site."""
     text = re.sub(r"\]\((?:docs/)?README\.md#reference\)", "](reference/index.md)", text)
-    text = re.sub(r"\]\(examples/(?:notebooks/)?(0\w+)\.(?:py|ipynb)\)", r"](tutorials/\1.md)", text)
+    text = re.sub(r"\]\((?:\.\./)?examples/(?:notebooks/)?(0\w+)\.(?:py|ipynb)\)", r"](tutorials/\1.md)", text)
     text = re.sub(r"\]\(docs/", "](", text)
     return text.replace("](CONTRIBUTING.md)", "](developers.md)").replace("](CITATION.cff)", "](cite.md)")
 

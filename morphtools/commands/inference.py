@@ -1,5 +1,7 @@
 """Commands that apply weights."""
 
+import shutil
+
 import click
 
 import morphtools
@@ -108,9 +110,9 @@ def list_pretrained():
     cards = morphtools.list_pretrained()
     for card in cards:
         size = "×".join(str(n) for n in card.input_shape)
-        click.echo(
-            f"{card.name}: {card.kind}, {card.encoder['name']}, {size}, {' '.join(card.surveys)}\n    {card.data}"
-        )
+        click.echo(f"{card.name}: {card.kind}, {card.encoder['name']}, {size}, {' '.join(card.surveys)}")
+        width = shutil.get_terminal_size().columns - 1
+        click.echo(click.wrap_text(card.data, width, initial_indent="    ", subsequent_indent="    "))
     if not cards:
         click.echo("none")
 
