@@ -1,5 +1,6 @@
 """Find the galaxies that interest you: rate a few dozen, and rank a survey by your interest."""
 
+import copy
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,17 +120,50 @@ class AnomalyLoop:
         self._store.ask(names, self.rater)
         return names
 
-    def rate(self, ratings: Mapping[str, float | None]) -> None:
+    def extend(self, n: int = 10, *, learn: bool = True) -> list[str]:
+        """Adds galaxies to the batch that was begun, so that nobody has to wait at its end.
+
+        Args:
+            n: How many more.
+            learn: Whether they are those that promise most by the ratings so far, as in `suggest`; otherwise they are
+                drawn at random, at once.
+
+        Returns:
+            The new ones.
+        """
+        n = at_least_one(n, "the number of galaxies to rate")
+        seen, ratings = self._seen()
+        taken = np.union1d(seen, self._names.get_indexer(self._store.asked(self.rater)))
+        if learn and np.isfinite(ratings).any():
+            chosen, _ = self._learner().query(self._candidates, n, asked=taken, **self._acquisition)
+        else:
+            free = np.setdiff1d(np.arange(len(self._names)), taken)
+            chosen = _random(self._candidates, free, min(n, len(free)), self._seed + len(taken))
+        names = [str(name) for name in self._names[chosen]]
+        begun = self._store.asked(self.rater)  # again: some may have been rated meanwhile
+        self._store.ask([*begun, *(name for name in names if name not in begun)], self.rater)
+        return names
+
+    def of(self, rater: str) -> "AnomalyLoop":
+        """The same session as another rater has it."""
+        check_rater(rater)
+        other = copy.copy(self)
+        other.rater = rater
+        return other
+
+    def rate(self, ratings: Mapping[str, float | None], judgement: str | None = None) -> None:
         """Stores ratings; they are on disk when this returns.
 
         Args:
             ratings: From 0 (dull) to 5 (what you are looking for) by `id_str`; None skips a galaxy for good.
+            judgement: A name for a single rating, under which it counts once however often it is stored.
 
         Raises:
             ValueError: There is no such galaxy, or a rating outside 0–5: then none is stored.
+            FileExistsError: Another rating has the name.
         """
         self._check(ratings if isinstance(ratings, Mapping) else ())
-        self._store.add(ratings, self.rater)
+        self._store.add(ratings, self.rater, judgement)
 
     def undo(self, n: int = 1) -> list[str]:
         """Takes back your last ratings; they stay in the history.
@@ -141,6 +175,29 @@ class AnomalyLoop:
             Names of the galaxies, the last one first.
         """
         return self._store.undo(n, self.rater)
+
+    def take_back(self, judgement: str) -> str | None:
+        """Takes back one of your ratings by its name in `last`, and asks for the galaxy again.
+
+        Returns:
+            The galaxy; None if that rating was taken back before.
+
+        Raises:
+            LookupError: You have given none of that name.
+        """
+        name = self._store.take_back(judgement, self.rater)
+        if name is not None:
+            begun = self._store.asked(self.rater)
+            self._store.ask([name, *(each for each in begun if each != name)], self.rater)
+        return name
+
+    def last(self, n: int = 50) -> list[tuple[str, str, float | None]]:
+        """Your last ratings that stand, the last one first: name, galaxy, rating (None if skipped)."""
+        return self._store.last(n, self.rater)
+
+    def asked(self) -> list[str]:
+        """The galaxies that you are asked about and nobody has rated yet."""
+        return self._store.asked(self.rater)
 
     def ratings(self) -> pd.DataFrame:
         """Every galaxy seen so far: `id_str`, `rating` (mean of the raters, NaN if skipped), `raters`."""

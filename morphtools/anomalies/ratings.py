@@ -17,7 +17,7 @@ HIGHEST = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ratings (
     number INTEGER PRIMARY KEY, id_str TEXT NOT NULL, rating REAL, rater TEXT NOT NULL, time TEXT NOT NULL,
-    undone TEXT, checksum INTEGER, UNIQUE (rater, id_str, time));
+    undone TEXT, checksum INTEGER, judgement TEXT, UNIQUE (rater, id_str, time));
 CREATE TABLE IF NOT EXISTS asked (
     rater TEXT NOT NULL, place INTEGER NOT NULL, id_str TEXT NOT NULL, PRIMARY KEY (rater, place));
 """
@@ -44,8 +44,11 @@ class Ratings:
         with self._open() as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
-            if "checksum" not in [column[1] for column in database.execute("PRAGMA table_info(ratings)")]:
-                database.execute("ALTER TABLE ratings ADD COLUMN checksum INTEGER")  # of an earlier version
+            there = [column[1] for column in database.execute("PRAGMA table_info(ratings)")]
+            for column, kind in {"checksum": "INTEGER", "judgement": "TEXT"}.items():
+                if column not in there:
+                    database.execute(f"ALTER TABLE ratings ADD COLUMN {column} {kind}")  # of an earlier version
+            database.execute("CREATE UNIQUE INDEX IF NOT EXISTS one_judgement ON ratings (judgement)")
 
     def check(self) -> None:
         """Verifies the whole file, and the checksum of every rating.
@@ -61,16 +64,21 @@ class Ratings:
         if problems := [problem for problem in problems if problem != "ok"]:
             raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; put it back from a copy")
 
-    def add(self, ratings: Mapping[str, float | None], rater: str) -> None:
+    def add(self, ratings: Mapping[str, float | None], rater: str, judgement: str | None = None) -> None:
         """Stores ratings, all or none; they are on disk when this returns.
 
         Args:
             ratings: 0–5 by `id_str`; None for a galaxy that was seen but cannot be rated.
             rater: Name of who rated.
+            judgement: A name for a single rating: stored again under it, because nobody knew whether it was, it counts
+                once.
 
         Raises:
             ValueError: A rating outside 0–5, or a rater without a name.
+            FileExistsError: Another rating has the name.
         """
+        if judgement is not None and len(ratings) != 1:
+            raise ValueError(f"a judgement is one rating, got {len(ratings)}")
         if not isinstance(ratings, Mapping):
             raise ValueError(f"ratings are given by id_str, as {{'g1': 4, 'g2': None}}, got {ratings!r}")
         check_rater(rater)
@@ -78,9 +86,16 @@ class Ratings:
         if bad:
             raise ValueError(f"ratings are numbers from 0 to {HIGHEST}, or None to skip a galaxy, got {some(bad)}")
         time = _now()
-        rows = [(str(name), None if value is None else float(value), rater, time) for name, value in ratings.items()]
+        rows = [(str(name), None if value is None else float(value), rater) for name, value in ratings.items()]
         with self._open() as database:
-            database.executemany("INSERT INTO ratings (id_str, rating, rater, time) VALUES (?, ?, ?, ?)", rows)
+            database.execute("BEGIN IMMEDIATE")
+            there = "SELECT id_str, rating, rater FROM ratings WHERE judgement = ?"
+            if judgement is not None and (before := database.execute(there, (judgement,)).fetchone()):
+                if before != rows[0]:
+                    raise FileExistsError(f"another rating has the name {judgement}")
+                return
+            insert = "INSERT INTO ratings (id_str, rating, rater, time, judgement) VALUES (?, ?, ?, ?, ?)"
+            database.executemany(insert, [(*row, time, judgement) for row in rows])
             _seal(database)
 
     def undo(self, n: int, rater: str) -> list[str]:
@@ -100,6 +115,35 @@ class Ratings:
             database.executemany(undo, [(time, row[0]) for row in rows])
             _seal(database)
         return [row[1] for row in rows]
+
+    def take_back(self, judgement: str, rater: str) -> str | None:
+        """Takes back one rating of a rater by its name in `last`; returns the galaxy, None if it was taken back before.
+
+        Raises:
+            LookupError: The rater has given none of that name.
+        """
+        column, name = ("number", judgement[1:]) if judgement.startswith("#") else ("judgement", judgement)
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            find = f"SELECT number, id_str, undone FROM ratings WHERE {column} = ? AND rater = ?"
+            row = database.execute(find, (name, rater)).fetchone()
+            if row is None:
+                raise LookupError(f"{rater} has given no rating {judgement}")
+            if row[2] is not None:
+                return None
+            undo = "UPDATE ratings SET undone = ?, checksum = NULL WHERE number = ?"
+            database.execute(undo, (_now(), row[0]))
+            _seal(database)
+        return row[1]
+
+    def last(self, n: int, rater: str) -> list[tuple[str, str, float | None]]:
+        """A rater's last ratings that stand, the last one first: name, galaxy, rating (None if skipped)."""
+        last = (
+            "SELECT coalesce(judgement, '#' || number), id_str, rating FROM ratings WHERE rater = ? AND undone IS NULL "
+            "ORDER BY time DESC, number DESC LIMIT ?"
+        )
+        with self._open() as database:
+            return database.execute(last, (rater, n)).fetchall()
 
     def current(self) -> pd.DataFrame:
         """One row per galaxy in the order of the ratings: `id_str`, mean `rating` (NaN if all skipped), `raters`."""

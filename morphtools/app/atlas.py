@@ -67,6 +67,7 @@ class Atlas:
         self.thumbnails = Thumbnails(self.records, catalog, images)
         self.messages: dict[str, str] = {}  # why something is not there, by what it is
         self.grid, self.map_kind, self.x, self.y = None, "none", None, None
+        self.clusters_folder: Path | None = None
         self.clusters: np.ndarray | None = None  # (N,) cluster of every galaxy, -1 without one
         self.typical: np.ndarray | None = None  # (N,) distance from the centre of its cluster
         self._near, self._predictions, self._colourings = None, predictions, {}
@@ -224,9 +225,11 @@ class Atlas:
         self.messages["map"] = _PCA
 
     def _load_clusters(self) -> None:
-        folder = self._clusters or self.out / "clusters"
-        if self._clusters is not None or (Path(folder) / "galaxies.parquet").is_file():
-            self.use_clusters(folder)
+        made = sorted(self.out.glob("clusters-*/galaxies.parquet"), key=lambda path: path.stat().st_mtime)
+        if self._clusters is not None:
+            self.use_clusters(self._clusters)
+        elif made:
+            self.use_clusters(made[-1].parent)
 
     def use_clusters(self, folder: str | Path) -> None:
         """Takes the clusters that `cluster` wrote.
@@ -244,7 +247,7 @@ class Atlas:
         order = rows_of(table["id_str"], self.ids)
         if order is not None:
             number, away = np.where(order >= 0, number[order], -1), np.where(order >= 0, away[order], np.nan)
-        self.typical, self.clusters = np.asarray(away, np.float32), number
+        self.typical, self.clusters, self.clusters_folder = np.asarray(away, np.float32), number, Path(folder)
         names = np.array([str(k) for k in range(int(number.max(initial=-1)) + 1)], object)
         self.columns.add("cluster", "clusters", number, names)
 

@@ -10,7 +10,10 @@ from starlette.routing import Route
 
 from morphtools.app.atlas import Atlas
 from morphtools.app.judgements import check_judgement
+from morphtools.app.reading_routes import ReadingRoutes
 from morphtools.app.sets import Sets
+from morphtools.app.similar import Similar
+from morphtools.app.thumbnails import encoded, shown
 
 _CORNERS = 5000  # most of a lasso
 _IDS = 50_000  # most galaxies that a request can name
@@ -22,10 +25,12 @@ class ChoosingRoutes:
     Args:
         atlas: The galaxies.
         sets: Sets of them.
+        similar: The search.
+        reading: Which lists galaxies with their columns.
     """
 
-    def __init__(self, atlas: Atlas, sets: Sets):
-        self.atlas, self.sets = atlas, sets
+    def __init__(self, atlas: Atlas, sets: Sets, similar: Similar, reading: ReadingRoutes):
+        self.atlas, self.sets, self.similar, self.reading = atlas, sets, similar, reading
 
     @property
     def routes(self) -> list[Route]:
@@ -33,6 +38,9 @@ class ChoosingRoutes:
         return [
             post("/api/select", self._select),
             post("/api/selections", self._save),
+            post("/api/similar", self._similar),
+            Route("/api/uploads", self._upload, methods=["POST"]),
+            Route("/api/uploads/{handle}", self._uploaded, methods=["GET"]),
             Route("/api/selections", self._saved, methods=["GET"]),
             Route("/api/selections/{name}", self._download, methods=["GET"]),
         ]
@@ -74,6 +82,27 @@ class ChoosingRoutes:
         if not path.exists():
             raise LookupError(f"there is no selection {name!r}")
         return FileResponse(path, media_type="text/csv", filename=path.name)
+
+    def _similar(self, body: dict) -> Response:
+        like, unlike, images = (names_of(body.get(name) or []) for name in ("like", "unlike", "images"))
+        position, number, radius = body.get("position") or "", body.get("galaxies", 48), body.get("radius", 5)
+        if not isinstance(position, str) or not all(isinstance(n, int | float) for n in (number, radius)):
+            raise ValueError("position is text, galaxies and radius are numbers")
+        chosen = self.sets.chosen(str(body.get("within") or "all"))
+        rows, distances, about = self.similar.search(like, unlike, position, images, int(number), radius, chosen)
+        listed = self.reading.listed(rows)
+        listed = [row | {"distance": float(distance)} for row, distance in zip(listed, distances, strict=True)]
+        return JSONResponse({"set": self.sets.keep(rows), "rows": listed} | about)
+
+    async def _upload(self, request: Request) -> Response:
+        data = await request.body()
+        name = request.query_params.get("name", "")
+        handle, image = await run_in_threadpool(self.similar.upload, name, data)
+        return JSONResponse({"upload": handle, "shape": list(image.shape)})
+
+    def _uploaded(self, request: Request) -> Response:
+        data = encoded(shown(self.similar.image(request.path_params["handle"]), None), 256)
+        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 def post(path: str, answer) -> Route:

@@ -17,9 +17,9 @@ from tfrecords_builder.naming import some
 _TABLE = """
 CREATE TABLE IF NOT EXISTS judgements (
     number INTEGER PRIMARY KEY, judgement TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, person TEXT NOT NULL,
-    time TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL);
+    time TEXT NOT NULL, asked TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL);
 """
-_FIELDS = "number, judgement, kind, person, time, body"
+_FIELDS = "number, judgement, kind, person, time, asked, body"
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _FULL = re.compile(r"disk is full|disk I/O error")
 
@@ -33,7 +33,8 @@ class Judgement(NamedTuple):
         kind: What it is about.
         person: Who judged.
         time: When (UTC).
-        body: What.
+        asked: What the browser sent, by which the same judgement is recognised.
+        body: What was judged.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Judgement(NamedTuple):
     kind: str
     person: str
     time: str
+    asked: dict
     body: dict
 
 
@@ -73,47 +75,43 @@ class Judgements:
         with self._lock:
             self._database.close()
 
-    def add(self, judgement: str, kind: str, person: str, body: dict) -> tuple[Judgement, bool]:
+    def add(self, judgement: str, kind: str, person: str, asked: dict, body: dict) -> tuple[Judgement, bool]:
         """Stores a judgement; it is on disk when this returns.
 
         Args:
             judgement: The name that the browser gave it.
             kind: What it is about.
             person: Who judges.
-            body: What, as goes into JSON.
+            asked: What the browser sent.
+            body: What that means, as goes into JSON.
 
         Returns:
-            The judgement, and whether it is new.
+            The judgement, as it was stored first, and whether it is new.
 
         Raises:
-            ValueError: The name is none, or another judgement has it.
+            ValueError: The name cannot be one.
+            FileExistsError: Another judgement has it.
         """
         check_judgement(judgement)
-        text = json.dumps(body, sort_keys=True, ensure_ascii=False)
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         with self._lock, self._words():
             there = self._find(judgement)
             if there is not None:
-                if (there.kind, there.person, json.dumps(there.body, sort_keys=True, ensure_ascii=False)) != (
-                    kind,
-                    person,
-                    text,
-                ):
+                if (there.kind, there.person, there.asked) != (kind, person, json.loads(_text(asked))):
                     raise FileExistsError(f"another judgement has the name {judgement}")
                 return there, False
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 number = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM judgements").fetchone()[0]
-                row = (number, judgement, kind, person, time, text)
-                self._database.execute(
-                    f"INSERT INTO judgements ({_FIELDS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _checksum(row))
-                )
+                row = (number, judgement, kind, person, time, _text(asked), _text(body))
+                insert = f"INSERT INTO judgements ({_FIELDS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                self._database.execute(insert, (*row, _checksum(row)))
                 self._database.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled it back already
                     self._database.execute("ROLLBACK")
                 raise
-        return Judgement(*row[:5], json.loads(text)), True
+        return _judgement(row), True
 
     def find(self, judgement: str) -> Judgement | None:
         """The judgement of a name."""
@@ -125,11 +123,11 @@ class Judgements:
         with self._lock, self._words():
             rows = self._database.execute(f"SELECT {_FIELDS} FROM judgements ORDER BY number").fetchall()
         for row in rows:
-            yield Judgement(*row)._replace(body=json.loads(row[5]))
+            yield _judgement(row)
 
     def _find(self, judgement: str) -> Judgement | None:
         row = self._database.execute(f"SELECT {_FIELDS} FROM judgements WHERE judgement = ?", (judgement,)).fetchone()
-        return None if row is None else Judgement(*row)._replace(body=json.loads(row[5]))
+        return None if row is None else _judgement(row)
 
     def _check(self) -> None:
         problems = [row[0] for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -170,6 +168,14 @@ def check_person(person) -> str:
     if not isinstance(person, str) or not 1 <= len(person) <= 40 or not person.isprintable() or not person.strip():
         raise ValueError(f"say who judges: a name of 1 to 40 characters, got {person!r:.80}")
     return person
+
+
+def _judgement(row: tuple) -> Judgement:
+    return Judgement(*row[:5], json.loads(row[5]), json.loads(row[6]))
+
+
+def _text(body: dict) -> str:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False)
 
 
 def _checksum(row: tuple) -> int:

@@ -1,6 +1,7 @@
 """Routes that only read: what there is, the map, tables of galaxies, one galaxy, its picture."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 from starlette.requests import Request
@@ -24,11 +25,12 @@ class ReadingRoutes:
     Args:
         atlas: The galaxies.
         sets: Sets of them.
-        more: What judgements add: `about()` to what there is, `of(id_str)` to one galaxy.
+        more: What else there is.
+        of: What people said of a galaxy.
     """
 
-    def __init__(self, atlas: Atlas, sets: Sets, more):
-        self.atlas, self.sets, self.more = atlas, sets, more
+    def __init__(self, atlas: Atlas, sets: Sets, more: Callable[[], dict], of: Callable[[str], dict]):
+        self.atlas, self.sets, self._more, self._of = atlas, sets, more, of
 
     @property
     def routes(self) -> list[Route]:
@@ -73,7 +75,7 @@ class ReadingRoutes:
             "clusters": atlas.clusters is not None,
             "selections": self.sets.saved(),
         }
-        return JSONResponse(about | self.more.about())
+        return JSONResponse(about | self._more())
 
     def _map(self, request: Request) -> Response:
         view = view_of(request, picture=True)
@@ -146,7 +148,7 @@ class ReadingRoutes:
             "nearest": nearest,
             "links": self._links(row),
         }
-        return JSONResponse(about | self.more.of(id_str))
+        return JSONResponse(about | self._of(id_str))
 
     def _find(self, request: Request) -> Response:
         return JSONResponse({"ids": self.atlas.find(text_of(request, "text"), int(number_of(request, "limit", 10)))})

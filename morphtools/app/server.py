@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -20,8 +21,15 @@ from starlette.routing import Route
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.choosing_routes import ChoosingRoutes
 from morphtools.app.guard import Guard, TooLarge
+from morphtools.app.judging import Judging
+from morphtools.app.judging_routes import JudgingRoutes
+from morphtools.app.queues import Queues
+from morphtools.app.rating import Rating
 from morphtools.app.reading_routes import ReadingRoutes
 from morphtools.app.sets import Sets
+from morphtools.app.similar import Similar
+from morphtools.app.verbs import Verbs
+from morphtools.app.working_routes import WorkingRoutes
 from morphtools.explore.tables import inputs_of_store
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
@@ -32,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).parent / "static"
 _ENDINGS = {".html", ".js", ".css", ".svg", ".png", ".woff2"}
+_ERRORS = (NotReady, LookupError, ValueError, OSError, TooLarge, MemoryError, HTTPException, Exception)
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -78,11 +87,7 @@ def create_app(
     out = out_folder(store, out)
     shown = {"records": records, "catalog": catalog, "images": images}
     atlas = Atlas(store, out, **shown, map=map, clusters=clusters, predictions=predictions)
-    sets = Sets(atlas)
-    parts: list[Any] = [ReadingRoutes(atlas, sets, _Nothing()), ChoosingRoutes(atlas, sets)]
-    routes = [Route("/", _page, methods=["GET"]), Route("/static/{name}", _static, methods=["GET"])]
-    handlers = {error: _failed for error in (NotReady, LookupError, ValueError, OSError, TooLarge, MemoryError)}
-    app = Starlette(routes=routes + [route for part in parts for route in part.routes], exception_handlers=handlers)
+    app = Starlette(routes=_routes(atlas, run, session, weights), exception_handlers=dict.fromkeys(_ERRORS, _failed))
     app.state.token = token or secrets.token_urlsafe(24)
     app.state.atlas = atlas
     app.add_middleware(Guard, token=app.state.token, hosts=(*_LOCAL, *hosts))
@@ -91,12 +96,27 @@ def create_app(
     return app
 
 
-class _Nothing:
-    def about(self):
-        return {}
+def _routes(atlas: Atlas, run, session, weights) -> list[Route]:
+    sets = Sets(atlas)
+    judging, rating = Judging(atlas, sets), Rating(atlas, Path(session or atlas.out / "anomalies"))
+    sets.more["rated"] = rating.rated
+    verbs = Verbs(atlas, judging, weights, run)
+    labels = JudgingRoutes(atlas, judging, Queues(atlas, sets, judging, verbs.suggestions))
+    similar = Similar(atlas, weights)
 
-    def of(self, id_str):
-        return {}
+    def about() -> dict:
+        for name in verbs.jobs.names()[:5]:  # what they have made is shown
+            verbs.jobs.state(name)
+        people = sorted({person for table in labels.about() for person in table["people"]})
+        return {"labels": labels.about(), "people": people, "similar": similar.about(), "run": run is not None}
+
+    def of(id_str: str) -> dict:
+        return judging.of(id_str) | rating.of(id_str)
+
+    reading = ReadingRoutes(atlas, sets, about, of)
+    parts: list[Any] = [reading, ChoosingRoutes(atlas, sets, similar, reading), labels, WorkingRoutes(rating, verbs)]
+    pages = [Route("/", _page, methods=["GET"]), Route("/static/{name}", _static, methods=["GET"])]
+    return pages + [route for part in parts for route in part.routes]
 
 
 def out_folder(store: str | Path | Representations, out: str | Path | None) -> Path:
@@ -283,29 +303,31 @@ def _file(name: str) -> Response:
     return FileResponse(_STATIC / name)
 
 
+_STATUS = (
+    (NotReady, 503),
+    (FileNotFoundError, 404),
+    (LookupError, 404),
+    (TooLarge, 413),
+    (ValueError, 400),
+    (FileExistsError, 409),
+    (BlockingIOError, 409),
+)
+
+
 async def _failed(request: Request, error: Exception) -> Response:
     """An error as a sentence, with the status that tells a program what kind it is."""
-    status = 500
-    if isinstance(error, NotReady):
-        return JSONResponse({"error": str(error), "retry": 1}, 503)
-    if isinstance(error, LookupError):
-        status = 404
-    elif isinstance(error, TooLarge):
-        status = 413
-    elif isinstance(error, ValueError):
-        status = 400
-    elif isinstance(error, FileExistsError | BlockingIOError):
-        status = 409
-    elif isinstance(error, FileNotFoundError):
-        status = 404
-    elif isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "is full" in str(error)):
-        return JSONResponse({"error": f"the disk is full, nothing was stored: {_words(error)}"}, 507)
-    elif not isinstance(error, OSError | MemoryError):
-        log.exception("an error of the program")
-    return JSONResponse({"error": _words(error)}, status)
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return JSONResponse({"error": f"The disk is full; this was not stored: {_words(error)}"}, 507)
+    status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+    status = 500 if isinstance(error, KeyError | IndexError) else status
+    if status == 500 and not isinstance(error, OSError | MemoryError):
+        log.exception("an error of the program", exc_info=error)
+    return JSONResponse({"error": _words(error)} | ({"retry": 1} if status == 503 else {}), status)
 
 
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.strerror}: {error.filename}"
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
+    return str(error) or type(error).__name__

@@ -1,0 +1,99 @@
+"""Which galaxies to label next: those of a set, the ones a model is uncertain about, those it would learn most from."""
+
+from pathlib import Path
+
+import numpy as np
+
+from morphtools.app.atlas import Atlas, NotReady
+from morphtools.app.judging import Judging
+from morphtools.app.sets import Sets
+from tfrecords_builder.catalog import read_catalog
+from tfrecords_builder.naming import unknown
+
+ORIGINS = ("set", "uncertain", "suggested", "random")
+
+
+class Queues:
+    """Galaxies that a person has not labelled yet, in the order in which to label them.
+
+    Args:
+        atlas: The galaxies.
+        sets: Sets of them.
+        judging: What was labelled.
+        suggest: Called with a table; the file of suggestions for it, begun to be made if there is none.
+    """
+
+    def __init__(self, atlas: Atlas, sets: Sets, judging: Judging, suggest):
+        self.atlas, self.sets, self.judging, self._suggest = atlas, sets, judging, suggest
+
+    def next(self, table: str, person: str, origin: str, chosen: str, number: int, seed: int) -> dict:
+        """The next galaxies.
+
+        Args:
+            table: Of labels.
+            person: Who labels.
+            origin: Of `ORIGINS`.
+            chosen: The set that they are of.
+            number: How many.
+            seed: Of a random order.
+
+        Returns:
+            `queue`: `id_str`, `value` (None) and `about` of each; `left`, how many there are in all; `message`.
+        """
+        if origin not in ORIGINS:
+            raise ValueError(unknown("queue", origin, ORIGINS))
+        labels, message = self.judging.labels.table(table), ""
+        rows, about = self._ordered(table, origin, chosen, seed)
+        done = [name for name, people in list(labels.given.items()) if labels.said(name, person) is not None and people]
+        if done:
+            labelled = np.zeros(len(self.atlas), bool)
+            labelled[self.atlas.rows(done)] = True
+            rows = rows[~labelled[rows]]
+        if not len(rows):
+            message = "All of these are labelled."
+        queue = [{"id_str": name, "value": None, "about": about(row)} for name, row in self._named(rows[:number])]
+        return {"queue": queue, "left": len(rows), "message": message}
+
+    def _named(self, rows: np.ndarray):
+        return zip(self.atlas.names(rows), rows.tolist(), strict=True)
+
+    def _ordered(self, table: str, origin: str, chosen: str, seed: int):
+        """Rows in order, and what to say about each."""
+        rows = self.sets.rows(chosen)
+        if origin == "suggested":
+            return self._suggested(table, rows)
+        rows = np.arange(len(self.atlas)) if rows is None else rows
+        if origin == "random":
+            return rows[np.random.default_rng(seed).permutation(len(rows))], lambda row: ""
+        if origin == "set":
+            return rows, lambda row: ""
+        uncertainty = self._uncertainty()
+        known = rows[np.isfinite(uncertainty[rows])]
+        return known[np.argsort(-uncertainty[known], kind="stable")], lambda row: f"uncertainty {uncertainty[row]:.2f}"
+
+    def _suggested(self, table: str, rows: np.ndarray | None):
+        path: Path = self._suggest(table)
+        listed = read_catalog(path)
+        ids, uncertainty = listed["id_str"].tolist(), dict(zip(listed["id_str"], listed["uncertainty"], strict=True))
+        order = self.atlas.rows(ids)
+        order = order if rows is None else order[np.isin(order, rows)]
+        said = {
+            row: f"uncertainty {uncertainty[name]:.2f}"
+            for name, row in zip(ids, self.atlas.rows(ids).tolist(), strict=True)
+        }
+        return order, lambda row: said.get(row, "")
+
+    def _uncertainty(self) -> np.ndarray:
+        """(N,) of the predictions: as predicted, or 1 minus the margin between the two most probable classes."""
+        if not self.atlas.columns_ready:
+            raise NotReady("the predictions are being read")
+        names = [column["name"] for column in self.atlas.columns.about() if column["from"] == "predictions"]
+        classes = [name for name in names if name.startswith("P(")]
+        if "uncertainty" in names:
+            return self.atlas.columns["uncertainty"].values
+        if len(classes) > 1:
+            ordered = np.sort([self.atlas.columns[name].values for name in classes], axis=0)
+            return 1 - (ordered[-1] - ordered[-2])
+        if "probability" in names:
+            return 1 - np.abs(2 * self.atlas.columns["probability"].values - 1)
+        raise LookupError("there are no predictions with probabilities: give --predictions, or take another queue")

@@ -1,0 +1,81 @@
+"""Images from a browser in the space of a store, by a process beside the server: it keeps TensorFlow out of it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+
+
+class Representing:
+    """A process that represents one image after another; it starts with the first, and ends with the server.
+
+    Args:
+        weights: Those that made the store.
+        store: Folder of the store.
+    """
+
+    def __init__(self, weights: str | Path, store: str | Path):
+        self._arguments = [str(weights), str(store)]
+        self._process: subprocess.Popen | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, image: Path) -> np.ndarray:
+        """The representation (1, D) of an image file.
+
+        Raises:
+            ValueError: It cannot be represented; says why.
+        """
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                command = [sys.executable, "-m", "morphtools.app.representing", *self._arguments]
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+                self._process = subprocess.Popen(command, text=True, **pipes)
+            try:
+                self._process.stdin.write(json.dumps(str(image)) + "\n")
+                self._process.stdin.flush()
+                answer = self._process.stdout.readline()
+            except BrokenPipeError:
+                answer = ""
+            if not answer:
+                self._process.kill()
+                self._process = None
+                raise ValueError("the process that represents images has ended; perhaps there was too little memory")
+        answer = json.loads(answer)
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        return np.array(answer["values"], np.float32)
+
+
+def main() -> None:
+    """Reads paths of images, one a line, until there are no more, and writes their representations."""
+    weights, store = sys.argv[1:]
+    out, sys.stdout = sys.stdout, sys.stderr  # nothing else may be written between the answers
+    for line in sys.stdin:
+        try:
+            answer = {"values": _represented(Path(json.loads(line)), weights, store).tolist()}
+        except Exception as error:  # whatever it is, the next image may do
+            answer = {"error": " ".join(str(error).split()) or type(error).__name__}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+
+def _represented(image: Path, weights: str, folder: str) -> np.ndarray:
+    from morphtools.explore.pca import into_space
+    from morphtools.inference.represent import represent
+    from morphtools.inference.representations import Representations
+
+    store = Representations.open(folder)
+    orientations = int(store.provenance.get("orientations", 8))
+    with tempfile.TemporaryDirectory() as work:
+        catalog = Path(work) / "catalog.csv"
+        catalog.write_text(f"id_str,file_loc\nquery,{image.name}\n")
+        options = {"catalog": catalog, "images": image.parent, "orientations": orientations}
+        return into_space(store, represent(weights, Path(work) / "query", **options))
+
+
+if __name__ == "__main__":
+    main()

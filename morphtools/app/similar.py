@@ -1,0 +1,184 @@
+"""More galaxies like these: by name, by place on the sky, by an image from elsewhere."""
+
+import hashlib
+import re
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from morphtools.app.atlas import Atlas, NotReady
+from morphtools.app.representing import Representing
+from morphtools.explore.positions import nearest_place
+from morphtools.explore.similarity import nearest_to
+from tfrecords_builder.bounded import Limits
+from tfrecords_builder.coordinates import sky_positions
+from tfrecords_builder.files import write_whole
+from tfrecords_builder.images import Image, open_images
+
+MOST = 2000  # galaxies in an answer
+_LIMITS = Limits(bytes=2**25, pixels=2**24)  # of an uploaded image
+_UPLOADS = 50  # kept
+_ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|fits?|fts)(\.gz|\.bz2|\.fz)?$", re.IGNORECASE)
+
+
+class Similar:
+    """The search for similar galaxies.
+
+    Args:
+        atlas: The galaxies.
+        weights: Those that made the store, to represent images with.
+    """
+
+    def __init__(self, atlas: Atlas, weights: str | Path | None):
+        self.atlas, self.folder = atlas, atlas.cache / "uploads"
+        self._lock = threading.Lock()
+        self._vectors: dict[str, np.ndarray | str] = {}
+        self._represent = None if weights is None else Representing(weights, atlas.store.folder)
+        self.weights = weights
+
+    def about(self) -> dict:
+        """By what can be searched, and if not, why."""
+        position, image = self.atlas.columns.sky is not None, self._represent is not None
+        return {
+            "position": position,
+            "image": image,
+            "why_no_position": "" if position else "the catalogue has no ra and dec",
+            "why_no_image": "" if image else "say with --weights which weights made the representations",
+        }
+
+    def search(
+        self, like: list[str], unlike: list[str], position: str, images: list[str], galaxies: int, radius: float, chosen
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """The galaxies nearest to examples, away from counter-examples.
+
+        Args:
+            like: Names of examples.
+            unlike: Names of counter-examples.
+            position: Of another example, in degrees or sexagesimal; or "".
+            images: Handles of uploaded images.
+            galaxies: How many to find.
+            radius: Farthest that a galaxy may be from the position (arcsec).
+            chosen: (N,) bool: search only these; None: all.
+
+        Returns:
+            Rows and distances, the nearest first; and the examples by name, the position, and the seconds it took.
+
+        Raises:
+            ValueError: There is no example, or no galaxy near the position.
+            NotReady: Representations are being read, or an image represented.
+        """
+        start, place = time.perf_counter(), None
+        if position:
+            place = self.place(position, radius)
+            like = [*like, *([place["id_str"]] if place["id_str"] not in like else [])]
+        query = np.concatenate([self._vector(handle) for handle in images]) if images else None
+        rows, others = self.atlas.rows(like), self.atlas.rows(unlike)
+        number = min(max(galaxies, 1), MOST)
+        found, distances = nearest_to(self.atlas.near, rows, others, query, galaxies=number, allowed=chosen)
+        return found, distances, {"like": like, "position": place, "seconds": round(time.perf_counter() - start, 4)}
+
+    def place(self, text: str, radius: float) -> dict:
+        """The galaxy nearest to a position on the sky, in degrees or sexagesimal.
+
+        Raises:
+            ValueError: It is no position, or no galaxy is near it.
+        """
+        if self.atlas.columns.sky is None:
+            if not self.atlas.columns_ready:
+                raise NotReady("the catalogue is being read")
+            raise ValueError("there are no positions: give a catalogue with ra and dec")
+        ra, dec = split_position(text)
+        row, separation = nearest_place(self.atlas.columns.sky, ra, dec)
+        if separation > radius:
+            name = self.atlas.names([row])[0]
+            raise ValueError(
+                f"no galaxy within {radius:g} arcsec of ra {ra:.5f}, dec {dec:.5f}: the nearest, {name}, is "
+                f"{separation:.1f} arcsec away"
+            )
+        return {"ra": ra, "dec": dec, "id_str": self.atlas.names([row])[0], "separation": separation}
+
+    def upload(self, name: str, data: bytes) -> tuple[str, Image]:
+        """Keeps an image from a browser, once it could be read, and begins to represent it.
+
+        Raises:
+            ValueError: It is no image, or too large.
+        """
+        ending = _ENDING.search(name)
+        if ending is None:
+            raise ValueError(f"{name[-80:]!r} is not named like a JPEG, PNG, WebP, GIF, BMP, TIFF or FITS")
+        handle = f"u{hashlib.sha256(data).hexdigest()[:20]}"
+        folder = self.folder / handle
+        path = folder / f"image{ending[0].lower()}"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        try:
+            image = self.image(handle)
+        except ValueError:
+            path.unlink()
+            folder.rmdir()
+            raise
+        self._begin(handle)
+        return handle, image
+
+    def image(self, handle: str) -> Image:
+        """An uploaded image.
+
+        Raises:
+            LookupError: There is none of that handle.
+            ValueError: It cannot be read.
+        """
+        return open_images(self.folder / handle, limits=_LIMITS)(self._file(handle).name)
+
+    def _file(self, handle: str) -> Path:
+        folder = self.folder / handle
+        files = sorted(folder.glob("image.*")) if re.fullmatch(r"u[0-9a-f]{20}", handle) and folder.is_dir() else []
+        if not files:
+            raise LookupError(f"there is no uploaded image {handle[:40]!r}")
+        return files[0]
+
+    def _begin(self, handle: str) -> None:
+        if self._represent is not None and not isinstance(self._vectors.get(handle), np.ndarray):
+            threading.Thread(target=self._represented, args=(handle,), daemon=True, name="representing").start()
+
+    def _represented(self, handle: str) -> None:
+        with self._lock:
+            if isinstance(self._vectors.get(handle), np.ndarray):
+                return
+            try:
+                self._vectors[handle] = self._represent(self._file(handle))
+            except (ValueError, OSError, LookupError) as error:
+                self._vectors[handle] = str(error)
+
+    def _vector(self, handle: str) -> np.ndarray:
+        self._file(handle)
+        if self._represent is None:
+            raise ValueError(self.about()["why_no_image"])
+        vector = self._vectors.get(handle)
+        if isinstance(vector, str):
+            del self._vectors[handle]  # the next time it is tried again
+            raise ValueError(f"the image cannot be represented: {vector}")
+        if vector is None:
+            self._begin(handle)
+            raise NotReady("the image is being represented; the first one takes longest, while the weights are read")
+        return vector
+
+
+def split_position(text: str) -> tuple[float, float]:
+    """Right ascension and declination (deg) from text such as `150.1 2.2`, `10:00:24 +02:12:00`, `10h00m24s +2d12m`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    parts = text.replace(",", " ").split()
+    if len(parts) not in (2, 6):
+        raise ValueError(f"a position is two numbers, or like 10:00:24 +02:12:00, got {text!r:.80}")
+    half = len(parts) // 2
+    places, reasons = sky_positions([{"ra": ":".join(parts[:half]), "dec": ":".join(parts[half:])}])
+    if reasons[0]:
+        raise ValueError(str(reasons[0]))
+    if not np.isfinite(places).all():
+        raise ValueError(f"a position is two numbers, or like 10:00:24 +02:12:00, got {text!r:.80}")
+    return float(places[0, 0]), float(places[0, 1])

@@ -1,0 +1,173 @@
+"""The commands that the page offers, from what is there: fine-tuning on labels, a map, clusters, suggestions."""
+
+import threading
+from pathlib import Path
+
+import pandas as pd
+
+from morphtools.app.atlas import Atlas, NotReady
+from morphtools.app.jobs import Jobs
+from morphtools.app.judging import Judging
+from morphtools.explore.tables import write_table
+from tfrecords_builder.build import build_records
+from tfrecords_builder.catalog import read_catalog
+from tfrecords_builder.naming import unknown
+
+_FEWEST = 4  # labels to fine-tune with, two of each of two classes
+
+
+class Verbs:
+    """Starts commands as jobs.
+
+    Args:
+        atlas: The galaxies.
+        judging: What was labelled.
+        weights: To start a fine-tuning from; by default those of `finetune`.
+        run: Run folder that suggests galaxies; by default the last one that was fine-tuned here.
+    """
+
+    def __init__(self, atlas: Atlas, judging: Judging, weights: str | Path | None, run: str | Path | None):
+        self.atlas, self.judging, self._weights, self._run = atlas, judging, weights, run
+        self.jobs = Jobs(atlas.out / "jobs", self._finished)
+        self._lock = threading.Lock()
+
+    def start(self, body: dict, name: str) -> dict:
+        """Starts what a request asks for; once, however often it comes.
+
+        Raises:
+            ValueError: It cannot be done, with the reason.
+        """
+        with self._lock:
+            if name in self.jobs.names():
+                return self.jobs.state(name)
+            verbs = {"finetune": self._finetune, "make-map": self._map, "cluster": self._cluster}
+            verbs["suggest-labels"] = self._suggest
+            if body.get("verb") not in verbs:
+                raise ValueError(unknown("command", str(body.get("verb")), verbs))
+            return verbs[body["verb"]](body, name)
+
+    def command(self, table: str) -> dict:
+        """The command that fine-tunes on a table of labels, and why it cannot be run, if so."""
+        frame = self.judging.labels.frame(table)
+        labels, why = int(frame[table].notna().sum()), self._why_not(frame[table])
+        self.judging.write_labels(table)
+        _, arguments, _ = self._arguments(table, labels)
+        from shlex import join
+
+        return {
+            "command": join(["morphtools", "finetune", *arguments]),
+            "labels": labels,
+            "can_run": not why,
+            "why_not": why,
+        }
+
+    def suggestions(self, table: str) -> Path:
+        """The file of suggestions for a table; a job that makes it is started if there is none.
+
+        Raises:
+            NotReady: They are being made.
+            ValueError: They could not be.
+        """
+        name = f"suggest-{len(self.judging.labels.table(table).agreed)}"
+        mine = [job for job in self._states("suggest-labels") if job["about"].get("table") == table]
+        done = [job for job in mine if job["state"] == "done"]
+        if done:
+            return Path(done[0]["folder"]) / "suggestions.csv"
+        if mine and mine[0]["state"] == "failed" and mine[0]["about"]["name"] == name:
+            raise ValueError(f"suggest-labels failed: {mine[0]['error']}")
+        if not mine or mine[0]["state"] != "running":
+            with self._lock:
+                self._suggest({"table": table, "name": name}, f"suggest-{table.encode().hex()[:40]}-{len(mine)}")
+        raise NotReady("suggest-labels is choosing galaxies; this takes a minute or so")
+
+    def _states(self, verb: str) -> list[dict]:
+        return [job for job in map(self.jobs.state, self.jobs.names()) if job["verb"] == verb]
+
+    def _why_not(self, labels: pd.Series) -> str:
+        counts = labels.dropna().value_counts()
+        if not self.atlas.thumbnails.there:
+            return "there are no images: give records, or a catalogue and its images"
+        if (
+            isinstance(self.atlas.catalog, pd.DataFrame)
+            and self.atlas.records is None
+            and "file_loc" not in self.atlas.catalog
+        ):
+            return "the catalogue has no file_loc"
+        if len(counts) < 2:
+            return "a fine-tuning needs galaxies of two labels or more"
+        if counts.sum() < _FEWEST or counts.min() < 2:
+            return f"a fine-tuning needs {_FEWEST} galaxies or more, and two of each label"
+        return ""
+
+    def _arguments(self, table: str, labels: int) -> tuple[Path, list[str], Path | None]:
+        """The next free run folder, the arguments that train there, and records to be built first."""
+        number = 1
+        while (self.atlas.out / "runs" / f"{_plain(table)}-{number}").exists():
+            number += 1
+        out = self.atlas.out / "runs" / f"{_plain(table)}-{number}"
+        if self.atlas.records is not None:
+            records = out.with_name(f"{out.name}-records")
+            source = ["--records", str(records)]
+        else:
+            records, images = None, str(self.atlas.images)
+            source = ["--catalog", str(self.judging.folder / f"{table}.csv"), "--images", images]
+        start = ["--weights", str(self._weights)] if self._weights is not None else []
+        return out, [*source, "--column", table, "--labels", str(labels), *start, "--out", str(out)], records
+
+    def _finetune(self, body: dict, name: str) -> dict:
+        table = self.judging.labels.table(body.get("table")).name
+        frame = self.judging.labels.frame(table)
+        if why := self._why_not(frame[table]):
+            raise ValueError(why)
+        path = self.judging.write_labels(table)
+        out, arguments, records = self._arguments(table, int(frame[table].notna().sum()))
+        if records is not None:  # records hold the labels that they were built with: these are others
+            labelled = read_catalog(path)[["id_str", table]]
+            labelled = labelled[labelled[table].notna()].assign(file_loc=lambda chosen: chosen["id_str"])
+            build_records(labelled, records, images=self.atlas.records.source(), bands=self.atlas.records.bands)
+        return self.jobs.start(name, "finetune", arguments, out, "metrics.json", {"table": table})
+
+    def _map(self, body: dict, name: str) -> dict:
+        out = self.atlas.out / "map"
+        arguments = [str(self.atlas.store.folder), "--out", str(out)]
+        return self.jobs.start(name, "make-map", arguments, out, "map.parquet", {})
+
+    def _cluster(self, body: dict, name: str) -> dict:
+        number = body.get("clusters", 20)
+        if isinstance(number, bool) or not isinstance(number, int) or not 2 <= number <= 500:
+            raise ValueError(f"the number of clusters is from 2 to 500, got {number!r:.40}")
+        out = self.atlas.out / f"clusters-{number}"
+        arguments = [str(self.atlas.store.folder), "--clusters", str(number), "--out", str(out)]
+        return self.jobs.start(name, "cluster", arguments, out, "metrics.json", {"clusters": number})
+
+    def _suggest(self, body: dict, name: str) -> dict:
+        table = self.judging.labels.table(body.get("table"))
+        run = self._run
+        if run is None:
+            runs = [
+                job
+                for job in self._states("finetune")
+                if job["state"] == "done" and job["about"]["table"] == table.name
+            ]
+            if not runs:
+                raise ValueError("suggestions come from a run: fine-tune on some labels first, or give --run")
+            run = runs[0]["folder"]
+        out = self.atlas.out / "suggestions" / name
+        out.mkdir(parents=True, exist_ok=True)
+        write_table(out / "labelled.csv", pd.DataFrame({"id_str": pd.Series(list(table.agreed), dtype=str)}))
+        arguments = [str(run), str(self.atlas.store.folder), "--galaxies", "100", "--out", str(out)]
+        if table.agreed:
+            arguments += ["--exclude", str(out / "labelled.csv")]
+        about = {"table": table.name, "name": body.get("name", name)}
+        return self.jobs.start(name, "suggest-labels", arguments, out, "suggestions.csv", about)
+
+    def _finished(self, job: dict) -> None:
+        """Shows what a job has made."""
+        if job["verb"] == "make-map":
+            self.atlas.use_map(job["folder"])
+        elif job["verb"] == "cluster":
+            self.atlas.use_clusters(job["folder"])
+
+
+def _plain(table: str) -> str:
+    return "-".join(table.split())
