@@ -133,7 +133,7 @@ class Judgements:
         problems = [row[0] for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]
         for row in self._database.execute(f"SELECT checksum, {_FIELDS} FROM judgements"):
             if row[0] != _checksum(row[1:]):
-                problems.append(f"judgement {row[1]} is not what was stored")
+                problems.append(f"judgement {row[2]} is not what was stored")
         if problems:
             raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; put it back from a copy")
 

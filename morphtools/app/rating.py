@@ -5,16 +5,19 @@ import hashlib
 import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from morphtools.anomalies.loop import AnomalyLoop
 from morphtools.anomalies.ratings import HIGHEST, check_rater
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.columns import rows_of
 from morphtools.app.judgements import check_judgement
 from tfrecords_builder.locks import lock
+
+if TYPE_CHECKING:
+    from morphtools.anomalies.loop import AnomalyLoop
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ _BATCH, _FEW = 10, 6  # galaxies chosen by a fit; with fewer in the queue the ne
 class _Rater:
     """One rater: the session as they have it, and why they are asked about each galaxy."""
 
-    def __init__(self, loop: AnomalyLoop):
+    def __init__(self, loop: "AnomalyLoop"):
         self.loop, self.why, self.fitted = loop, {}, 0
 
 
@@ -123,6 +126,8 @@ class Rating:
             raise NotReady(self._failure or "the session is being opened")
 
     def _opened(self) -> None:
+        from morphtools.anomalies.loop import AnomalyLoop  # scikit-learn: a second of a start that is one
+
         try:
             self._loop = AnomalyLoop(self.atlas.store, self.folder)
         except (ValueError, OSError) as error:
@@ -156,7 +161,7 @@ class Rating:
             log.warning("the fit failed: %s", error)
             self._state = self._state | {"state": "failed", "message": f"the fit failed: {error}"}
 
-    def _keep_scores(self, loop: AnomalyLoop) -> None:
+    def _keep_scores(self, loop: "AnomalyLoop") -> None:
         """Expected ratings as columns of all galaxies."""
         scores = loop.scores()
         order = rows_of(pa.array(scores["id_str"].astype(str), self.atlas.ids.type), self.atlas.ids)

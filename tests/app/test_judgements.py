@@ -26,9 +26,7 @@ def test_judgements_are_there_after_reopening_in_order_and_in_a_write_ahead_log(
     for i in range(5):
         file.add(f"judgement-{9 - i}", "label", "ann", {"i": i}, {"é": [i]})
     assert (tmp_path / "j.sqlite-wal").exists()
-    bodies = [
-        each.body for each in Judgements(tmp_path / "j.sqlite").all()
-    ]  # the first was not closed: as after a kill
+    bodies = [each.body for each in Judgements(tmp_path / "j.sqlite").all()]
     assert bodies == [{"é": [i]} for i in range(5)]
 
 
