@@ -148,7 +148,8 @@ def measure(kills: int, seed: int) -> int:
         for person in people:
             person.start()
         for _ in range(kills):
-            time.sleep(timing.choice([0.0, 0.1, 0.5, 1.0]) * timing.random() + 0.02)
+            _wait_for(people, timing.choice([0, 1, 5, 20, 40]))
+            time.sleep(0.02 * timing.random())
             servers.kill()
             starts.append(servers.start())
         time.sleep(1)
@@ -164,6 +165,13 @@ def measure(kills: int, seed: int) -> int:
     again = sum(person.again for person in people)
     print(f"| {kills} | {sent} | {again} | {lost} | {np.median(starts):.1f}, {max(starts):.1f} |")
     return lost
+
+
+def _wait_for(people: list[Person], answers: int) -> None:
+    """Waits until so many more judgements were answered, for half a minute at most."""
+    enough, until = sum(len(person.sent) for person in people) + answers, time.monotonic() + 30
+    while sum(len(person.sent) for person in people) < enough and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _compare(out: Path, people: list[Person]) -> int:

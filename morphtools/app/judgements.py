@@ -16,10 +16,10 @@ from tfrecords_builder.naming import some
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS judgements (
-    number INTEGER PRIMARY KEY, judgement TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, person TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, judgement TEXT NOT NULL UNIQUE, verb TEXT NOT NULL, person TEXT NOT NULL,
     time TEXT NOT NULL, asked TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL);
 """
-_FIELDS = "number, judgement, kind, person, time, asked, body"
+_FIELDS = "number, judgement, verb, person, time, asked, body"
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _FULL = re.compile(r"disk is full|disk I/O error")
 
@@ -30,7 +30,7 @@ class Judgement(NamedTuple):
     Attributes:
         number: From 1, in the order in which they came.
         judgement: The name that the browser gave it.
-        kind: What it is about.
+        verb: What was done, in a word.
         person: Who judged.
         time: When (UTC).
         asked: What the browser sent, by which the same judgement is recognised.
@@ -39,7 +39,7 @@ class Judgement(NamedTuple):
 
     number: int
     judgement: str
-    kind: str
+    verb: str
     person: str
     time: str
     asked: dict
@@ -75,12 +75,12 @@ class Judgements:
         with self._lock:
             self._database.close()
 
-    def add(self, judgement: str, kind: str, person: str, asked: dict, body: dict) -> tuple[Judgement, bool]:
+    def add(self, judgement: str, verb: str, person: str, asked: dict, body: dict) -> tuple[Judgement, bool]:
         """Stores a judgement; it is on disk when this returns.
 
         Args:
             judgement: The name that the browser gave it.
-            kind: What it is about.
+            verb: What was done, in a word.
             person: Who judges.
             asked: What the browser sent.
             body: What that means, as goes into JSON.
@@ -97,13 +97,13 @@ class Judgements:
         with self._lock, self._words():
             there = self._find(judgement)
             if there is not None:
-                if (there.kind, there.person, there.asked) != (kind, person, json.loads(_text(asked))):
+                if (there.verb, there.person, there.asked) != (verb, person, json.loads(_text(asked))):
                     raise FileExistsError(f"another judgement has the name {judgement}")
                 return there, False
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 number = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM judgements").fetchone()[0]
-                row = (number, judgement, kind, person, time, _text(asked), _text(body))
+                row = (number, judgement, verb, person, time, _text(asked), _text(body))
                 insert = f"INSERT INTO judgements ({_FIELDS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
                 self._database.execute(insert, (*row, _checksum(row)))
                 self._database.execute("COMMIT")

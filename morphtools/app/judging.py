@@ -77,7 +77,7 @@ class Judging:
         target = check_judgement(body.get("undo"))
         with self._lock:
             done = self.judgements.find(target)
-            if done is None or done.kind != "label":
+            if done is None or done.verb != "label":
                 raise LookupError(f"there is no labelling {target}")
             if done.person != body.get("person"):
                 raise ValueError(f"that is what {done.person} said: only they can take it back")
@@ -156,9 +156,9 @@ class Judging:
 
     def _apply(self, judgement: Judgement) -> None:
         self.labels.apply(judgement)
-        if judgement.kind == "cluster":
+        if judgement.verb == "cluster":
             self._names[judgement.judgement] = judgement
-        elif judgement.kind == "undo-cluster":
+        elif judgement.verb == "undo-cluster":
             self._names.pop(judgement.body["undo"], None)
 
     def _ids(self, body: dict) -> list[str]:

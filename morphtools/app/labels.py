@@ -81,14 +81,14 @@ class Labels:
     def apply(self, judgement: Judgement) -> None:
         """Takes a judgement in; kinds that are not about labels are left alone."""
         body = judgement.body
-        if judgement.kind == "table":
+        if judgement.verb == "table":
             table = self.tables.setdefault(body["name"], _Table(body["name"]))
             table.question, table.values = body["question"], tuple(Value(*value) for value in body["values"])
-        elif judgement.kind == "label":
+        elif judgement.verb == "label":
             self._done[judgement.judgement] = judgement
             for id_str in body["ids"]:
                 self.tables[body["table"]].change(id_str, judgement.person, judgement.number, body["value"])
-        elif judgement.kind == "undo-label" and (done := self._done.pop(body["undo"], None)) is not None:
+        elif judgement.verb == "undo-label" and (done := self._done.pop(body["undo"], None)) is not None:
             for id_str in done.body["ids"]:
                 table = self.tables[done.body["table"]]
                 table.change(id_str, done.person, done.number, None, undo=True)
