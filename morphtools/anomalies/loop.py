@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import pandas as pd
 
@@ -13,11 +12,8 @@ from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.anomalies.ratings import Ratings, at_least_one, check_rater
-from morphtools.explore.pca import fit_pca
+from morphtools.anomalies.session import open_session, standardized_components  # noqa: F401
 from morphtools.inference.representations import Representations
-from tfrecords_builder.claims import claim
-from tfrecords_builder.files import write_whole
-from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
@@ -91,7 +87,7 @@ class AnomalyLoop:
         if not self._names.is_unique:
             twice = some(self._names[self._names.duplicated()].unique())
             raise ValueError(f"galaxies that are twice in {store.folder}: {twice}")
-        self._candidates = _open_session(self.out, store, components)
+        self._candidates = open_session(self.out, store, components)
         self._store = Ratings(self.out / "ratings.sqlite")
 
     def suggest(self, n: int = 10) -> list[str]:
@@ -284,76 +280,3 @@ def _outliers(candidates, free, n, seed):
 
 
 STARTS = {"random": _random, "spacing": _spacing, "outliers": _outliers}
-
-
-def standardized_components(store: Representations, components: int, path: Path) -> None:
-    """Writes the first principal components, each divided by its standard deviation, as (N, K) float32 `.npy`."""
-    projection = fit_pca(store, components=min(components, store.dimension, len(store) - 1))
-    shape = (len(store), len(projection.components))
-
-    def write(new):  # not through a memory map: a full disk would end the process
-        with new.open("w+b") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            begin, squares = file.tell(), np.zeros(shape[1])
-            for _, values in store.batches():
-                part = projection(values)
-                squares += (part.astype(float) ** 2).sum(axis=0)
-                file.write(part.tobytes())
-            deviation = np.sqrt(squares / len(store)).astype(np.float32)
-            deviation = np.maximum(deviation, np.finfo(np.float32).tiny)
-            for start in range(0, shape[0], _ROWS):
-                place = begin + 4 * start * shape[1]
-                file.seek(place)
-                part = np.frombuffer(file.read(4 * _ROWS * shape[1]), "<f4").reshape(-1, shape[1])
-                file.seek(place)
-                file.write((part / deviation).tobytes())
-
-    write_whole(path, write)
-
-
-def _open_session(out: Path, store: Representations, components: int) -> np.ndarray:
-    """Makes a session or checks that it belongs to these representations; returns the candidates.
-
-    `session.json` is written last, with the checksum of the candidates. Raters who begin a session together wait for
-    the first of them.
-    """
-    parts = {path.name: _checksum(path) for path in store.parts}
-    about, ratings, candidates = out / "session.json", out / "ratings.sqlite", out / "candidates.npy"
-    try:
-        settings, inputs = {"components": components}, {"representations": parts}
-        with claim(out, "find-anomalies", settings, inputs, old="session.json", wait=True) as claimed:
-            begun = read_json(about) if about.exists() else {}
-            if begun and not (ratings.exists() and ratings.stat().st_size):
-                raise ValueError(f"{ratings} is missing or empty: put it back from a copy, or choose another out")
-            claimed.keep()
-            Ratings(ratings).check()
-            if not _sound(candidates, begun.get("candidates"), len(store)):
-                if begun:
-                    log.warning("%s was missing or damaged, and is made again", candidates)
-                standardized_components(store, components, candidates)
-                begun = {}
-            if not begun:
-                write_json(about, settings | {"parts": parts, "candidates": _checksum(candidates)})
-    except FileExistsError as error:
-        merge = "; the ratings of a session can be merged into another" if about.exists() else ""
-        raise FileExistsError(f"{error}{merge}") from None
-    return np.load(candidates, mmap_mode="r")
-
-
-def _sound(candidates: Path, checksum: int | None, galaxies: int) -> bool:
-    """Whether the candidates are as they were written; sessions of earlier versions have no checksum."""
-    if not candidates.exists() or checksum is not None:
-        return candidates.exists() and _checksum(candidates) == checksum
-    try:
-        return len(np.load(candidates, mmap_mode="r")) == galaxies
-    except (ValueError, EOFError, OSError):
-        return False
-
-
-def _checksum(path: Path) -> int:
-    """CRC-32C of a file, which is read at the speed of the disk."""
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(2**24):
-            checksum = google_crc32c.extend(checksum, block)
-    return checksum

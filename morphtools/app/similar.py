@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from morphtools.app.atlas import Atlas, NotReady
-from morphtools.app.representing import Representing
+from morphtools.app.image_worker import Representing
 from morphtools.explore.positions import nearest_place
 from morphtools.explore.similarity import nearest_to
 from tfrecords_builder.bounded import Limits

@@ -31,7 +31,7 @@ class Representing:
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
-                command = [sys.executable, "-m", "morphtools.app.representing", *self._arguments]
+                command = [sys.executable, "-m", "morphtools.app.image_worker", *self._arguments]
                 pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
                 self._process = subprocess.Popen(command, text=True, **pipes)
             try:
