@@ -110,28 +110,6 @@ def test_a_restart_has_every_label_and_every_undo(three_kinds, opened):
     assert table(second).equals(table(first)) and second.get("api/labels").json() == first.get("api/labels").json()
 
 
-def test_a_queue_has_what_this_person_has_not_labelled(labelling):
-    asked = {"table": "rings", "person": "ann", "from": "set", "galaxies": 2}
-    asked["set"] = labelling.post("api/select", json={"ids": ["g04", "g02", "g09"]}).json()["set"]
-    judge(labelling, "label", table="rings", id_str="g04", value="yes")
-    queue = labelling.get("api/queue", params=asked).json()
-    assert [each["id_str"] for each in queue["queue"]] == ["g02", "g09"] and queue["left"] == 2
-    assert labelling.get("api/queue", params=asked | {"person": "bob"}).json()["left"] == 3
-    random = [labelling.get("api/queue", params=asked | {"from": "random", "seed": s}).json() for s in (1, 1, 2)]
-    assert random[0] == random[1] and random[0]["left"] == 2
-
-
-def test_the_uncertain_come_first(three_kinds, opened, tmp_path):
-    store, catalog, _ = three_kinds
-    predictions = pd.DataFrame({"id_str": catalog["id_str"], "probability": [i / 59 for i in range(60)]})
-    predictions.to_csv(tmp_path / "predictions.csv", index=False)
-    client = opened(store, predictions=tmp_path / "predictions.csv")
-    judge(client, "labels", **RINGS)
-    asked = {"table": "rings", "person": "ann", "from": "uncertain", "galaxies": 4}
-    queue = client.get("api/queue", params=asked).json()["queue"]
-    assert {each["id_str"] for each in queue} == {"g28", "g29", "g30", "g31"}  # of 60, where it is nearest to 1/2
-
-
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [

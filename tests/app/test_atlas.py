@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.app.atlas import Atlas, NotReady
+
+
+def test_rows_and_names_are_those_of_the_store(three_kinds, tmp_path):
+    atlas = Atlas(three_kinds[0], tmp_path / "out")
+    assert len(atlas) == 60 and atlas.names([7, 3]) == ["g07", "g03"]
+    assert atlas.row("g59") == 59 and atlas.rows(["g09", "g00", "g09"]).tolist() == [9, 0, 9]
+    with pytest.raises(LookupError, match="there is no galaxy no"):
+        atlas.rows(["g01", "no"])
+
+
+def test_a_map_in_another_order_or_of_some_galaxies_is_put_into_that_of_the_store(three_kinds, tmp_path):
+    (tmp_path / "map").mkdir()
+    places = pd.DataFrame({"id_str": [f"g{i:02d}" for i in range(50)], "x": np.arange(50.0), "y": 1.0})
+    places.sample(frac=1, random_state=0).to_parquet(tmp_path / "map/map.parquet")
+    atlas = Atlas(three_kinds[0], tmp_path / "out", map=tmp_path / "map")  # at once, before anything else is read
+    assert atlas.map_kind == "map" and len(atlas.map) == 50
+    assert atlas.x[:50].tolist() == list(range(50)) and np.isnan(atlas.x[50:]).all()
+
+
+def test_without_a_map_there_are_principal_components_and_they_are_kept(three_kinds, tmp_path, monkeypatch):
+    store = three_kinds[0]
+    atlas = Atlas(store, tmp_path / "out")
+    with pytest.raises(NotReady, match="are being computed"):
+        _ = atlas.map
+    atlas.load()
+    values = store.values() - store.values().mean(axis=0)
+    _, _, axes = np.linalg.svd(values, full_matrices=False)
+    for mine, axis in zip((atlas.x, atlas.y), axes, strict=False):
+        expected = values @ axis
+        np.testing.assert_allclose(np.abs(mine), np.abs(expected), atol=1e-4)
+    again = Atlas(store, tmp_path / "out")
+    monkeypatch.setattr("morphtools.app.atlas.fit_pca", lambda *_, **__: pytest.fail("computed again"))
+    again.load()
+    np.testing.assert_array_equal(again.x, atlas.x)
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_is_there(three_kinds, tmp_path):
+    (tmp_path / "catalog.csv").write_text("name,z\na,1\n")
+    atlas = Atlas(three_kinds[0], tmp_path / "out", catalog=tmp_path / "catalog.csv")
+    atlas.load()
+    assert "has no column id_str" in atlas.messages["columns"] and atlas.columns_ready
+    assert len(atlas.map) == len(atlas.near) == 60
+
+
+def test_what_is_not_there_is_an_error_at_once(three_kinds, tmp_path):
+    for name in ("map", "records"):
+        with pytest.raises(FileNotFoundError, match=f"no {name}"):
+            Atlas(three_kinds[0], tmp_path / "out", **{name: tmp_path / "nothing"})
+
+
+def test_names_are_found_by_their_beginning_first(three_kinds, tmp_path):
+    atlas = Atlas(three_kinds[0], tmp_path / "out")
+    assert atlas.find("g1", 3) == ["g10", "g11", "g12"] and atlas.find("9", 2) == ["g09", "g19"]
+    assert atlas.find("nothing", 5) == []
+
+
+def test_colours_of_a_column_come_with_their_legend(three_kinds, tmp_path):
+    store, catalog, _ = three_kinds
+    atlas = Atlas(store, tmp_path / "out", catalog=catalog)
+    atlas.load()
+    colouring, legend = atlas.colouring("kind")
+    assert [item["value"] for item in legend["items"]] == ["disk", "elliptical", "star"]
+    assert colouring.value.tolist() == [0, 1, 2] * 20
+    colouring, legend = atlas.colouring("dec")
+    assert legend["low"] == pytest.approx(np.percentile(catalog["dec"], 2)) and (np.diff(colouring.value) >= 0).all()

@@ -1,0 +1,59 @@
+import collections
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from morphtools.app.judgements import Judgement
+from morphtools.app.labels import Labels
+
+VALUES = [["yes", "y", True], ["no", "n", True], ["unsure", "u", False]]
+
+
+@pytest.fixture
+def labels():
+    made = Labels()
+    body = {"name": "rings", "question": "?", "values": VALUES}
+    made.apply(Judgement(1, "table-0001", "table", "ann", "", {}, body))
+    return made
+
+
+def plainly(judgements):
+    """What people say of galaxies, by going through all that stands from the beginning."""
+    undone = {each.body["undo"] for each in judgements if each.verb == "undo-label"}
+    said = {}
+    for each in judgements:
+        if each.verb == "label" and each.judgement not in undone:
+            said |= {(name, each.person): each.body["value"] for name in each.body["ids"]}
+    return {key: value for key, value in said.items() if value is not None}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_is_said_and_taken_back_the_table_is_what_stands(labels, seed):
+    rng, made = random.Random(seed), []
+    for number in range(2, 150):
+        person, name = rng.choice(["ann", "bob", "eve"]), f"judgement-{number}"
+        if made and rng.random() < 0.3:
+            verb, body = "undo-label", {"undo": rng.choice(made).judgement}
+        else:
+            ids = [f"g{i}" for i in rng.sample(range(8), rng.randint(1, 3))]
+            verb, body = "label", {"table": "rings", "ids": ids, "value": rng.choice(["yes", "no", "unsure", None])}
+        made.append(Judgement(number, name, verb, person, "", {}, body))
+        labels.apply(made[-1])
+    said = plainly(made)
+    about = labels.about("rings", Path("x"))
+    assert about["people"] == collections.Counter(person for _, person in said)
+    frame = labels.frame("rings").set_index("id_str")
+    for galaxy, votes in pd.Series(said, dtype=object).groupby(level=0):
+        most = votes.mode()
+        expected = most[0] if len(most) == 1 and most[0] != "unsure" else None
+        value = frame["rings"][galaxy]
+        assert (None if pd.isna(value) else value) == expected and frame["people"][galaxy] == len(votes)
+    assert set(frame.index) == {galaxy for galaxy, _ in said}
+    assert about["labelled"] == frame["rings"].notna().sum()
+
+
+def test_a_table_without_labels_is_written_with_its_columns(labels, tmp_path):
+    path = labels.write("rings", tmp_path / "labels")
+    assert pd.read_csv(path).columns.tolist() == ["id_str", "rings", "people", "agreement"]
