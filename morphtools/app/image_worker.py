@@ -32,8 +32,8 @@ class Representing:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 command = [sys.executable, "-m", "morphtools.app.image_worker", *self._arguments]
-                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-                self._process = subprocess.Popen(command, text=True, **pipes)
+                pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+                self._process = subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=nowhere)
             try:
                 self._process.stdin.write(json.dumps(str(image)) + "\n")
                 self._process.stdin.flush()
@@ -73,8 +73,9 @@ def _represented(image: Path, weights: str, folder: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as work:
         catalog = Path(work) / "catalog.csv"
         catalog.write_text(f"id_str,file_loc\nquery,{image.name}\n")
-        options = {"catalog": catalog, "images": image.parent, "orientations": orientations}
-        return into_space(store, represent(weights, Path(work) / "query", **options))
+        out = Path(work) / "query"
+        new = represent(weights, out, catalog=catalog, images=image.parent, orientations=orientations)
+        return into_space(store, new)
 
 
 if __name__ == "__main__":

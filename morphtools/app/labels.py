@@ -33,7 +33,8 @@ class _Table:
     """One table: what each person said of each galaxy, in order, so that it can be taken back."""
 
     def __init__(self, name: str):
-        self.name, self.question, self.values = name, "", ()
+        self.name, self.question = name, ""
+        self.values: tuple[Value, ...] = ()
         self.given: dict[str, dict[str, list[tuple[int, str | None]]]] = {}  # by galaxy and person
         self.agreed: dict[str, str | None] = {}  # by galaxy: what most people say; None: they do not agree
         self.counts: collections.Counter = collections.Counter()
@@ -74,7 +75,7 @@ class Labels:
         tables: By name.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.tables: dict[str, _Table] = {}
         self._done: dict[str, Judgement] = {}
 
