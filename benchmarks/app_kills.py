@@ -176,7 +176,7 @@ def _wait_for(people: list[Person], answers: int) -> None:
 
 def _compare(out: Path, people: list[Person]) -> int:
     """How many judgements are lost, twice or wrong, by the files alone."""
-    from morphtools.app.labels import Labels
+    from morphtools.app.label_tables import Labels
 
     file = Judgements(out / "judgements.sqlite")
     labels, names = Labels(), []

@@ -12,7 +12,7 @@ import pandas as pd
 
 from morphtools.app.atlas import Atlas
 from morphtools.app.judgements import Judgement, Judgements, check_judgement, check_person
-from morphtools.app.labels import Labels, checked_table
+from morphtools.app.label_tables import Labels, checked_table
 from morphtools.app.sets import Sets
 from morphtools.explore.tables import write_table
 from tfrecords_builder.naming import some

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from morphtools.app.judgements import Judgement
-from morphtools.app.labels import Labels
+from morphtools.app.label_tables import Labels
 
 VALUES = [["yes", "y", True], ["no", "n", True], ["unsure", "u", False]]
 
