@@ -209,6 +209,9 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
     name = column or next((c for c in task.columns if c in catalog.columns), None)
     if name is not None:
         values = read_answers(catalog, name, task.classes)
+        if name == "spiral" and {"elliptical", "uncertain"} <= set(catalog.columns):
+            # Galaxy Zoo 1 (Lintott et al. 2011, arXiv:1007.3265, table 2): 0 also where nobody knows
+            values = values.where(read_answers(catalog, "uncertain", ("no", "uncertain")) != 1)
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
         return _cut(values, task), _rule(task, repr(name))

@@ -83,3 +83,10 @@ def test_redshifts_are_found_and_what_is_none_is_unknown():
 def test_a_catalogue_without_redshifts_is_refused(table, column, message):
     with pytest.raises(ValueError, match=message):
         task_redshifts(get_task("photoz"), pd.DataFrame(table), column)
+
+
+def test_a_galaxy_that_galaxy_zoo_1_calls_uncertain_is_not_one_without_arms():
+    flags = pd.DataFrame({"spiral": [1, 0, 0], "elliptical": [0, 1, 0], "uncertain": [0, 0, 1]})
+    labels, _ = task_labels(TASKS["spirals"], flags)
+    assert labels[:2].tolist() == [1.0, 0.0] and np.isnan(labels[2])
+    assert task_labels(TASKS["spirals"], flags[["spiral"]])[0].tolist() == [1.0, 0.0, 0.0]  # somebody's own labels
