@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.yaml_files import read_yaml
 
 
 def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
@@ -25,10 +24,7 @@ def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no config at {path}")
-    try:
-        config = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise ValueError(f"{path} must hold one 'argument: value' per line")
     for key in config:

@@ -14,6 +14,7 @@ from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.locks import Lock, lock
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
+from tfrecords_builder.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -161,12 +162,10 @@ def _check_old(out: Path, old: str, call: dict) -> None:
 
 
 def _read_yaml(path: Path) -> dict:
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        content = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds no settings")
     return content

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
-import yaml
 
 from morphtools.data.augment import RandomErase, RandomView
 from morphtools.data.augment_light import RandomBlur, RandomDisplay, RandomExtinction, RandomNoise
 from morphtools.survey.extinction import COEFFICIENTS
 from morphtools.survey.instruments import camera_for
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.yaml_files import read_yaml
 
 LAYERS = {
     layer.__name__: layer
@@ -160,10 +160,7 @@ def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, d
 
 
 def _read(path: Path) -> list:
-    try:
-        found = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    found = read_yaml(path)
     if not isinstance(found, list):
         raise ValueError(f"{path} must hold a list of layers: '- RandomView: {{rotation: 0.5}}'")
     return found

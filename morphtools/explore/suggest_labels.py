@@ -13,6 +13,7 @@ from morphtools.explore.suggestions import choose_diverse
 from morphtools.explore.tables import known_of, left_out, write_figure, write_table
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
+from tfrecords_builder.yaml_files import read_yaml
 
 _CANDIDATES = 20_000  # the most uncertain, among which to choose
 
@@ -99,12 +100,11 @@ def _as_predicted(name: str) -> str:
 def _head(run: Path, card: Card, store: Representations):
     """What a run answers, and its head, once the store is of the space that the head was fitted in."""
     import keras
-    import yaml
 
     from morphtools.models.pretrained import load_pretrained
 
     weights = store.provenance.get("weights")
-    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings = read_yaml(run / "config.yaml")
     start = settings.get("weights")
     frozen = settings.get("depth") == "head" and start not in (None, "random")
     spaces = {card.sha256} | ({Card.open(find_card(start)).sha256} if frozen else set())

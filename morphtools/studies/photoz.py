@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from morphtools.answers.redshift_figures import gallery
 from morphtools.answers.redshift_metrics import delta_z
@@ -22,6 +21,7 @@ from morphtools.studies.photoz_recalibration import fit_pit, recalibrate_redshif
 from morphtools.studies.photoz_scores import flat, photoz_scores, scores_by, take, uniformity
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
+from tfrecords_builder.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _config(first) -> tuple[dict, str | None]:
     """The arguments of a run of `finetune`, and by whose filters it dereddened; none if it is not a run."""
     config, card = _of_run(first, "config.yaml"), _of_run(first, "card.json")
     return (
-        yaml.safe_load(config.read_text()) if config.is_file() else {},
+        read_yaml(config) if config.is_file() else {},
         json.loads(card.read_text())["dereddened"] if card.is_file() else None,
     )
 

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent / "cuts"
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -94,10 +94,7 @@ def read_cuts(cuts: str | Path | Mapping) -> Cuts:
         if path.suffix not in (".yaml", ".yml"):
             raise ValueError(f"{unknown('set of cuts', str(cuts), list_cuts())}; or a file that ends in .yaml")
         where = path.name
-        try:
-            cuts = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError, yaml.YAMLError) as error:
-            raise ValueError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+        cuts = read_yaml(path)
     else:
         where = "the set of cuts"
     if not isinstance(cuts, Mapping) or not isinstance(cuts.get("cuts"), list) or not cuts["cuts"]:

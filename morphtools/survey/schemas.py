@@ -24,6 +24,7 @@ import numpy as np
 
 from morphtools.survey.campaigns import CAMPAIGNS
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.yaml_files import read_yaml
 
 COMPAT = ("ours", "published")
 
@@ -242,16 +243,9 @@ def get_schema(schema, compat="ours"):
 
 
 def _read_yaml(path):
-    import yaml
-
     if not path.is_file():
         raise FileNotFoundError(f"there is no schema at {path}")
-    try:
-        # Safer still than safe_load, and every word stays a word: an answer `no` would become False.
-        tree = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return Schema.from_dict(tree)
+    return Schema.from_dict(read_yaml(path, words=True))
 
 
 def list_schemas(schema=None, compat="ours"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from morphtools.survey.tasks import RedshiftTask, Task, get_task
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.yaml_files import read_yaml
 
 _NEEDED = ("name", "classes")
 
@@ -40,12 +41,10 @@ def open_task(name: str | Path) -> Task | RedshiftTask:
 
 
 def _read(path: Path) -> dict:
-    import yaml
-
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
+        fields = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(path), "it", 1)) from None
     if not isinstance(fields, dict):
         raise ValueError("it must hold one 'field: value' per line")
     return fields

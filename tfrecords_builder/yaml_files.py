@@ -1,0 +1,58 @@
+"""YAML files from anywhere: plain values or one sentence, whatever is in them."""
+
+from collections import Counter
+from pathlib import Path
+
+from tfrecords_builder.naming import some
+
+_BYTES, _VALUES = 2**20, 100_000  # of a file of settings; aliases of aliases unfold to billions of values
+
+
+def read_yaml(path: str | Path, *, words: bool = False):
+    """The content of a YAML file: nothing but dicts, lists, text, numbers, dates and None.
+
+    Args:
+        path: The file.
+        words: Whether every value stays text, as it is written: an answer `no` would become False.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is not YAML, has a key twice, asks for other objects, or is larger than any file of settings,
+            also by aliases; names the file.
+    """
+    import yaml
+
+    path = Path(path)
+    if path.stat().st_size > _BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; a file of settings has at most {_BYTES}")
+    try:
+        loader = (yaml.BaseLoader if words else yaml.SafeLoader)(path.read_text(encoding="utf-8-sig"))
+        try:
+            node = loader.get_single_node()
+            _check(node)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except RecursionError:
+        raise ValueError(f"{path} is not YAML that can be read: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+def _check(node) -> None:
+    """Raises ValueError where a key comes twice, or the aliases unfold to too many values."""
+    import yaml
+
+    left, seen = [] if node is None else [node], 0
+    while left:
+        node, seen = left.pop(), seen + 1
+        if seen > _VALUES:
+            raise ValueError(f"its aliases (*name) unfold to more than {_VALUES} values")
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+            twice = [key for key, number in keys.items() if number > 1]
+            if twice:
+                raise ValueError(f"below line {node.start_mark.line + 1}, {some(twice)} comes more than once")
+            left += [part for pair in node.value for part in pair]
