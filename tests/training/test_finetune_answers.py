@@ -27,7 +27,7 @@ def sky(tmp_path_factory):
         Image.fromarray(pixels).save(folder / f"{i}.png")
         votes = rng.multinomial(20, 0.1 + 0.7 * np.eye(3)[colour])
         rows.append({"id_str": f"g{i}", "file_loc": f"{i}.png", "type": ("red", "green", "blue")[colour]})
-        rows[-1] |= {"size": size, "red": votes[0], "green": votes[1], "blue": votes[2]}
+        rows[-1] |= {"size": size, "area": np.pi * size**2, "red": votes[0], "green": votes[1], "blue": votes[2]}
     pd.DataFrame(rows).to_csv(folder / "catalog.csv", index=False)
     return folder
 
@@ -79,6 +79,18 @@ def test_a_number_with_an_uncertainty_that_covers(sky, tmp_path):
     np.testing.assert_allclose(
         again[["size_predicted", "size_sigma"]].to_numpy(), np.hstack([test.value, test.sigma]), atol=1e-3
     )
+
+
+def test_two_numbers_at_once_each_with_its_uncertainty(sky, tmp_path):
+    run = run_of(sky, tmp_path, ("size", "area"))
+    scores = {name: score["value"] for name, score in run.metrics["test"].items()}
+    assert scores["r2 of size"] > 0.7 and scores["r2 of area"] > 0.6
+    test = Estimates.open(run.out / "predictions.parquet")
+    assert test.columns == ("size", "area") and (test.sigma[:, 1] > 3 * test.sigma[:, 0]).all()
+    read = pd.read_csv(run.out / "predictions.csv")
+    assert list(read)[-4:] == ["size_predicted", "size_sigma", "area_predicted", "area_sigma"]
+    truth = pd.read_csv(sky / "catalog.csv").set_index("id_str").loc[read["id_str"], "area"]
+    assert np.corrcoef(read["area_predicted"], truth)[0, 1] > 0.7
 
 
 @pytest.mark.parametrize("depth", ["head", pytest.param("all", marks=pytest.mark.slow)])
