@@ -184,6 +184,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
         answer, chosen = _choose(run, settings)
         settings = settings.with_rates(answer)
         survey = survey_of(chosen, settings.survey, answer.dereddens)
+        log.info("building the encoder …")
         encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
         run.keep()
         model = _assemble(encoder, answer, chosen, settings)
@@ -200,6 +201,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
         given = Records.open(settings.inputs.records) if settings.inputs.records else chosen
         read = answer.tables(rows["id_str"].to_numpy(), values[np.newaxis], 0.9)[0]
         write_tested(run.out, read, catalog=settings.inputs.catalog, records=given)
+        log.info("drawing figures of %d test galaxies …", chosen.splits["test"])
         answer.draw_figures(run.out / "figures", results, pictures_of(chosen), history)
         store = run.out / "state" / ("representations" if settings.frozen else "trained")
         like = {"fit_to": ("train", "val")} if settings.frozen else {"fit_to": ("train",), "usual": "val"}
