@@ -133,9 +133,14 @@ class Jobs:
             if fcntl is not None:
                 fcntl.flock(held, fcntl.LOCK_EX)  # of the open file, which the process inherits
             environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": written, "stderr": subprocess.STDOUT}
             process = subprocess.Popen(
-                command, **pipes, env=environment, pass_fds=(held.fileno(),), start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=(held.fileno(),),
+                start_new_session=True,
             )
         self._processes[path.parent.name] = process
         write_json(path, read_json(path) | {"pid": process.pid})

@@ -171,7 +171,8 @@ def check_person(person) -> str:
 
 
 def _judgement(row: tuple) -> Judgement:
-    return Judgement(*row[:5], json.loads(row[5]), json.loads(row[6]))
+    number, name, verb, person, time, asked, body = row
+    return Judgement(number, name, verb, person, time, json.loads(asked), json.loads(body))
 
 
 def _text(body: dict) -> str:

@@ -1,5 +1,8 @@
 import contextlib
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -78,3 +81,10 @@ def test_the_file_of_judgements_can_be_read_beside_the_server(client):
     path = client.application.state.atlas.out / "judgements.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT count(*) FROM judgements").fetchone() == (0,)
+
+
+@pytest.mark.slow
+def test_servers_killed_at_any_moment_lose_no_judgement_that_was_answered():
+    script = Path(__file__).parents[2] / "benchmarks/app_kills.py"
+    done = subprocess.run([sys.executable, script, "--kills", "4"], capture_output=True, text=True)
+    assert done.returncode == 0 and "| 0 |" in done.stdout, done.stdout + done.stderr
