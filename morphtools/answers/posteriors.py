@@ -19,6 +19,7 @@ from tfrecords_builder.naming import some
 
 ASKED = 0.5  # below this chance of being asked, a fraction says nothing about the galaxy
 _CHUNK = 1_000_000  # densities at a time: as many as fit into a cache
+_HIGHEST = 1e9  # of a concentration: no survey has so many volunteers
 
 
 def expected_fractions(concentrations, schema):
@@ -212,6 +213,6 @@ def _totals(concentrations, schema):
             f"concentrations for schema {schema.name!r} must be (galaxies, {answers}) or (views, galaxies, "
             f"{answers}), not {np.shape(concentrations)}"
         )
-    if not (alpha > 0).all():
-        raise ValueError("concentrations must be positive numbers")
+    if not ((alpha > 0) & (alpha <= _HIGHEST)).all():
+        raise ValueError(f"concentrations must be positive numbers, at most {_HIGHEST:g}")
     return alpha, per_answer(alpha, schema)

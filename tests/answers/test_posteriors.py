@@ -180,8 +180,9 @@ def test_concentrations_are_read_back_from_the_full_table_whole_or_for_some_ques
 def test_other_shapes_and_numbers_are_refused():
     with pytest.raises(ValueError, match=r"'one' must be \(galaxies, 3\) or \(views, galaxies, 3\), not \(2, 4\)"):
         posteriors.expected_fractions(np.ones((2, 4)), ONE)
-    with pytest.raises(ValueError, match="must be positive numbers"):
-        posteriors.expected_fractions(np.array([[1.0, np.nan, 1.0]]), ONE)
+    for impossible in (np.nan, 0.0, -1.0, np.inf, 1e30):
+        with pytest.raises(ValueError, match="must be positive numbers, at most 1e\\+09"):
+            posteriors.expected_fractions(np.array([[1.0, impossible, 1.0]]), ONE)
     with pytest.raises(ValueError, match=r"level must lie between 0 and 1, got 90"):
         posteriors.credible_intervals(GOLDEN, ONE, level=90)
 
