@@ -1,7 +1,6 @@
 // One galaxy after another, judged by keys: what Rate and Label have in common.
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { button, el, fill, notice } from "./page.js";
-
 // `choices` are {key, text, value}; `past` is what was judged before, newest first: {judgement, id_str, value}.
 // `more(n)` asks for galaxies, n of which are here already; `give(id, value)` and `undo(judgement)` are judgements.
 export async function desk(root, { choices, past, more, give, undo, nothing }) {
@@ -11,16 +10,16 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   fill(root);
   // Galaxies that come after those the browser has fetched already.
   function refill(queue) {
-    const kept = items.slice(0, at + 3), ids = new Set(kept.map(({ id_str }) => id_str));
+    const waiting = at >= items.length, judged = items.findLastIndex(({ value }) => value !== undefined) + 1;
+    const kept = items.slice(0, Math.max(at + 3, judged)), ids = new Set(kept.map(({ id_str }) => id_str));
     items.splice(0, items.length, ...kept, ...queue.filter(({ id_str }) => !ids.has(id_str)).map((one) => ({ ...one, value: undefined })));
     for (const { id_str } of items.slice(at, at + 4)) new Image().src = thumbnail(id_str, 512);
+    if (waiting) draw();
   }
   async function provide() {
     if (asking || items.length - at > 5) return;
-    asking = true;
-    const waiting = at >= items.length;
-    refill(await more(items.filter(({ value }) => value === undefined).length).finally(() => { asking = false; }));
-    if (waiting) draw();
+    asking = true; // those that were passed over come again, and those not saved yet
+    refill(await more(items.filter(({ value }) => value === undefined).length + Math.min(items.length, 20)).finally(() => { asking = false; }));
   }
   const key = (name, text, onclick, disabled) => button([el("kbd", {}, name), ` ${text}`], onclick, { class: "quiet", disabled });
   function draw() {
@@ -51,7 +50,7 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   for (const one of choices) keys[one.key] = () => judged(one.value);
   await provide();
   draw();
-  return { keys, refill, again: () => { items.splice(at); provide(); } };
+  return { keys, refill, provide };
 }
 
 // Counts as bars.

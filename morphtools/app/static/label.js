@@ -3,11 +3,10 @@ import { ask, judge } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { sets } from "./gallery.js";
 import { run, watch } from "./jobs.js";
-import { button, change, choice, el, empty, fill, galaxies, number, person } from "./page.js";
+import { button, calmly, change, choice, el, empty, fill, galaxies, number, person } from "./page.js";
 
 const SOURCES = [["random", "at random"], ["set", "of a set"], ["uncertain", "the predictions are least sure of"], ["suggested", "suggest-labels proposes"]];
 const UNSURE = { value: "unsure", key: "s", label: false };
-
 function newQuestion() {
   const [name, question, values] = [["Name", "ring"], ["Question", "Does it have a ring?"], ["Answers", "yes, no"]].map(([label, value]) => el("input", { value, "aria-label": label, maxlength: 200 }));
   function begin() {
@@ -26,34 +25,38 @@ function newQuestion() {
 export async function show(root, parameters, info) {
   if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Labelling needs pictures: start with --records, or with --catalog and --images.")));
   const { from = "random", set = "all", table: wanted } = parameters;
-  let table = info.labels.find(({ name }) => name === wanted) ?? (wanted === "new" ? undefined : info.labels[0]);
+  let given, table = info.labels.find(({ name }) => name === wanted) ?? (wanted === "new" ? undefined : info.labels[0]);
   if (!table) return void root.append(newQuestion());
   const { name, values } = table, who = { person: person(), table: name }, questions = info.labels.map((one) => [one.name, one.question || one.name]);
   const left = el("section", { class: "judge", "aria-label": "Label" }), about = el("section", { class: "card stack" });
   const learn = el("section", { class: "card stack" }), work = el("div", { class: "stack job" }), all = el("div", { class: "row" });
   root.append(el("div", { class: "bar" },
     el("label", {}, "Question", choice("Question", [...questions, ["new", "another question …"]], name, (value) => change({ table: value }))),
-    el("label", {}, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))),
-    from === "set" && sets(info, set, (value) => change({ set: value })), all),
+    el("label", {}, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))), from === "set" && sets(info, set, (value) => change({ set: value })), all),
   el("div", { class: "columns" }, left, el("aside", { class: "stack" }, about, learn)));
-  async function tell(answer) {
+  function tell(answer) {
     table = answer?.table ?? table;
+    given?.provide();
     fill(about, el("h2", {}, table.question || name), el("p", { role: "status" }, el("strong", {}, galaxies(table.labelled)), " labelled"), bars(table.counts),
       people(table.people), el("a", { href: `api/labels/${encodeURIComponent(name)}.csv`, download: `${name}.csv` }, "Download the table"));
+    offer();
+  }
+  const offer = calmly(400, async () => {
     const { command, can_run, why_not } = await ask("api/finetune", { table: name });
     fill(learn, el("h2", {}, "Train on these labels"), el("code", { class: "command" }, command), el("small", {}, why_not),
       button("Fine-tune", () => run(work, { verb: "finetune", table: name }), { class: "main", disabled: !can_run }), work);
-  }
+  });
   const post = (content) => judge("api/label", { ...who, ...content }, (answer) => answer && tell(answer)).judgement;
   const ask20 = (here) => ask("api/queue", { ...who, from, set, galaxies: 20 + here });
-  const [first, past, jobs] = await Promise.all([ask20(0), ask("api/history", who), ask("api/jobs"), tell()]);
-  const given = await desk(left, {
+  const [first, past, jobs] = await Promise.all([ask20(0), ask("api/history", who), ask("api/jobs")]);
+  given = await desk(left, {
     choices: values.map(({ value, key }) => ({ key, text: value, value })), past,
-    more: async (here) => (here ? await ask20(here) : first).queue,
+    more: async (here) => (await ask20(here)).queue,
     give: (id_str, value) => post({ id_str, value }),
     undo: (judgement) => post({ undo: judgement }),
     nothing: empty("Nothing is left to label here", el("p", {}, first.message || "Choose other galaxies, or another question, above.")),
   });
+  tell();
   const every = (value) => judge("api/label-all", { ...who, value, set }).saved.then(() => change({}));
   if (from === "set" && set !== "all" && first.left) fill(all, el("span", { class: "soft" }, `The ${number(first.left)} without a label are all`),
     values.map(({ value }) => button(value, () => every(value))));

@@ -5,7 +5,6 @@ import { button, el, empty, fill, galaxies, go, person, plural } from "./page.js
 
 const queue = (answer) => answer.queue.map(({ id_str, score, uncertainty }) => (
   { id_str, about: score === null ? "drawn at random" : `expected ${score.toFixed(1)} ± ${uncertainty.toFixed(1)}` }));
-
 export async function show(root, _, info) {
   if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Rating needs pictures: start with --records, or with --catalog and --images.")));
   const rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("aside", { class: "stack" });
@@ -23,13 +22,12 @@ export async function show(root, _, info) {
       el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are from ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
     fit.ratings > 0 && button("See the ranking", () => go("gallery", { sort: "score", descending: 1 }), { class: "main" }));
   }
-  const learn = (answer) => answer && [tell(answer), table.refill(queue(answer))];
-  const post = (content) => judge("api/rate", { rater, ...content }, learn).judgement;
+  const post = (content) => judge("api/rate", { rater, ...content }, (answer) => answer && [tell(answer), table.refill(queue(answer))]).judgement;
   tell();
   table = await desk(left, {
     choices: [...[0, 1, 2, 3, 4, 5].map((value) => ({ key: String(value), text: { 0: "dull", 5: "wow" }[value], value })), { key: "s", text: "skip", value: null }],
     past: first.history.map(({ judgement, id_str, rating }) => ({ judgement, id_str, value: rating })),
-    more: async (here) => queue(here ? await ask("api/rate", { rater }) : first),
+    more: async () => queue(await ask("api/rate", { rater })),
     give: (id_str, rating) => post({ id_str, rating }),
     undo: (judgement) => post({ undo: judgement }),
     nothing: empty("All galaxies are rated", el("p", {}, "The ranking has all of them.")),
