@@ -5,7 +5,6 @@ export function query(path, parameters) {
   const pairs = filled(parameters).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
   return pairs.length ? `${path}?${new URLSearchParams(pairs)}` : path;
 }
-
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const failure = (message, status) => Object.assign(new Error(message), { status });
 
@@ -37,7 +36,6 @@ export function latest() {
     return ask(path, parameters, { signal: (control = new AbortController()).signal }).catch(overtaken);
   };
 }
-
 const REFUSED = [400, 404, 409, 413, 415, 422]; // the server has read it and will never take it
 const OTHERS = 15000; // ms after which this page delivers what another one could not
 const pending = new Map(); // of this page: key → [resolve, reject]
@@ -56,6 +54,8 @@ export function judge(path, content, then) {
   return { judgement, saved };
 }
 
+// Waits until everything that was judged on this page is on the server's disk.
+export const settled = async () => { while (pending.size) await pause(30); };
 const ours = (key) => key.startsWith(prefix) && (pending.has(key) || Date.now() - parseInt(key.slice(prefix.length), 10) > OTHERS);
 const waiting = () => Object.keys(storage).filter(ours).sort();
 

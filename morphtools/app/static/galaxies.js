@@ -1,7 +1,6 @@
 // Galaxies as pictures: a tile of a grid, a strip of neighbours, and the large view of one.
 import { ask, query } from "./api.js";
 import { address, button, el, fill, go, keep, number, storage } from "./page.js";
-
 // How pictures are shown: the stretch is made by the server, brightness and contrast by the browser.
 export const display = { stretch: "", brightness: 1, contrast: 1, ...JSON.parse(storage.getItem("morphtools-display") ?? "{}") };
 

@@ -1,5 +1,5 @@
 // Answers to a question of one's own, galaxy by galaxy or many at once; they make a table, and the table a network.
-import { ask, judge } from "./api.js";
+import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { sets } from "./gallery.js";
 import { run, watch } from "./jobs.js";
@@ -47,7 +47,8 @@ export async function show(root, parameters, info) {
       button("Fine-tune", () => run(work, { verb: "finetune", table: name }), { class: "main", disabled: !can_run }), work);
   });
   const post = (content) => judge("api/label", { ...who, ...content }, (answer) => answer && tell(answer)).judgement;
-  const ask20 = (here) => ask("api/queue", { ...who, from, set, galaxies: 20 + here });
+  const ask20 = (here) => ask("api/queue", { ...who, from, ...(from === "set" && { set }), galaxies: 20 + here });
+  await settled();
   const [first, past, jobs] = await Promise.all([ask20(0), ask("api/history", who), ask("api/jobs")]);
   given = await desk(left, {
     choices: values.map(({ value, key }) => ({ key, text: value, value })), past,

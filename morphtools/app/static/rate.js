@@ -1,5 +1,5 @@
 // The anomaly loop: rate from 0 to 5 what comes, and the survey is ranked by your interest.
-import { ask, judge } from "./api.js";
+import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { button, el, empty, fill, galaxies, go, person, plural } from "./page.js";
 
@@ -10,7 +10,7 @@ export async function show(root, _, info) {
   const rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("aside", { class: "stack" });
   root.classList.add("columns");
   root.append(left, right);
-  const first = await ask("api/rate", { rater });
+  const first = await settled().then(() => ask("api/rate", { rater }));
   let state = first, table;
   function tell(answer) {
     state = { ...state, ...answer };
