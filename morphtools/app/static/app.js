@@ -4,8 +4,7 @@ import { openGalaxy } from "./galaxies.js";
 import { address, el, empty, fill, galaxies, notice, person, storage } from "./page.js";
 
 const VIEWS = ["map", "gallery", "similar", "rate", "label", "clusters"];
-const at = (id) => document.getElementById(id);
-let view = {}, drawn = 0;
+let view = {}, drawn = 0, at = (id) => document.getElementById(id);
 // A view draws itself into an element and answers with what its keys do, and what to do when it is left.
 async function draw() {
   const [wanted, parameters] = address(), tab = VIEWS.includes(wanted) ? wanted : "map", turn = ++drawn;
@@ -20,7 +19,8 @@ async function draw() {
     at("size").textContent = galaxies(info.galaxies);
     api.open(info.out);
     if (!info.columns.ready && ["map", "gallery"].includes(tab)) {
-      const look = async () => turn === drawn && ((await api.ask("api/about")).columns.ready ? draw() : setTimeout(look, 1000));
+      const told = (now) => turn === drawn && (now.columns.ready ? (view.fresh ?? draw)(now) : setTimeout(look, 1000));
+      const look = () => turn === drawn && api.ask("api/about").then(told);
       setTimeout(look, 1000);
       if (parameters.colour || parameters.sort || parameters.where) return fill(at("main"), empty("The catalogue is being read …"));
     }

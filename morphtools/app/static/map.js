@@ -185,5 +185,5 @@ export async function show(root, parameters, info) {
   setTool("Move");
   showLegend(legend, colour, info);
   if (set) ask("api/galaxies", { set, limit: 1 }).then((answer) => selected(set, answer.galaxies), () => selected("", 0));
-  return { keys, leave: () => sized.disconnect() };
+  return { keys, leave: () => sized.disconnect(), fresh: (now) => showLegend(legend, colour, now) };
 }
