@@ -36,30 +36,36 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
 
 
 def violins(cluster: np.ndarray, known: pd.DataFrame) -> Figure:
-    """The distribution of every column in every cluster.
+    """The distribution of every column in every cluster, and of all galaxies, with quartiles.
 
     Args:
         cluster: (N,) numbers from 0.
         known: (N rows) a numeric column per panel; NaN where unknown.
     """
     numbers = np.arange(cluster.max() + 1)
-    shape = (max(5.0, 0.45 * len(numbers) + 2), 1.5 * len(known.columns) + 0.6)
+    places = np.append(numbers.astype(float), len(numbers) + 0.5)  # all galaxies stand apart
+    shape = (max(5.0, 0.45 * len(places) + 2), 1.5 * len(known.columns) + 0.6)
     figure = Figure(figsize=shape, layout="constrained")
     panels = figure.subplots(len(known.columns), sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, known.columns, strict=True):
         values = known[name].to_numpy(float)
         groups = [values[(cluster == number) & np.isfinite(values)] for number in numbers]
+        groups.append(values[np.isfinite(values)])
         drawn = [i for i, group in enumerate(groups) if len(group) > 1 and np.ptp(group) > 0]
         if drawn:
-            parts = axes.violinplot([groups[i] for i in drawn], numbers[drawn], widths=0.85, showextrema=False)
+            parts = axes.violinplot([groups[i] for i in drawn], places[drawn], widths=0.85, showextrema=False)
             for body in parts["bodies"]:
                 body.set(facecolor=BLUE, alpha=0.45)
         there = [i for i, group in enumerate(groups) if len(group)]
-        axes.plot(numbers[there], [np.median(groups[i]) for i in there], "_", color=ORANGE, ms=9, mew=2)
+        if there:
+            low, middle, high = np.transpose([np.quantile(groups[i], (0.25, 0.5, 0.75)) for i in there])
+            axes.vlines(places[there], low, high, color=ORANGE, lw=1.2)
+            axes.plot(places[there], middle, "_", color=ORANGE, ms=9, mew=2)
         axes.set_ylabel(_wrapped(name), fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_title("Distribution in every cluster; the bar is the median", fontsize=10)
-    panels[-1].set(xlabel="cluster", xticks=numbers)
+    panels[0].set_title("Distribution in every cluster, with median and quartiles", fontsize=10)
+    panels[-1].set_xlabel("cluster")
+    panels[-1].set_xticks(places, [*map(str, numbers), "all"])
     return figure
 
 

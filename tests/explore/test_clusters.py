@@ -3,11 +3,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from sklearn.decomposition import PCA
 from sklearn.mixture import BayesianGaussianMixture
 
 from morphtools.explore import clusters as module
 from morphtools.explore.clusters import ESTIMATORS, cluster
+from morphtools.explore.figures import violins
 from morphtools.inference.representations import Representations
 
 
@@ -90,6 +92,18 @@ def test_pictures_of_the_clusters_are_drawn(three_kinds, tmp_path):
     options = {"labels": "kind", "fractions": ("smooth_fraction", "ra"), "images": images}
     cluster(store, estimator="kmeans", clusters=3, catalog=catalog, **options, out=tmp_path)
     assert (tmp_path / "clusters.png").stat().st_size > 5000 and (tmp_path / "violins.png").stat().st_size > 5000
+
+
+def test_violins_have_quartiles_of_every_cluster_and_of_all_galaxies():
+    cluster_of = np.array([0, 0, 0, 0, 0, 2, 2, 2])
+    known = pd.DataFrame({"bar": [0.0, 1.0, 2.0, 3.0, 4.0, 10.0, 20.0, np.nan], "ring": np.nan})
+    figure = violins(cluster_of, known)
+    bars, empty = figure.axes
+    (lines,) = [part for part in bars.collections if isinstance(part, LineCollection)]
+    drawn = {x: (low, high) for (x, low), (_, high) in lines.get_segments()}
+    # quartiles of 0…4, of 10 and 20, and of all seven, by hand; cluster 1 has no galaxy
+    assert drawn == {0: (1.0, 3.0), 2: (12.5, 17.5), 3.5: (1.5, 7.0)}
+    assert [label.get_text() for label in empty.get_xticklabels()] == ["0", "1", "2", "all"]
 
 
 def test_a_fit_that_has_not_converged_is_said(three_kinds, tmp_path, caplog, monkeypatch):
