@@ -141,7 +141,17 @@ class AnomalyLoop:
         return names
 
     def of(self, rater: str) -> "AnomalyLoop":
-        """The same session as another rater has it."""
+        """The same session as another rater has it.
+
+        Args:
+            rater: Who rates.
+
+        Returns:
+            Another loop on the same files.
+
+        Raises:
+            ValueError: The name is empty.
+        """
         check_rater(rater)
         other = copy.copy(self)
         other.rater = rater
