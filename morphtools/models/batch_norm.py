@@ -3,6 +3,8 @@
 Of this room only `replicas.py`, `dirichlet.py` and this file name a backend.
 """
 
+from collections.abc import Callable
+
 import keras
 
 
@@ -42,3 +44,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
             for average, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(average * self.momentum + new * (1 - self.momentum))
         return outputs
+
+
+def in_training(model: keras.Model) -> Callable:
+    """The model in training mode; on TensorFlow compiled, so that what a layer gives is freed once it has been used."""
+
+    def call(images):
+        return model(images, training=True)
+
+    if keras.backend.backend() != "tensorflow":
+        return call
+    import tensorflow as tf
+
+    return tf.function(call)

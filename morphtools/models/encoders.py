@@ -1,10 +1,12 @@
 """Encoders: an image of a galaxy in, its representation out."""
 
+import math
 import re
 
 import keras
 from keras import layers, ops
 
+from morphtools.models.batch_norm import in_training
 from morphtools.models.convnext import build_convnext
 from morphtools.models.efficientnet import build_efficientnet
 from morphtools.models.inputs import AsinhStretch, PictureRange
@@ -233,12 +235,23 @@ def settle_batch_norm(encoder: keras.Model, *batches) -> None:
     before = [getattr(layer, name) for layer, name in changed]
     for layer, name in changed:
         setattr(layer, name, 0.0)
-    for i, images in enumerate(batches):
-        for layer in norms:
-            layer.momentum = i / (i + 1)
-        encoder(images, training=True)
+    averages = [average for layer in norms for average in (layer.moving_mean, layer.moving_variance)]
+    compiled, seen = in_training(encoder), []
+    for images in batches:
+        if math.prod(images.shape) > _WORTH_COMPILING:
+            compiled(images)
+        else:
+            encoder(images, training=True)
+        seen.append([average + 0.0 for average in averages])  # a number, not the variable
+    for average, *values in zip(averages, *seen, strict=True):
+        average.assign(sum(values) / len(values))
     for (layer, name), value in zip(changed, before, strict=True):
         setattr(layer, name, value)
+
+
+# Numbers in a batch, as of 64 images of 104 pixels in colour. Compiling takes a second; layer by layer, all that the
+# layers give is kept until the end: twice the memory at 128 pixels.
+_WORTH_COMPILING = 2**21
 
 
 def encoder_blocks(encoder: keras.Model) -> list[list[layers.Layer]]:

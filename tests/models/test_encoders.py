@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from morphtools.models import encoders
 from morphtools.models.encoders import (
     ENCODERS,
     AsinhStretch,
@@ -93,6 +94,17 @@ def test_batch_norm_settles_on_the_mean_over_batches():
     np.testing.assert_allclose(stem.moving_mean, np.mean([x.mean(axis=0) for x in seen], axis=0), atol=1e-5)
     np.testing.assert_allclose(stem.moving_variance, np.mean([x.var(axis=0) for x in seen], axis=0), rtol=1e-3)
     assert stem.momentum == momentum
+
+
+def test_large_batches_settle_batch_norm_as_small_ones_do(monkeypatch):
+    small, large = (build_encoder("resnet10_half", (16, 16, 3)) for _ in range(2))
+    large.set_weights([numpy(w) for w in small.weights])
+    settle_batch_norm(small, *np.split(images(32, size=16), 2))
+    monkeypatch.setattr(encoders, "_WORTH_COMPILING", 0)
+    settle_batch_norm(large, *np.split(images(32, size=16), 2))
+    assert any(not np.allclose(w, 0) for w in map(numpy, large.non_trainable_weights[::2]))
+    for a, b in zip(small.weights, large.weights, strict=True):
+        np.testing.assert_allclose(numpy(a), numpy(b), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18"])
