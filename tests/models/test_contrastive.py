@@ -149,12 +149,12 @@ def test_in_half_precision_the_second_network_moves_as_slowly(kind):
         assert 0 < moved < 2e-3 * np.abs(b - a).max()
 
 
-# Losses, and all variables after six steps, of every method on so many devices, into a file.
+# Losses, and all variables after six steps, of every method on one device and on two, into a file each.
 ON_REPLICAS = """
-import os, sys, threading
+import contextlib, os, sys, threading
 import numpy as np
-replicas, backend = int(sys.argv[1]), os.environ["KERAS_BACKEND"]
-if backend == "tensorflow":
+tensorflow = os.environ["KERAS_BACKEND"] == "tensorflow"
+if tensorflow:
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -172,7 +172,7 @@ class HalfTurn(layers.Layer):  # views without chance: every second one is turne
         return keras.ops.flip(x, axis=1) if self.here.calls % 2 else x
 
 images = np.random.default_rng(0).uniform(size=(24, 12, 12, 2)).astype("float32")
-def build(kind):
+def build(kind, replicas):
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential([keras.Input((12, 12, 2)), layers.Conv2D(8, 3, strides=2, use_bias=False),
         layers.BatchNormalization(momentum=0.9), layers.ReLU(), layers.GlobalAveragePooling2D()])
@@ -182,25 +182,25 @@ def build(kind):
         synchronize_batch_norm(model)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
     return model
-if replicas > 1 and backend == "tensorflow":
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    scope = strategy.scope
-    data = tf.data.Dataset.from_tensor_slices(images).batch(8, drop_remainder=True)
-    fit = {"x": data}
-elif replicas > 1:
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
-if not (replicas > 1 and backend == "tensorflow"):
-    import contextlib
+
+for replicas in (1, 2):
     scope, fit = contextlib.nullcontext, {"x": images, "batch_size": 8, "shuffle": False}
-found = {}
-for kind in (MoCo, BYOL, SimCLR):
-    with scope():
-        model = build(kind)
-    for epoch in range(2):
-        found[f"{kind.__name__} loss {epoch}"] = np.float32(model.fit(**fit, verbose=0).history["loss"][0])
-    for i, w in enumerate(model.variables):
-        found[f"{kind.__name__} {i} {w.path}"] = np.asarray(keras.ops.convert_to_numpy(w))
-np.savez(sys.argv[2], **{k.replace("/", "|"): v for k, v in found.items()})
+    if replicas > 1 and tensorflow:
+        scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
+        fit = {"x": tf.data.Dataset.from_tensor_slices(images).batch(8, drop_remainder=True)}
+    elif replicas > 1:
+        devices = keras.distribution.list_devices()
+        assert len(devices) == 2
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+    found = {}
+    for kind in (MoCo, BYOL, SimCLR):
+        with scope():
+            model = build(kind, replicas)
+        for epoch in range(2):
+            found[f"{kind.__name__} loss {epoch}"] = np.float32(model.fit(**fit, verbose=0).history["loss"][0])
+        for i, w in enumerate(model.variables):
+            found[f"{kind.__name__} {i} {w.path}"] = np.asarray(keras.ops.convert_to_numpy(w))
+    np.savez(f"{replicas}.npz", **{k.replace("/", "|"): v for k, v in found.items()})
 """
 
 
@@ -210,14 +210,10 @@ def test_two_replicas_learn_what_one_learns_from_the_whole_batch(backend, tmp_pa
     """Losses, weights after six steps (so gradients too), moving averages, second network and queue."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}
     environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-    found = []
-    for replicas in (1, 2):
-        path = tmp_path / f"{replicas}.npz"
-        command = [sys.executable, "-c", ON_REPLICAS, str(replicas), str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        found.append(dict(np.load(path)))
-    one, two = found
+    command = [sys.executable, "-c", ON_REPLICAS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (dict(np.load(tmp_path / f"{replicas}.npz")) for replicas in (1, 2))
     assert len(one) == len(two) > 40 and any("queue" in name for name in one)
     for (name, a), (other, b) in zip(one.items(), two.items(), strict=True):
         # TensorFlow's synchronised variance, E[x²] − E[x]², has lost some digits; a gradient counted twice, or the

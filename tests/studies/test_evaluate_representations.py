@@ -20,11 +20,13 @@ def test_weights_are_compared_with_a_random_encoder_and_pixels(tmp_path):
         rows.append({"id_str": f"g{i}", "file_loc": f"{i}.png", "kind": ["faint", "bright"][i % 2]})
     records = build_records(pd.DataFrame(rows), tmp_path / "records", images=tmp_path)
     keras.utils.set_random_seed(1)
-    encoder = build_encoder("resnet18", (16, 16, 3))
+    encoder = build_encoder("resnet10_half", (16, 16, 3))
     (tmp_path / "run").mkdir()
     encoder.save(tmp_path / "run" / "model.keras")
     fields = {"bands": records.bands, "range": "picture", "image_size": (16, 16)}
-    write_card(Card(name="mine", kind="encoder", encoder={"name": "resnet18"}, **fields), tmp_path / "run/model.keras")
+    write_card(
+        Card(name="mine", kind="encoder", encoder={"name": "resnet10_half"}, **fields), tmp_path / "run/model.keras"
+    )
 
     options = {"labels": "20,60", "repeats": 2, "orientations": 1, "out": tmp_path / "out"}
     run = evaluate_representations(str(tmp_path / "run"), records.folder, **options)
@@ -37,5 +39,5 @@ def test_weights_are_compared_with_a_random_encoder_and_pixels(tmp_path):
         "claim.json", "config.yaml", "log.txt", "scores.csv", "stationarity.csv", "figures", "metrics.json"
     }  # fmt: skip
     assert evaluate_representations(str(tmp_path / "run"), records.folder, **options).metrics == run.metrics
-    with pytest.raises(ValueError, match="labels must be numbers like"):
+    with pytest.raises(ValueError, match="labels must be numbers such as"):
         evaluate_representations("x", records.folder, labels="many")

@@ -132,7 +132,7 @@ def test_a_build_killed_at_random_moments_ends_the_same(catalog, folder, tmp_pat
     subprocess.run(command, env=os.environ, check=True)
     whole = time.monotonic() - started
     rng, killed = np.random.default_rng(int(time.time())), 0
-    for trial in range(int(os.environ.get("KILL_TRIALS", 6))):
+    for trial in range(int(os.environ.get("KILL_TRIALS", 3))):
         out = tmp_path / f"killed{trial}"
         command = [sys.executable, __file__, str(tmp_path / "catalog.parquet"), str(folder), str(out)]
         while True:
