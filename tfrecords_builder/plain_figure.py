@@ -1,7 +1,11 @@
 """Figures that draw names as they are written, and the colours of all figures."""
 
+from pathlib import Path
+
 import matplotlib.figure
 from matplotlib.text import Text
+
+from tfrecords_builder.files import write_whole
 
 # Okabe & Ito 2008: colours that the colour-blind can tell apart, too; the first two are for predictions and truth
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
@@ -21,3 +25,8 @@ class Figure(matplotlib.figure.Figure):
             if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
                 text.set_parse_math(False)
         super().draw(renderer)
+
+
+def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 150) -> None:
+    """Writes a figure, whole or not at all."""
+    write_whole(path, lambda new: figure.savefig(new, dpi=dpi))

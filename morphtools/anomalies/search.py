@@ -17,10 +17,11 @@ from morphtools.anomalies.simulation import vote_fractions
 from morphtools.answers import class_figures as figures
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.showing import show
-from morphtools.explore.tables import write_figure, write_table
+from morphtools.explore.tables import write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.locks import lock
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
 _HELP = "0 (dull) to 5 (what you look for), s skip, u undo, q stop"

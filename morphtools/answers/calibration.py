@@ -200,6 +200,7 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
     if out is None:
         return table
     from morphtools.answers import vote_figures
+    from morphtools.answers.class_figures import write_figures
 
     folder = Path(out) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,8 +212,7 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
         "reliability": vote_figures.reliability(compare_fractions(votes, concentrations, schema, "fraction")),
         "bias": vote_figures.bias(compare_fractions(votes, concentrations, schema, "votes", bins=6)),
     }
-    for name, figure in drawn.items():
-        write_whole(folder / f"{name}.png", lambda path, figure=figure: figure.savefig(path, dpi=150))
+    write_figures(folder, drawn)
     return table
 
 

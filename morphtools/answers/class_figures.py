@@ -1,13 +1,11 @@
 """Figures that show how well a classifier works. Each function returns a `Figure` and changes no global state."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tfrecords_builder.files import write_whole
-from tfrecords_builder.plain_figure import BLUE, GREY, ORANGE, Figure
+from tfrecords_builder.plain_figure import BLUE, GREY, ORANGE, Figure, write_figure
 from tfrecords_builder.records import Records, read_pixels
 
 ShowGalaxies = Callable[[Sequence[str]], Sequence[np.ndarray]]  # from names to colour pictures (H, W, 3)
@@ -195,4 +193,4 @@ def pictures_of(records: Records) -> ShowGalaxies:
 def write_figures(folder: Path, figures: dict[str, Figure]) -> None:
     """Writes figures as PNG files, by name."""
     for name, figure in figures.items():
-        write_whole(folder / f"{name}.png", partial(figure.savefig, dpi=150))
+        write_figure(folder / f"{name}.png", figure)

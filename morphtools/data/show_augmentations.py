@@ -9,8 +9,7 @@ from morphtools.answers.class_figures import as_picture
 from morphtools.data.presets import build_augmentations, read_augmentations
 from morphtools.sky.simulate import simulate_galaxies
 from morphtools.survey.instruments import camera_for
-from tfrecords_builder.files import write_whole
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
 
 
@@ -59,7 +58,7 @@ def show_augmentations(
     grid[0, 0].set_title("as it is", fontsize=8)
     if views:
         grid[0, 1].set_title(f"views by {Path(augmentations).stem}", fontsize=8, loc="left")
-    write_whole(out, lambda path: figure.savefig(path, dpi=120))
+    write_figure(out, figure, dpi=120)
     return figure
 
 

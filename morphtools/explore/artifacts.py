@@ -8,8 +8,9 @@ import pandas as pd
 
 from morphtools.explore import figures
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import write_figure, write_table
+from morphtools.explore.tables import write_table
 from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import write_figure
 
 _COLUMNS, _ROWS = 16, 10
 

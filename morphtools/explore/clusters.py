@@ -21,7 +21,6 @@ from morphtools.explore.tables import (
     left_out,
     open_catalog,
     space_of,
-    write_figure,
     write_table,
 )
 from morphtools.inference.representations import Representations
@@ -29,6 +28,7 @@ from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.json_files import write_json
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ import pandas as pd
 from morphtools.answers.class_figures import gallery
 from morphtools.explore.pca import Projection, batches_of, fit_pca
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import known_of, left_out, with_known, write_figure, write_table
+from morphtools.explore.tables import known_of, left_out, with_known, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)

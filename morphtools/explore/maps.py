@@ -20,13 +20,13 @@ from morphtools.explore.tables import (
     left_out,
     open_catalog,
     space_of,
-    write_figure,
     write_table,
 )
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.quiet import quietly
 

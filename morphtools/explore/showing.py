@@ -8,7 +8,7 @@ import pandas as pd
 
 from morphtools.answers.class_figures import gallery
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import write_figure
+from tfrecords_builder.plain_figure import write_figure
 
 
 def show(*pictures: str | Path) -> None:

@@ -12,8 +12,9 @@ from morphtools.explore.neighbours import Neighbours, exact
 from morphtools.explore.page import write_page
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.positions import nearest_on_sky, positions, separations, within_cone
-from morphtools.explore.tables import known_of, left_out, open_catalog, write_figure, write_table
+from morphtools.explore.tables import known_of, left_out, open_catalog, write_table
 from morphtools.inference.representations import Representations
+from tfrecords_builder.plain_figure import write_figure
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from morphtools.answers.predictions import check_table
 from morphtools.answers.uncertainty import uncertainty_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.suggestions import choose_diverse
-from morphtools.explore.tables import known_of, left_out, write_figure, write_table
+from morphtools.explore.tables import known_of, left_out, write_table
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.yaml_files import read_yaml
 
 _CANDIDATES = 20_000  # the most uncertain, among which to choose

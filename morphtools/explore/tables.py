@@ -82,8 +82,3 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Writes a table as csv (see `for_spreadsheets`) or parquet, by the ending of `path`."""
     save = for_spreadsheets(table).to_csv if path.suffix == ".csv" else table.to_parquet
     write_whole(path, lambda new: save(new, index=False))
-
-
-def write_figure(path: Path, figure, dpi: int = 150) -> None:
-    """Writes a matplotlib figure."""
-    write_whole(path, lambda new: figure.savefig(new, dpi=dpi))

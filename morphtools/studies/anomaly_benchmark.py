@@ -15,11 +15,12 @@ from morphtools.anomalies.ranking import mean_with_interval, ranking_metrics
 from morphtools.anomalies.ratings import HIGHEST
 from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
 from morphtools.explore.pictures import Pictures
-from morphtools.explore.tables import write_figure, write_table
+from morphtools.explore.tables import write_table
 from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)

@@ -10,22 +10,22 @@ import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.batches import read_batches
 from morphtools.explore.pictures import represent_pixels
-from morphtools.explore.tables import column_of, known_of, write_figure, write_table
+from morphtools.explore.tables import column_of, known_of, write_table
 from morphtools.inference.represent import origin, represent, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
-from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
+from morphtools.models.encoders import any_way_up
 from morphtools.models.preparation import prepare
 from morphtools.sky.simulate import simulate_survey
 from morphtools.training.probes import knn_scores
 from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, check_numbers, config_of
+from morphtools.training.starting import random_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.naming import some
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -158,11 +158,7 @@ def _represented(records: Records, weights: list[str], settings: CompareSettings
         stores[short] = represent(name, folder / short, records=records.folder, **options)
     card, seed = Card.open(find_card(weights[0])), settings.seed
     prepared = prepare(card, records, image_size=settings.image_size, adapt_bands=len(records.bands) == 1)
-    keras.utils.set_random_seed(seed)
-    encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
-    split = max(records.splits, key=records.splits.get)
-    batch = next(read_batches(records, split, batch_size=64, **prepared.reading))
-    settle_batch_norm(encoder, batch["image"])
+    encoder = random_encoder(records, card, prepared, seed, split=max(records.splits, key=records.splits.get))
     model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations)])
     about = {"weights": f"random {card.encoder['name']}, seed {seed}", "records": origin(records)} | prepared.reading
     log.info("representing by a random encoder")

@@ -1,7 +1,6 @@
 """Evaluation of representations as in the papers: probes against number of labels, and stationarity."""
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from morphtools.data.augment import RandomView
 from morphtools.data.augment_light import RandomBlur, RandomNoise
 from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card, find_card
-from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
+from morphtools.models.encoders import any_way_up
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from morphtools.studies.evaluation import displacement, label_efficiency
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.probes import principal_components
 from morphtools.training.runs import Run, open_run
+from morphtools.training.starting import random_encoder
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -103,10 +103,7 @@ def _encoders(records: Records, weights: str, orientations: int, seed: int) -> d
         encoder = load_pretrained(name.strip(), orientations=orientations, **prepared.loading)
         noise = records.noise if card.range == "flux" else None
         found[Path(name.strip()).name] = encoder, prepared.reading, noise
-    keras.utils.set_random_seed(seed)
-    fresh = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
-    batch = next(read_batches(records, "train", batch_size=64, **prepared.reading))
-    settle_batch_norm(fresh, batch["image"])
+    fresh = random_encoder(records, card, prepared, seed)
     fresh = keras.Sequential([keras.Input(fresh.input_shape[1:]), *any_way_up(fresh, orientations)])
     return found | {"random encoder": (fresh, prepared.reading, noise)}
 
@@ -179,7 +176,7 @@ def _finish(run: Run, scores: pd.DataFrame, moved: pd.DataFrame, records: Record
     write_whole(run.out / "scores.csv", lambda path: scores.to_csv(path, index=False))
     write_whole(run.out / "stationarity.csv", lambda path: moved.to_csv(path, index=False))
     for name, figure in {"labels": _labels_figure(scores), "stationarity": _moved_figure(moved)}.items():
-        write_whole(run.out / "figures" / f"{name}.png", partial(figure.savefig, dpi=130))
+        write_figure(run.out / "figures" / f"{name}.png", figure, dpi=130)
     most = scores[(scores["probe"] == "linear") & (scores["labels"] == scores["labels"].max())]
     test = {}
     for (name, representation), rows in most.groupby(["label", "representation"]):

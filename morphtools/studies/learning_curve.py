@@ -25,6 +25,7 @@ from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import remove_partial, write_whole
 from tfrecords_builder.locks import lock
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
@@ -241,5 +242,5 @@ def _report(out: Path, task, results: pd.DataFrame, metric, reference, published
     figure = scores_by_labels(results, table, metric, published, title=task, below="\n".join(sentences))
     for name, each in {"results": results, "table": table, "savings": savings}.items():
         write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
-    write_whole(out / "learning_curve.png", lambda path: figure.savefig(path, dpi=150))
+    write_figure(out / "learning_curve.png", figure)
     return LearningCurve(out, metric, table, savings, sentences)

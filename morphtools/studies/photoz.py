@@ -13,13 +13,14 @@ from morphtools.answers.redshift_figures import gallery
 from morphtools.answers.redshift_metrics import delta_z
 from morphtools.answers.redshifts import Redshifts
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import column_of, known_of, open_catalog, write_figure, write_table
+from morphtools.explore.tables import column_of, known_of, open_catalog, write_table
 from morphtools.inference.representations import Representations
 from morphtools.studies import photoz_figures as figures
 from morphtools.studies.photoz_baselines import baseline_redshifts
 from morphtools.studies.photoz_recalibration import fit_pit, recalibrate_redshifts
 from morphtools.studies.photoz_scores import flat, photoz_scores, scores_by, take, uniformity
 from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
 from tfrecords_builder.yaml_files import read_yaml
 

@@ -8,9 +8,10 @@ import pandas as pd
 
 from morphtools.explore import figures
 from morphtools.explore.neighbours import Neighbours
-from morphtools.explore.tables import column_of, known_of, write_figure, write_table
+from morphtools.explore.tables import column_of, known_of, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import write_figure
 
 
 def evaluate_retrieval(

@@ -11,6 +11,7 @@ from morphtools.training.learning_figures import scores_by_epoch
 from morphtools.training.pretrain import pretrain
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import write_figure
 
 STARTS = ("random", "efficientnet_lite0_imagenet", "efficientnet_lite0_gz2")
 _DECIDED = ("weights", "encoder", "small_images", "records", "catalog", "images", "out")
@@ -58,7 +59,7 @@ def compare_starts(
         table = pd.concat(tables, ignore_index=True)
         figure = scores_by_epoch(table, pixels, title=f"{shared['encoder']}, {pretraining.get('method', 'byol')}")
         write_whole(out / "starts.csv", partial(table.to_csv, index=False))
-        write_whole(out / "starts.png", partial(figure.savefig, dpi=150))
+        write_figure(out / "starts.png", figure)
     return table
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from morphtools.answers import class_figures
 from morphtools.answers.familiarity import FILE, fit_familiarity
 from morphtools.training.representing import represent_splits
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -61,5 +61,5 @@ def keep_familiarity(
     captions = [f"{value:.3f}\n{name[:22]}" for name, value in zip(ids, p[farthest], strict=True)]
     title = "Least like the training galaxies: the fraction of galaxies that are as far from them"
     figure = class_figures.gallery(pictures, captions, title)
-    write_whole(out / "figures" / "unfamiliar.png", lambda path: figure.savefig(path, dpi=150))
+    write_figure(out / "figures" / "unfamiliar.png", figure)
     return {"rare": familiarity.rare, "share": float(np.mean(p <= familiarity.rare))}

@@ -24,6 +24,7 @@ from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, LearnerSettings, Optimization, Start, config_of
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -238,7 +239,7 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings
     write_whole(run.out / "history.csv", lambda path: table.to_csv(path, index=False))
     title = f"{settings.learner.method}, {row['epoch']} of {settings.optimization.epochs} epochs"
     figure = learning_curve(table, to_beat, guess, title)
-    write_whole(run.out / "figures" / "learning.png", lambda path: figure.savefig(path, dpi=130))
+    write_figure(run.out / "figures" / "learning.png", figure, dpi=130)
 
 
 def _known(row: dict) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from morphtools.data.batches import read_batches
 from morphtools.models.cards import Card
 from morphtools.models.encoders import build_encoder, settle_batch_norm
-from morphtools.models.preparation import pixel_scale_of, prepare
+from morphtools.models.preparation import Preparation, pixel_scale_of, prepare
 from morphtools.models.pretrained import load_pretrained
 from morphtools.training.settings import Start
 from tfrecords_builder.files import write_whole
@@ -61,6 +61,24 @@ def starting_encoder(
         pixel_scale=pixel_scale_of(chosen, reading),
     )
     return encoder, card, reading
+
+
+def random_encoder(
+    records: Records, card: Card, prepared: Preparation, seed: int, *, split: str = "train"
+) -> keras.Model:
+    """An encoder with the architecture of a card and random weights; its batch normalisation knows the galaxies.
+
+    Args:
+        records: The galaxies.
+        card: Of the architecture.
+        prepared: How they are shown to it (see `prepare`).
+        seed: Seed of the weights.
+        split: Whose statistics batch normalisation gets.
+    """
+    keras.utils.set_random_seed(seed)
+    encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
+    settle_batch_norm(encoder, next(read_batches(records, split, batch_size=64, **prepared.reading))["image"])
+    return encoder
 
 
 def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.ndarray]:

@@ -37,6 +37,7 @@ from morphtools.training.vote_model import assemble, without_training
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
+from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -236,7 +237,7 @@ def _fit(
         table["kept"] = table.index == table["val_loss"].argmin()
         write_whole(run.out / "history.csv", table.to_csv(index=False))
         curve = figures.training_curve(table, "−log likelihood of the votes")
-        write_whole(run.out / "figures" / "training_curve.png", lambda path: curve.savefig(path, dpi=150))
+        write_figure(run.out / "figures" / "training_curve.png", curve)
 
     return fit(
         model,
