@@ -1,4 +1,4 @@
-"""The bytes of files from anywhere: only of regular files, from where they may lie, and never more than are allowed."""
+"""Bytes of untrusted files: regular files only, inside the allowed folder, and never more than allowed."""
 
 import bz2
 import gzip
@@ -59,7 +59,7 @@ def locate(folder: Path, name: str, limits: Limits) -> Path:
         path = Path(os.path.realpath(folder / name))
         if not limits.outside and not path.is_relative_to(os.path.realpath(folder)):
             raise ValueError(
-                f"{name} leads out of the images folder {folder}; give a folder that holds it, or allow it with outside"
+                f"{name} points outside the images folder {folder}; give a folder that holds it, or outside=True"
             )
         check_regular(path)
     except OSError as error:
@@ -99,7 +99,7 @@ def read_member(archive: Path, name: str, limits: Limits) -> bytes:
         return file.read(info)  # never more than its `file_size`
     except ValueError:
         raise
-    except Exception as error:  # zipfile raises many kinds, all meaning the same to us
+    except Exception as error:  # zipfile raises many kinds, which all mean the same here
         raise ValueError(f"cannot read {name} in {archive.name}: {error or type(error).__name__}") from error
 
 
@@ -139,7 +139,7 @@ class _Unpacked(gzip.GzipFile):
         if self.tell() > max(LIMITS.bytes, _RATIO * packed):
             raise ValueError(
                 f"its {packed} bytes unpack to more than {self.tell() - len(data)}, like a gzip bomb; "
-                "unpack it first if it is right"
+                "unpack it first if that is correct"
             )
         return data
 
@@ -178,7 +178,7 @@ def unpacked(data: bytes, limits: Limits) -> bytes:
 
 
 def not_an_image(data: bytes) -> str:
-    """What bytes are that are not those of an image, in words."""
+    """What bytes that are not an image look like, in words."""
     if not data:
         return "the file is empty"
     if data.lstrip()[:1] == b"<":

@@ -170,7 +170,7 @@ def build_records(
         if after is not None and after.digest == digest:  # another process has finished the same build
             return None if part else after
         if isinstance(error, FileNotFoundError) and plan.name in str(error):
-            raise FileNotFoundError(f"another process has ended the build in {out} meanwhile: run it again") from error
+            raise FileNotFoundError(f"another process has finished the build in {out}: run it again") from error
         raise
     records.log_findings()
     return records
@@ -181,7 +181,7 @@ def _records_in(out: Path) -> Records | None:
 
 
 def _check_unfinished(out: Path, plan: Path, digest: str) -> None:
-    """Takes a new plan back if other processes have finished the build while it was made."""
+    """Withdraws a new plan if other processes have finished the build in the meantime."""
     after = _records_in(out)
     if after is not None and after.digest == digest:
         remove_plan(plan, digest)

@@ -1,4 +1,4 @@
-"""An image on its way into a shard: made to fit the records, bad pixels marked, what is odd noted, the sky measured.
+"""An image on its way into a shard: fitted to the records, bad pixels masked, findings noted, the sky measured.
 
 Pixels are never altered; they are only put into the order of the bands, or surrounded by missing ones.
 """
@@ -110,7 +110,7 @@ def missing(image: Image) -> tuple[bool, float]:
 
 
 def examine(image: Image, bad: float) -> Image:
-    """The image with what is odd about its pixels noted; of an encoded picture, only its size (see `examine_picture`).
+    """The image with the findings about its pixels noted; of an encoded picture, only its size (see `examine_picture`).
 
     Args:
         image: As `prepare` gives it.
@@ -162,7 +162,7 @@ def _levels(pixels: np.ndarray) -> bool:
 
 
 def examine_picture(image: Image, picture) -> Image:
-    """An encoded image with what is odd about its pixels noted.
+    """An encoded image with the findings about its pixels noted.
 
     Args:
         image: The encoded image.

@@ -200,7 +200,7 @@ class Records:
         return sentences(count_findings(kinds), len(kinds))
 
     def log_findings(self) -> None:
-        """Warns of every finding, as the build and whatever is shown to a model do."""
+        """Warns of every finding, as the build does, and everything that shows records to a model."""
         for finding in self.findings():
             log.warning("odd: %s", finding)
 
@@ -224,7 +224,7 @@ def scale_as_read(image: Image, height: int) -> float | None:
 
 
 def scale_behind(source, image_size: int | None) -> float | None:
-    """Arcsec per pixel of the images of a source, read at `image_size`, where they come from records that know it."""
+    """Arcsec per pixel of the images of a source, read at `image_size`, if they come from records that have it."""
     records = getattr(source, "records", None)
     if records is None or records.pixel_scale is None:
         return None

@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What is known of a finished shard; kept beside its rows of the index.
+    """The tally of a finished shard; kept beside its rows of the index.
 
     Attributes:
         checksum: CRC-32C of the file; None if no galaxy of it could be used and there is none.
@@ -155,7 +155,7 @@ def read_lines(job: Job, name: str) -> pa.Table:
 
 
 def discard(job: Job, name: str) -> None:
-    """Takes a shard and its tally back."""
+    """Removes a shard and its tally."""
     for path in (_tally_path(job, name), job.records.folder / name):
         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Where a galaxy goes: decided by its name alone, so that it stays there when the catalogue grows."""
+"""The split of a galaxy follows from its name alone, so that it stays when the catalogue grows."""
 
 import hashlib
 

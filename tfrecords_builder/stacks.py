@@ -36,12 +36,12 @@ class Stack(NamedTuple):
         try:
             row = int(file_loc)
         except ValueError:
-            raise ValueError(f"file_loc must be a row of {self.path.name}, not {file_loc!r}") from None
+            raise ValueError(f"file_loc must be a row of {self.path.name}, got {file_loc!r}") from None
         if not 0 <= row < len(stack):
             raise ValueError(f"row {row} of {self.path.name}, which has {len(stack)}")
         try:
             pixels = np.asarray(stack[row])
-        except Exception as error:  # h5py raises many kinds, all meaning the same to us
+        except Exception as error:  # h5py raises many kinds, which all mean the same here
             raise ValueError(f"row {row} of {self.path.name} is damaged: {error}") from error
         return from_array(bands_last(pixels, self.bands))
 

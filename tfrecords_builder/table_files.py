@@ -172,7 +172,7 @@ def first_of_several(path: Path, tables: list, names: list[str]):
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ValueError if several columns have one name: nobody could tell which of them is meant."""
+    """Raises ValueError if several columns have one name: it is unclear which of them is meant."""
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice))}")

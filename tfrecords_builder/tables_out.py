@@ -72,7 +72,7 @@ def write_chunks(chunks: Iterator[pd.DataFrame], path: str | Path) -> None:
 
 
 def ending_of(path: str | Path) -> str:
-    """The ending that decides the format of a table; ValueError with the known ones where it is not one of them."""
+    """The ending that decides the format of a table; ValueError with the known ones if it is not one of them."""
     path = Path(path)
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     ending = "".join(endings if endings[-1:] == [".gz"] else endings[-1:])

@@ -1,4 +1,4 @@
-"""Reading records again from the first byte to the last, to see whether they are what was written."""
+"""Reads records from the first byte to the last and compares them with their checksums."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,7 +67,7 @@ def _by_shard(records: Records, problems: list[str]) -> dict[str, dict[str, int]
     """By shard, the offset of every galaxy."""
     try:
         table = pq.read_table(records.index_path, columns=["id_str", "shard", "offset"])
-    except Exception as error:  # a broken file raises many kinds, all meaning the same to us
+    except Exception as error:  # a broken file raises many kinds, which all mean the same here
         problems.append(f"index.parquet cannot be read: {error}")
         return {}
     places: dict[str, dict[str, int]] = {}

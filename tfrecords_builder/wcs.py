@@ -1,4 +1,4 @@
-"""Where the pixels of an image are on the sky, whatever frame, order of axes and distortion its header uses.
+"""Positions of pixels on the sky, whatever frame, axis order and distortion the header uses.
 
 Positions of the catalogue are ICRS; they are transformed to the frame of the header, and the answer is transformed
 back to check it: a position that a distortion or a projection cannot place is a failure, never another place.
@@ -156,7 +156,7 @@ def read_grid(header, hdus, name: str) -> Grid:
             if upper >= count:
                 return flat
             return _celestial(flat._replace(axes=(count - 1 - upper, count - 1 - lower)), wcs.celestial)
-    except Exception as error:  # astropy raises many kinds, all meaning the same to us
+    except Exception as error:  # astropy raises many kinds, which all mean the same here
         text = " ".join(str(error).split())
         return flat._replace(problem=f"has a celestial WCS that cannot be used ({text})")
 

@@ -80,7 +80,7 @@ def inclined_disk(g, x, y):
 
 
 def _hole(g, r):
-    """Where young stars are missing, around bar and bulge: a factor 0..1, and how much light that takes.
+    """Where young stars are missing, around bar and bulge: a factor 0..1, and the light lost.
 
     They have a scale length of 1.2 h, farther out than the old stars. The light missing, in units of 2 pi
     h^2, is the integral of r exp(-r / 1.2 - r^2 / a^2).

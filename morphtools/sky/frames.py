@@ -51,7 +51,7 @@ class Sky:
 
     @property
     def camera(self):
-        """The camera that has these bands."""
+        """The camera with these bands."""
         return camera_for(self.bands)
 
     @property
@@ -122,7 +122,7 @@ def describe(sky, ids, g, scale, conditions, artifacts):
 
 
 def _in_r(sky, ids, scale):
-    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, whatever bands are asked for."""
+    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, whatever bands are requested."""
     band = sky.camera.indices("r")
     c = draw_conditions(sky.seed, ids, camera=sky.camera, bands=band, scale=scale, depth=sky.depth)
     # The noise per square arcsec is that of 1 / scale^2 pixels, as a standard deviation.

@@ -101,7 +101,7 @@ def draw_galaxies(seed, galaxies, *, fractions=None, magnitude_limit=17.0):
 
 
 def _requested(u, fractions):
-    """For each galaxy the class it was asked to be, or an empty string."""
+    """The class that each galaxy was requested to have, or an empty string."""
     edges = np.cumsum(list(fractions.values()))
     names = np.array([*fractions, ""])
     return names[np.searchsorted(edges, u, side="right")]
@@ -144,7 +144,7 @@ def _draw_distance(g, u, luminosity, magnitude_limit):
 
 
 def _draw_disk(g, u, forced, fractions):
-    """Bulge and disk: shares, shapes, orientation."""
+    """Bulge and disk: fractions of the light, shapes, orientation."""
     n = len(forced)
     cos_i = u()
     shown = np.isin(forced, ["spiral", "bar", "ring"])

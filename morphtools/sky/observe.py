@@ -41,7 +41,7 @@ def moffat_transfer(size, fwhm):
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the telescope met; every array starts with (N, C).
+    """Observing conditions; every array starts with (N, C).
 
     Attributes:
         fwhm: seeing in arcsec.

@@ -140,7 +140,7 @@ def _blobs(table, field, wavelengths):
 
 
 def _star_colour(u, wavelengths):
-    """Magnitudes relative to r of black bodies of 3100 to 8000 K, cool ones commoner."""
+    """Magnitudes relative to r of black bodies of 3100 to 8000 K, cool ones more common."""
     temperature = (3100 + 4900 * u**1.5)[..., None]
 
     def magnitude(angstrom):

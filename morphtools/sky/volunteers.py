@@ -156,7 +156,7 @@ def answer_probabilities(schema, g, fwhm, noise, *, artifact=None):
         ValueError: an unknown campaign.
     """
     if schema not in _CAMPAIGNS:
-        raise ValueError(f"no volunteers for schema {schema!r}; known: {', '.join(_CAMPAIGNS)}")
+        raise ValueError(f"no simulated volunteers for schema {schema!r}; known: {', '.join(_CAMPAIGNS)}")
     bad = np.where(np.zeros(len(fwhm), bool) if artifact is None else artifact, 0.55, 0.0)
     answers = _CAMPAIGNS[schema](g, perceive(g, fwhm, noise), bad)
     names = [question.text.removesuffix(_SUFFIX[schema]) for question in SCHEMAS[schema].questions]

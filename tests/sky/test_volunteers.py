@@ -120,5 +120,5 @@ def test_mergers_are_seen_to_merge_and_isolated_galaxies_are_not():
 
 
 def test_a_campaign_without_volunteers_is_named():
-    with pytest.raises(ValueError, match="no volunteers for schema 'desi'; known: gz_decals_dr5"):
+    with pytest.raises(ValueError, match="no simulated volunteers for schema 'desi'; known: gz_decals_dr5"):
         probabilities("desi", draw_galaxies(0, range(2)))

@@ -50,7 +50,7 @@ def test_files_outside_the_folder_are_read_only_where_it_is_allowed(folder, name
     (folder.parent / "images-2" / "a.fits").write_bytes(fits_bytes())
     name = str(folder.parent / "secret.fits") if name == "SECRET" else name
     error = read(folder, name, cutout=cutout)
-    assert isinstance(error, ValueError) and "leads out of the images folder" in str(error) and name in str(error)
+    assert isinstance(error, ValueError) and "points outside the images folder" in str(error) and name in str(error)
     assert read(folder, name, cutout=cutout, limits=LIMITS._replace(outside=True)).data[0, 0, 0] == 1
     assert read(folder.parent, str(folder.parent / "secret.fits"), cutout=cutout).data[0, 0, 0] == 1
 

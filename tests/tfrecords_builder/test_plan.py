@@ -129,7 +129,7 @@ def test_parts_of_other_settings_do_not_share_a_plan(build, tmp_path, monkeypatc
 def test_a_build_that_another_process_has_given_up_ends_in_one_sentence(build, tmp_path, monkeypatch):
     build("out", "1/2")
     meanwhile(monkeypatch, building, "build_shard", lambda: plan.remove_plan(tmp_path / "out" / ".build"))
-    with pytest.raises(FileNotFoundError, match=r"another process has ended the build in .*out meanwhile"):
+    with pytest.raises(FileNotFoundError, match=r"another process has finished the build in .*out"):
         build("out", "2/2")
 
 
