@@ -248,9 +248,13 @@ def _check(cards: list[Card], level: float) -> AnyAnswer:
 
 
 def _finished(out: Path) -> bool:
-    """Whether all galaxies have been predicted, but for those that cannot be."""
+    """Whether all galaxies have been predicted, but for those that cannot be; ValueError if a table is damaged."""
     before = read_json(out / "predict.json") if (out / "predict.json").exists() else {}
-    return "galaxies" in before and not before.get("damaged")
+    finished = "galaxies" in before and not before.get("damaged")
+    for name in before.get("checksums", ()) if finished else ():
+        if (out / name).exists():
+            check_table(out / name)
+    return finished
 
 
 def ask_every_way(models: list[keras.Sequential], every_view: bool, *, represent: bool = False) -> keras.Model:

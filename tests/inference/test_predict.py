@@ -258,6 +258,13 @@ def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, 
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     predict(runs[0] / "a", out, **options)  # finished: nothing is done again
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    for name in ("predictions.csv", "predictions-full.parquet"):
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            predict(runs[0] / "a", out, **options)
+        (out / name).write_bytes(content)
+    assert predict(runs[0] / "a", out, **options) == out
 
 
 @pytest.mark.parametrize("name", ["a", "votes"])
