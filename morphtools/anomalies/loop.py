@@ -185,6 +185,9 @@ class AnomalyLoop:
     def take_back(self, judgement: str) -> str | None:
         """Takes back one of your ratings by its name in `last`, and asks for the galaxy again.
 
+        Args:
+            judgement: The name.
+
         Returns:
             The galaxy; None if that rating was taken back before.
 
