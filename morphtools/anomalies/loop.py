@@ -83,7 +83,7 @@ class AnomalyLoop:
         self._kernel, self._start, self._seed = kernel, start, seed
         self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
         store = Representations.open(representations)
-        self._names = pd.Index(store.id_str)
+        self._names = pd.Index(store.id_str, dtype=object)  # as text, pandas would convert all of them at every look-up
         if not self._names.is_unique:
             twice = some(self._names[self._names.duplicated()].unique())
             raise ValueError(f"galaxies that are twice in {store.folder}: {twice}")
@@ -203,6 +203,10 @@ class AnomalyLoop:
     def last(self, n: int = 50) -> list[tuple[str, str, float | None]]:
         """Your last ratings that stand, the last one first: name, galaxy, rating (None if skipped)."""
         return self._store.last(n, self.rater)
+
+    def tally(self) -> tuple[list[float | None], dict[str, int]]:
+        """The mean rating of every galaxy seen, None where it was skipped; and how many galaxies each rater rated."""
+        return self._store.tally()
 
     def asked(self) -> list[str]:
         """The galaxies that you are asked about and nobody has rated yet."""

@@ -153,6 +153,14 @@ class Ratings:
         grouped = standing.groupby("id_str", sort=False)
         return grouped.agg(rating=("rating", "mean"), raters=("rating", "count")).reset_index()
 
+    def tally(self) -> tuple[list[float | None], dict[str, int]]:
+        """The mean rating of every galaxy seen, None where all skipped it; and how many galaxies each rater rated."""
+        means = f"SELECT avg(rating) FROM ({_STANDING}) GROUP BY id_str"
+        standing = "ratings WHERE undone IS NULL AND rating IS NOT NULL"
+        raters = f"SELECT rater, count(DISTINCT id_str) FROM {standing} GROUP BY rater"
+        with self._open() as database:
+            return [row[0] for row in database.execute(means)], dict(database.execute(raters).fetchall())
+
     def history(self) -> pd.DataFrame:
         """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""
         with self._open() as database:

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from morphtools.archives.kept_tables import KeptTable, keep_table
-from tfrecords_builder.catalog import check_catalog, read_chunks
+from morphtools.archives.kept_tables import KeptTable, keep_table, read_positions
+from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.naming import some, unknown
 
 _KEPT = 24  # columns in memory
@@ -80,8 +80,7 @@ class Columns:
         Raises:
             ValueError: It has no `id_str`, or names a galaxy twice, or knows none of the galaxies.
         """
-        names = next(iter(read_chunks(table, 1))).columns
-        kept = keep_table(table, folder, places={"ra", "dec"} <= set(names))
+        kept = keep_table(table, folder, places=False)
         if "id_str" not in kept.table.column_names:
             raise ValueError(f"the {origin} table has no column id_str (columns: {some(kept.table.column_names, 12)})")
         theirs = kept.table["id_str"].cast(pa.large_string())
@@ -95,8 +94,9 @@ class Columns:
             )
         source = _Source(kept.table, order, origin, kept)
         with self._lock:
-            if self._sky is None and np.isfinite(kept.sky).any():
-                self._sky = kept.sky if order is None else _taken(kept.sky, order)
+            if self._sky is None and {"ra", "dec"} <= set(kept.table.column_names):
+                sky, _ = read_positions(kept.table.select(["ra", "dec"]).to_pandas(), None)
+                self._sky = sky if order is None else _taken(sky, order)
             for name in kept.table.column_names:
                 if name not in _HIDDEN and not pa.types.is_nested(kept.table.schema.field(name).type):
                     self._sources[name if name not in self._sources else f"{origin}_{name}"] = (name, source)

@@ -45,6 +45,7 @@ class Rating:
         self.atlas, self.folder = atlas, folder
         self._loop: AnomalyLoop | None = None
         self._raters: dict[str, _Rater] = {}
+        self._rows: dict[str, int] = {}
         self._lock, self._changing = threading.Lock(), threading.RLock()
         self._thread: threading.Thread | None = None
         self._failure, self._again = "", False
@@ -136,7 +137,7 @@ class Rating:
     def _refill(self, rater: _Rater) -> None:
         """Sees to it that there are galaxies to rate: chosen by a fit beside, at random where it is not ready."""
         waiting = rater.loop.asked()
-        rated = int(rater.loop.ratings()["rating"].notna().sum())
+        rated = sum(mean is not None for mean in rater.loop.tally()[0])
         if len(waiting) <= _FEW and rated:
             self._fit(rater)
         if not waiting:
@@ -152,7 +153,7 @@ class Rating:
 
     def _fitted(self, rater: _Rater) -> None:
         try:
-            rated = int(rater.loop.ratings()["rating"].notna().sum())
+            rated = sum(mean is not None for mean in rater.loop.tally()[0])
             for name in rater.loop.extend(_BATCH):
                 rater.why[name] = "fit"
             self._keep_scores(rater.loop)
@@ -171,16 +172,20 @@ class Rating:
                 name, "ratings", values if order is None else np.where(order >= 0, values[order], np.nan)
             )
 
+    def _rows_of(self, names: list[str]) -> np.ndarray:
+        """Rows of galaxies; those that were asked for before are remembered, as a look-up goes through all galaxies."""
+        new = [name for name in names if name not in self._rows]
+        self._rows |= dict(zip(new, self.atlas.rows(new).tolist(), strict=True)) if new else {}
+        return np.array([self._rows[name] for name in names], np.int64)
+
     def _told(self, rater: _Rater) -> dict:
-        current = rater.loop.ratings()
-        given = current["rating"].dropna()
-        history = rater.loop.history()
-        standing = history[history["undone"].isna() & history["rating"].notna()]
-        counts = given.round().astype(int).value_counts()
+        means, raters = rater.loop.tally()
+        given = [mean for mean in means if mean is not None]
+        counts = np.bincount(np.rint(given).astype(int), minlength=HIGHEST + 1)
         waiting = rater.loop.asked()
         columns = {column["name"] for column in self.atlas.columns.about() if column["from"] == "ratings"}
         scored = {"score", "uncertainty"} <= columns and waiting
-        rows = self.atlas.rows(waiting) if scored else []
+        rows = self._rows_of(waiting) if scored else []
         cells = self.atlas.columns.cells(["score", "uncertainty"], rows) if scored else [{}] * len(waiting)
         return {
             "queue": [
@@ -188,9 +193,9 @@ class Rating:
                 for name, cell in zip(waiting, cells, strict=True)
             ],
             "rated": len(given),
-            "skipped": len(current) - len(given),
-            "raters": standing.groupby("rater")["id_str"].nunique().to_dict(),
-            "counts": {str(rating): int(counts.get(rating, 0)) for rating in range(HIGHEST + 1)},
+            "skipped": len(means) - len(given),
+            "raters": raters,
+            "counts": {str(rating): int(counts[rating]) for rating in range(HIGHEST + 1)},
             "fit": self._state,
             "history": [
                 {"judgement": judgement, "id_str": name, "rating": rating}

@@ -147,3 +147,20 @@ def test_a_rater_has_a_name(ratings, rater):
 def test_ratings_are_given_by_galaxy(ratings, given):
     with pytest.raises(ValueError, match="ratings are given by id_str"):
         ratings.add(given, "ann")
+
+
+def test_a_rating_with_a_name_counts_once_and_is_taken_back_by_it(tmp_path):
+    ratings = Ratings(tmp_path / "ratings.sqlite")
+    for _ in range(3):
+        ratings.add({"g1": 4}, "ann", "judgement-1")
+    assert len(ratings.history()) == 1
+    with pytest.raises(FileExistsError, match="another rating has the name judgement-1"):
+        ratings.add({"g1": 3}, "ann", "judgement-1")
+    ratings.add({"g2": None}, "ann")
+    assert [name for name, *_ in ratings.last(5, "ann")] == ["#2", "judgement-1"]
+    assert ratings.tally() == ([4.0, None], {"ann": 1})
+    assert ratings.take_back("judgement-1", "ann") == "g1" and ratings.take_back("judgement-1", "ann") is None
+    assert ratings.take_back("#2", "ann") == "g2" and ratings.tally() == ([], {})
+    with pytest.raises(LookupError, match="bob has given no rating judgement-1"):
+        ratings.take_back("judgement-1", "bob")
+    ratings.check()

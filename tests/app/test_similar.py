@@ -45,7 +45,7 @@ def test_a_position_is_its_nearest_galaxy_however_it_is_written(client, text):
 def test_text_that_is_no_position_and_places_without_galaxies_are_said(client):
     assert "a position is two numbers" in search(client, 400, position="here")["error"]
     assert "no galaxy within 5 arcsec" in search(client, 400, position="200 45")["error"]
-    assert "say what to look for" in search(client, 400)["error"]
+    assert "give an example" in search(client, 400)["error"]
     assert split_position("359.9 -90") == (359.9, -90.0)
 
 
