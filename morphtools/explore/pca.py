@@ -110,6 +110,8 @@ def fit_pca(
         raise ValueError("give either components (a number) or variance (a fraction)")
     number = len(store) if keep is None else int(np.count_nonzero(keep))
     most = min(store.dimension, number - 1)
+    if number < 2:
+        raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
     if components is not None and not 1 <= components <= most:
         raise ValueError(
             f"components must be from 1 to {most} for {number} galaxies in {store.dimension} dimensions, "
@@ -117,8 +119,6 @@ def fit_pca(
         )
     if variance is not None and not 0 < variance <= 1:
         raise ValueError(f"variance must be a fraction above 0 and at most 1, got {variance}")
-    if number < 2:
-        raise ValueError(f"principal components need two galaxies or more, {store.folder} has {number}")
     mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
     scatter = np.zeros((store.dimension, store.dimension))
     with progress_bar(total=number, desc="principal components", unit="galaxy") as bar:

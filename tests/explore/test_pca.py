@@ -133,3 +133,11 @@ def test_a_damaged_part_of_a_reduced_store_is_named_in_one_line(store, tmp_path)
     with pytest.raises(ValueError, match=rf"{part.name} is damaged: .+") as error:
         reduce_representations(store, tmp_path / "reduced", components=3)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("asked", [{"components": 1}, {"components": -1}, {"variance": 0.9}])
+def test_two_galaxies_are_needed_whatever_is_asked_for(tmp_path, asked):
+    store = Representations.create(tmp_path / "one", 3, {"weights": "w"})
+    store.append(["a"], np.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"principal components need two galaxies or more, .*one has 1"):
+        fit_pca(store, **asked)
