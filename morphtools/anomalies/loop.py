@@ -201,7 +201,14 @@ class AnomalyLoop:
         return name
 
     def last(self, n: int = 50) -> list[tuple[str, str, float | None]]:
-        """Your last ratings that stand, the last one first: name, galaxy, rating (None if skipped)."""
+        """Your last ratings that stand.
+
+        Args:
+            n: How many.
+
+        Returns:
+            Name, galaxy and rating (None if skipped) of each, the last one first.
+        """
         return self._store.last(n, self.rater)
 
     def tally(self) -> tuple[list[float | None], dict[str, int]]:
