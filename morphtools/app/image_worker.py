@@ -1,5 +1,6 @@
 """Images from a browser in the space of a store, by a process beside the server: it keeps TensorFlow out of it."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -34,20 +35,32 @@ class Representing:
                 command = [sys.executable, "-m", "morphtools.app.image_worker", *self._arguments]
                 pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
                 self._process = subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=nowhere)
+            process = self._process
             try:
-                self._process.stdin.write(json.dumps(str(image)) + "\n")
-                self._process.stdin.flush()
-                answer = self._process.stdout.readline()
+                process.stdin.write(json.dumps(str(image)) + "\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
             except BrokenPipeError:
                 answer = ""
             if not answer:
-                self._process.kill()
+                process.kill()
                 self._process = None
                 raise ValueError("the process that represents images has ended; perhaps there was too little memory")
         answer = json.loads(answer)
         if "error" in answer:
             raise ValueError(answer["error"])
         return np.array(answer["values"], np.float32)
+
+    def close(self) -> None:
+        """Ends the process, whatever it is doing."""
+        process = self._process
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        with self._lock, contextlib.suppress(BrokenPipeError):  # by now nobody waits for an answer
+            process.stdout.close()
+            process.stdin.close()
 
 
 def main() -> None:

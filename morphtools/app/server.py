@@ -87,7 +87,15 @@ def create_app(
     out = out_folder(store, out)
     shown = {"records": records, "catalog": catalog, "images": images}
     atlas = Atlas(store, out, **shown, map=map, clusters=clusters, predictions=predictions)
-    app = Starlette(routes=_routes(atlas, run, session, weights), exception_handlers=dict.fromkeys(_ERRORS, _failed))
+    similar = Similar(atlas, weights)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette):
+        yield
+        similar.close()
+
+    routes = _routes(atlas, similar, run, session, weights)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(_ERRORS, _failed), lifespan=lifespan)
     app.state.token = token or secrets.token_urlsafe(24)
     app.state.atlas = atlas
     app.add_middleware(Guard, token=app.state.token, hosts=(*_LOCAL, *hosts))
@@ -96,13 +104,12 @@ def create_app(
     return app
 
 
-def _routes(atlas: Atlas, run, session, weights) -> list[Route]:
+def _routes(atlas: Atlas, similar: Similar, run, session, weights) -> list[Route]:
     sets = Sets(atlas)
     judging, rating = Judging(atlas, sets), Rating(atlas, Path(session or atlas.out / "anomalies"))
     sets.more["rated"] = rating.rated
     verbs = Verbs(atlas, judging, weights, run)
     labels = JudgingRoutes(atlas, judging, Queues(atlas, sets, judging, verbs.suggestions))
-    similar = Similar(atlas, weights)
 
     def about() -> dict:
         for name in verbs.jobs.names()[:5]:  # what they have made is shown

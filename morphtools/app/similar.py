@@ -38,6 +38,11 @@ class Similar:
         self._represent = None if weights is None else Representing(weights, atlas.store.folder)
         self.weights = weights
 
+    def close(self) -> None:
+        """Ends the process that represents images, if it was started."""
+        if self._represent is not None:
+            self._represent.close()
+
     def about(self) -> dict:
         """By what can be searched, and if not, why."""
         position, image = self.atlas.columns.sky is not None, self._represent is not None

@@ -319,8 +319,10 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
         expect(page.get_by_text(f"{len(sky)} galaxies in view")).to_be_visible()
         page.get_by_label("Colour by").select_option("redshift", timeout=120_000)
         expect(page.locator(".ramp")).to_be_visible()
-        canvas = page.locator("canvas").bounding_box()
-        page.mouse.move(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
+        expect(page.get_by_text(f"{len(sky)} galaxies in view")).to_be_visible()
+        page.get_by_role("button", name="Pictures").click()
+        expect(page.get_by_role("button", name="Pictures")).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_text(f"{len(sky)} galaxies in view")).to_be_visible()
         shot(page, "map", tmp_path)
 
         tab(page, "Similar")
@@ -339,9 +341,11 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
         page.get_by_role("button", name="Label them").click()
         page.get_by_role("button", name="Begin").click()
         tab(page, "Label")
-        page.get_by_label("Which galaxies come").select_option("random")
+        expect(page.get_by_label("Which galaxies come")).to_have_value("random")
+        page.wait_for_load_state("networkidle")
         labels = {}
         for _ in range(40):
+            expect(page.locator(".judge img.subject")).to_be_visible()
             galaxy = page.locator(".judge").get_attribute("data-galaxy")
             labels[galaxy] = "yes" if ring[galaxy] else "no"
             press(page, labels[galaxy][0])
@@ -357,11 +361,11 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
         tab(page, "Clusters")
         page.get_by_label("Number of clusters").fill("6")
         page.get_by_role("button", name="Make clusters").click()
-        page.get_by_label("Name of cluster 0").fill("smooth")
+        page.get_by_label("Name of cluster 0").fill("spirals")
         page.keyboard.press("Enter")
         saved(page)
         names = pd.read_csv(out / "cluster-names.csv")
-        assert names.set_index("cluster")["name"].dropna().to_dict() == {0: "smooth"}
+        assert names.set_index("cluster")["name"].dropna().to_dict() == {0: "spirals"}
         shot(page, "clusters", tmp_path)
         tab(page, "Rate")
         press(page, "0015")

@@ -100,3 +100,17 @@ def test_no_other_file_can_be_asked_for(client, handle):
 
 def test_an_upload_is_bounded(client):
     assert upload(client, b" " * (2**25 + 1)).status_code == 413
+
+
+def test_the_process_that_represents_images_ends_with_the_server():
+    import subprocess
+    import sys
+
+    from morphtools.app.image_worker import Representing
+
+    represent, pipe = Representing("weights", "store"), subprocess.PIPE
+    represent.close()  # it was never started
+    waiting = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    represent._process = process = subprocess.Popen(waiting, text=True, stdin=pipe, stdout=pipe)
+    represent.close()
+    assert process.poll() is not None and process.stdin.closed and process.stdout.closed
