@@ -154,7 +154,8 @@ def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, d
             raise ValueError(f"{unknown('preset', str(augmentations), PRESETS)}; or give a .yaml file")
     entries = [{entry: {}} if isinstance(entry, str) else entry for entry in augmentations]
     for entry in entries:
-        if not isinstance(entry, Mapping) or len(entry) != 1:
+        sound = isinstance(entry, Mapping) and len(entry) == 1
+        if not sound or not isinstance(next(iter(entry.values())) or {}, Mapping):
             raise ValueError(f"an augmentation is one layer's name with its arguments, got {entry!r}")
     return [(name, dict(arguments or {})) for entry in entries for name, arguments in entry.items()]
 

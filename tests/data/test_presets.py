@@ -81,6 +81,9 @@ def test_a_list_may_hold_layers_of_keras_cv():
         (["keras.layers.TFSMLayer"], "no layer 'TFSMLayer' that could be"),
         (["os.system"], "unknown augmentation 'os.system'"),
         ([{"RandomView": {}, "RandomBlur": {}}], "one layer's name with its arguments"),
+        ([{"RandomView": float("inf")}], "one layer's name with its arguments"),
+        ([{"RandomView": [["rotation", 0.5]]}], "one layer's name with its arguments"),
+        ([3], "one layer's name with its arguments"),
     ],
 )
 def test_what_is_no_augmentation_is_said(entries, message):
