@@ -179,13 +179,9 @@ def predicted(folder: Path) -> str:
 
 def make_begun_predictions(folder: Path) -> None:
     """Everything but the last step, as a kill leaves it."""
-    from morphtools.inference import predict as module
+    from morphtools import predict
 
-    finish, module._finish = module._finish, lambda *arguments: None
-    try:
-        module.predict(sound_run(folder), folder, records=folder.parent / "rings", orientations=1)
-    finally:
-        module._finish = finish
+    predict(sound_run(folder), folder, records=folder.parent / "rings", orientations=1, part="1/1")
 
 
 def small_models() -> dict:
