@@ -259,7 +259,7 @@ class AnomalyLoop:
         """
         if not np.isfinite(self._seen()[1]).any():
             raise ValueError(f"there are no ratings in {self.out} yet, so no scores")
-        score, uncertainty = Posterior(self._learner().estimator).predict(self._candidates)
+        score, uncertainty = self.expected()
         rating, raters = np.full(len(score), np.nan), np.zeros(len(score), int)
         current = self._store.current()
         rows = self._names.get_indexer(current["id_str"])
@@ -267,6 +267,10 @@ class AnomalyLoop:
         columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
         table = pd.DataFrame({"id_str": self._names} | columns)
         return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+    def expected(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) the rating that is expected of every galaxy, in the order of the store, and its standard deviation."""
+        return Posterior(self._learner().estimator).predict(self._candidates)
 
     def _seen(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the galaxies that were rated or skipped, and their ratings, NaN where skipped."""

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from morphtools.anomalies.ratings import HIGHEST, check_rater
 from morphtools.app.atlas import Atlas, NotReady
-from morphtools.app.columns import rows_of
 from morphtools.app.judgements import check_judgement
 from tfrecords_builder.locks import lock
 
@@ -164,13 +162,8 @@ class Rating:
 
     def _keep_scores(self, loop: "AnomalyLoop") -> None:
         """Expected ratings as columns of all galaxies."""
-        scores = loop.scores()
-        order = rows_of(pa.array(scores["id_str"].astype(str), self.atlas.ids.type), self.atlas.ids)
-        for name in ("score", "uncertainty"):
-            values = scores[name].to_numpy(float)
-            self.atlas.columns.add(
-                name, "ratings", values if order is None else np.where(order >= 0, values[order], np.nan)
-            )
+        for name, values in zip(("score", "uncertainty"), loop.expected(), strict=True):
+            self.atlas.columns.add(name, "ratings", values.astype(float))
 
     def _rows_of(self, names: list[str]) -> np.ndarray:
         """Rows of galaxies; those that were asked for before are remembered, as a look-up goes through all galaxies."""
