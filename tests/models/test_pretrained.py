@@ -37,6 +37,8 @@ def images(n=4, size=32, bands=3, seed=0):
 
 
 def shown(model, x):
+    if keras.backend.backend() == "jax":  # which compiles one layer after the other otherwise
+        return model.predict(x, verbose=0)
     return keras.ops.convert_to_numpy(model(x))  # `predict` would compile every one of these networks for one call
 
 
