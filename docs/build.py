@@ -50,6 +50,7 @@ PAGES = {  # page of the site: file of the project
     "guide.md": "docs/guide.md",
     "glossary.md": "docs/glossary.md",
     "coming-from.md": "docs/coming-from.md",
+    "studies.md": "docs/studies.md",
     "developers.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
@@ -60,6 +61,7 @@ def stage(folder: Path) -> list:
     for page, file in PAGES.items():
         (folder / page).write_text(_links((ROOT / file).read_text()))
     shutil.copy(HERE / "picture.jpg", folder)
+    shutil.copytree(ROOT / "examples" / "screenshots", folder / "screenshots")
     tutorials = [_tutorial(script, folder / "tutorials") for script in sorted((ROOT / "examples").glob("0*.py"))]
     (folder / "commands.md").write_text(_commands())
     (folder / "benchmarks.md").write_text(_benchmarks())
@@ -69,7 +71,7 @@ def stage(folder: Path) -> list:
         {"Guide": ["guide.md", "commands.md", "glossary.md", "coming-from.md"]},
         {"Tutorials": tutorials},
         {"Reference": ["reference/index.md", *_reference(folder / "reference")]},
-        {"Project": ["benchmarks.md", "cite.md", "changelog.md", "developers.md"]},
+        {"Project": ["studies.md", "benchmarks.md", "cite.md", "changelog.md", "developers.md"]},
     ]
 
 
@@ -142,11 +144,15 @@ def build(out: Path) -> None:
     Raises:
         mkdocs.exceptions.Abort: A link leads nowhere, or a docstring cannot be read.
     """
-    logging.getLogger("mkdocs").addHandler(logging.StreamHandler())
-    logging.getLogger("mkdocs").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        pages = {"docs_dir": folder, "site_dir": str(out.absolute()), "nav": stage(Path(folder))}
-        build_site(load_config(str(HERE / "mkdocs.yml"), **pages))
+    log, console = logging.getLogger("mkdocs"), logging.StreamHandler()
+    log.addHandler(console)
+    log.setLevel(logging.WARNING)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            pages = {"docs_dir": folder, "site_dir": str(out.absolute()), "nav": stage(Path(folder))}
+            build_site(load_config(str(HERE / "mkdocs.yml"), **pages))
+    finally:
+        log.removeHandler(console)
 
 
 if __name__ == "__main__":

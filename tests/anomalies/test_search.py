@@ -127,7 +127,7 @@ def test_nothing_is_written_when_nothing_was_rated(survey, monkeypatch):
 def test_what_cannot_be_is_refused(survey):
     store, catalog, _, out = survey
     for settings, message in (
-        ({"oracle": "fraction"}, "looked for in a catalog or in records"),
+        ({"oracle": "fraction"}, "the column 'fraction' needs a catalog or records"),
         ({"oracle": "fractoin", "catalog": catalog}, "did you mean 'fraction'"),
         (
             {"oracle": "count", "catalog": catalog.assign(count=7)},

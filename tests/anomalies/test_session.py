@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.anomalies import loop as loops
+from morphtools.anomalies import session
 from morphtools.anomalies.loop import AnomalyLoop, standardized_components
 from morphtools.anomalies.search import find_anomalies
 from morphtools.explore.pca import fit_pca
@@ -119,15 +119,15 @@ def test_a_rating_changed_in_the_file_is_found_by_its_checksum(store, tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_the_session_recovers(store, tmp_path, monkeypatch):
-    save = loops.write_whole
+    save = session.write_whole
 
     def full(path, content):
         raise OSError(errno.ENOSPC, "cannot write: No space left on device", str(path))
 
-    monkeypatch.setattr(loops, "write_whole", full)
+    monkeypatch.setattr(session, "write_whole", full)
     with pytest.raises(OSError, match="No space left on device"):
         AnomalyLoop(store, tmp_path / "s")
-    monkeypatch.setattr(loops, "write_whole", save)
+    monkeypatch.setattr(session, "write_whole", save)
     pd.testing.assert_frame_equal(rated(store, tmp_path / "s"), rated(store, tmp_path / "whole"))
 
 

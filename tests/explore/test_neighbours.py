@@ -78,7 +78,7 @@ def test_an_encoder_that_says_the_same_of_all_galaxies_is_noticed(tmp_path, capl
     store = Representations.create(tmp_path / "same", 3, {})
     store.append([f"g{i}" for i in range(50)], 1 + 1e-5 * np.random.default_rng(0).normal(size=(50, 3)))
     Neighbours(store)
-    assert "of their length only: were the weights trained" in caplog.text
+    assert "of their length: were the weights trained" in caplog.text
     caplog.clear()
     Neighbours(make(tmp_path))
     assert not caplog.text

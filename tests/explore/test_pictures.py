@@ -52,7 +52,7 @@ def test_pixels_are_the_pictures_and_what_is_there_is_not_read_again(three_kinds
 
 def test_where_pictures_come_from_has_to_be_said(three_kinds):
     _, catalog, images = three_kinds
-    with pytest.raises(ValueError, match="from records, or from a catalog and its images"):
+    with pytest.raises(ValueError, match="pictures need records, or a catalog with its images"):
         Pictures(catalog=catalog)
     with pytest.raises(ValueError, match="the catalogue has no x"):
         thumbnails(Pictures(catalog=catalog, images=images), ["g00", "x"])
