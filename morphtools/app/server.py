@@ -241,6 +241,7 @@ class _Started:
 
         # no log of requests: their paths hold the secret
         options: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
+        options["log_config"] = None  # its own would close the handlers of everybody else in this process
         self._server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=3))
         self._listening, self._held = listening, held
         self.thread = threading.Thread(target=self._run, daemon=True, name="server")

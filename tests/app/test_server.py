@@ -1,4 +1,5 @@
 import contextlib
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -42,6 +43,14 @@ def test_a_taken_port_is_one_sentence(three_kinds, tmp_path):
         port = int(server.url.split(":")[2].split("/")[0])
         with pytest.raises(OSError, match=f"cannot listen at 127.0.0.1, port {port}"):
             serve(store, out=tmp_path / "b", block=False, port=port)
+
+
+def test_what_the_process_logs_elsewhere_goes_on_while_the_page_is_open(three_kinds, tmp_path):
+    closed = []
+    handler = logging.NullHandler()
+    handler.close = lambda: closed.append(handler)
+    with serve(three_kinds[0], out=tmp_path / "out", block=False, announce=len):
+        assert not closed
 
 
 def test_a_full_disk_is_said_and_the_judgement_can_be_sent_again(client):
