@@ -157,8 +157,9 @@ def _like_picture(pixels: np.ndarray) -> bool:
 
 
 def _levels(pixels: np.ndarray) -> bool:
-    steps = pixels * 255 if pixels.max() <= 1 else pixels
-    return bool((np.abs(steps - np.rint(steps)) < 1e-3).all())
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels are no levels
+        steps = pixels * 255 if pixels.max() <= 1 else pixels
+        return bool((np.abs(steps - np.rint(steps)) < 1e-3).all())
 
 
 def examine_picture(image: Image, picture) -> Image:

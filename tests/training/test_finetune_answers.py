@@ -55,7 +55,7 @@ def test_three_classes(sky, tmp_path):
     run = run_of(sky, tmp_path, "type", balance=True)
     assert Card.open(run.out / "card.json").classes == ("blue", "green", "red")
     assert run.metrics["test"]["macro_f1"]["value"] > 0.9 and "always guessing" in run.summary
-    assert run.summary.startswith("type from 80 labels, all classes counting the same in training: resnet18")
+    assert run.summary.startswith("type from 80 labels, all classes with the same weight in training: resnet18")
     assert {"confusion", "confusion_examples"} <= {path.stem for path in (run.out / "figures").iterdir()}
     test = Predictions.open(run.out / "predictions.parquet")
     truth = pd.read_csv(sky / "catalog.csv").set_index("id_str").loc[test.id_str, "type"]

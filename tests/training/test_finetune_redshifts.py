@@ -279,7 +279,7 @@ def test_bands_of_an_unknown_survey_are_asked_about(sky, tmp_path):
         ({"redshift_range": (0.4, 0.0)}, "redshift_range must rise from 0 or more, got 0.4 to 0"),
         ({"redshift_range": 0.4}, "redshift_range is two numbers, got 0.4"),
         ({"redshift_range": (0.9, 1.0)}, "too few redshifts: 0 from 0.9 to 1 to train and validate"),
-        ({"bins": 0}, "bins must be at least 1, got 0"),
+        ({"bins": 0}, "bins must be a whole number from 1 to 10000, got 0"),
         ({"pdf": "gauss"}, "unknown pdf 'gauss'; known pdfs: mixture, softmax"),
         ({"estimate": "median"}, "unknown estimate 'median'; known estimates: mean, mode"),
         ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; known optimizers: adam, sgd"),
