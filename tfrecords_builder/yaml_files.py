@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfrecords_builder.naming import some
 
-_BYTES, _VALUES = 2**20, 100_000  # of a file of settings; aliases of aliases unfold to billions of values
+_BYTES, _VALUES, _DEPTH = 2**20, 100_000, 100  # of a file of settings; aliases of aliases unfold to billions of values
 
 
 def read_yaml(path: str | Path, *, words: bool = False):
@@ -40,19 +40,21 @@ def read_yaml(path: str | Path, *, words: bool = False):
 
 
 def _check(node) -> None:
-    """Raises ValueError where a key comes twice, or the aliases unfold to too many values."""
+    """Raises ValueError where a key comes twice, or the aliases unfold to too many values; RecursionError where too deep."""
     import yaml
 
-    left, seen = [] if node is None else [node], 0
+    left, seen = [] if node is None else [(node, 1)], 0
     while left:
-        node, seen = left.pop(), seen + 1
+        (node, depth), seen = left.pop(), seen + 1
         if seen > _VALUES:
             raise ValueError(f"its aliases (*name) unfold to more than {_VALUES} values")
+        if depth > _DEPTH:
+            raise RecursionError
         if isinstance(node, yaml.SequenceNode):
-            left += node.value
+            left += [(each, depth + 1) for each in node.value]
         elif isinstance(node, yaml.MappingNode):
             keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
             twice = [key for key, number in keys.items() if number > 1]
             if twice:
                 raise ValueError(f"below line {node.start_mark.line + 1}, {some(twice)} comes more than once")
-            left += [part for pair in node.value for part in pair]
+            left += [(part, depth + 1) for pair in node.value for part in pair]

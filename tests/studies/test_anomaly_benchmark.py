@@ -87,7 +87,7 @@ def test_what_cannot_be_compared_is_refused(survey):
         benchmark_anomalies(stores, **known, threshold=1)
     with pytest.raises(ValueError, match=r"unknown method 'isolation_tree'.*did you mean 'isolation_forest'"):
         benchmark_anomalies(stores, **known, methods=("isolation_tree",))
-    with pytest.raises(ValueError, match="call these representations otherwise"):
+    with pytest.raises(ValueError, match="give these representations another name"):
         benchmark_anomalies({"ellipses": stores["good"]}, **known)
     with pytest.raises(ValueError, match="must be a fraction"):
         benchmark_anomalies(stores, column="redshift", catalog=catalog.assign(redshift=2.0), out=out)
