@@ -40,7 +40,7 @@ def read_yaml(path: str | Path, *, words: bool = False):
 
 
 def _check(node) -> None:
-    """Raises ValueError where a key comes twice, or the aliases unfold to too many values; RecursionError where too deep."""
+    """Raises ValueError where a key comes twice or aliases unfold to too many values, RecursionError where too deep."""
     import yaml
 
     left, seen = [] if node is None else [(node, 1)], 0
