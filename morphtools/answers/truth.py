@@ -87,7 +87,7 @@ def _labels(answer: Classes, catalog: pd.DataFrame, columns: tuple[str, ...], ta
         if between.any():
             raise ValueError(
                 f"column {name!r} holds fractions, such as {labels[between].iloc[0]:g} ({galaxies(catalog, between)}), "
-                f"and the predictions are classes ({', '.join(answer.names)}): give a `task`, whose rule says what "
+                f"and the predictions are classes ({', '.join(answer.names)}): give a `task`, whose rule decides what "
                 "counts as a yes"
             )
         return labels, f"column {name!r}"

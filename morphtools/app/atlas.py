@@ -31,7 +31,7 @@ _PCA = "These are the first two principal components. Make a map (make-map) for 
 
 
 class NotReady(Exception):
-    """Something is still being read or computed; the message says what."""
+    """Something is still being read or computed; the message names it."""
 
 
 class Atlas:

@@ -60,7 +60,7 @@ def browse(
 ) -> Page:
     """Opens a survey in the browser, below the cell of a notebook: its map, galleries, search, ratings and labels.
 
-    The same as the command `morphtools explore`, which says what each argument is for. (The package
+    The same as the command `morphtools explore`, which explains each argument. (The package
     `morphtools.explore` had the name before.) The server runs beside the notebook, on this machine only, until `stop`
     is called or the notebook ends; every judgement is on disk before the next galaxy is shown.
 

@@ -40,7 +40,7 @@ def select_galaxies(
 ) -> Selection:
     """Writes the galaxies of a catalogue that pass a set of cuts.
 
-    Cuts apply one after the other, and the result says how many galaxies each of them leaves. Galaxies for which it is
+    Cuts apply one after the other, and the result reports how many galaxies each leaves. Galaxies for which it is
     unknown whether they pass, because a cell is empty, are left out, unless the cut keeps them. Published tables are
     recognised (see `morphtools.survey.known_tables`). Tables may be larger than memory if `out` is csv or parquet.
 

@@ -62,7 +62,7 @@ def predict(weights, out, config, **options):
 @click.argument("predictions", type=click.Path())
 @click.argument("catalog", type=click.Path())
 @click.option("--column", help="With the truth, or several as a,b,c (found by name for votes, numbers, redshifts).")
-@click.option("--task", help="For two classes: whose rule says what counts as a yes, as rings or a YAML file.")
+@click.option("--task", help="For two classes: whose rule decides what counts as a yes, as rings or a YAML file.")
 @click.option("--images", type=click.Path(), help="Folder, zip or stack of images, for galleries.")
 @click.option("--records", type=click.Path(), help="Records with the images, instead.")
 @click.option("--seed", type=int, help="Of the bootstrap (0).")

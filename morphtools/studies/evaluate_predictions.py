@@ -48,7 +48,7 @@ def evaluate_predictions(
         column: Column with the truth, or several, separated by commas, in the order of the predictions. By default
             the columns of votes, or those that have the names of the predicted fractions or numbers, the column of
             redshifts, or that of the built-in task with these classes.
-        task: For two classes, a task whose rule says what counts as a yes, built in or as a YAML file.
+        task: For two classes, a task whose rule decides what counts as a yes, built in or as a YAML file.
         images: Folder, zip archive or stack in which `file_loc` of the catalogue is found, for galleries.
         records: Records of the galaxies, instead of images.
         seed: Seed of the bootstrap.

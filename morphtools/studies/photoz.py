@@ -73,7 +73,7 @@ def evaluate_photoz(
         `log_likelihood` with 95% intervals (`… low`, `… high`); whether the PDFs are calibrated (see `uniformity`).
 
     Raises:
-        ValueError: There is nothing to compare, or a baseline lacks what it needs; the message says what.
+        ValueError: There is nothing to compare, or a baseline lacks what it needs; the message names it.
     """
     if not isinstance(predictions, Mapping):
         predictions = {Path(predictions).name: predictions}
