@@ -34,10 +34,7 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
     for axes, name, colour in zip(grid[2:], names, COLOURS * 9, strict=False):
         _label(axes, epoch, history, name, baselines, colour)
     for axes in grid[:panels]:
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _against_epoch(axes)
     return figure
 
 
@@ -98,21 +95,10 @@ def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
         axes.set_axis_off()
     for axes, name in zip(grid, names, strict=False):
         for (start, part), colour in zip(table.groupby("start", sort=False), COLOURS * 9, strict=False):
-            axes.fill_between(
-                part["epoch"], part[f"knn {name} low"], part[f"knn {name} high"], color=colour, alpha=0.12, lw=0
-            )
-            axes.plot(part["epoch"], part[f"knn {name}"], color=colour, lw=1.6, marker="o", ms=3, label=start)
-        if f"knn {name}" in pixels:
-            axes.axhline(pixels[f"knn {name}"], color=GREY, ls=_STYLES["pixels + PCA"], lw=1, label="pixels + PCA")
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, -0.25), min(high, 1.02))
+            _neighbours(axes, part["epoch"], part, name, colour, start)
+        _to_beat(axes, name, {"pixels + PCA": pixels})
         axes.set_title(f"what 5 neighbours know of {name}", fontsize=9)
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.set_ylabel("accuracy, or R² of numbers", fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    grid[0].legend(frameon=False, fontsize=7)
+        _against_epoch(axes)
     return figure
 
 
@@ -127,18 +113,34 @@ def _loss(axes, epoch, loss, guess) -> None:
 
 
 def _label(axes, epoch, history, name, baselines, colour) -> None:
-    axes.fill_between(epoch, history[f"knn {name} low"], history[f"knn {name} high"], color=colour, alpha=0.15, lw=0)
-    axes.plot(epoch, history[f"knn {name}"], color=colour, lw=1.6, marker="o", ms=3, label="5 neighbours")
+    _neighbours(axes, epoch, history, name, colour, "5 neighbours")
     if f"linear {name}" in history:
         axes.plot(epoch, history[f"linear {name}"], color=colour, lw=1, alpha=0.6, label="linear")
-    for baseline, found in baselines.items():
-        if f"knn {name}" in found:
-            axes.axhline(found[f"knn {name}"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
+    _to_beat(axes, name, baselines)
+    axes.set_title(f"what is known of {name}", fontsize=9)
+
+
+def _neighbours(axes, epoch, history, name, colour, label) -> None:
+    axes.fill_between(epoch, history[f"knn {name} low"], history[f"knn {name} high"], color=colour, alpha=0.15, lw=0)
+    axes.plot(epoch, history[f"knn {name}"], color=colour, lw=1.6, marker="o", ms=3, label=label)
+
+
+def _to_beat(axes, name, baselines) -> None:
+    """Lines of the baselines, with what belongs to every panel of a label."""
+    for baseline, scores in baselines.items():
+        if f"knn {name}" in scores:
+            axes.axhline(scores[f"knn {name}"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -0.25), min(high, 1.02))  # a determination far below zero says no more than zero does
-    axes.set_title(f"what is known of {name}", fontsize=9)
     axes.set_ylabel("accuracy, or R² of numbers", fontsize=8)
     axes.legend(frameon=False, fontsize=6.5)
+
+
+def _against_epoch(axes) -> None:
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _rank(axes, epoch, history, baselines) -> None:

@@ -88,7 +88,7 @@ def saved(page):
 
 
 def corners(page, ids):
-    """A box on the screen (px) around galaxies of the map, from where the server says that they are."""
+    """A box on the screen (px) around galaxies of the map, at the positions that the server gives."""
     canvas = page.locator("canvas")
     view = {name: float(value) for name, value in re.findall(r"(\b[xyw])=([-\d.e]+)", page.url.split("#")[1])}
     box = canvas.bounding_box()

@@ -47,7 +47,7 @@ def test_where_nothing_is_left_the_user_is_told(run, three_kinds, tmp_path):
 
 
 def test_suggestions_are_labelled_and_train_the_next_run(tmp_path, monkeypatch):
-    """Discs with a ring or without; whoever labels them looks up the truth."""
+    """Discs with a ring or without; their labels are the simulated truth."""
     rng, folder = np.random.default_rng(0), tmp_path / "sky"
     folder.mkdir()
     y, x = np.mgrid[:24, :24] - 11.5
