@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from morphtools.anomalies.ranking import recall_curve
 from tfrecords_builder.plain_figure import COLOURS, Figure
 
 _STYLES = ("-", "--", "-.")
+_TITLES = {f"top_{n}": f"anomalies among the first {n}" for n in (50, 100, 200)}
+_TITLES["rank_weighted"] = "rank-weighted score of the first 200"
 
 
 def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
@@ -48,4 +51,37 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     else:
         left.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
+
+
+def progress_curves(progress: pd.DataFrame) -> Figure:
+    """How good the top of the ranking is after every batch of ratings: means over repeats, and every repeat thin.
+
+    Args:
+        progress: A row per way of searching (its parts are the columns before `repeat`), `repeat` and number of
+            `ratings`, with scores in the columns after it.
+
+    Reference:
+        Walmsley et al. 2022, arXiv:2110.12735, figure 3 (rank-weighted score).
+    """
+    place = list(progress.columns).index("repeat")
+    parts, scores = list(progress.columns[:place]), list(progress.columns[place + 2 :])
+    ways = list(progress.groupby(parts, sort=False))
+    figure = Figure(figsize=(4.2 * len(scores), 3.6 + 0.1 * len(ways)), layout="constrained")
+    panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for i, (way, rows) in enumerate(ways):
+        label = " ".join(part for part in way if part not in ("", "none"))
+        look = {"color": COLOURS[i % len(COLOURS)], "ls": _STYLES[i // len(COLOURS) % len(_STYLES)]}
+        for axes, score in zip(panels, scores, strict=True):
+            table = rows.pivot_table(index="ratings", columns="repeat", values=score)
+            axes.plot(table.index, table.mean(axis=1), lw=1.8, label=label, **look)
+            if table.shape[1] > 1 and len(ways) <= len(COLOURS):
+                axes.plot(table.index, table, lw=0.4, alpha=0.45, **look)
+    for axes, score in zip(panels, scores, strict=True):
+        axes.set_title(_TITLES.get(score, score), fontsize=9)
+        axes.set(xlabel="ratings", ylim=(0, 1.02))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8
+    )
     return figure

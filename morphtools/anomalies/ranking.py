@@ -52,16 +52,22 @@ def recall_curve(anomalous: np.ndarray) -> np.ndarray:
 
 
 def ranking_metrics(anomalous: np.ndarray) -> dict[str, float]:
-    """Average precision, precision in the first 50 and 200, rank-weighted score in the first 200.
+    """Average precision, precision in the first 50, 100 and 200, rank-weighted score in the first 200.
 
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
     """
-    return {
-        "average_precision": average_precision(anomalous),
-        "top_50": precision_at(anomalous, 50),
-        "top_200": precision_at(anomalous, 200),
-        "rank_weighted": rank_weighted_score(anomalous, 200),
+    return {"average_precision": average_precision(anomalous)} | metrics_of_first(anomalous)
+
+
+def metrics_of_first(anomalous: np.ndarray) -> dict[str, float]:
+    """Those of `ranking_metrics` that follow from the first 200 of a ranking alone.
+
+    Args:
+        anomalous: (N,) true or false, the galaxy ranked first in front.
+    """
+    return {f"top_{n}": precision_at(anomalous, n) for n in (50, 100, 200)} | {
+        "rank_weighted": rank_weighted_score(anomalous, 200)
     }
 
 

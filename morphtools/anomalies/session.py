@@ -18,8 +18,12 @@ log = logging.getLogger(__name__)
 _ROWS = 65536
 
 
-def standardized_components(store: Representations, components: int, path: Path) -> None:
-    """Writes the first principal components, each divided by its standard deviation, as (N, K) float32 `.npy`."""
+def standardized_components(store: Representations, components: int, path: Path, *, whiten: bool = True) -> None:
+    """Writes the first principal components as (N, K) float32 `.npy`, with a mean variance of 1.
+
+    Each is divided by its own standard deviation; without `whiten` all are divided by one number, as in the papers, so
+    that the first ones count most.
+    """
     projection = fit_pca(store, components=min(components, store.dimension, len(store) - 1))
     shape = (len(store), len(projection.components))
 
@@ -31,7 +35,8 @@ def standardized_components(store: Representations, components: int, path: Path)
                 part = projection(values)
                 squares += (part.astype(float) ** 2).sum(axis=0)
                 file.write(part.tobytes())
-            deviation = np.sqrt(squares / len(store)).astype(np.float32)
+            variance = squares if whiten else np.full(shape[1], squares.mean())
+            deviation = np.sqrt(variance / len(store)).astype(np.float32)
             deviation = np.maximum(deviation, np.finfo(np.float32).tiny)
             for start in range(0, shape[0], _ROWS):
                 place = begin + 4 * start * shape[1]

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,8 +81,19 @@ def searches(
             yield Search(representation, method)
 
 
+Watch = Callable[[int, np.ndarray], None]
+
+
 def simulate(
-    search: Search, x: np.ndarray, truth: np.ndarray, *, ratings: int, batch_size: int, tradeoff: float, seed: int
+    search: Search,
+    x: np.ndarray,
+    truth: np.ndarray,
+    *,
+    ratings: int,
+    batch_size: int,
+    tradeoff: float,
+    seed: int,
+    watch: Watch = lambda number, score: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Searches with a rater who knows the truth.
 
@@ -93,29 +105,37 @@ def simulate(
         batch_size: How many at a time.
         tradeoff: ε of the expected improvement.
         seed: Seed of whatever is drawn.
+        watch: Called after every batch with the number of ratings and the scores (N,) of all galaxies; not at all where
+            a method asks for none.
 
     Returns:
         Rows (N,) of all galaxies, the highest score first, and rows of those that were rated: where a method asks for
         none, the first of its ranking, as if they had been looked through.
     """
     ratings = min(ratings, len(x))
-    score, rated = METHODS[search.method](search, x, truth, ratings, batch_size, tradeoff, seed)
-    order = np.argsort(-score, kind="stable")
-    return order, order[:ratings] if rated is None else rated
+    if search.method in WITHOUT_RATINGS:
+        order = np.argsort(-WITHOUT_RATINGS[search.method](x, seed), kind="stable")
+        return order, order[:ratings]
+    how: dict[str, Any] = {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff, "seed": seed}
+    searched = _gaussian_process if search.method in KERNELS else _neighbours
+    score, rated = searched(search, x, truth, watch=watch, **how)
+    return np.argsort(-score, kind="stable"), rated
 
 
-def _gaussian_process(search, x, truth, ratings, batch_size, tradeoff, seed):
+def _gaussian_process(search, x, truth, *, ratings, batch_size, tradeoff, seed, watch: Watch):
     how = {"acquisition": search.acquisition, "tradeoff": tradeoff, "diversity": search.diversity}
     rated = STARTS[search.start](x, np.arange(len(x)), min(batch_size, ratings), seed)
     while True:
         learner = fit_learner(x[rated], truth[rated], search.method)
+        score = Posterior(learner.estimator).mean(x)
+        watch(len(rated), score)
         if len(rated) == ratings:
-            return Posterior(learner.estimator).mean(x), rated
+            return score, rated
         new, _ = learner.query(x, min(batch_size, ratings - len(rated)), asked=rated, **how)
         rated = np.concatenate([rated, new])
 
 
-def _neighbours(search, x, truth, ratings, batch_size, tradeoff, seed):
+def _neighbours(search, x, truth, *, ratings, batch_size, tradeoff, seed, watch: Watch):
     """The tool of Lochner & Bassett 2021: first the most isolated galaxies of a forest, then the neighbour score."""
     score = anomaly = isolation_forest(x, seed=seed)
     rated = np.array([], int)
@@ -124,13 +144,13 @@ def _neighbours(search, x, truth, ratings, batch_size, tradeoff, seed):
         new = free[np.argsort(-score[free], kind="stable")][: min(batch_size, ratings - len(rated))]
         rated = np.concatenate([rated, new])
         score = neighbour_score(x, anomaly, rated, truth[rated], seed=seed)
+        watch(len(rated), score)
     return score, rated
 
 
-METHODS: dict[str, Callable] = {
-    **dict.fromkeys(KERNELS, _gaussian_process),
-    "neighbour_score": _neighbours,
-    "isolation_forest": lambda search, x, *rest: (isolation_forest(x, seed=rest[-1]), None),
-    "local_outlier_factor": lambda search, x, *rest: (local_outlier_factor(x), None),
-    "random": lambda search, x, *rest: (np.random.default_rng(rest[-1]).random(len(x)), None),
+WITHOUT_RATINGS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "isolation_forest": lambda x, seed: isolation_forest(x, seed=seed),
+    "local_outlier_factor": lambda x, seed: local_outlier_factor(x),
+    "random": lambda x, seed: np.random.default_rng(seed).random(len(x)),
 }
+METHODS = (*KERNELS, "neighbour_score", *WITHOUT_RATINGS)

@@ -72,6 +72,7 @@ def find_anomalies(config, **options):
 @click.option("--acquisitions", help="Acquisition functions, such as mean,upper_bound (expected_improvement).")
 @click.option("--diversities", help="Such as none,liar (none).")
 @click.option("--starts", help="First batches, such as random,spacing (random).")
+@click.option("--features", help="Such as whitened,plain,with_ellipses,ellipses (whitened,ellipses).")
 @click.option("--repeats", type=int, help="Repetitions, each with another seed (15).")
 @click.option("--seed", type=int, help="Seed of the first repetition (0).")
 @click.option("--out", type=click.Path(), help="Folder for the results (morphtools-runs/benchmark-anomalies).")
@@ -86,7 +87,7 @@ def benchmark_anomalies(config, **options):
     if folders:
         pairs = (folder.rpartition("=") for folder in folders)
         given["representations"] = {name or "representations": folder for name, _, folder in pairs}
-    for name in ("methods", "acquisitions", "diversities", "starts"):
+    for name in ("methods", "acquisitions", "diversities", "starts", "features"):
         if name in given:
             given[name] = tuple(each.strip() for each in given[name].split(","))
     table = call(morphtools.benchmark_anomalies, config, given)

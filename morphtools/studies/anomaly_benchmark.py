@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphtools.anomalies.anomaly_figures import ranking_curves
+from morphtools.anomalies.anomaly_figures import progress_curves, ranking_curves
 from morphtools.anomalies.loop import standardized_components
-from morphtools.anomalies.ranking import mean_with_interval, ranking_metrics
+from morphtools.anomalies.ranking import mean_with_interval, metrics_of_first, ranking_metrics
 from morphtools.anomalies.ratings import HIGHEST
 from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
 from morphtools.explore.pictures import Pictures
@@ -20,13 +20,17 @@ from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
+from tfrecords_builder.naming import unknown
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
 ELLIPSES = "ellipses"
+FEATURES = ("whitened", "plain", "with_ellipses", ELLIPSES)
 _SIDE = 128  # pixels of the pictures whose ellipses are measured
+_FIRST = 200  # galaxies of a ranking that are kept after every batch
+_WAY = [field.name for field in dataclasses.fields(Search)]
 
 
 def benchmark_anomalies(
@@ -42,6 +46,7 @@ def benchmark_anomalies(
     acquisitions: Sequence[str] = ("expected_improvement",),
     diversities: Sequence[str] = ("none",),
     starts: Sequence[str] = ("random",),
+    features: Sequence[str] = ("whitened", ELLIPSES),
     tradeoff: float = 0.5,
     ratings: int = 200,
     batch_size: int = 10,
@@ -55,7 +60,8 @@ def benchmark_anomalies(
     A rating is five times the column, rounded. Every way is repeated with other seeds, unless it draws nothing. Where
     there are pictures, `ellipses` is one more representation; with the method `neighbour_score` it is the complete
     tool that came before representations. Writes `results.csv` (a row per repeat), `table.csv` (means and 95%
-    intervals) and `recall.png`. An interrupted call resumes, and one with another threshold needs no new runs.
+    intervals), `recall.png`, and, against the number of ratings, `progress.csv` and `progress.png`. An interrupted
+    call resumes, and one with another threshold needs no new runs.
 
     Args:
         representations: Folders by name, or one folder.
@@ -70,6 +76,9 @@ def benchmark_anomalies(
         acquisitions: For the Gaussian processes, as all that follow.
         diversities: How the galaxies of a batch keep apart.
         starts: The first batch.
+        features: What is made of each representation: `whitened`, principal components divided each by its deviation;
+            `plain`, all divided by one number, as in the papers; `with_ellipses`, whitened and beside them the
+            measured ellipses; and `ellipses` alone. Without pictures those with ellipses are left out.
         tradeoff: ε of the expected improvement.
         ratings: How many in all.
         batch_size: How many at a time.
@@ -83,7 +92,7 @@ def benchmark_anomalies(
         and (`new_…`) of those that were not rated; `found` is the fraction of anomalies that were rated.
 
     Reference:
-        Walmsley et al. 2022, arXiv:2110.12735, section 3 and table 1.
+        Walmsley et al. 2022, arXiv:2110.12735, section 3, figure 3 and table 1.
     """
     if not isinstance(representations, Mapping):
         representations = {"representations": representations}
@@ -93,8 +102,8 @@ def benchmark_anomalies(
     anomalous = (truth > threshold if share is None else truth >= truth.quantile(1 - share)).to_numpy()
     if not 0 < anomalous.sum() < len(truth):
         raise ValueError(f"{anomalous.sum()} of {len(truth)} galaxies are anomalies by {column!r}: nothing to find")
-    names = [*stores, ELLIPSES] if pictures is not None else [*stores]
-    ways = list(searches(names, methods, acquisitions, diversities, starts))
+    made = _features(stores, features, pictures is not None)
+    ways = list(searches(list(made), methods, acquisitions, diversities, starts))
     out = Path(out)
     how: dict[str, Any] = {"ratings": ratings, "batch_size": batch_size, "tradeoff": tradeoff}
     made_of = {name: store.provenance for name, store in stores.items()}
@@ -104,23 +113,44 @@ def benchmark_anomalies(
         for folder in ("runs", "features"):
             (out / folder).mkdir(exist_ok=True)
         runs = [(way, repeat) for way in ways for repeat in range(repeats if way.draws else 1)]
-        rows, curves = [], {}
+        rows, progress, curves = [], [], {}
         for way, repeat in progress_bar(runs, desc="searching", unit="run"):
             path = out / "runs" / f"{str(way).replace(' ', '-')}-{repeat}.npz"
-            if not path.exists():
-                x = _features(way.representation, stores, truth.index, components, out, pictures)
-                found = simulate(way, x, (HIGHEST * truth).round().to_numpy(), seed=seed + repeat, **how)
-                write_arrays(path, order=found[0], rated=found[1])
-            run = read_arrays(path, "order", "rated")
-            order, rated = run["order"], run["rated"]
-            rows.append(dataclasses.asdict(way) | {"repeat": repeat} | _metrics(anomalous, order, rated))
-            curves.setdefault(str(way), []).append(anomalous[order])
+            run = _kept(path)
+            if run is None:
+                x = _values(*made[way.representation], stores, truth.index, components, out, pictures)
+                run = _run(path, way, x, (HIGHEST * truth).round().to_numpy(), seed + repeat, how)
+            about = dataclasses.asdict(way) | {"repeat": repeat}
+            rows.append(about | _metrics(anomalous, run["order"], run["rated"]))
+            after = zip(run["after"], run["first"], strict=True)
+            progress += [about | {"ratings": n} | metrics_of_first(anomalous[first]) for n, first in after]
+            curves.setdefault(str(way), []).append(anomalous[run["order"]])
         write_table(out / "results.csv", pd.DataFrame(rows))
-        table = _summary(pd.DataFrame(rows))
+        table = _summary(pd.DataFrame(rows), _WAY)
         write_table(out / "table.csv", table)
         write_figure(out / "recall.png", ranking_curves(curves))
+        _write_progress(out, pd.DataFrame(progress))
         log.info("%d galaxies, %d of them anomalies, %d ratings; see %s", len(truth), anomalous.sum(), ratings, out)
     return table
+
+
+def _kept(path: Path) -> dict[str, np.ndarray] | None:
+    """A finished run; None if there is none, or one of an earlier version, which kept only its end."""
+    run = read_arrays(path, "order", "rated") if path.exists() else {}
+    return run if "first" in run else None
+
+
+def _run(path: Path, way: Search, x: np.ndarray, ratings: np.ndarray, seed: int, how: dict) -> dict[str, np.ndarray]:
+    """Searches once and keeps the ranking, the rated galaxies, and the top of the ranking after every batch."""
+    after, first = [], []
+
+    def watch(number: int, score: np.ndarray) -> None:
+        after.append(number)
+        first.append(np.argsort(-score, kind="stable")[:_FIRST])
+
+    order, rated = simulate(way, x, ratings, seed=seed, watch=watch, **how)
+    write_arrays(path, order=order, rated=rated, after=np.array(after, int), first=np.array(first, int))
+    return read_arrays(path, "order", "rated", "after", "first")
 
 
 def _truth(stores: Mapping[str, Representations], catalog, records, column: str) -> pd.Series:
@@ -134,12 +164,30 @@ def _truth(stores: Mapping[str, Representations], catalog, records, column: str)
     return vote_fractions(common, column, catalog, records).dropna()
 
 
-def _features(name: str, stores, ids: pd.Index, components: int, out: Path, pictures: Pictures | None) -> np.ndarray:
-    """(N, K) standardised features of the galaxies `ids`, made once and kept in `out`."""
-    path = out / "features" / f"{name}.npy"
-    if name != ELLIPSES:
+def _features(stores, features: Sequence[str], pictured: bool) -> dict[str, tuple[str, str]]:
+    """For every representation that is compared, the store and what is made of it."""
+    made = {}
+    for kind in features:
+        if kind not in FEATURES:
+            raise ValueError(unknown("kind of features", kind, FEATURES))
+        if kind == ELLIPSES and pictured:
+            made[ELLIPSES] = ("", ELLIPSES)
+        elif kind != ELLIPSES and (pictured or kind != "with_ellipses"):
+            made |= {name if kind == "whitened" else f"{name} {kind}": (name, kind) for name in stores}
+    if not made:
+        raise ValueError(f"the features {', '.join(features)} need pictures: give images or records")
+    return made
+
+
+def _values(name: str, kind: str, stores, ids, components: int, out: Path, pictures: Pictures | None) -> np.ndarray:
+    """(N, K) scaled features of the galaxies `ids`, made once and kept in `out`."""
+    if kind == "with_ellipses":
+        both = [("whitened", name), (ELLIPSES, "")]
+        return np.hstack([_values(each, kind, stores, ids, components, out, pictures) for kind, each in both])
+    path = out / "features" / f"{name if kind == 'whitened' else f'{name} {kind}'.strip()}.npy"
+    if kind != ELLIPSES:
         if not path.exists():
-            standardized_components(stores[name], components, path)
+            standardized_components(stores[name], components, path, whiten=kind == "whitened")
         return np.load(path, mmap_mode="r")[pd.Index(stores[name].id_str).get_indexer(ids)]
     if not path.exists():
         shown = pictures.read(progress_bar(ids, "measuring ellipses", unit="galaxy"), _SIDE)
@@ -158,10 +206,16 @@ def _metrics(anomalous: np.ndarray, order: np.ndarray, rated: np.ndarray) -> dic
     )
 
 
-def _summary(results: pd.DataFrame) -> pd.DataFrame:
+def _write_progress(out: Path, progress: pd.DataFrame) -> None:
+    """What was reached after every batch; nothing where no method asks for ratings."""
+    if len(progress):
+        write_table(out / "progress.csv", _summary(progress, [*_WAY, "ratings"]))
+        write_figure(out / "progress.png", progress_curves(progress))
+
+
+def _summary(results: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Mean of every metric for every way, and half its interval as `… ±`."""
     rows = []
-    names = [field.name for field in dataclasses.fields(Search)]
     for way, group in results.groupby(names, sort=False):
         row = dict(zip(names, way, strict=True)) | {"repeats": len(group)}
         for metric in results.columns.drop([*names, "repeat"]):

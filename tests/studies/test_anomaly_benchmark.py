@@ -8,6 +8,7 @@ from morphtools.anomalies.simulation import METHODS, Search, searches, simulate
 from morphtools.inference.representations import Representations
 from morphtools.studies import anomaly_benchmark
 from morphtools.studies.anomaly_benchmark import benchmark_anomalies
+from tfrecords_builder.files import read_arrays, write_arrays
 
 
 @pytest.fixture
@@ -104,3 +105,47 @@ def test_the_fraction_is_found_in_records_too(tmp_path, galaxies):
     records = build_records(catalog, tmp_path / "records", images=images, image_size=32)
     fractions = anomaly_simulation.vote_fractions(catalog["id_str"], "ring", None, records.folder)
     assert list(fractions) == list(catalog["ring"])
+
+
+def test_the_last_step_of_the_progress_is_the_result_and_a_step_is_a_search_that_stopped_there(survey):
+    stores, catalog, _, out = survey
+    how = {"column": "ring", "catalog": catalog, "methods": ("matern", "random"), "batch_size": 4, "repeats": 2}
+    benchmark_anomalies(stores["good"], **how, ratings=12, out=out)
+    progress, results = pd.read_csv(out / "progress.csv"), pd.read_csv(out / "table.csv")
+    assert list(progress["ratings"]) == [4, 8, 12] and set(progress["method"]) == {"matern"}
+    scores = ["top_50", "top_100", "top_200", "rank_weighted"]
+    assert list(progress[scores].iloc[-1]) == list(results.loc[results["method"] == "matern", scores].iloc[0])
+    stopped = benchmark_anomalies(stores["good"], **how, ratings=8, out=out.parent / "stopped")
+    assert progress["rank_weighted"][1] == pytest.approx(stopped["rank_weighted"][0])
+    assert imread(out / "progress.png").std() > 0.02
+
+
+def test_runs_that_an_earlier_version_kept_without_progress_are_made_again(survey):
+    stores, catalog, _, out = survey
+    how = {"column": "ring", "catalog": catalog, "methods": ("matern",), "ratings": 8, "batch_size": 4, "repeats": 1}
+    table = benchmark_anomalies(stores["good"], **how, out=out)
+    (run,) = (out / "runs").iterdir()
+    kept = read_arrays(run)
+    write_arrays(run, order=kept["order"][::-1], rated=kept["rated"])
+    assert benchmark_anomalies(stores["good"], **how, out=out).equals(table)
+
+
+def test_features_are_whitened_or_plain_and_may_have_the_ellipses_beside_them(survey):
+    stores, catalog, images, out = survey
+    stores["good"] = Representations.create(out.parent / "long", 3, {"weights": "long"})
+    values = np.random.default_rng(1).normal(size=(40, 3)).astype("float32") * [10, 1, 1]
+    stores["good"].append(catalog["id_str"], values.astype("float32"))
+    how = {"column": "ring", "catalog": catalog, "methods": ("random",), "repeats": 1, "ratings": 4}
+    kinds = ("whitened", "plain", "with_ellipses", "ellipses")
+    table = benchmark_anomalies({"cnn": stores["good"]}, **how, features=kinds, images=images, out=out)
+    assert list(table["representation"]) == ["cnn", "cnn plain", "cnn with_ellipses", "ellipses"]
+    white, plain = (np.load(out / "features" / f"{name}.npy") for name in ("cnn", "cnn plain"))
+    np.testing.assert_allclose(white.std(axis=0), 1, rtol=1e-5)
+    shares = np.linalg.eigvalsh(np.cov(values.T, bias=True))[::-1]  # deviations in the ratios of the components
+    np.testing.assert_allclose(plain.var(axis=0), 3 * shares / shares.sum(), rtol=1e-4)
+    (run,) = (out / "runs").glob("*with_ellipses*")
+    assert len(read_arrays(run)["order"]) == 40
+    with pytest.raises(ValueError, match="need pictures: give images or records"):
+        benchmark_anomalies(stores["good"], **how, features=("ellipses",), out=out)
+    with pytest.raises(ValueError, match=r"unknown kind of features 'plane'.*did you mean 'plain'"):
+        benchmark_anomalies(stores["good"], **how, features=("plane",), out=out)
