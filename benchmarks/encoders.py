@@ -20,7 +20,7 @@ def prepared(weights):
     """A function that represents a batch, and the size of the batch."""
     encoder = morphtools.load_pretrained(weights)
     shape = encoder.input_shape[1:]
-    batch = galaxies_per_batch(shape, 1)
+    batch = galaxies_per_batch(encoder, 1)
     images = tf.constant(np.random.default_rng(0).uniform(size=(batch, *shape)).astype("float32"))
     step = tf.function(lambda: encoder(images, training=False))
     step()

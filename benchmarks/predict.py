@@ -81,7 +81,7 @@ def main():
         loaded = load_pretrained(weights, include_top=True, orientations=options.orientations)
         model = verb.ask_every_way([loaded], every_view=True)
         shape = model.input_shape[1:]
-        batch_size = options.batch_size or stream.galaxies_per_batch(shape, options.orientations)
+        batch_size = options.batch_size or stream.galaxies_per_batch(model, options.orientations)
         step = stream._step(model, batch_size)
         batch = np.random.default_rng(0).uniform(size=(batch_size, *shape)).astype("float32")
         np.asarray(step(batch))

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 METRICS = ("cosine", "euclidean", "manhattan")
 _QUERIES = 4096  # at a time
+_FEW = 4  # queries that one pass each answers sooner than scikit-learn does together
 
 
 class Neighbours:
@@ -205,7 +206,10 @@ def exact(values: np.ndarray, queries: np.ndarray, n: int, metric: str) -> tuple
     try:
         import faiss
     except ImportError:
-        return _by_scikit_learn(values, queries, n, metric)
+        if len(queries) > _FEW or metric == "manhattan":
+            return _by_scikit_learn(values, queries, n, metric)
+        rows, distances = zip(*(_nearest_to(values, query, n, metric) for query in queries), strict=True)
+        return np.array(rows), np.array(distances)
     kinds = {"cosine": faiss.METRIC_INNER_PRODUCT, "euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
     distances, rows = faiss.knn(queries, values, n, metric=kinds[metric])
     return rows, _as_distance(distances, metric)
@@ -216,6 +220,30 @@ def _as_distance(found: np.ndarray, metric: str) -> np.ndarray:
     if metric == "cosine":
         return np.clip(1 - found, 0, 2)
     return np.sqrt(np.maximum(found, 0)) if metric == "euclidean" else found
+
+
+def _nearest_to(values: np.ndarray, query: np.ndarray, n: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The `n` rows nearest to one query (D,), and their distances.
+
+    One pass in single precision gives −2 v·q (+ |v|²) with an error of at most about D ε (|v| + |q|)²; all rows that
+    this leaves among the nearest are measured again in double precision.
+
+    Reference:
+        Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
+    """
+    apart, lengths = np.empty((2, len(values)), np.float32)
+    for start in range(0, len(values), 16384):  # which stay in the cache for both passes
+        block, part = values[start : start + 16384], slice(start, start + 16384)
+        lengths[part] = 1 if metric == "cosine" else np.einsum("ij,ij->i", block, block)
+        apart[part] = -2 * (block @ query)
+    wrong = (len(query) + 4) * np.finfo(np.float32).eps * (np.sqrt(lengths) + np.linalg.norm(query)) ** 2
+    if metric == "euclidean":
+        apart += lengths
+    rows = np.flatnonzero(apart - wrong <= np.partition(apart + wrong, n - 1)[n - 1])
+    candidates, query = values[rows].astype(float), query.astype(float)
+    exact = 1 - candidates @ query if metric == "cosine" else np.linalg.norm(candidates - query, axis=1)
+    order = np.argsort(exact, kind="stable")[:n]
+    return rows[order], np.maximum(exact[order], 0).astype(np.float32)
 
 
 def _by_scikit_learn(values, queries, n, metric):

@@ -143,7 +143,7 @@ def predict(
             chunks,
             lambda names, outputs, name: _keep(chunks, name, _table(names, outputs, answer, level, familiar)),
             splits=splits,
-            batch_size=batch_size or galaxies_per_batch(model.input_shape[1:], len(cards) * orientations),
+            batch_size=batch_size or galaxies_per_batch(model, orientations),
             part=part,
             reading=prepared[0].reading,
         )

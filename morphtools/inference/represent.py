@@ -109,7 +109,7 @@ def represent_galaxies(
         out,
         lambda names, values, name: store.append(names, values, part=name),
         splits=splits,
-        batch_size=batch_size or galaxies_per_batch(model.input_shape[1:]),
+        batch_size=batch_size or galaxies_per_batch(model),
         part=part,
         reading=reading,
         label=f"representing {' '.join(splits)}",

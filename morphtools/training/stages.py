@@ -143,7 +143,7 @@ def train_encoder(
         in_memory=settings.in_memory,
         state=state,
         remainder=True,
-        tested=galaxies_per_batch(model.input_shape[1:], settings.orientations),
+        tested=galaxies_per_batch(model, settings.orientations),
     )
     history = fit(
         viewed,

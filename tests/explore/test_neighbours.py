@@ -25,10 +25,11 @@ def make(tmp_path, number=300, dimension=7, seed=0):
     return store
 
 
+@pytest.mark.parametrize("number", [1, 9])
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_nearest_are_those_of_scipy(tmp_path, library, metric):
+def test_the_nearest_are_those_of_scipy(tmp_path, library, metric, number):
     store = make(tmp_path)
-    queries = np.random.default_rng(1).normal(size=(9, 7))
+    queries = np.random.default_rng(1).normal(size=(number, 7))
     rows, distances = Neighbours(store, metric=metric).nearest(queries, 12)
     every = cdist(queries, store.values(), SCIPY[metric])
     expected = np.argsort(every, axis=1)[:, :12]
@@ -42,6 +43,18 @@ def test_a_galaxy_is_nearest_to_itself(tmp_path, library, metric):
     rows, distances = near.nearest(near.values, 1)
     np.testing.assert_array_equal(rows[:, 0], np.arange(300))
     np.testing.assert_allclose(distances, 0, atol=2e-3)
+
+
+def test_the_nearest_to_one_are_exact_where_single_precision_cannot_tell(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    rng = np.random.default_rng(0)
+    values = (1000 + rng.normal(0, 0.01, (40_000, 5))).astype("float32")  # more than a block, far from the origin
+    store = Representations.create(tmp_path / "far", 5, {})
+    store.append(np.arange(40_000).astype(str), values)
+    rows, distances = Neighbours(store, metric="euclidean").nearest(values[7], 50)
+    every = cdist(values[[7]], values)[0]
+    np.testing.assert_allclose(distances[0], np.sort(every)[:50], rtol=1e-6)
+    np.testing.assert_allclose(every[rows[0]], distances[0], rtol=1e-6)
 
 
 def test_there_are_never_more_neighbours_than_galaxies(tmp_path, library):

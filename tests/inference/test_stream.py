@@ -15,6 +15,7 @@ from morphtools.inference import stream as module
 from morphtools.inference.represent import origin, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.inference.stream import missing_galaxies
+from morphtools.models.encoders import any_way_up, build_encoder
 from morphtools.training.representing import represent_splits, shuffled
 from tfrecords_builder.build import build_records
 from tfrecords_builder.records import Records
@@ -81,6 +82,18 @@ def test_every_galaxy_comes_once_in_the_order_of_the_shards(small_shards, tmp_pa
     names, means = expected(small_shards, sorted(SPLITS))
     assert list(store.id_str) == names and len(small_shards.checksums) > 5
     np.testing.assert_allclose(store.values(), means, rtol=1e-5)
+
+
+def test_a_network_is_shown_as_many_galaxies_as_its_largest_layer_allows():
+    batch, size = {}, 64
+    for name, largest in {"mobilenet_v3_small": 16 / 4, "efficientnet_b0": 96 / 4}.items():  # the stem, expansion 2a
+        encoder = build_encoder(name, (size, size, 3))
+        whole = keras.Sequential([keras.Input((size, size, 3)), *any_way_up(encoder), keras.layers.Dense(1)])
+        batch[name] = module.galaxies_per_batch(whole)
+        assert batch[name] == module.galaxies_per_batch(encoder)
+        assert 5e6 < 8 * batch[name] * largest * size**2 < 13.5e6
+    assert batch["mobilenet_v3_small"] > 3 * batch["efficientnet_b0"]
+    assert module.galaxies_per_batch(encoder, 10_000) == 1
 
 
 def test_a_part_is_a_share_of_the_shards_and_the_rest_follows(small_shards, tmp_path, monkeypatch):
