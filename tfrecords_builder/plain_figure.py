@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import matplotlib.figure
+import numpy as np
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from tfrecords_builder.files import write_whole
@@ -10,6 +12,7 @@ from tfrecords_builder.files import write_whole
 # Okabe & Ito 2008: colours that the colour-blind can tell apart, too; the first two are for predictions and truth
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+_UNDATED = {"CreationDate": None}  # the same figure is the same file
 
 
 class Figure(matplotlib.figure.Figure):
@@ -28,5 +31,13 @@ class Figure(matplotlib.figure.Figure):
 
 
 def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 150) -> None:
-    """Writes a figure, whole or not at all."""
+    """Writes a figure, whole or not at all; a PNG has a PDF beside it, for papers.
+
+    Figures with pictures of galaxies have no PDF: it would be large and no sharper.
+    """
+    path = Path(path)
     write_whole(path, lambda new: figure.savefig(new, dpi=dpi))
+    pictures = [image for image in figure.findobj(AxesImage) if np.ndim(image.get_array()) == 3]  # in RGB
+    if path.suffix == ".png" and not pictures:
+        with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType: journals refuse matplotlib's default
+            write_whole(path.with_suffix(".pdf"), lambda new: figure.savefig(new, dpi=dpi, metadata=_UNDATED))

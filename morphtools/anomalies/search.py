@@ -87,7 +87,7 @@ def find_anomalies(
     if ratings < 1 or batch_size < 1:
         raise ValueError(f"ratings and batch_size must be positive, got {ratings} and {batch_size}")
     store = Representations.open(representations)
-    pictures = Pictures(records, catalog, images) if records is not None or images is not None else None
+    pictures = Pictures(records, catalog, images, store) if records is not None or images is not None else None
     fractions = None if oracle is None else vote_fractions(store.id_str, oracle, catalog, records)
     name = rater if oracle is None else f"column {oracle}"
     settings |= {"tradeoff": tradeoff, "start": start, "components": components, "rater": name, "seed": seed}

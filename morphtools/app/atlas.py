@@ -64,7 +64,7 @@ class Atlas:
         self.records = None if records is None else Records.open(records)
         self.catalog, self.images = catalog, images
         self.columns, self.columns_ready = Columns(self.ids), False
-        self.thumbnails = Thumbnails(self.records, catalog, images)
+        self.thumbnails = Thumbnails(self.records, catalog, images, self.store)
         self.messages: dict[str, str] = {}  # why something is not there, by what it is
         self.grid, self.map_kind, self.x, self.y = None, "none", None, None
         self.clusters_folder: Path | None = None

@@ -33,11 +33,12 @@ class Thumbnails:
         records: Records of the galaxies, or
         catalog: table with `id_str` and `file_loc`, and
         images: folder, zip archive or stack of their images. Without either there are no pictures.
+        store: Representations: if they are of the middle of the images only, pictures show that middle.
     """
 
-    def __init__(self, records=None, catalog=None, images=None):
+    def __init__(self, records=None, catalog=None, images=None, store=None):
         self.there = records is not None or (catalog is not None and images is not None)
-        self._where = records, catalog, images
+        self._where = records, catalog, images, store
         self._pictures: Pictures | None = None
         self._kept: collections.OrderedDict[tuple, bytes] = collections.OrderedDict()
         self._bytes, self._lock, self._reading = 0, threading.Lock(), threading.Lock()
@@ -71,7 +72,8 @@ class Thumbnails:
         self.open()
         with self._reading:  # the files behind are not made for several threads
             (image,) = self._read(id_str)
-        data = encoded(shown(image, self._pictures.noise, stretch, brightness, contrast), side)
+        picture = self._pictures.middle(shown(image, self._pictures.noise, stretch, brightness, contrast))
+        data = encoded(picture, side)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = data

@@ -85,6 +85,7 @@ def evaluate_predictions(predictions, catalog, config, **options):
 @click.command()
 @click.argument("weights")
 @click.argument("out", type=click.Path())
+@click.option("--crop", type=int, help="Represent, and show in pictures, only the middle: side in pixels (all of it).")
 @click.option(
     "--survey", help="Survey whose bands are dereddened by ebv: sdss, decals, des or ps1 (as for the weights)."
 )

@@ -158,7 +158,7 @@ def cluster(
         if len(shown.columns):
             write_figure(out / "violins.png", figures.violins(number, shown.apply(pd.to_numeric, errors="coerce")))
         if records is not None or images is not None:
-            write_figure(out / "clusters.png", _sheet(galaxies, summary, Pictures(records, catalog, images)))
+            write_figure(out / "clusters.png", _sheet(galaxies, summary, Pictures(records, catalog, images, store)))
     return Clusters(galaxies, summary, metrics)
 
 

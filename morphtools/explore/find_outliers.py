@@ -120,7 +120,7 @@ def find_outliers(
     write_table(out / "outliers.parquet", ranked)
     write_table(out / "outliers.csv", top)
     if records is not None or images is not None:
-        pictures = thumbnails(Pictures(records, catalog, images), top["id_str"], 128)
+        pictures = thumbnails(Pictures(records, catalog, images, store), top["id_str"], 128)
         captions = [f"{row.rank}: {row.score:.3g}\n{row.id_str[:22]}" for row in top.itertuples()]
         title = f"The {len(top)} of {number:,} galaxies least like the others ({method.replace('_', ' ')})"
         write_figure(out / "outliers.png", gallery(pictures, captions, title))

@@ -117,7 +117,7 @@ def make_map(
         if records is not None or images is not None:
             grid = figures.map_gallery(x, y, cells)
             rows = grid[grid >= 0]
-            shown = thumbnails(Pictures(records, catalog, images), table["id_str"][rows])
+            shown = thumbnails(Pictures(records, catalog, images, store), table["id_str"][rows])
             shown = dict(zip(rows, shown, strict=True))
             title = f"{len(table):,} galaxies; each cell shows the one nearest to its middle"
             write_figure(out / "galaxies.png", figures.map_of_pictures(grid, shown, title))

@@ -52,17 +52,17 @@ class Neighbours:
     ):
         if metric not in METRICS:
             raise ValueError(unknown("metric", metric, METRICS))
-        self._store, self._keep, self.metric = Representations.open(representations), keep, metric
+        self.store, self._keep, self.metric = Representations.open(representations), keep, metric
         if cache is not None:
-            self.values = _kept_values(self._store, metric, Path(cache))
+            self.values = _kept_values(self.store, metric, Path(cache))
         else:
-            self.values = self._store.values()
+            self.values = self.store.values()
         if keep is not None:
             self.values = self.values[keep]
         if not len(self):
-            raise ValueError(f"there are no galaxies to search in {self._store.folder}")
+            raise ValueError(f"there are no galaxies to search in {self.store.folder}")
         if cache is None:
-            _check_spread(self.values[:: max(1, len(self) // 1000)], self._store)
+            _check_spread(self.values[:: max(1, len(self) // 1000)], self.store)
             if metric == "cosine":
                 unit_length(self.values)
         self._cells = _partition(self.values, metric, seed) if approximate else None
@@ -73,7 +73,7 @@ class Neighbours:
     @functools.cached_property
     def id_str(self) -> np.ndarray:
         """(N,) names, read when they are first asked for: millions of them may take more memory than all else."""
-        names = self._store.id_str
+        names = self.store.id_str
         return names if self._keep is None else names[self._keep]
 
     def rows(self, ids) -> np.ndarray:

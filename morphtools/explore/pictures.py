@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -33,14 +34,17 @@ class Pictures:
         records: Records or their folder.
         catalog: Table with `id_str` and `file_loc`, or its path, instead of records.
         images: Folder, zip archive or stack in which `file_loc` is found.
+        store: Representations of these galaxies: if only the middle of the images was represented (`represent` with
+            `crop`), pictures show that middle.
 
     Attributes:
         noise: (C,) per pixel and band, where records tell it.
         bands: Names of the bands, where records tell them.
     """
 
-    def __init__(self, records=None, catalog=None, images=None):
+    def __init__(self, records=None, catalog=None, images=None, store: Representations | None = None):
         self.noise, self.bands, self._places = None, None, None
+        self._shares = (1.0, 1.0) if store is None else _shares_represented(store)
         if records is not None:
             records = Records.open(records)
             self._source, self.noise, self.bands = records.source(), records.noise, records.bands
@@ -80,8 +84,27 @@ class Pictures:
         noise = None
         if not isinstance(image.data, bytes):
             noise = self.noise or pixel_noise(pixels)
-        picture = Picture.fromarray(np.round(255 * as_picture(pixels, noise)).astype(np.uint8))
+        shown = self.middle(as_picture(pixels, noise))
+        picture = Picture.fromarray(np.round(255 * shown).astype(np.uint8))
         return np.asarray(picture.resize((side, side), Picture.Resampling.LANCZOS))
+
+    def middle(self, picture: np.ndarray) -> np.ndarray:
+        """The part of an image (H, W, …) that was represented; all of it if there is no store."""
+        kept = [max(1, round(share * side)) for share, side in zip(self._shares, picture.shape, strict=False)]
+        y, x = ((side - size) // 2 for side, size in zip(picture.shape, kept, strict=False))
+        return picture[y : y + kept[0], x : x + kept[1]]
+
+
+def _shares_represented(store: Representations) -> tuple[float, float]:
+    """Shares of the height and width of the images that were represented, from the store's provenance."""
+    size, crop = (_numbers(store.provenance.get(name, "")) for name in ("image_size", "crop"))
+    if len(size) != 2 or len(crop) != 2:
+        return 1.0, 1.0
+    return min(1.0, crop[0] / size[0]), min(1.0, crop[1] / size[1])
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[1-9]\d*", text)]
 
 
 def pixel_noise(pixels: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def find_similar(
     write_table(out / "similar.csv", table)
     if records is not None or images is not None:
         title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
-        _draw(out, title, table, like, unlike, Pictures(records, catalog, images), image)
+        _draw(out, title, table, like, unlike, Pictures(records, catalog, images, near.store), image)
     return table
 
 

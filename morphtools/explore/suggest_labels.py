@@ -86,7 +86,7 @@ def suggest_labels(
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "suggestions.csv", table)
     if records is not None or images is not None:
-        pictures = thumbnails(Pictures(records, catalog, images), table["id_str"], 128)
+        pictures = thumbnails(Pictures(records, catalog, images, store), table["id_str"], 128)
         captions = [f"{name[:22]}\n{u:.2f}" for name, u in zip(table["id_str"], table["uncertainty"], strict=True)]
         title = f"{len(table)} galaxies to label next, and how uncertain they are"
         write_figure(out / "suggestions.png", gallery(pictures, captions, title))

@@ -28,6 +28,7 @@ def represent(
     batch_size: int | None = None,
     orientations: int = 8,
     image_size: int | tuple[int, int] | None = None,
+    crop: int | None = None,
     stretch: str | None = None,
     survey: str | None = None,
     adapt_bands: bool = False,
@@ -49,6 +50,8 @@ def represent(
         batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU prefers several hundred.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
         image_size: Side, or (H, W), in pixels; by default that of the weights.
+        crop: Side in pixels of the middle of the images that is represented; by default the whole image. Maps,
+            clusters and galleries show the same middle.
         stretch: How flux becomes pictures; by default as for the weights.
         survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
             `ebv`; by default as for the weights.
@@ -73,6 +76,7 @@ def represent(
     with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
         found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
         options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "survey": survey}
+        options["crop"] = crop
         options["adapt_bands"] = adapt_bands or len(found.bands) == 1
         prepared = prepare(card, found, **options)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)

@@ -32,6 +32,7 @@ def prepare(
     *,
     stretch: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    crop: int | None = None,
     adapt_bands: bool = False,
     survey: str | None = None,
 ) -> Preparation:
@@ -46,6 +47,7 @@ def prepare(
         records: What they shall be applied to.
         stretch: Name of a stretch to use instead of the card's.
         image_size: Side, or (H, W), to use instead of the card's.
+        crop: Side in pixels of the middle of the records' images that is shown; by default all of it.
         adapt_bands: Whether to adapt the first convolution to other bands (see `load_pretrained`).
         survey: Whose bands they are, to deredden them though the card does not say so.
 
@@ -68,12 +70,23 @@ def prepare(
         raise ValueError(_other_bands(card, bands, where))
     height, width = _size(card, records, image_size, where)
     reading = {"image_size": (height, width), "stretch": stretch}
-    if card.middle_of is not None and image_size is None:
+    if crop is not None:
+        reading |= _middle(records, crop, (height, width), where)
+    elif card.middle_of is not None and image_size is None:
         reading |= {"image_size": card.middle_of, "crop": (height, width)}
     _compare_scales(card, pixel_scale_of(records, reading), where)
     noise = records.noise if card.range == "flux" and len(bands) != len(card.bands) else None
     reading |= _dereddened(survey or card.dereddened, records, where)
     return Preparation(reading, {"input_shape": (height, width, len(bands)), "noise": noise})
+
+
+def _middle(records: Records, crop: int, size: tuple[int, int], where: str) -> dict:
+    """`image_size` and `crop` of `load_dataset` that show the middle `crop` pixels of every image in `size` pixels."""
+    smaller = min(records.shape[:2])
+    if not 1 <= crop <= smaller:
+        raise ValueError(f"crop must be from 1 to {smaller}, the side of the images of {where}, got {crop}")
+    height, width = (max(side, round(side * whole / crop)) for side, whole in zip(size, records.shape, strict=False))
+    return {"image_size": (height, width), "crop": size}
 
 
 def pixel_scale_of(records: Records, reading: dict) -> float | None:

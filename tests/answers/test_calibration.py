@@ -181,7 +181,8 @@ def test_the_report_writes_its_table_and_pictures(tmp_path):
     table = evaluate_votes(votes, alpha, TWO, out=tmp_path, truth=truth)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "questions.csv"), table)
     drawn = {p.name for p in (tmp_path / "figures").iterdir()}
-    assert drawn == {"skill.png", "coverage.png", "ranks.png", "reliability.png", "bias.png"}
+    names = ("skill", "coverage", "ranks", "reliability", "bias")
+    assert drawn == {f"{name}.{ending}" for name in names for ending in ("png", "pdf")}
     pd.testing.assert_frame_equal(evaluate_votes(votes, alpha, TWO, truth=truth), table)
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from morphtools.data.dataset import load_dataset
+from morphtools.explore.pictures import Pictures
 from morphtools.inference.represent import represent
 from morphtools.models.cards import Card, write_card
 from morphtools.models.pretrained import load_pretrained
@@ -58,6 +59,22 @@ def test_representations_are_those_of_the_weights_for_images_prepared_as_they_wa
     assert set(store.id_str) == set(rows) and len(store) == 20
     np.testing.assert_allclose(store.values(), [rows[name] for name in store.id_str], atol=1e-4)
     assert not (tmp_path / "out" / "failures.csv").exists()
+
+
+def test_a_crop_represents_the_middle_and_pictures_of_the_store_show_it(weights, flux, tmp_path):
+    store = represent(weights / "tiny.json", tmp_path / "out", records=flux, crop=24)
+    pixels = np.load(tmp_path / "stack.npy")[:, 4:28, 4:28]
+    np.save(tmp_path / "middle.npy", pixels)
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20)})
+    cut = build_records(catalog, tmp_path / "cut", images=tmp_path / "middle.npy", bands=("g", "r", "z"))
+    theirs = represent(weights / "tiny.json", tmp_path / "theirs", records=cut)
+    np.testing.assert_allclose(store.values(), theirs.values(), atol=1e-5)
+    np.testing.assert_array_equal(
+        Pictures(records=flux, store=store).middle(np.load(tmp_path / "stack.npy")[0]), pixels[0]
+    )
+    assert Pictures(records=cut, store=theirs).middle(pixels[0]).shape == (24, 24, 3)
+    with pytest.raises(ValueError, match="crop"):
+        represent(weights / "tiny.json", tmp_path / "out", records=flux)
 
 
 def test_other_weights_orientations_or_records_are_refused(weights, flux, galaxies, tmp_path):

@@ -73,6 +73,19 @@ def test_the_middle_of_larger_images_is_read_as_the_weights_saw_it():
     assert (whole.reading, whole.loading["input_shape"]) == (reading(size=(48, 48)), (48, 48, 3))
 
 
+@pytest.mark.parametrize(("side", "scaled"), [(32, 192), (16, 384), (64, 96)])  # the 64 pixels, resized
+def test_a_crop_shows_the_middle_of_the_images_in_the_size_of_the_weights(side, scaled):
+    prepared = prepare(OF_PICTURES, FLUX, crop=side, stretch="asinh")
+    assert prepared.reading == reading("asinh", (scaled, scaled)) | {"crop": (96, 96)}
+    assert prepared.loading["input_shape"] == (96, 96, 3)
+
+
+@pytest.mark.parametrize("side", [0, 65])
+def test_a_crop_larger_than_the_images_is_refused_with_both_numbers(side):
+    with pytest.raises(ValueError, match=rf"crop must be from 1 to 64, the side of the images .* got {side}"):
+        prepare(OF_PICTURES, FLUX, crop=side, stretch="asinh")
+
+
 def test_flux_is_dereddened_where_the_weights_saw_it_so(tmp_path, caplog):
     index = pd.DataFrame({"id_str": list("abc"), "ebv": [0.1, np.nan, 0.2]})
     index.to_parquet(tmp_path / "index.parquet")

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from tfrecords_builder.plain_figure import Figure
+from tfrecords_builder.plain_figure import Figure, write_figure
 
 
 def drawn(figure):
@@ -37,3 +37,29 @@ def test_a_dollar_is_drawn_as_a_dollar_and_logarithmic_ticks_as_powers():
     from matplotlib.figure import Figure as Theirs
 
     np.testing.assert_array_equal(picture("a", "log"), picture("a", "log", Theirs))
+
+
+@pytest.mark.parametrize(
+    ("image", "endings"),
+    [
+        (None, {".png", ".pdf"}),
+        (np.eye(3), {".png", ".pdf"}),  # a matrix, such as a confusion matrix
+        (np.zeros((3, 3, 3)), {".png"}),  # a picture
+    ],
+)
+def test_figures_have_a_pdf_beside_the_png_unless_they_show_pictures(tmp_path, image, endings):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2], [1, 2]) if image is None else axes.imshow(image)
+    write_figure(tmp_path / "f.png", figure)
+    assert {path.suffix for path in tmp_path.iterdir()} == endings
+
+
+def test_the_same_figure_is_the_same_pdf_and_its_text_can_be_edited(tmp_path):
+    figure = Figure()
+    figure.suptitle("galaxies")
+    for name in ("a.png", "b.png"):
+        write_figure(tmp_path / name, figure)
+    made = (tmp_path / "a.pdf").read_bytes()
+    assert made == (tmp_path / "b.pdf").read_bytes()
+    assert made.startswith(b"%PDF") and b"/Type3" not in made

@@ -55,8 +55,9 @@ def predictions(run):
 
 
 def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
-    figures = {"training_curve", "roc", "confusion", "confusion_examples", "calibration"}
-    figures |= {"confident", "uncertain", "mistakes", "unfamiliar"}
+    plots = {"training_curve", "roc", "confusion", "calibration"}
+    figures = {f"{name}.{ending}" for name in plots for ending in ("png", "pdf")}
+    figures |= {"confident.png", "uncertain.png", "mistakes.png", "unfamiliar.png", "confusion_examples.png"}
     expected = {
         "claim.json",
         "config.yaml",
@@ -69,7 +70,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     }
     expected |= {"validation.parquet", "galaxies.parquet", "card.json", "familiarity.npz", "figures"}
     assert {p.name for p in head_run.out.iterdir()} == expected
-    assert {p.name for p in (head_run.out / "figures").iterdir()} == {f"{name}.png" for name in figures}
+    assert {p.name for p in (head_run.out / "figures").iterdir()} == figures
     assert head_run.summary.startswith("rings from 90 labels: resnet10_half (random weights, frozen), tested on")
     assert "accuracy" in head_run.summary and str(head_run.out) in head_run.summary
     assert "cross-validation chose a penalty" in (head_run.out / "log.txt").read_text()
