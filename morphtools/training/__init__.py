@@ -1,1 +1,1 @@
-"""The verbs that fit."""
+"""The commands that train: `train`, `pretrain` and `finetune`."""

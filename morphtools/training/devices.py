@@ -7,10 +7,10 @@ import keras
 
 
 def all_devices():
-    """A context in which a model is built to be trained on all accelerators of this machine, and how many these are.
+    """Returns a context for building a model that trains on all accelerators of this machine, and their number.
 
-    On TensorFlow a `MirroredStrategy`, on JAX a `DataParallel` distribution; nothing where there is one device. Batches
-    are global: every device gets its share.
+    The context is a `MirroredStrategy` on TensorFlow, a `DataParallel` distribution on JAX, and empty if there is one
+    device. Batches are global: every device gets its share.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -38,7 +38,7 @@ def device_memory() -> int:
     if not has_accelerator():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if keras.backend.backend() == "tensorflow":
-        from tensorflow.python.client import device_lib  # nothing public tells how much memory there is
+        from tensorflow.python.client import device_lib  # no public function reports how much memory there is
 
         return min(d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU")
     import jax
@@ -52,7 +52,7 @@ def _one():
 
 @contextlib.contextmanager
 def precision(mixed: bool):
-    """A context in which layers are made that compute in bfloat16, if `mixed`, and keep their weights in float32."""
+    """A context in which new layers compute in bfloat16 if `mixed`; their weights stay in float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else before)
     try:

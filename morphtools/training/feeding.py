@@ -1,4 +1,4 @@
-"""What a model is fed with, epoch by epoch: from the memory of the device, or from files, on any backend."""
+"""Feeds a model, epoch by epoch: from the memory of the device or from files, on any backend."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,23 +26,23 @@ def feed(
     remainder: bool = False,
     tested: int | None = None,
 ) -> tuple[Callable[[int], Batches], Callable[[], Batches]]:
-    """What `fit` takes to train a model on images, and to validate it.
+    """Returns the batches that `fit` needs to train a model on images and to validate it.
 
     Args:
         model: Compiled before anything is fed to it.
         records: The galaxies.
         reading: Keyword arguments of `load_dataset`.
-        columns: The labels (B, L) that it learns; unknown ones are 0. None for images alone, without validation.
+        columns: The labels (B, L) to learn; unknown ones are 0. None for images alone, without validation.
         batch_size: Galaxies per step.
-        seed: Seed of the order, with the number of the epoch.
+        seed: Decides the order, together with the number of the epoch.
         in_memory: As for `keep_on_device`.
         state: Folder of what a run needs to resume.
-        remainder: Whether galaxies that do not fill a batch make a smaller one. Then they are for one device: others
-            get their share of whole batches only.
-        tested: Galaxies at a time in validation; by default `batch_size`.
+        remainder: Whether galaxies left over at the end form a smaller batch. Possible on one device only: several
+            share whole batches.
+        tested: Batch size of the validation; by default `batch_size`.
 
     Returns:
-        From the number of an epoch to the batches of the training split, and the batches of the validation.
+        A function from the number of an epoch to its training batches, and one that returns the validation batches.
     """
     options: dict[str, Any] = {"shuffle": True, "drop_remainder": not remainder}
     splits = ["train", "val"] if columns else ["train"]
@@ -62,7 +62,7 @@ def feed(
 
 
 def labels_of(rows: Any, columns: Sequence[str], unknown: float = np.nan) -> np.ndarray:
-    """(N, L) labels of galaxies, from a table or a batch."""
+    """Labels (N, L) of galaxies, from a table or a batch."""
     labels = np.stack([np.asarray(rows[name], float) for name in columns], axis=1)
     return np.where(np.isfinite(labels), labels, unknown)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: any answer about galaxies from a few hundred labels."""
+"""Fine-tuning: answers a question about galaxies from a few hundred labels."""
 
 import dataclasses
 import hashlib
@@ -73,70 +73,70 @@ def finetune(
     seed: int = 0,
     out: str | Path | None = None,
 ) -> Run:
-    """Trains on a few hundred labelled galaxies to answer any question, and tests on galaxies never seen.
+    """Trains a model on a few hundred labelled galaxies, and tests it on galaxies it has never seen.
 
-    The question is a `task`, or what the columns `column` hold: classes, fractions of votes, or numbers.
+    The question is a `task`, or the classes, vote fractions or numbers in the columns `column`.
 
-    With `depth="head"` the encoder is frozen, and its representations are averaged over orientations of an image and
-    computed once. The head on them is linear and fitted exactly, to all labels, as strongly penalised as
-    cross-validation says (`answers.linear`); what the galaxies' own answers were when they were left out is in
-    `validation.parquet`. Redshift PDFs are trained by gradients instead. Otherwise the top of the encoder is trained
-    with the head on random views. For classes and fractions the head is trained alone before, and both stages stop
+    With `depth="head"` the encoder is frozen. Its representations are computed once, as the mean over orientations of
+    an image, and a linear head is fitted exactly to all labels; cross-validation chooses its penalty
+    (`answers.linear`), and `validation.parquet` has what was predicted for each galaxy while it was left out. Heads
+    for redshift PDFs are trained by gradient descent instead. With any other depth, the top of the encoder is trained
+    with the head on random views. For classes and fractions the head is trained alone first, and both stages stop
     when the validation loss has not fallen for some epochs (Walmsley et al.). For numbers and redshifts both are
-    trained from the first epoch on, the learning rate falling to a tenth at 60% and 90% of the epochs (Hayat et al.).
-    Batch normalisation stays frozen for classes and fractions and is trained with the rest for numbers and redshifts.
-    Random weights have nothing to lose: unless they stay frozen, head, encoder and batch normalisation are trained
-    together from the first epoch on, for every question. The best weights are kept.
+    trained from the first epoch, and the learning rate falls to a tenth at 60% and 90% of the epochs (Hayat et al.).
+    Batch normalisation stays frozen for classes and fractions, and is trained for numbers and redshifts. Random
+    weights are trained as a whole from the first epoch, whatever the question, unless they stay frozen. The best
+    weights are kept.
 
-    Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a small simulated sky. The same
-    call continues a run that was killed, to the same result; a finished run is returned as it is.
+    Galaxies come from `catalog` and `images`, from `records`, or, with neither, from a small simulated sky. If the run
+    is interrupted, the same call resumes it, with the same result; a finished run is returned as it is.
 
     Args:
-        task: What to ask: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`; `photoz`; or a YAML file with
+        task: The question: `rings`, `bars`, `spirals`, `edge-on`, `mergers` or `smooth`; `photoz`; or a YAML file with
             a task of your own (see `morphtools.survey.task_files`). By default `rings`, unless there is a `column`.
         labels: Labelled galaxies to use, for training and validation together.
         catalog: Table (csv, parquet, FITS, …) with `id_str`, `file_loc` and a column that answers the task; for
-            redshifts also `ebv`, E(B-V) of the Galaxy's dust.
+            redshifts also `ebv`, the Galactic reddening E(B-V).
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
-        column: Without a task, the column that is the question, or several, separated by commas: names of classes or
-            yes and no; fractions or numbers of votes for each answer; numbers. With a task, the column with its
-            labels (0/1), vote fractions or redshifts, if its name is your own.
-        answer: What the columns hold, where that is not certain: `classes`, `fractions` or `number`.
-        balance: Whether in training all classes count the same, however rare they are (Walmsley et al. 2022,
-            arXiv:2102.08414, section 4.2.2). Probabilities then are those for equally common classes. The test always
+        column: Without a task, the column to predict, or several, separated by commas: class names, or yes and no;
+            fractions or counts of the votes for each answer; numbers. With a task, the column with its labels (0/1),
+            vote fractions or redshifts, if it is not found by its name.
+        answer: What the columns hold, if that is ambiguous: `classes`, `fractions` or `number`.
+        balance: Whether all classes have the same weight in training, however rare they are (Walmsley et al. 2022,
+            arXiv:2102.08414, section 4.2.2). Probabilities are then those for equally common classes. The test always
             has the natural frequencies.
         bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
-        encoder: Architecture where `weights` are `random` (see `build_encoder`).
-        small_images: Whether that has the first layers for images of about 64 pixels.
-        image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
+        encoder: Architecture if `weights` are `random` (see `build_encoder`).
+        small_images: Whether that encoder has the first layers for images of about 64 pixels.
+        image_size: Side in pixels; by default that of the weights, or of the images if these are `random`.
         view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image; training
             cuts it out of the rotated image.
-        stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
-            random encoder takes flux as it is, unless there is one.
-        survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
-            `ebv`, here and whenever the model is used. By default, for redshifts, the survey whose camera takes these
-            bands; `none` leaves images as they are.
+        stretch: How flux becomes a picture (see `morphtools.survey.stretch`); by default as for the weights. A random
+            encoder takes flux as it is, unless a stretch is given.
+        survey: Survey of the bands (see `morphtools.survey.extinction`), to deredden images by `ebv`, here and whenever
+            the model is used. By default, for redshifts, the survey whose camera has these bands; `none` leaves images
+            as they are.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Time is proportional to it.
         depth: How much of the encoder to train: `head` (nothing), a number of blocks from the top, or `all`.
-        epochs: Most epochs per stage; by default 5·10⁶ / galaxies, and 100 for an encoder with numbers or redshifts. A
-            head that is fitted exactly has none.
+        epochs: Maximum number of epochs per stage; by default 5·10⁶ / galaxies, and 100 for an encoder with numbers or
+            redshifts. A head that is fitted exactly has none.
         batch_size: Galaxies per step.
-        optimizer: Of the encoder: `adam`, or `sgd` with momentum 0.9. A frozen encoder's head of redshifts is
+        optimizer: Of the encoder: `adam`, or `sgd` with momentum 0.9. The redshift head of a frozen encoder is
             trained by Adam.
-        learning_rate: For the head.
-        encoder_learning_rate: For the encoder, and for classes the head too while it is trained, where it is at most a
-            tenth of the former; for redshifts at most the same. By default a tenth for redshifts, a hundredth for
-            classes; for random weights the same.
-        in_memory: Where the encoder is trained, whether the images are decoded once into the memory of the device, and
-            views are drawn there. By default where they take at most half of it, on an accelerator or on JAX.
+        learning_rate: Of the head.
+        encoder_learning_rate: Of the encoder and, for classes, of the head while the encoder is trained. For classes at
+            most a tenth of `learning_rate`, by default a hundredth; for redshifts at most the same, by default a
+            tenth; for random weights the same.
+        in_memory: Whether the images for training the encoder are decoded once and kept in the memory of the device.
+            By default if they take at most half of it, on an accelerator or on JAX.
         bins: Number of redshift bins.
-        redshift_range: Where they lie.
-        pdf: `softmax`, bins free of each other; or `mixture`, five Gaussians evaluated on the bins.
-        estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
+        redshift_range: Lowest and highest redshift of the bins.
+        pdf: `softmax`, independent bins; or `mixture`, five Gaussians evaluated on the bins.
+        estimate: Which single redshift stands for a PDF: its `mean` or its `mode`.
         test_labels: Maximum number of galaxies to test on.
-        seed: Decides splits, the draw of labels, first weights and views.
+        seed: Decides splits, the draw of labels, initial weights and views.
         out: Run folder; by default `morphtools-runs/TASK-LABELS`, or with the column's name.
 
     Returns:
@@ -145,7 +145,7 @@ def finetune(
     Raises:
         ValueError: An argument or the catalogue cannot be used; the message explains what and why.
         FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else.
+        FileExistsError: `out` holds something else; the message names the difference.
 
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083,
@@ -177,7 +177,7 @@ def finetune(
 
 
 def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
-    """The run of `finetune`, by its checked settings."""
+    """Carries out `finetune` with checked settings."""
     with open_run(out, "finetune", config_of(settings, finetune)) as run:
         if run.finished:
             return run
@@ -212,7 +212,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
 
 
 def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
-    """Draws the labelled galaxies and puts them, and only them, into records of the run."""
+    """Draws labelled galaxies, and builds records of these galaxies only."""
     answer, drawn, source, bands = labelled_galaxies(settings)
     options: dict[str, Any] = {"bands": settings.bands or bands, "image_size": settings.start.image_size}
     chosen = build_records(drawn, run.out / "state" / "records", images=source, **options)
@@ -228,12 +228,12 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
 
 
 def _hidden(answer: Answer, settings: FinetuneSettings) -> tuple[int, ...]:
-    """Widths of the head's hidden layers: none where it is fitted exactly, or trained with all of the encoder."""
+    """Widths of the head's hidden layers: none if it is fitted exactly, or trained with the whole encoder."""
     return HIDDEN if answer.head_first and not settings.frozen else ()
 
 
 def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: FinetuneSettings) -> keras.Model:
-    """Encoder and head, one after the other; a model from image to what the head gives."""
+    """Joins encoder and head into a model from image to the head's output."""
     unfreeze(encoder, "head")
     head = head_for(answer, hidden=_hidden(answer, settings), seed=settings.seed)
     model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations), head])
@@ -245,12 +245,12 @@ def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: F
 def _train(
     run: Run, model: keras.Model, answer: Answer, chosen: Records, reading: dict, settings: FinetuneSettings
 ) -> tuple[pd.DataFrame, dict[str, tuple]]:
-    """Trains head and encoder, one after the other or together.
+    """Trains head and encoder, in turn or together.
 
     Returns:
-        Their histories, one below the other. For `val` and `test`, which nothing before has touched, the outputs and
-        the rows of the index that belong to them; of a head that was fitted exactly, `val` are all galaxies that it
-        was fitted to, with the outputs of heads that had not seen them.
+        Their histories, joined. For `val` and `test`, which were not trained on, the outputs and the matching rows of
+        the index. For a head that was fitted exactly, `val` has all galaxies it was fitted to, with the outputs of
+        heads that had not seen them.
     """
     common, state = (model, answer, chosen, reading, settings, run.out / "state"), run.out / "state"
     if not settings.frozen:
@@ -268,7 +268,7 @@ def _train(
 
 
 def _keep_galaxies(run: Run, answer: Answer, chosen: Records) -> None:
-    """Writes which galaxies were for training, validation and test, so that others can be given the same."""
+    """Writes which galaxies were used for training, validation and test, so that another run can use the same."""
     index = chosen.index()
     table = index[[name for name in ("id_str", "split", *answer.label_cols, "ebv") if name in index]]
     write_whole(run.out / "galaxies.parquet", lambda path: table.to_parquet(path, index=False))
@@ -282,7 +282,7 @@ def _provenance(model: keras.Model, chosen: Records) -> dict[str, str]:
 def _finish(
     run: Run, results, chosen: Records, history: pd.DataFrame, card: Card, settings: FinetuneSettings, more: dict
 ) -> None:
-    """Writes `metrics.json`, the sign that everything is there, and clears the state away."""
+    """Writes `metrics.json`, which marks the run as finished, and removes its state."""
     used, scores = chosen.splits["train"] + chosen.splits["val"], results.scores(settings.seed)
     sky = " of the simulated sky" if settings.inputs.simulated else ""
     balanced = ", all classes with the same weight in training" if settings.balance else ""

@@ -1,4 +1,4 @@
-"""What `finetune` was asked to do, with types."""
+"""The arguments of `finetune`, with types."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tfrecords_builder.naming import band_names, unknown
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneSettings:
-    """The arguments of `finetune`, which documents them; `config.yaml` holds the same names and values."""
+    """The arguments of `finetune`, where they are documented; `config.yaml` has the same names and values."""
 
     task: str | Path | None
     labels: int
@@ -42,7 +42,7 @@ class FinetuneSettings:
 
     @property
     def question(self) -> Task | RedshiftTask | None:
-        """The task; None where columns are the question."""
+        """The task; None if columns are the question."""
         return None if self.task is None else open_task(self.task)
 
     @property
@@ -56,16 +56,16 @@ class FinetuneSettings:
         return self.depth == "head"
 
     def columns(self, there) -> tuple[str, ...]:
-        """Names of columns, of those of a catalogue: one may have a comma in its name."""
+        """The columns, split at commas unless a column of the catalogue has that comma in its name."""
         if self.column is None or self.column in there:
             return (self.column,) if self.column else ()
         return tuple(name.strip() for name in self.column.split(","))
 
     def with_rates(self, answer: Any) -> "FinetuneSettings":
-        """The settings with the learning rate of the encoder, which depends on the kind of answer.
+        """Returns the settings with the learning rate of the encoder, which depends on the kind of answer.
 
         Raises:
-            ValueError: The rates do not make sense together.
+            ValueError: The rates contradict each other.
         """
         slow = self.encoder_learning_rate
         if slow is None:
@@ -75,15 +75,15 @@ class FinetuneSettings:
             part = "a tenth of " if answer.head_first else ""
             raise ValueError(
                 f"encoder_learning_rate must be at most {part}learning_rate ({self.learning_rate}), got {slow}: larger "
-                "steps destroy what the encoder knows"
+                "steps destroy what the encoder has learned"
             )
         return dataclasses.replace(self, encoder_learning_rate=slow)
 
     def checked(self) -> "FinetuneSettings":
-        """The settings as plain numbers and text, with absolute paths, once they make sense.
+        """Checks the settings and returns them as plain numbers and text, with absolute paths.
 
         Raises:
-            ValueError: They do not.
+            ValueError: They contradict each other.
             FileNotFoundError: A path is not there.
         """
         task = "rings" if self.task is None and self.column is None else self.task
@@ -115,9 +115,9 @@ def _kind_of(task: Task | RedshiftTask) -> type[Photoz] | type[Classes]:
 
 
 def _for_simulated_sky(settings: FinetuneSettings) -> FinetuneSettings:
-    """Shipped weights take pictures and the simulated sky is flux; rendered at their size, nothing is resized."""
+    """Renders the simulated sky, which is flux, as pictures of the size the weights take, so nothing is resized."""
     if settings.question is None:
-        raise ValueError(f"column {settings.column!r} needs the catalog that has it, or records")
+        raise ValueError(f"column {settings.column!r} needs a catalog or records that have it")
     start = settings.start
     if not start.pretrained:
         return settings

@@ -1,4 +1,4 @@
-"""Fitting a compiled model with patience, so that a killed fit resumes where it was."""
+"""Fits a compiled model with early stopping; an interrupted fit resumes."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ Batches = Iterable | Callable[[], float]
 
 
 def patience_of_walmsley(galaxies: int) -> tuple[int, int]:
-    """Longest training and patience in epochs for a number of training galaxies.
+    """Returns the maximum number of epochs and the patience for a number of training galaxies.
 
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 4: 5·10⁶/N epochs, patience min(max(10, epochs/6), 30).
@@ -46,15 +46,15 @@ def fit(
 
     Args:
         model: Compiled; left with the best weights.
-        batches: As for `train_epochs`, and so are the arguments not named here.
-        validation: Gives the batches (x, y) of the validation, or a function that gives the mean loss.
-        epochs: Most epochs.
+        batches: As for `train_epochs`, like the arguments that are not described here.
+        validation: Returns the batches (x, y) of the validation, or a function that returns its mean loss.
+        epochs: Maximum number of epochs.
         patience: In epochs.
         state: Checkpoint file (`.npz`).
         stage: Name for progress and history.
         seed: Seed of the randomness inside the model.
-        checkpoint_seconds: Least time between checkpoints.
-        after_epoch: Called with the history so far, its rows as dicts.
+        checkpoint_seconds: Minimum time between checkpoints.
+        after_epoch: Called with the history so far, as a list of rows (dicts).
 
     Returns:
         History: one row per epoch with `stage`, `epoch` (from 1), `loss`, `val_loss` and `kept` (the best epoch).
@@ -85,26 +85,26 @@ def train_epochs(
     checkpoint_seconds: float = 0.0,
     after_epoch: Callable[[list[dict]], None] | None = None,
 ) -> list[dict]:
-    """The loop under every training: epochs, each judged, with checkpoints.
+    """The one training loop: trains and validates epoch by epoch, with checkpoints.
 
-    All randomness of an epoch (order, views, dropout) follows from `seed` and the epoch's number. The weights, the
-    optimizer, the history and the best weights so far are in one file; the same call resumes from there, to the same
-    result.
+    All randomness of an epoch (order, views, dropout) follows from `seed` and the number of the epoch. The weights, the
+    optimizer, the history and the best weights so far are kept in one file, from which the same call resumes, with the
+    same result.
 
     Args:
-        model: Compiled. Where the optimizer keeps a running average of the weights, it is that which is judged and
-            left in the model.
-        batches: From the number of an epoch (from 0) to its batches (x, y): any iterable, which suits small arrays, or
-            a `tf.data.Dataset`, which Keras deals to all replicas of the model's strategy; or to a function that trains
-            for this epoch on its own and returns the mean loss (`Resident.train`).
-        judge: From an epoch (from 1), its mean loss and its seconds to its row of the history.
-        epochs: Most epochs.
+        model: Compiled. If the optimizer keeps a running average of the weights, the average is judged and left in the
+            model.
+        batches: A function from the number of an epoch (from 0) to its batches (x, y): any iterable, which suits small
+            arrays, or a `tf.data.Dataset`, which Keras distributes to all replicas of the model's strategy; or to a
+            function that trains for the epoch itself and returns the mean loss (`Resident.train`).
+        judge: A function from an epoch (from 1), its mean loss and its duration in seconds to its row of the history.
+        epochs: Maximum number of epochs.
         state: Checkpoint file (`.npz`).
-        name: For progress and errors.
+        name: Name for the progress bar and for errors.
         seed: Seed of the randomness inside the model.
-        patience: Epochs without a lower `val_loss` after which it stops, with the best weights; None to train through
-            and leave the last.
-        checkpoint_seconds: Least time between checkpoints.
+        patience: Number of epochs without a lower `val_loss` after which training stops with the best weights; None to
+            train for all epochs and keep the last weights.
+        checkpoint_seconds: Minimum time between checkpoints.
         after_epoch: Called with the history so far.
 
     Raises:
@@ -113,7 +113,7 @@ def train_epochs(
     model.optimizer.build(model.trainable_variables)
     history, best = load_state(model, state) if state.exists() else ([], [])
     saved, written = time.monotonic(), len(history)
-    total = epochs if patience is None or patience >= epochs else None  # where it stops nobody knows, nor the time left
+    total = epochs if patience is None or patience >= epochs else None  # with patience, the end is not known
     with progress_bar(initial=len(history), total=total, desc=name, unit="epoch") as progress:
         while len(history) < epochs and (patience is None or _waited(history) < patience):
             epoch, began = len(history), time.perf_counter()
@@ -144,13 +144,17 @@ def train_epochs(
 
 
 def train_epoch(model: keras.Model, batches: Batches) -> tuple[float, list[np.ndarray] | None]:
-    """One epoch: its mean loss, and the weights to continue from if the model was left with their running average."""
+    """Trains for one epoch.
+
+    Returns:
+        The mean loss, and the weights to continue from if the model was left with their running average.
+    """
     if not hasattr(batches, "element_spec"):
         loss = batches() if callable(batches) else _mean_loss(model, model.train_on_batch, batches)
         if not model.optimizer.use_ema:
             return loss, None
         raw = [np.array(w) for w in model.get_weights()]
-        model.optimizer.finalize_variable_values(model.trainable_variables)  # as `Model.fit` does in the end
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # as `Model.fit` does at its end
         return loss, raw
     dealt: Any = batches  # a `tf.data.Dataset`
     watch = _Epoch(len(dealt))
@@ -159,7 +163,7 @@ def train_epoch(model: keras.Model, batches: Batches) -> tuple[float, list[np.nd
 
 
 def _test(model: keras.Model, batches: Batches) -> float:
-    """The mean loss of the model as it is."""
+    """The mean loss of the model in its current state."""
     if callable(batches):
         return batches()
     if not hasattr(batches, "element_spec"):
@@ -168,7 +172,7 @@ def _test(model: keras.Model, batches: Batches) -> float:
 
 
 class _Epoch(keras.callbacks.Callback):
-    """Shows how far an epoch is, and keeps its last weights: with `use_ema`, `Model.fit` ends on their average."""
+    """Shows the progress of an epoch, and keeps its last weights: with `use_ema`, `Model.fit` ends on their average."""
 
     def __init__(self, steps: int):
         super().__init__()
@@ -186,7 +190,7 @@ def _mean_loss(model: keras.Model, step: Callable, batches: Iterable) -> float:
     """The loss per galaxy over an epoch of `step`s (`model.train_on_batch` or `model.test_on_batch`)."""
     total = galaxies = 0
     for x, y in batches:
-        model.reset_metrics()  # some versions of Keras do it themselves, others return a running mean
+        model.reset_metrics()  # some versions of Keras do this themselves, others return a running mean
         total += float(step(x, y)) * len(x)
         galaxies += len(x)
     return total / galaxies
@@ -202,10 +206,10 @@ def _waited(history: list[dict]) -> int:
 
 
 def reseed(model: keras.Model, seed: int, epoch: int) -> None:
-    """Sets every random generator in the model to a state of its own that only `seed` and `epoch` decide."""
+    """Sets every random generator in the model to its own state, which follows from `seed` and `epoch` alone."""
     generators = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
     for i, state in enumerate(generators):
-        state.assign(np.array([(1000 * seed + i) % 2**32, epoch << 16], "uint32"))  # 65,536 draws per epoch are its own
+        state.assign(np.array([(1000 * seed + i) % 2**32, epoch << 16], "uint32"))  # 65,536 draws per epoch
 
 
 def _variables(model: keras.Model) -> list:
@@ -220,16 +224,16 @@ def save_state(model: keras.Model, state: Path, history: list[dict], best: Seque
 
 
 def load_state(model: keras.Model, state: Path) -> tuple[list[dict], list[np.ndarray]]:
-    """Sets a model and its optimizer to what `save_state` wrote; gives back the history and the best weights.
+    """Restores a model and its optimizer from `save_state`; returns the history and the best weights.
 
     Raises:
-        ValueError: The file is damaged, or of another model; names it.
+        ValueError: The file is damaged, or belongs to another model; the message names it.
     """
     variables = _variables(model)
     saved = read_arrays(state, "history", *(f"now{i}" for i in range(len(variables))))
     for i, variable in enumerate(variables):
         if saved[f"now{i}"].shape != tuple(variable.shape):
-            raise ValueError(f"{state} is of another model: remove it, and the training begins anew")
+            raise ValueError(f"{state} belongs to another model: remove it to train from the beginning")
         variable.assign(saved[f"now{i}"])
     best = [saved[f"best{i}"] for i in range(sum(name.startswith("best") for name in saved))]
     return json.loads(str(saved["history"])), best

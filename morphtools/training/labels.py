@@ -1,4 +1,4 @@
-"""The galaxies of a training: where they come from, and which of them have labels."""
+"""The galaxies to train on: where they come from, and which of them have labels."""
 
 import logging
 import math
@@ -20,17 +20,17 @@ from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 256  # simulated galaxies at a time
+_CHUNK = 256  # galaxies that are simulated at a time
 
 
 def labelled_galaxies(
     settings: FinetuneSettings,
 ) -> tuple[Answer, pd.DataFrame, Source, tuple[str, ...] | None]:
-    """Finds labelled galaxies and draws some.
+    """Finds labelled galaxies and draws as many as requested.
 
     Returns:
-        What is asked; the drawn galaxies, with the columns of its labels and `split`; the source of their images; and
-        the bands of these if they are known.
+        The answer to learn; the galaxies drawn, with its label columns and `split`; the source of their images; and
+        the bands of the images, if known.
     """
     given = given_galaxies(settings.inputs)
     galaxies, source, bands = given or _simulated(settings.question, settings)
@@ -48,19 +48,19 @@ def labelled_galaxies(
 
 
 def _simulated(task: Task | RedshiftTask, settings: FinetuneSettings):
-    """Renders galaxies until enough of them have an answer."""
+    """Simulates galaxies until enough of them have a clear answer."""
     log.warning("no catalog or records given: using galaxies of a simulated sky in %s", task.sky["bands"])
-    needed, catalogs, images, known = max(800, math.ceil(1.6 * settings.labels)), [], [], 0
+    needed, catalogs, images, labelled = max(800, math.ceil(1.6 * settings.labels)), [], [], 0
     with progress_bar(total=needed, desc="galaxies with a clear answer", unit="galaxy") as progress:
-        while known < needed:
+        while labelled < needed:
             options = {
                 "image_size": settings.start.image_size or 64,
                 "seed": settings.seed,
                 "start": _CHUNK * len(catalogs),
             }
             catalog, rendered = simulate_galaxies(_CHUNK, **options, **task.sky)
-            known += read_question(catalog, task=task).labels.notna().all(axis=1).sum()
-            progress.update(min(known, needed) - progress.n)
+            labelled += read_question(catalog, task=task).labels.notna().all(axis=1).sum()
+            progress.update(min(labelled, needed) - progress.n)
             catalogs.append(catalog)
             images.append(rendered)
     catalog = pd.concat(catalogs, ignore_index=True)
@@ -70,10 +70,10 @@ def _simulated(task: Task | RedshiftTask, settings: FinetuneSettings):
 
 
 def given_galaxies(inputs: Inputs) -> tuple[pd.DataFrame, Source, tuple[str, ...] | None] | None:
-    """The galaxies of records or of a catalogue; None where neither is given.
+    """Returns the galaxies of records or of a catalogue; None if neither is given.
 
     Returns:
-        One row per galaxy, the source of their images, and the bands of these if they are known.
+        One row per galaxy, the source of their images, and the bands of the images, if known.
     """
     if inputs.records is not None:
         opened = Records.open(inputs.records)
@@ -85,12 +85,12 @@ def given_galaxies(inputs: Inputs) -> tuple[pd.DataFrame, Source, tuple[str, ...
 
 
 def bright_galaxies(image_size: int | None, seed: int, **options: Any) -> tuple[pd.DataFrame, Source]:
-    """A thousand bright galaxies of the simulated sky, and the source of their images.
+    """Simulates a thousand bright galaxies; returns their catalogue and the source of their images.
 
     Args:
         image_size: Side in pixels; 64 by default.
         seed: Seed of the sky.
-        **options: Of `simulate_galaxies`.
+        **options: Arguments of `simulate_galaxies`.
     """
     log.warning("no catalog or records given: using a thousand galaxies of a simulated sky")
     table, rendered = simulate_galaxies(1000, image_size=image_size or 64, seed=seed, magnitude_limit=15.5, **options)

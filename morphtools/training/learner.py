@@ -1,4 +1,4 @@
-"""What `pretrain` works with: galaxies, encoder, views and the learner."""
+"""Prepares what `pretrain` needs: galaxies, encoder, views and the learner."""
 
 import logging
 from typing import Any, NamedTuple
@@ -24,14 +24,14 @@ _KINDS = {"moco": MoCo, "byol": BYOL, "simclr": SimCLR}
 
 
 class Prepared(NamedTuple):
-    """What a pretraining works with.
+    """Everything that a pretraining needs.
 
     Attributes:
         records: The galaxies.
         reading: Keyword arguments of `load_dataset` for them.
         shape: (H, W, C) of the views.
         noise: Sky noise per band of flux images; None for pictures.
-        encoder: Keyword arguments of `build_encoder`, but for `input_shape`.
+        encoder: Keyword arguments of `build_encoder` except `input_shape`.
         start: The encoder it starts from.
     """
 
@@ -44,14 +44,14 @@ class Prepared(NamedTuple):
 
 
 def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
-    """What `pretrain` works with.
+    """Prepares galaxies, encoder and views for a pretraining.
 
     Raises:
         ValueError: Weights and records do not fit, or there are too few galaxies.
     """
     have, batch_size, first = records.splits.get("train", 0), settings.optimization.batch_size, settings.start
     if have < batch_size:
-        raise ValueError(f"{have} galaxies to train on do not fill a batch of {batch_size}")
+        raise ValueError(f"{have} galaxies to train on are fewer than batch_size, {batch_size}")
     size, view = first.image_size, first.view_size
     reading: dict[str, Any] = {"image_size": size, "stretch": None}
     built: dict[str, Any] = {"name": first.architecture, "small_images": first.small_images}
@@ -60,7 +60,7 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
         reading, loading = prepare(first.card, records, image_size=size, adapt_bands=True)
         built = dict(first.card.encoder)
         if view is not None:
-            reading.pop("crop", None)  # the views are cut out by themselves
+            reading.pop("crop", None)  # the views do this
         noise = records.noise if first.card.range == "flux" else None
     elif noise is not None:
         built["noise"] = noise
@@ -83,7 +83,7 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
 
 
 def build_views(prepared: Prepared, settings: PretrainSettings) -> keras.Model:
-    """The augmentations, built for the images as they are read."""
+    """Builds the augmentations for the images as they are read."""
     noise = prepared.noise
     return build_augmentations(
         settings.augmentations or ("rgb" if noise is None else "hayat2021"),
@@ -96,7 +96,7 @@ def build_views(prepared: Prepared, settings: PretrainSettings) -> keras.Model:
 
 
 def build_learner(prepared: Prepared, settings: PretrainSettings) -> keras.Model:
-    """The learner, compiled, on all devices."""
+    """Builds and compiles the learner for all devices."""
     how, records = settings.optimization, prepared.records
     steps = how.epochs * (records.splits["train"] // how.batch_size)
     scope, replicas = all_devices()
@@ -120,15 +120,15 @@ def build_learner(prepared: Prepared, settings: PretrainSettings) -> keras.Model
 def make_learner(
     encoder: keras.Model, views: keras.Model, settings: LearnerSettings, *, steps: int | None, queue: int, seed: int
 ) -> keras.Model:
-    """The learner of a method.
+    """Builds the learner of a method.
 
     Args:
         encoder: Trained in place.
         views: The augmentations.
-        settings: The method, and what it takes.
-        steps: Over which the momentum of BYOL rises to 1; None keeps it.
-        queue: Of MoCo, where the settings have none.
-        seed: Seed of first weights.
+        settings: The method and its settings.
+        steps: Number of steps in which the momentum of BYOL rises to 1; None for a constant momentum.
+        queue: Length of MoCo's queue if the settings have none.
+        seed: Seed of the initial weights.
     """
     method = str(settings.method)
     options = {name: value for name in METHODS[method] if (value := getattr(settings, name)) is not None}
@@ -140,10 +140,10 @@ def make_learner(
 
 
 def longest_queue(records: Records, batch_size: int) -> int:
-    """The longest queue, a multiple of the batch, of keys of other galaxies than those being looked at."""
+    """Length of the longest queue, a multiple of the batch, that never holds keys of the current galaxies."""
     return max(1, min(65536, records.splits["train"] // 2) // batch_size) * batch_size
 
 
 def stochastic_depth(drop: float | None) -> dict[str, Any]:
-    """Arguments of `build_encoder` for an encoder that is to be trained, besides those of its card."""
+    """Additional arguments of `build_encoder` for an encoder that will be trained."""
     return {"drop": drop} if drop else {}

@@ -1,4 +1,4 @@
-"""How training goes with time, and with the number of labels, as pictures."""
+"""Figures of training against time and against the number of labels."""
 
 import textwrap
 
@@ -11,13 +11,13 @@ _STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-."
 
 
 def learning_curve(history, baselines: dict[str, dict], guess: float, title: str = "") -> Figure:
-    """Loss, what neighbours know of each label, and how many dimensions are used, against epoch.
+    """Draws loss, k-NN score of each label, and the number of dimensions used, against epoch.
 
     Args:
         history: Table with `epoch`, `loss`, `spread`, `effective_rank`, and `knn NAME` for every label.
-        baselines: The same scores, by name, of the baselines to beat.
+        baselines: The same scores of the baselines to beat, by name.
         guess: The loss of a guess.
-        title: Above all.
+        title: Title of the figure.
     """
     names = [c.removeprefix("knn ") for c in history if c.startswith("knn ") and not c.endswith((" low", " high"))]
     panels = 2 + len(names)
@@ -39,13 +39,13 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
 
 
 def scores_by_labels(results, table, metric: str, published: dict[str, float], title: str, below: str = "") -> Figure:
-    """A score against the number of labels, for every way of training, with the interval of the mean over seeds.
+    """Draws a score against the number of labels for every way of training, with the interval of the mean over seeds.
 
     Args:
-        results: A row per `way`, number of `labels` and seed, with the score.
-        table: A row per `way` and number, with the mean score, `… low` and `… high`.
+        results: One row per `way`, number of `labels` and seed, with the score.
+        table: One row per `way` and number, with the mean score, `… low` and `… high`.
         metric: Name of the score.
-        published: Scores of others by name, drawn as dotted lines.
+        published: Published scores by name, drawn as dotted lines.
         title: Title of the figure.
         below: Text under the axes.
     """
@@ -78,12 +78,12 @@ def scores_by_labels(results, table, metric: str, published: dict[str, float], t
 
 
 def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
-    """What five neighbours know of each label after every epoch, for every start.
+    """Draws the k-NN score of each label after every epoch, for every start.
 
     Args:
-        table: A row per `start` and `epoch`, with `knn NAME`, `… low` and `… high` for every label.
+        table: One row per `start` and `epoch`, with `knn NAME`, `… low` and `… high` for every label.
         pixels: The same scores of the principal components of pixels.
-        title: Above all.
+        title: Title of the figure.
     """
     names = [c.removeprefix("knn ") for c in table if c.startswith("knn ") and not c.endswith((" low", " high"))]
     columns = min(3, max(1, len(names)))
@@ -97,7 +97,7 @@ def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
         for (start, part), colour in zip(table.groupby("start", sort=False), COLOURS * 9, strict=False):
             _neighbours(axes, part["epoch"], part, name, colour, start)
         _to_beat(axes, name, {"pixels + PCA": pixels})
-        axes.set_title(f"what 5 neighbours know of {name}", fontsize=9)
+        axes.set_title(f"{name}, by 5 nearest neighbours", fontsize=9)
         _against_epoch(axes)
     return figure
 
@@ -105,7 +105,7 @@ def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:
 def _loss(axes, epoch, loss, guess) -> None:
     axes.plot(epoch, loss, color=BLUE, lw=1.6, marker="o", ms=3)
     top = np.nanmax(loss)
-    if top > 0.7 * guess:  # else the line would press the curve flat
+    if top > 0.7 * guess:  # otherwise the line would flatten the curve
         axes.axhline(guess, color=GREY, ls=":")
         axes.annotate(f"a guess, {guess:.2f}", (1, guess), xycoords=("axes fraction", "data"), xytext=(0, 2),
                       textcoords="offset points", ha="right", va="bottom", fontsize=7, color=GREY)  # fmt: skip
@@ -117,7 +117,7 @@ def _label(axes, epoch, history, name, baselines, colour) -> None:
     if f"linear {name}" in history:
         axes.plot(epoch, history[f"linear {name}"], color=colour, lw=1, alpha=0.6, label="linear")
     _to_beat(axes, name, baselines)
-    axes.set_title(f"what is known of {name}", fontsize=9)
+    axes.set_title(f"{name}, from the representations", fontsize=9)
 
 
 def _neighbours(axes, epoch, history, name, colour, label) -> None:
@@ -126,12 +126,12 @@ def _neighbours(axes, epoch, history, name, colour, label) -> None:
 
 
 def _to_beat(axes, name, baselines) -> None:
-    """Lines of the baselines, with what belongs to every panel of a label."""
+    """Draws lines for the baselines, and labels the axes."""
     for baseline, scores in baselines.items():
         if f"knn {name}" in scores:
             axes.axhline(scores[f"knn {name}"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -0.25), min(high, 1.02))  # a determination far below zero says no more than zero does
+    axes.set_ylim(max(low, -0.25), min(high, 1.02))  # an R² far below zero means no more than zero
     axes.set_ylabel("accuracy, or R² of numbers", fontsize=8)
     axes.legend(frameon=False, fontsize=6.5)
 
@@ -145,9 +145,9 @@ def _against_epoch(axes) -> None:
 
 def _rank(axes, epoch, history, baselines) -> None:
     axes.plot(epoch, history["effective_rank"], color=BLUE, lw=1.6, marker="o", ms=3)
-    for baseline, found in baselines.items():
+    for baseline, scores in baselines.items():
         if baseline not in ("pixels + PCA", "most common class"):
-            axes.axhline(found["effective_rank"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
+            axes.axhline(scores["effective_rank"], color=GREY, ls=_STYLES.get(baseline, ":"), lw=1, label=baseline)
     axes.set_ylim(bottom=0)
     axes.set_title("dimensions used (effective rank)", fontsize=9)
     axes.legend(frameon=False, fontsize=6.5)

@@ -1,4 +1,4 @@
-"""Is it learning? Scores of an encoder in the middle of a training without labels, beside its baselines."""
+"""Is it learning? Scores of an encoder while it is trained without labels, beside its baselines."""
 
 import math
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from tfrecords_builder.records import Records
 
 
 class Watched(NamedTuple):
-    """The galaxies on which a training is watched; their labels are never trained on.
+    """Galaxies whose labels are used to watch a training, never to train.
 
     Attributes:
         images: (N, H, W, C) float32, as the encoder is shown them.
-        labels: By name, (N,) classes or numbers, missing where unknown.
+        labels: Classes or numbers (N,) by name, missing where unknown.
     """
 
     images: np.ndarray
@@ -28,20 +28,20 @@ class Watched(NamedTuple):
 def watched_galaxies(
     records: Records, labels: dict[str, pd.Series], views: keras.Model, *, most: int, reading: dict
 ) -> Watched:
-    """Takes labelled galaxies of the val split, and of the train split if there are too few; never of the test.
+    """Takes labelled galaxies from the val split, and from the train split if there are too few; never from the test.
 
     Args:
-        records: Where they are.
+        records: Records with these galaxies.
         labels: By name, one value per row of `records.index()`.
         views: The augmentations, which show the middle of an image when not training.
-        most: How many galaxies.
+        most: Maximum number of galaxies.
         reading: Keyword arguments of `load_dataset`.
     """
     index = records.index(["id_str", "split"])
     table = pd.DataFrame({name: each.to_numpy() for name, each in labels.items()}, index=index["id_str"].to_numpy())
-    known = table.notna().any(axis=1) & (index["split"] != "test").to_numpy()
-    if known.any():  # without labels, spread and rank of any galaxies
-        table = table[known]
+    has_label = table.notna().any(axis=1) & (index["split"] != "test").to_numpy()
+    if has_label.any():  # without labels, spread and rank of any galaxies
+        table = table[has_label]
     images, names = [], []
     for split in ("val", "train"):
         if not records.splits.get(split) or len(names) >= most:
@@ -59,63 +59,63 @@ def watched_galaxies(
 
 
 def scores(representations: np.ndarray, labels: dict[str, np.ndarray], *, splits: int = 50, seed: int = 0) -> dict:
-    """What can be predicted from representations (N, D) of the watched galaxies.
+    """Scores how well labels can be predicted from representations (N, D) of the watched galaxies.
 
     Returns:
         `spread`, `effective_rank`, and for every label of at least 20 galaxies `knn NAME` with its 95% range over the
         splits (`low`, `high`) and `linear NAME`.
     """
-    found = {"spread": spread(representations), "effective_rank": effective_rank(representations)}
+    results = {"spread": spread(representations), "effective_rank": effective_rank(representations)}
     for name, values in labels.items():
-        known = pd.notna(values)
-        if known.sum() < 20:
+        has_label = pd.notna(values)
+        if has_label.sum() < 20:
             continue
-        knn = knn_scores(representations[known], values[known], splits=splits, seed=seed)
+        knn = knn_scores(representations[has_label], values[has_label], splits=splits, seed=seed)
         low, high = np.percentile(knn, (2.5, 97.5))
-        found |= {f"knn {name}": knn.mean(), f"knn {name} low": low, f"knn {name} high": high}
-        found[f"linear {name}"] = linear_scores(representations[known], values[known], seed=seed).mean()
-    return {name: float(value) for name, value in found.items()}
+        results |= {f"knn {name}": knn.mean(), f"knn {name} low": low, f"knn {name} high": high}
+        results[f"linear {name}"] = linear_scores(representations[has_label], values[has_label], seed=seed).mean()
+    return {name: float(value) for name, value in results.items()}
 
 
 def baselines(watched: Watched, encoders: dict[str, keras.Model], noise, seed: int = 0) -> dict[str, dict]:
-    """Scores of the baselines to beat: encoders by name, principal components, the most common class."""
-    found = {
+    """Scores the baselines to beat: encoders by name, principal components, the most common class."""
+    results = {
         name: scores(represented(encoder, watched), watched.labels, seed=seed) for name, encoder in encoders.items()
     }
     pixels = watched.images if noise is None else np.arcsinh(watched.images / np.asarray(noise, np.float32))
-    found["pixels + PCA"] = scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)
+    results["pixels + PCA"] = scores(principal_components(pixels, seed=seed), watched.labels, seed=seed)
     classes = {name: pd.Series(values).dropna() for name, values in watched.labels.items() if is_class(values)}
     shares = {f"knn {name}": float(known.value_counts(normalize=True).max()) for name, known in classes.items()}
-    found["most common class"] = {name: share for name, share in shares.items() if name in found["pixels + PCA"]}
-    return found
+    results["most common class"] = {name: share for name, share in shares.items() if name in results["pixels + PCA"]}
+    return results
 
 
 def represented(encoder: keras.Model, watched: Watched) -> np.ndarray:
-    """(N, D) representations of the watched galaxies, as their images are."""
+    """Representations (N, D) of the watched galaxies, without augmentation."""
     return encoder.predict(watched.images, batch_size=64, verbose=0)
 
 
 def chance(method: str, *, queue: int | None, batch_size: int) -> float:
-    """The loss of a guess: of MoCo ln(1 + queue), of SimCLR ln(2B − 1), of BYOL (any two directions, twice) 4."""
+    """Loss of a guess: for MoCo ln(1 + queue), for SimCLR ln(2B − 1), for BYOL (any two directions, twice) 4."""
     return {"moco": math.log1p(queue or 0), "simclr": math.log(2 * batch_size - 1), "byol": 4.0}[method]
 
 
 def alarms(row: dict, guess: float) -> list[str]:
-    """What is going wrong, in words.
+    """Describes in words what is going wrong, if anything.
 
     Args:
         row: `loss`, `spread` and `effective_rank` of an epoch.
         guess: The loss of a guess (`chance`).
     """
-    said = []
+    warnings = []
     if row["loss"] > 0.98 * guess:
-        said.append(
-            f"the loss {row['loss']:.3f} sits at that of a guess, {guess:.3f}: views of a galaxy are not recognised; "
+        warnings.append(
+            f"the loss {row['loss']:.3f} is that of a guess, {guess:.3f}: views of a galaxy are not recognised; "
             "try a larger learning rate or weaker augmentations"
         )
     if row["spread"] < 0.05 or row["effective_rank"] < 2:
-        said.append(
+        warnings.append(
             f"representations collapse: spread {row['spread']:.3f}, effective rank {row['effective_rank']:.1f}: "
             "all galaxies look alike to the encoder; try a smaller learning rate, a larger batch or a slower momentum"
         )
-    return said
+    return warnings

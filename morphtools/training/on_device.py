@@ -1,7 +1,7 @@
-"""Epochs over images that lie in the memory of the device: nothing is decoded or fed from the host.
+"""Trains on images in the memory of the device: nothing is decoded or fed from the host.
 
-Images are decoded once; batches are taken and views drawn where they lie, and on an accelerator many steps run per
-call. The arrays are arguments of the compiled program: one that it captured would become a constant of it.
+Images are decoded once. Batches and views are drawn on the device, and an accelerator runs many steps per call. The
+arrays are arguments of the compiled program, because captured arrays would become constants of it.
 """
 
 import json
@@ -25,20 +25,20 @@ _STEPS = 32  # per call, on an accelerator
 
 
 def keep_on_device(records: Records, splits: list[str], reading: dict, wanted: bool | None, state: Path) -> bool:
-    """Whether a run keeps its images in the device's memory; reports what was chosen, and stays with it.
+    """Decides whether a run keeps its images in the device's memory, and logs the decision; a resumed run keeps to it.
 
     They are kept there if they take no more than half of it (`SHARE`), and there is an accelerator, or no TensorFlow to
-    feed them from the host. On several devices they are fed from the host, which deals every batch to all of them.
+    feed them from the host. Several devices are always fed from the host, which splits every batch among them.
 
     Args:
         records: The galaxies.
-        splits: Those that would be kept.
+        splits: The splits to keep.
         reading: Keyword arguments of `load_dataset`.
-        wanted: True or False to decide it; None for the rule above.
-        state: Folder of what a run needs to resume.
+        wanted: True or False to decide; None for the rule above.
+        state: Folder with what a run needs to resume.
 
     Raises:
-        ValueError: It is wanted, but there are several devices.
+        ValueError: `wanted` is true, but there are several devices.
     """
     devices, before = all_devices()[1], state / "in_memory.json"
     if wanted and devices > 1:
@@ -49,7 +49,7 @@ def keep_on_device(records: Records, splits: list[str], reading: dict, wanted: b
     galaxies, memory = sum(records.splits.get(split, 0) for split in splits), device_memory()
     size = galaxies * int(np.prod(shape)) * kind.itemsize
     if wanted is None:
-        begun = any(state.glob("*.npz"))  # by a version that always fed from the host
+        begun = any(state.glob("*.npz"))  # by an earlier version, which always fed from the host
         useful = not begun and (has_accelerator() or keras.backend.backend() != "tensorflow")
         wanted = useful and devices == 1 and size <= SHARE * memory
     log.info(
@@ -60,14 +60,14 @@ def keep_on_device(records: Records, splits: list[str], reading: dict, wanted: b
         size / 1e9,
         memory / 1e9,
         "the accelerator's" if has_accelerator() else "the machine's",
-        "kept there" if wanted else "read anew in every epoch",
+        "kept there" if wanted else "read again in every epoch",
     )
     write_whole(before, json.dumps(bool(wanted)))
     return bool(wanted)
 
 
 def stored_as(records: Records, reading: dict) -> tuple[tuple[int, int, int], np.dtype]:
-    """(H, W, C) and the type in which images are kept: encoded pictures have 8 bits, others what they are stored in."""
+    """Shape (H, W, C) and type in which images are kept: 8 bits for encoded pictures, else as they are stored."""
     size = reading.get("crop") or reading.get("image_size") or records.shape[:2]
     size = (size, size) if isinstance(size, int) else tuple(size)
     if records.encoding == "encoded":
@@ -79,48 +79,48 @@ def stored_as(records: Records, reading: dict) -> tuple[tuple[int, int, int], np
 
 
 class Resident:
-    """The images of a split, and what is learned of them, in the memory of the device.
+    """The images of a split, and the labels to learn, in the memory of the device.
 
     Args:
         records: The galaxies.
         split: Which of them.
         reading: Keyword arguments of `load_dataset`.
-        labels: From a batch of `read_batches` to the labels (B, …) that the model learns; None for images alone.
+        labels: A function from a batch of `read_batches` to the labels (B, …) to learn; None for images alone.
     """
 
     def __init__(self, records: Records, split: str, reading: dict, labels: Callable[[dict], np.ndarray] | None = None):
         shape, kind = stored_as(records, reading)
-        images, known, at = np.empty((records.splits[split], *shape), kind), [], 0
+        images, label_batches, at = np.empty((records.splits[split], *shape), kind), [], 0
         with progress_bar(total=len(images), desc=f"decoding {split}", unit="galaxy") as bar:
             for batch in read_batches(records, split, batch_size=64, **reading):
                 picture = batch["image"]
                 images[at : at + len(picture)] = np.rint(picture * 255) if kind == np.uint8 else picture
                 at += len(picture)
                 if labels is not None:
-                    known.append(labels(batch))
+                    label_batches.append(labels(batch))
                 bar.update(len(picture))
-        self.arrays = [_put(images)] + ([_put(np.concatenate(known))] if known else [])
+        self.arrays = [_put(images)] + ([_put(np.concatenate(label_batches))] if label_batches else [])
         self.galaxies = at
 
     def train(self, model: keras.Model, batch_size: int, seed, *, remainder: bool = False) -> float:
-        """Trains a compiled model for one epoch, in the order of `seed`; its mean loss.
+        """Trains a compiled model for one epoch, in the order of `seed`, and returns the mean loss.
 
         Args:
             model: Its optimizer is built.
             batch_size: Galaxies per step.
             seed: Seed of `numpy.random.default_rng`.
-            remainder: Whether galaxies that do not fill a batch make a smaller one.
+            remainder: Whether galaxies left over at the end form a smaller batch.
         """
         rows = np.random.default_rng(seed).permutation(self.galaxies)
         whole = len(rows) if remainder else len(rows) // batch_size * batch_size
         return self._run(model, "train", rows[:whole], batch_size)
 
     def test(self, model: keras.Model, batch_size: int) -> float:
-        """The mean loss over all galaxies."""
+        """Returns the mean loss over all galaxies."""
         return self._run(model, "test", np.arange(self.galaxies), batch_size)
 
     def _run(self, model: keras.Model, which: str, rows: np.ndarray, batch_size: int) -> float:
-        if not model.built:  # learners come with their networks built
+        if not model.built:  # learners are already built
             model.build((None, *self.arrays[0].shape[1:]))
         model.reset_metrics()
         steps, run = len(rows) // batch_size, _runner(model, which)
@@ -133,12 +133,12 @@ class Resident:
 
 
 def _calls(order: np.ndarray, most: int) -> Iterator[np.ndarray]:
-    """The batches (steps, B) in calls of so many steps, the last of fewer."""
+    """Splits batches (steps, B) into calls of at most `most` steps."""
     return (order[i : i + most] for i in range(0, len(order), most))
 
 
 def _put(array: np.ndarray):
-    """The array on the device."""
+    """Copies an array to the device."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -147,7 +147,7 @@ def _put(array: np.ndarray):
 
 
 def _batch(arrays: list, rows):
-    """Images as floats, 0–1 if they are kept in 8 bits, and labels, of some rows."""
+    """Images of some rows as floats, 0–1 if they are kept in 8 bits, and their labels."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -160,7 +160,7 @@ def _batch(arrays: list, rows):
 
 
 def _runner(model: keras.Model, which: str) -> Callable:
-    """A function `(arrays, calls, bar)` that runs steps of a model; compiled once for each model that is compiled."""
+    """Returns a function `(arrays, calls, bar)` that runs steps of a model, compiled once per compiled model."""
     kept = model.__dict__.setdefault("_on_device", {})
     key = (which, id(model.optimizer))
     if key not in kept:
@@ -199,7 +199,7 @@ def _on_jax(model: keras.Model, which: str) -> Callable:
     def one(state, arrays, rows):
         return step(state, _batch(arrays, rows))[1]
 
-    # Processors run convolutions inside a loop of XLA on one core: there every step is a call.
+    # On processors XLA runs convolutions inside a loop on one core, so there every step is a call of its own.
     single = jax.jit(lambda state, arrays, order: one(state, arrays, order[0]), donate_argnums=0)
     several = jax.jit(
         lambda state, arrays, order: jax.lax.scan(lambda s, rows: (one(s, arrays, rows), None), state, order)[0],
@@ -209,7 +209,9 @@ def _on_jax(model: keras.Model, which: str) -> Callable:
     def run(arrays, calls, bar):
         optimizer = {"optimizer_variables": model.optimizer.variables} if which == "train" else {}
         variables = [list(optimizer.get(kind) or getattr(model, kind)) for kind in kinds]
-        state = tuple([jax.numpy.copy(v.value) for v in each] for each in variables)  # which outlive an interrupt
+        state = tuple(
+            [jax.numpy.copy(v.value) for v in each] for each in variables
+        )  # copies, which survive an interrupt
         for order in calls:
             state = (single if len(order) == 1 else several)(state, arrays, jax.numpy.asarray(order))
             bar.update(len(order))

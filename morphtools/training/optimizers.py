@@ -1,4 +1,4 @@
-"""The optimizers of a training, with their schedules and the running average of the weights."""
+"""Optimizers with their schedules and the running average of the weights."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from morphtools.training.settings import Optimization
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("cosine", "constant")
-KINDS = {  # for a learning rate of its own for every variable
+KINDS = {  # that can have a learning rate per variable
     "adam": (keras.optimizers.Adam, {}),
     "sgd": (keras.optimizers.SGD, {"momentum": 0.9}),
 }
@@ -17,11 +17,11 @@ KINDS = {  # for a learning rate of its own for every variable
 def build_optimizer(
     how: Optimization, steps: int, *, warmup: int | None = None, clip: dict[str, float] | None = None
 ) -> keras.optimizers.Optimizer:
-    """The optimizer and its schedule over so many steps.
+    """Builds the optimizer and its schedule for a number of steps.
 
     Args:
-        how: Which, and how fast.
-        steps: Of the whole training.
+        how: Which optimizer, with its rates.
+        steps: Number of steps of the whole training.
         warmup: Steps in which the learning rate rises from 0; None for those of `how.warmup_epochs`.
         clip: Arguments of the optimizer; None for those of `how.clip`.
     """
@@ -37,7 +37,7 @@ def build_optimizer(
     clip = clip or ({} if how.clip is None else {"global_clipnorm": how.clip})
     options: dict[str, Any] = {**clip, **averaging(how.average, steps)}
     if how.optimizer == "sgd":
-        # Added to the gradient, a decay is amplified by 1/(1 − momentum) in the long run; Keras decouples it.
+        # A decay added to the gradient is amplified by 1/(1 − momentum) in the long run; Keras decouples it.
         return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=decay and 10 * decay, **options)
     if how.optimizer == "adam":
         return keras.optimizers.Adam(rate, **options)
@@ -47,28 +47,28 @@ def build_optimizer(
 
 
 def averaging(momentum: float | None, steps: int) -> dict[str, Any]:
-    """Arguments of an optimizer for the running average of the weights over a training of so many steps.
+    """Arguments of an optimizer for the running average of the weights over a number of steps.
 
-    Its memory is at most a fortieth of them: further back the weights knew far less.
+    Its memory is at most a fortieth of them, because earlier weights had learned far less.
     """
     momentum = min(momentum or 0.0, 1 - 40 / max(steps, 80))
     return {"use_ema": True, "ema_momentum": momentum} if momentum else {}
 
 
 def stepping(name: str, rate: Any, factors: list[float]) -> keras.optimizers.Optimizer:
-    """An optimizer with a learning rate of its own for every variable.
+    """Builds an optimizer with a learning rate per variable.
 
     Args:
         name: `adam`, or `sgd` (momentum 0.9).
         rate: Learning rate or schedule.
-        factors: What it is multiplied by for each trainable variable, in order.
+        factors: Factors of the rate for the trainable variables, in order.
     """
     kind: Any
     kind, options = KINDS[name]
 
     class Stepping(kind):
         def update_step(self, gradient, variable, learning_rate):
-            factor = factors[self._get_variable_index(variable)]  # as Keras documents it for optimizers of your own
+            factor = factors[self._get_variable_index(variable)]  # as Keras documents it for custom optimizers
             super().update_step(gradient, variable, learning_rate * factor)
 
     return Stepping(rate, **options)

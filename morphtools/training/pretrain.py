@@ -1,4 +1,4 @@
-"""Pretraining: an encoder from unlabelled galaxies."""
+"""Pretraining: trains an encoder on unlabelled galaxies."""
 
 import json
 import logging
@@ -65,50 +65,50 @@ def pretrain(
     seed: int = 0,
     out: str | Path | None = None,
 ) -> Run:
-    """Trains an encoder without labels, and watches with labels whether it learns.
+    """Trains an encoder without labels, and uses labels only to watch whether it learns.
 
-    Galaxies of the train split are used; those of the test split are never seen. After every epoch the nearest
-    neighbours and a linear probe tell what the representations know of whatever labels the records hold, beside the
-    baselines, and `figures/learning.png` is drawn anew. Galaxies come from `records`, or from `catalog` and `images`,
-    or, with neither, from a small simulated sky. An interrupted call resumes, with the same result; a finished
-    run is returned as it is. All devices of the machine are used. `load_pretrained(run.out)` loads the encoder.
+    The train split is used, and the test split never. After every epoch, nearest neighbours and a linear probe measure
+    how well the representations predict the labels of the records, beside the baselines, and `figures/learning.png` is
+    drawn again. Galaxies come from `records`, from `catalog` and `images`, or, with neither, from a small simulated
+    sky. An interrupted call resumes, with the same result; a finished run is returned as it is. All devices of the
+    machine are used. `load_pretrained(run.out)` loads the encoder.
 
     Args:
         method: `byol`, `moco` or `simclr`.
         records: Folder of records.
-        catalog: Table with `id_str` and `file_loc`, and labels to watch if there are any.
+        catalog: Table with `id_str` and `file_loc`, and any labels to watch.
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         encoder: `efficientnet_b0`, `resnet18` or another of `build_encoder`; by default `resnet18`.
-        weights: What to start from, as for `load_pretrained`, instead of `encoder`; by default random weights.
+        weights: Weights to start from, as for `load_pretrained`, instead of `encoder`; by default random weights.
         image_size: Side in pixels to which images are resized when read; by default that of the records or weights.
-        view_size: Side in pixels of the views, if they are cut out of larger images; by default `image_size`.
+        view_size: Side in pixels of the views, if they are cut from larger images; by default `image_size`.
         small_images: Whether the encoder has the first layers for images of about 64 pixels.
         augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`), a YAML file, or a list (see
             `build_augmentations`); by default `rgb` for pictures and `hayat2021` for flux.
-        without: A part of them to leave out, as `RandomNoise` or `RandomView.rotation` (see `ablate_augmentations`).
-        epochs: How many.
-        batch_size: Galaxies per step, of all devices together.
+        without: An augmentation to leave out: `RandomNoise`, `RandomView.rotation`, … (see `ablate_augmentations`).
+        epochs: Number of epochs.
+        batch_size: Galaxies per step, over all devices.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
-        learning_rate: At its highest.
-        weight_decay: Of `sgd` as the papers have it (added to the gradient); of `adamw` decoupled, and not of biases
-            and normalisation.
+        learning_rate: The highest.
+        weight_decay: For `sgd` added to the gradient, as in the papers; for `adamw` decoupled, and not for biases and
+            normalisation.
         schedule: `cosine` (to zero at the end, and the momentum of BYOL to one) or `constant`.
         warmup_epochs: Epochs in which the learning rate rises from zero.
-        dimension: Of the projection; by default that of the method.
+        dimension: Dimension of the projection; by default that of the method.
         hidden: Width of BYOL's hidden layers; by default 4096.
-        queue: Keys that MoCo remembers; by default 65536, or as many as half of the galaxies if these are fewer.
+        queue: Number of keys in MoCo's queue; by default 65536, or half the number of galaxies if that is smaller.
         momentum: Of the second network of MoCo and BYOL; by default that of the method.
         temperature: Of MoCo and SimCLR; by default 0.1.
         mixed_precision: Whether to compute in bfloat16, which is faster on a GPU.
         drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
-        average: Momentum of a running average of the weights, which is what is watched and kept; by default none. In a
-            short training it is lower, so that no more than the last fortieth of the steps counts.
-        clip: Largest norm of the gradients of all weights together; by default they are not clipped.
-        in_memory: Whether the images are decoded once into the memory of the device, and views are drawn there. By
-            default they are if they take no more than half of it, on an accelerator or without TensorFlow.
+        average: Momentum of a running average of the weights, which is watched and kept; by default none. It is lowered
+            in a short training, so that only the last fortieth of the steps counts.
+        clip: Maximum norm of the gradients of all weights together; by default they are not clipped.
+        in_memory: Whether images are decoded once and kept in the memory of the device. By default if they take at most
+            half of it, on an accelerator or without TensorFlow.
         label: Columns to watch, separated by commas; by default those that look like labels.
-        watched: Galaxies to watch it on, of the val split first.
-        seed: Decides first weights, order and views.
+        watched: Number of galaxies to watch, from the val split first.
+        seed: Decides initial weights, order and views.
         out: Run folder; by default `morphtools-runs/METHOD`.
 
     Returns:
@@ -142,7 +142,7 @@ def pretrain(
 
 
 def _pretrain(settings: PretrainSettings, out: str | Path) -> Run:
-    """The run of `pretrain`, by its checked settings."""
+    """Carries out `pretrain` with checked settings."""
     with open_run(out, "pretrain", config_of(settings, pretrain)) as run:
         if run.finished:
             return run
@@ -160,7 +160,7 @@ def _pretrain(settings: PretrainSettings, out: str | Path) -> Run:
 
 
 def _galaxies(run: Run, settings: PretrainSettings) -> Records:
-    """The records, built in the run's folder if there were none."""
+    """The records; built in the run's folder if none were given."""
     if settings.inputs.records is not None:
         return Records.open(settings.inputs.records)
     folder, size, seed = run.out / "state" / "records", settings.start.image_size, settings.seed
@@ -172,7 +172,7 @@ def _galaxies(run: Run, settings: PretrainSettings) -> Records:
 
 
 def _baselines(run: Run, prepared: Prepared, galaxies: Watched, settings: PretrainSettings) -> dict[str, dict]:
-    """The baselines to beat; found once."""
+    """The scores of the baselines to beat; computed once."""
     path = run.out / "state" / "baselines.json"
     if not path.exists():
         encoders = {"random encoder": prepared.start}
@@ -192,7 +192,7 @@ def _baselines(run: Run, prepared: Prepared, galaxies: Watched, settings: Pretra
 def _train(
     run: Run, prepared: Prepared, learner, galaxies: Watched, to_beat: dict, settings: PretrainSettings
 ) -> pd.DataFrame:
-    """All epochs, each with its scores, a checkpoint and the picture; the encoder is left in `prepared.start`."""
+    """Trains for all epochs, each with scores, checkpoint and figure; the encoder is left in `prepared.start`."""
     how, method, seed, encoder = settings.optimization, str(settings.learner.method), settings.seed, prepared.start
     queue = learner.queue.shape[0] if method == "moco" else None
     guess = chance(method, queue=queue, batch_size=how.batch_size)
@@ -221,7 +221,7 @@ def _train(
 
 
 def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings: PretrainSettings) -> None:
-    """An epoch in words, its row in `history.csv`, and the curve so far."""
+    """Logs an epoch, and writes `history.csv` and the curve so far."""
     row = history[-1]
     log.info(
         "epoch %d of %d: loss %.4f (a guess: %.2f), rank %.0f%s, %.0f galaxies/s",
@@ -243,9 +243,9 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings
 
 
 def _known(row: dict) -> str:
-    """What neighbours know, in words."""
-    known = ", ".join(f"{name.removeprefix('knn ')} {row[name]:.3f}" for name in _scored(row))
-    return f", neighbours know {known}" if known else ""
+    """The k-NN scores in words."""
+    scores = ", ".join(f"{name.removeprefix('knn ')} {row[name]:.3f}" for name in _scored(row))
+    return f", k-NN {scores}" if scores else ""
 
 
 def _scored(row: dict) -> list[str]:
@@ -253,7 +253,7 @@ def _scored(row: dict) -> list[str]:
 
 
 def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | None:
-    """(H, W) of the images of which the encoder saw the middle, if it did not see all of them."""
+    """Size (H, W) of the images, if the encoder saw only their middle."""
     if not settings.start.view_size and "crop" not in prepared.reading:
         return None
     side = prepared.reading["image_size"] or prepared.records.shape[:2]
@@ -261,7 +261,7 @@ def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | 
 
 
 def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, settings: PretrainSettings) -> None:
-    """Writes encoder, card and `metrics.json`, the sign that everything is there, and clears the state away."""
+    """Writes encoder, card and `metrics.json`, which marks the run as finished, and removes its state."""
     records, last = prepared.records, history.iloc[-1]
     write_whole(run.out / "model.keras", prepared.start.save)
     began = f"starting from {settings.start.weights}" if settings.start.pretrained else "from random weights"
@@ -289,7 +289,7 @@ def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, 
     write_card(card, run.out / "model.keras")
     run.write_metrics(
         {
-            "title": f"{prepared.encoder['name']}: {data}; what 5 neighbours know of a label",
+            "title": f"{prepared.encoder['name']}: {data}; scores of 5 nearest neighbours",
             "galaxies": records.splits,
             "epochs": len(history),
             "loss": float(last["loss"]),

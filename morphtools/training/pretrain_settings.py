@@ -1,4 +1,4 @@
-"""What `pretrain` was asked to do, with types."""
+"""The arguments of `pretrain`, with types."""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +18,7 @@ from tfrecords_builder.naming import unknown
 
 @dataclasses.dataclass(frozen=True)
 class PretrainSettings:
-    """The arguments of `pretrain`, which documents them; `config.yaml` holds the same names and values."""
+    """The arguments of `pretrain`, where they are documented; `config.yaml` has the same names and values."""
 
     learner: LearnerSettings
     inputs: Inputs
@@ -34,19 +34,21 @@ class PretrainSettings:
     seed: int
 
     def checked(self) -> "PretrainSettings":
-        """The same with absolute paths, once they make sense.
+        """Checks the settings and returns them with absolute paths.
 
         Raises:
-            ValueError: They do not.
+            ValueError: They contradict each other.
             FileNotFoundError: There is no card of the weights.
         """
         check_numbers(self)
         learner, how, start = self.learner, self.optimization, self.start
         if start.pretrained and (start.encoder or start.small_images):
-            raise ValueError("the weights say which encoder it is: give no encoder and no small_images beside them")
-        known = {"method": (learner.method, METHODS), "optimizer": (how.optimizer, OPTIMIZERS)}
-        known["schedule"] = how.schedule, SCHEDULES
-        for name, (given, allowed) in known.items():
+            raise ValueError(
+                "encoder and small_images cannot be combined with weights, which have an encoder: leave them out"
+            )
+        choices = {"method": (learner.method, METHODS), "optimizer": (how.optimizer, OPTIMIZERS)}
+        choices["schedule"] = how.schedule, SCHEDULES
+        for name, (given, allowed) in choices.items():
             if given not in allowed:
                 raise ValueError(unknown(name, str(given), allowed))
         takes = METHODS[str(learner.method)]

@@ -1,4 +1,4 @@
-"""What can be learned from representations without training a network: neighbours, straight lines, spread and rank."""
+"""Scores of representations that need no training of a network: neighbours, linear fits, spread and rank."""
 
 import numpy as np
 
@@ -8,17 +8,17 @@ from morphtools.survey.label_columns import is_class
 def knn_scores(
     representations: np.ndarray, labels, *, neighbours: int = 5, splits: int = 50, seed: int = 0
 ) -> np.ndarray:
-    """How well the nearest neighbours of a galaxy tell its label, for many random splits into 75% and 25%.
+    """Scores how well nearest neighbours predict a label, for many random splits into 75% and 25%.
 
     Args:
         representations: (N, D).
         labels: (N,) classes, or numbers (see `is_class`), all known.
-        neighbours: How many are asked.
-        splits: How many.
+        neighbours: Number of neighbours.
+        splits: Number of splits.
         seed: Seed of the splits.
 
     Returns:
-        (splits,) accuracies, or coefficients of determination of numbers.
+        (splits,) accuracies, or for numbers coefficients of determination.
 
     Reference:
         Mohale & Lochner 2023, arXiv:2311.14157, section 5.1 (k = 5, Minkowski distance, 50 splits).
@@ -37,9 +37,9 @@ def knn_scores(
 
 
 def linear_scores(representations: np.ndarray, labels, *, splits: int = 5, seed: int = 0) -> np.ndarray:
-    """How well a linear function of a representation tells the label; arguments and result as for `knn_scores`.
+    """Scores how well a linear function of a representation predicts a label; as `knn_scores`.
 
-    Classes by logistic regression, fitted with L-BFGS on standardised representations; numbers by ridge regression.
+    Classes by logistic regression, fitted by L-BFGS to standardised representations; numbers by ridge regression.
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.2 and appendix C.2.
@@ -63,7 +63,7 @@ def linear_scores(representations: np.ndarray, labels, *, splits: int = 5, seed:
 
 
 def spread(representations: np.ndarray) -> float:
-    """How far representations point in different directions: 1 for all directions alike, 0 for one and the same.
+    """Measures how far representations point in different directions: 1 for random directions, 0 for a single one.
 
     √D × the mean over dimensions of the standard deviation of representations of length one.
 
@@ -76,7 +76,7 @@ def spread(representations: np.ndarray) -> float:
 
 
 def effective_rank(representations: np.ndarray) -> float:
-    """How many dimensions representations use: the exponential of the entropy of their singular values.
+    """Measures how many dimensions representations use: the exponential of the entropy of their singular values.
 
     Reference:
         Roy & Vetterli 2007 (EUSIPCO, 606), of the centred representations.
@@ -89,7 +89,7 @@ def effective_rank(representations: np.ndarray) -> float:
 
 
 def principal_components(images: np.ndarray, components: int = 64, seed: int = 0) -> np.ndarray:
-    """The baseline that knows nothing but pixels: (N, H, W, C) images → (N, components)."""
+    """Principal components of pixels, the baseline without a network: (N, H, W, C) images → (N, components)."""
     from sklearn.decomposition import PCA
 
     x = np.asarray(images, np.float32).reshape(len(images), -1)
@@ -97,7 +97,7 @@ def principal_components(images: np.ndarray, components: int = 64, seed: int = 0
 
 
 def _prepared(labels, classifier, regressor):
-    """Labels as an array, and what is to predict them."""
+    """Labels as an array, and the estimator to predict them."""
     labels = np.asarray(labels)
     return (labels.astype(str), classifier) if is_class(labels) else (labels.astype(float), regressor)
 

@@ -1,7 +1,6 @@
 """Representations of splits, computed once while the encoder is frozen.
 
-Training a head needs each galaxy's representation, not its pixels: one pass of the encoder replaces one pass per
-epoch.
+A head is trained on representations, not pixels, so one pass of the encoder replaces a pass per epoch.
 """
 
 from collections.abc import Iterator
@@ -18,17 +17,17 @@ from tfrecords_builder.records import Records
 def represent_splits(
     model: keras.Model, records: Records, splits: list[str], folder: Path, reading: dict
 ) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """Represents every galaxy of some splits; an interrupted call resumes where it was.
+    """Represents every galaxy of some splits; an interrupted call resumes.
 
     Args:
         model: (B, H, W, C) → (B, D).
-        records: Where the galaxies are.
-        splits: Which of them.
+        records: Records with the galaxies.
+        splits: The splits to represent.
         folder: Where the representations are kept.
         reading: How to read the records for the model (see `prepare`).
 
     Returns:
-        For each split (N, D) float32 in the order of its shards, and the rows of the index that belong to them,
+        For each split, representations (N, D) float32 in the order of its shards and the matching rows of the index,
         without galaxies that cannot be decoded.
     """
     store = represent_galaxies(model, records, folder, splits, provenance={}, reading=reading)

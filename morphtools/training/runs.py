@@ -1,4 +1,4 @@
-"""Run folders: what every training verb writes, and how it resumes after an interruption."""
+"""Run folders: what every command that trains writes, and how an interrupted run resumes."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ class Run:
     """The folder of a run, finished or not.
 
     It holds `config.yaml`, `metrics.json` (written last), `history.csv`, `model.keras`, `predictions.parquet`,
-    `figures/`, `log.txt`, and while the run is under way `state/`.
+    `figures/` and `log.txt`, and `state/` until the run is finished.
 
     Attributes:
         out: The folder.
@@ -45,7 +45,7 @@ class Run:
         """The contents of `metrics.json`.
 
         Raises:
-            ValueError: It is damaged, or is another file.
+            ValueError: It is damaged, or is not the metrics of a run.
         """
         metrics = read_json(self.out / "metrics.json")
         missing = [name for name in ("title", "test") if name not in metrics]
@@ -54,7 +54,7 @@ class Run:
         return metrics
 
     def write_metrics(self, metrics: dict) -> None:
-        """Writes `metrics.json`, with null for what is not defined and the tables' checksums: the run is finished."""
+        """Writes `metrics.json`, with null for undefined scores and the tables' checksums: the run is finished."""
         metrics = metrics | {
             "checksums": {path.name: file_checksum(path) for path in sorted(self.out.glob("*.parquet"))}
         }
@@ -83,15 +83,15 @@ def _number(x: float | None) -> str:
 
 @contextlib.contextmanager
 def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
-    """Claims the folder of a run for the whole call of a verb, with its log.
+    """Claims the folder of a run for the duration of a command, and writes its log.
 
-    What the run works on (catalogue, records, images, weights, and schema or augmentations from a file) is known by
-    its content. If the verb fails before `Run.keep` and the run was new, its folder goes away.
+    Inputs of the run (catalogue, records, images, weights, and schema or augmentations from a file) are identified by
+    their content. If a new run fails before `Run.keep`, its folder is removed.
 
     Args:
         out: The folder.
-        verb: Command that can be given the `config.yaml` again.
-        arguments: The verb's keyword arguments but for `out`; numbers, text and None.
+        verb: The command, which can be run again with `config.yaml`.
+        arguments: Its keyword arguments except `out`: numbers, text and None.
 
     Yields:
         The run.
@@ -118,13 +118,13 @@ def open_run(out: str | Path, verb: str, arguments: dict) -> Iterator[Run]:
 
 
 def _used(arguments: dict) -> dict:
-    """The arguments without those that describe an encoder with random weights, if the weights are not random."""
+    """The arguments, without those of a random encoder if the weights are not random."""
     unused = () if arguments.get("weights") in (None, "random") else ("encoder", "small_images")
     return {name: value for name, value in arguments.items() if name not in unused}
 
 
 def _inputs(arguments: dict) -> dict[str, str]:
-    """The identities of the inputs that arguments of a verb name."""
+    """The identities of the inputs named by the arguments of a command."""
     inputs = inputs_of(**{name: arguments.get(name) for name in ("catalog", "images", "records")})
     names = str(arguments.get("weights") or "random").split(",")
     if names != ["random"]:
@@ -137,7 +137,7 @@ def _inputs(arguments: dict) -> dict[str, str]:
 
 
 class LogFile(logging.FileHandler):
-    """Adds what the package logs to `log.txt` of a run, as a context manager."""
+    """A context manager that adds the package's log messages to `log.txt` of a run."""
 
     def __init__(self, run: Run):
         super().__init__(run.out / "log.txt", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Arguments that the verbs which fit share: typed, checked once, passed on whole, and flat in `config.yaml`."""
+"""Arguments shared by the commands that train: typed, checked once, passed on whole, and flat in `config.yaml`."""
 
 import dataclasses
 import inspect
@@ -10,7 +10,7 @@ from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import ENCODERS
 from tfrecords_builder.naming import unknown
 
-METHODS = {  # to learn without labels, and what each takes of `LearnerSettings`
+METHODS = {  # of learning without labels, and the fields of `LearnerSettings` that each uses
     "moco": ("dimension", "queue", "momentum", "temperature"),
     "byol": ("dimension", "hidden", "momentum"),
     "simclr": ("dimension", "temperature"),
@@ -19,7 +19,7 @@ METHODS = {  # to learn without labels, and what each takes of `LearnerSettings`
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """The galaxies of a training: records, or a catalogue with images; with neither, a simulated sky.
+    """The galaxies to train on: records, or a catalogue with images; with neither, a simulated sky.
 
     Attributes:
         catalog: Path of a table.
@@ -37,10 +37,10 @@ class Inputs:
         return not self.catalog and not self.records
 
     def checked(self) -> "Inputs":
-        """The same with absolute paths.
+        """Returns the inputs with absolute paths.
 
         Raises:
-            ValueError: They do not make sense together.
+            ValueError: They contradict each other.
         """
         if self.records and (self.catalog or self.images):
             raise ValueError("give either records or a catalog with images, not both")
@@ -52,14 +52,14 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Which encoder a training starts from, and which images it is shown.
+    """The encoder that training starts from, and the images that it is shown.
 
     Attributes:
         weights: Pretrained weights; `random`, or None, for a new encoder.
         encoder: Architecture of a new encoder; None for that of the weights, or `resnet18`.
         image_size: Side in pixels; None for that of the weights, or of the images where the encoder is new.
-        stretch: What turns flux into pictures; None for that of the weights.
-        small_images: Whether a new encoder has the stem for small images.
+        stretch: How flux becomes a picture; None for that of the weights.
+        small_images: Whether a new encoder has the first layers for small images.
         view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image.
     """
 
@@ -72,7 +72,7 @@ class Start:
 
     @property
     def pretrained(self) -> bool:
-        """Whether there are weights that somebody has trained."""
+        """Whether the weights are pretrained."""
         return self.weights is not None and self.weights != "random"
 
     @property
@@ -86,7 +86,7 @@ class Start:
         return self.card.encoder["name"] if self.pretrained else self.encoder or "resnet18"
 
     def checked(self) -> "Start":
-        """The same, with an absolute path where the weights have one.
+        """Returns the start with an absolute path to the weights, if they have one.
 
         Raises:
             ValueError: There are no such weights, or no such architecture.
@@ -99,14 +99,14 @@ class Start:
 
 @dataclasses.dataclass(frozen=True)
 class LearnerSettings:
-    """How to learn without labels; what is None is as the method has it by default.
+    """How to learn without labels; None stands for the default of the method.
 
     Attributes:
-        method: `moco`, `byol` or `simclr`; None where nothing is learned without labels.
-        dimension: Of the projection.
+        method: `moco`, `byol` or `simclr`; None if nothing is learned without labels.
+        dimension: Dimension of the projection.
         hidden: Width of BYOL's hidden layers.
         momentum: Of the second network of MoCo and BYOL.
-        queue: Keys that MoCo remembers.
+        queue: Number of keys in MoCo's queue.
         temperature: Of MoCo and SimCLR.
     """
 
@@ -120,16 +120,16 @@ class LearnerSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Optimization:
-    """How the weights go down the slope.
+    """How the weights are optimised.
 
     Attributes:
         epochs: Passes over the galaxies.
         batch_size: Galaxies per step, on all devices together.
-        learning_rate: At its highest.
-        weight_decay: Of `adamw` decoupled, of `sgd` added to the gradient.
+        learning_rate: The highest.
+        weight_decay: Decoupled for `adamw`, added to the gradient for `sgd`.
         average: Momentum of the running average of the weights; None or 0 for none.
-        warmup_epochs: Epochs in which the learning rate rises from 0; None as the verb has it by default.
-        clip: Largest norm of the gradients of all weights together; None as the verb has it by default.
+        warmup_epochs: Epochs in which the learning rate rises from 0; None for the default of the command.
+        clip: Maximum norm of the gradients of all weights together; None for the default of the command.
         optimizer: `adam`, `adamw` or `sgd`.
         schedule: `cosine` or `constant`.
     """
@@ -146,7 +146,7 @@ class Optimization:
 
 
 def name_or_path(value: Any) -> Any:
-    """A path that exists, absolute and as text; names, lists and None as they are."""
+    """An existing path as absolute text; names, lists and None unchanged."""
     if value is None or isinstance(value, list):
         return value
     path = Path(value).expanduser()
@@ -154,7 +154,7 @@ def name_or_path(value: Any) -> Any:
 
 
 def flat(settings: Any) -> dict[str, Any]:
-    """The values of settings by name, those of the settings inside them too."""
+    """The values of settings by name, including those of nested settings."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
@@ -163,7 +163,7 @@ def flat(settings: Any) -> dict[str, Any]:
 
 
 def check_numbers(settings: Any) -> None:
-    """Raises ValueError if a number of things is below 1, or the seed is out of range."""
+    """Raises ValueError if a count is below 1, or the seed is out of range."""
     for field in dataclasses.fields(settings):
         value, counts = getattr(settings, field.name), "float" not in str(field.type)
         if dataclasses.is_dataclass(value):
@@ -176,7 +176,7 @@ def check_numbers(settings: Any) -> None:
 
 
 def config_of(settings: Any, verb: Callable) -> dict[str, Any]:
-    """The arguments of a verb but for `out`, as `config.yaml` keeps them: numbers, text, lists and None, in order."""
+    """The arguments of a command except `out`, as in `config.yaml`: numbers, text, lists and None, in order."""
     plain: dict[type, Callable] = {tuple: list, type(Path()): str}
     values = {name: plain.get(type(value), lambda same: same)(value) for name, value in flat(settings).items()}
     return {name: values[name] for name in inspect.signature(verb).parameters if name != "out"}

@@ -1,4 +1,4 @@
-"""The stages of fine-tuning: the head on representations computed once, and the encoder with it on images."""
+"""The stages of fine-tuning: the head on stored representations, and head and encoder on images."""
 
 import logging
 from pathlib import Path
@@ -30,19 +30,19 @@ def train_head(
     """Trains the head, with the encoder frozen.
 
     Args:
-        model: Orientations, encoder, their mean and head, from images to what the head says.
-        answer: What is asked.
+        model: Orientations, encoder, their mean and head, from images to the head's output.
+        answer: The answer to learn.
         chosen: The galaxies, with its labels.
         reading: How to read them for the encoder.
-        settings: With the learning rates of this answer.
+        settings: Including the learning rates for this answer.
         state: Folder with what an interrupted run needs to resume.
 
     Returns:
         The history of `fit`.
     """
     seed, head = settings.seed, model.layers[-1]
-    known = represent_for_head(model, chosen, reading, settings, state)
-    (train, train_rows), (val, val_rows) = known["train"], known["val"]
+    representations = represent_for_head(model, chosen, reading, settings, state)
+    (train, train_rows), (val, val_rows) = representations["train"], representations["val"]
     train_labels, val_labels = (labels_of(rows, answer.label_cols) for rows in (train_rows, val_rows))
     head.standardize.adapt(train[:10_000])
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
@@ -66,11 +66,11 @@ def solve_head(
     """Fits the head of a frozen encoder exactly, to training and validation galaxies; arguments as for `train_head`.
 
     Returns:
-        The fit, and the rows of the index that belong to it; None where an answer's head is trained by gradients.
+        The fit, and the matching rows of the index; None if the head of the answer is trained by gradient descent.
     """
-    known = represent_for_head(model, chosen, reading, settings, state)
-    x = np.concatenate([known[split][0] for split in ("train", "val")])
-    rows = pd.concat([known[split][1] for split in ("train", "val")], ignore_index=True)
+    representations = represent_for_head(model, chosen, reading, settings, state)
+    x = np.concatenate([representations[split][0] for split in ("train", "val")])
+    rows = pd.concat([representations[split][1] for split in ("train", "val")], ignore_index=True)
     linear = answer.linear(x, labels_of(rows, answer.label_cols), settings.seed)
     if linear is None:
         return None
@@ -85,7 +85,7 @@ def solve_head(
 
 
 def _schedule(answer: Answer, settings: FinetuneSettings, chosen: Records) -> tuple[int, int]:
-    """Most epochs, and patience."""
+    """Maximum number of epochs, and patience."""
     if answer.epochs is None:
         epochs, patience = patience_of_walmsley(chosen.splits["train"])
         return settings.epochs or epochs, patience
@@ -96,10 +96,10 @@ def _schedule(answer: Answer, settings: FinetuneSettings, chosen: Records) -> tu
 def represent_for_head(
     model: keras.Model, chosen: Records, reading: dict, settings: FinetuneSettings, state: Path
 ) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """What the head is shown of each split while the encoder is frozen, and the rows of the index that belong to it.
+    """Represents each split for the head of a frozen encoder; returns representations and rows of the index.
 
-    The test is represented with the others, by a network compiled once, if the encoder stays frozen. Arguments as for
-    `train_head`; a second call reads what the first has kept.
+    If the encoder stays frozen, the test is represented with the others, by a network that is compiled once. Arguments
+    as for `train_head`; a second call reads what the first one kept.
     """
     represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
     splits = ["train", "val", "test"] if settings.frozen else ["train", "val"]
@@ -111,15 +111,15 @@ def train_encoder(
 ) -> pd.DataFrame:
     """Trains the top of the encoder, and the head with it, on random views; arguments as for `train_head`.
 
-    Batch normalisation is trained too with random weights, where there are no statistics to keep, and where the
-    answer says so. A head that was not trained before sees the representations of a pretrained encoder standardised,
-    those of a new one as they are: they have yet to find their scale.
+    Batch normalisation is trained if the weights are random, since there are no statistics to keep, or if the answer
+    needs it. A head that was not trained before gets standardised representations from a pretrained encoder, and
+    unchanged ones from a random encoder, whose scale is still going to change.
 
-    In the end batch normalisation that was trained gets the statistics of the galaxies as the model will be shown them:
-    with its averages over the last views redshifts were biased by .002 to .004, with these by less than .0005.
+    Trained batch normalisation finally gets the statistics of the galaxies as the model will be shown them: with its
+    averages over the last views, redshifts were biased by .002 to .004, with these by less than .0005.
     """
     seed, (turn, encoder, mean, head) = settings.seed, model.layers
-    whole = {name: value for name, value in reading.items() if name != "crop"}  # the views are cut out by themselves
+    whole = {name: value for name, value in reading.items() if name != "crop"}  # the views do this
     images = keras.Input((*whole["image_size"], model.input_shape[-1]))
     if settings.start.pretrained and not answer.head_first:
         some = [encoder.predict_on_batch(images) for images in some_images(chosen, reading, seed)]
@@ -161,9 +161,9 @@ def train_encoder(
 
 
 def _optimizer(viewed, encoder, answer: Answer, settings: FinetuneSettings, drops: list[float], chosen: Records):
-    """Adam or SGD whose learning rate falls to a tenth after each of some epochs, and is lower for the encoder.
+    """Adam or SGD whose learning rate falls to a tenth after certain epochs, and is lower for the encoder.
 
-    After a head that was trained alone, all go at the encoder's rate.
+    If the head was trained before, both have the rate of the encoder.
     """
     slow = settings.encoder_learning_rate
     fast = slow if answer.head_first and settings.start.pretrained else settings.learning_rate

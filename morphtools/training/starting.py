@@ -1,4 +1,4 @@
-"""The encoder that a training starts from: pretrained, or random."""
+"""The encoder that training starts from: pretrained or random."""
 
 import dataclasses
 import itertools
@@ -22,17 +22,17 @@ from tfrecords_builder.records import Records
 def starting_encoder(
     chosen: Records, start: Start, seed: int, state: Path, survey: str | None = None
 ) -> tuple[keras.Model, Card, dict]:
-    """Makes the encoder that a training starts from.
+    """Builds the encoder that training starts from.
 
     Args:
         chosen: The galaxies to train on.
-        start: Which encoder, and which images.
-        seed: Seed of the first weights.
-        state: Folder for what must stay the same when an interrupted run resumes.
-        survey: Whose bands the records have, if they shall be dereddened.
+        start: The encoder, and how it is shown images.
+        seed: Seed of the initial weights.
+        state: Folder for what must not change when an interrupted run resumes.
+        survey: Survey of the bands, if images are to be dereddened.
 
     Returns:
-        The encoder; its card, with the images as they are used; how to read the records for it.
+        The encoder; its card, describing the images as they are used; how to read the records for it.
     """
     keras.utils.set_random_seed(seed)
     options: dict[str, Any] = {"stretch": start.stretch, "image_size": start.image_size, "survey": survey}
@@ -45,7 +45,7 @@ def starting_encoder(
             raise ValueError(f"views of {view} pixels cannot be cut from images of {whole[0]} × {whole[1]}")
         card = dataclasses.replace(card, image_size=(view, view), middle_of=whole)
         options["image_size"] = None
-    one = len(chosen.bands) == 1  # to show a grey picture to a network of colours is exact
+    one = len(chosen.bands) == 1  # adapting a network to a single band is exact
     reading, loading = prepare(card, chosen, **options, adapt_bands=one)
     if start.pretrained:
         encoder = load_pretrained(start.weights, **loading)
@@ -66,14 +66,14 @@ def starting_encoder(
 def random_encoder(
     records: Records, card: Card, prepared: Preparation, seed: int, *, split: str = "train"
 ) -> keras.Model:
-    """An encoder with the architecture of a card and random weights; its batch normalisation knows the galaxies.
+    """Builds an encoder with random weights, whose batch normalisation has the statistics of the galaxies.
 
     Args:
         records: The galaxies.
-        card: Of the architecture.
+        card: Card with the architecture.
         prepared: How they are shown to it (see `prepare`).
         seed: Seed of the weights.
-        split: Whose statistics batch normalisation gets.
+        split: The split whose statistics batch normalisation gets.
     """
     keras.utils.set_random_seed(seed)
     encoder = build_encoder(input_shape=prepared.loading["input_shape"], **card.encoder)
@@ -82,7 +82,7 @@ def random_encoder(
 
 
 def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.ndarray]:
-    """About 3000 training galaxies as they are, without random views, a batch of 64 at a time."""
+    """About 3000 galaxies without augmentation, in batches of 64."""
     whole = chosen.splits["train"] >= 64
     options: dict[str, Any] = {"shuffle": True, "drop_remainder": whole, "seed": seed}
     for batch in itertools.islice(read_batches(chosen, "train", batch_size=64, **options, **reading), 48):
@@ -90,7 +90,7 @@ def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.nd
 
 
 def _random(chosen: Records, start: Start) -> Card:
-    """What an encoder without training takes: pictures, or flux as it is where there is no stretch."""
+    """The card of a random encoder: it takes pictures, or flux if there is no stretch."""
     flux = chosen.encoding != "encoded" and start.stretch is None
     small = {"small_images": True} if start.small_images else {}
     return Card(

@@ -1,4 +1,4 @@
-"""`predictions.csv` of a run: what people read of its test, beside what the catalogue knows of the galaxies."""
+"""`predictions.csv` of a run: its test galaxies with their predictions, beside the columns of the catalogue."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ def write_tested(out: Path, predicted: pd.DataFrame, *, catalog: str | Path | No
 
     Args:
         out: Folder of the run.
-        predicted: The table to read of an answer (`to_read`).
-        catalog: The catalogue that the run was given; by default the index of the records knows the galaxies.
-        records: Those that were given, or the run's own.
+        predicted: The readable table of an answer (`to_read`).
+        catalog: The catalogue of the run; by default the index of the records is used.
+        records: The records of the run.
     """
-    known = check_catalog(read_catalog(catalog), ("id_str",)) if catalog else records.index()
-    known = known.drop(columns=list(OURS), errors="ignore")
-    write_table(beside_catalog(known, predicted), out / "predictions.csv")
+    about = check_catalog(read_catalog(catalog), ("id_str",)) if catalog else records.index()
+    about = about.drop(columns=list(OURS), errors="ignore")
+    write_table(beside_catalog(about, predicted), out / "predictions.csv")

@@ -1,4 +1,4 @@
-"""Training on votes: one encoder for every question of a question tree."""
+"""Training on votes: one encoder for all questions of a question tree."""
 
 import dataclasses
 import logging
@@ -76,10 +76,10 @@ def train(
     """Trains an encoder with a Dirichlet-multinomial head on the votes for all questions of a tree.
 
     Galaxies may have votes for some of the questions only. Training stops when the validation loss has not fallen for
-    `patience` epochs and keeps the best weights; the validation also decides how certain the answers are. The test
-    split, which nothing has touched, gives a report question by question. On several GPUs every batch is dealt to all
-    of them. The same call continues a run that was killed from its last epoch, to the same result. Without galaxies of
-    your own it shows itself on a small simulated sky.
+    `patience` epochs, and keeps the best weights; the validation split also calibrates how certain the answers are. The
+    test split, which is not used before, gives a report question by question. Several GPUs share every batch. If the
+    run is interrupted, the same call resumes after its last epoch, with the same result. Without galaxies of your own,
+    it trains on a small simulated sky.
 
     Args:
         schema: A campaign, several joined by commas, or a YAML file (see `get_schema`).
@@ -87,31 +87,31 @@ def train(
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records with the schema's columns, instead of `catalog` and `images`; better for a survey.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
-        method: `byol`, `moco` or `simclr`, to learn from views beside the votes for the same galaxies.
-        method_weight: Of the loss of `method` beside that of the votes; by default 1.
-        dimension: Of the projection of `method`; by default its own, like the next two.
+        method: `byol`, `moco` or `simclr`, to learn from views of the galaxies as well as from their votes.
+        method_weight: Weight of the loss of `method` relative to that of the votes; by default 1.
+        dimension: Dimension of the projection of `method`; by default that of the method, like the next two.
         hidden: Width of BYOL's hidden layers.
         momentum: Of the second network of MoCo and BYOL.
-        encoder: Architecture where `weights` are `random` (see `build_encoder`).
+        encoder: Architecture if `weights` are `random` (see `build_encoder`).
         augmentations: A preset or YAML file (see `build_augmentations`); by default any rotation, flips, zoom and
             shift, and for pictures other contrasts and colours.
-        image_size: Side in pixels; by default that of the weights, or of the images where these are `random`.
-        stretch: What turns flux into pictures (see `morphtools.survey.stretch`); by default that of the weights. A
-            random encoder takes flux as it is, unless there is one.
-        epochs: Passes over the galaxies; the learning rate falls to 0 over them, as a cosine.
+        image_size: Side in pixels; by default that of the weights, or of the images if these are `random`.
+        stretch: How flux becomes a picture (see `morphtools.survey.stretch`); by default as for the weights. A random
+            encoder takes flux as it is, unless a stretch is given.
+        epochs: Number of epochs, over which the learning rate falls to 0 as a cosine.
         patience: In epochs.
         batch_size: Galaxies per step, over all devices.
-        learning_rate: Highest, of AdamW, reached after `warmup_epochs`.
-        weight_decay: Of AdamW; not of biases and normalisation.
-        average: Momentum of the running average of the weights, which is what is validated and kept; 0 for none. In
-            a short training it is lower, so that no more than the last fortieth of the steps counts.
-        warmup_epochs: Epochs in which the learning rate rises from 0; by default 2, and a fifth of all at most.
-        clip: Largest norm of the gradients of all weights together; by default 5 for each weight on its own.
+        learning_rate: The highest of AdamW, reached after `warmup_epochs`.
+        weight_decay: Of AdamW; not for biases and normalisation.
+        average: Momentum of the running average of the weights, which is validated and kept; 0 for none. It is lowered
+            in a short training, so that only the last fortieth of the steps counts.
+        warmup_epochs: Epochs in which the learning rate rises from 0; by default 2, but at most a fifth of all.
+        clip: Maximum norm of the gradients of all weights together; by default 5 for each weight on its own.
         drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
         mixed_precision: Whether to compute in bfloat16 where that is safe. Faster on recent GPUs only.
-        in_memory: Whether the images are decoded once into the memory of the device, and views are drawn there. By
-            default they are if they take no more than half of it, on an accelerator or without TensorFlow.
-        seed: Decides first weights, order and views.
+        in_memory: Whether images are decoded once and kept in the memory of the device. By default if they take at most
+            half of it, on an accelerator or without TensorFlow.
+        seed: Decides initial weights, order and views.
         out: Run folder; by default `morphtools-runs/votes`.
 
     Returns:
@@ -143,7 +143,7 @@ def train(
 
 
 def _train(settings: TrainSettings, out: str | Path) -> Run:
-    """The run of `train`, by its checked settings."""
+    """Carries out `train` with checked settings."""
     tree = get_schema(settings.schema)
     with open_run(out, "train", config_of(settings, train)) as run:
         if run.finished:
@@ -164,7 +164,7 @@ def _train(settings: TrainSettings, out: str | Path) -> Run:
         described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
         card = dataclasses.replace(card, **described, data=data, scores={})
         card = write_card(card, run.out / "model.keras")
-        # by galaxies that the encoder was not trained on: all those of a survey need not be shown to it once more
+        # from galaxies that the encoder was not trained on, so it need not see a whole survey again
         like = keep_familiarity(run.out, whole, chosen, reading, run.out / "state" / "represented", fit_to=("val",))
         more = {"epochs": len(history), "unfamiliar": like}
         _evaluate(run, whole, tree, chosen, card, reading, baseline, more, settings.inputs.catalog)
@@ -172,7 +172,7 @@ def _train(settings: TrainSettings, out: str | Path) -> Run:
 
 
 def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
-    """The records given, or some of the run with the votes of the catalogue or of a simulated sky."""
+    """The records; built in the run's folder from the catalogue, or a simulated sky, if none were given."""
     if settings.inputs.records:
         records = Records.open(settings.inputs.records)
         missing = [column for column in tree.label_cols if column not in records.label_cols]
@@ -204,7 +204,7 @@ def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
 
 
 def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
-    """Concentrations (A,) of the best model that says the same of every galaxy: where training begins."""
+    """Concentrations (A,) of the best model that gives every galaxy the same answer; training starts from them."""
     index = chosen.index(["split", *tree.label_cols])
     trained = index[index["split"] == "train"].fillna(0.0)
     for question in tree.questions:
@@ -216,7 +216,7 @@ def _mean_answers(chosen: Records, tree: Schema) -> np.ndarray:
 
 
 def _optimizer(steps: int, how: Optimization) -> keras.optimizers.Optimizer:
-    """AdamW for epochs of so many steps, with two epochs of warm-up, and a fifth of all at most."""
+    """AdamW with two epochs of warm-up, but at most a fifth of all."""
     warmup = min(int((2 if how.warmup_epochs is None else how.warmup_epochs) * steps), steps * how.epochs // 5)
     clip = {"clipnorm": 5.0} if how.clip is None else None  # of each weight on its own, as in earlier runs
     return build_optimizer(how, steps * how.epochs, warmup=warmup, clip=clip)
@@ -225,7 +225,7 @@ def _optimizer(steps: int, how: Optimization) -> keras.optimizers.Optimizer:
 def _fit(
     run: Run, model: keras.Model, tree: Schema, chosen: Records, reading: dict, settings: TrainSettings
 ) -> pd.DataFrame:
-    """Fits on the training split, with the history and its curve on disk after every epoch."""
+    """Trains on the training split, and writes the history and its curve after every epoch."""
     how, seed, state = settings.optimization, settings.seed, run.out / "state"
     model.compile(_optimizer(chosen.splits["train"] // how.batch_size, how), DirichletMultinomialLoss(tree.membership))
     options: dict[str, Any] = {"batch_size": how.batch_size, "seed": seed, "in_memory": settings.in_memory}
@@ -253,7 +253,7 @@ def _fit(
 
 
 def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading: dict):
-    """Names (N,), votes (N, A) and concentrations (8, N, A) of a split, an answer for every orientation."""
+    """Names (N,), votes (N, A) and concentrations (8, N, A), one for every orientation, of a split."""
     every = ask_every_way([model], every_view=True)
     flat = keras.Model(every.input, keras.layers.Flatten()(every.output))
     store = represent_galaxies(flat, chosen, run.out / "state" / split, [split], provenance={}, reading=reading)
@@ -263,10 +263,10 @@ def _answers(run: Run, model, tree: Schema, chosen: Records, split: str, reading
 
 
 def _calibrate(run: Run, model, tree: Schema, chosen: Records, reading: dict) -> None:
-    """Makes the model as certain of its answers as the validation says it should be."""
+    """Recalibrates the model on the validation split."""
     _, votes, concentrations = _answers(run, model, tree, chosen, "val", reading)
-    found = fit_recalibration(votes, concentrations, tree)
-    model.layers[-1].recalibrate(*(found.T @ tree.membership))
+    factors = fit_recalibration(votes, concentrations, tree)
+    model.layers[-1].recalibrate(*(factors.T @ tree.membership))
 
 
 def _evaluate(
@@ -280,7 +280,7 @@ def _evaluate(
     more: dict,
     catalog: str | Path | None,
 ) -> None:
-    """Predicts the test split, which nothing before has touched, and reports; `metrics.json` is written last."""
+    """Predicts the test split, which was not used before, and reports; writes `metrics.json` last."""
     provenance = {"weights": card.sha256, "records": chosen.digest}
     ids, votes, concentrations = _answers(run, model, tree, chosen, "test", reading)
     table = evaluate_votes(votes, concentrations, tree, out=run.out, baseline=baseline)

@@ -1,4 +1,4 @@
-"""What `train` was asked to do, with types."""
+"""The arguments of `train`, with types."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ from tfrecords_builder.naming import some, unknown
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """The arguments of `train`, which documents them; `config.yaml` holds the same names and values."""
+    """The arguments of `train`, where they are documented; `config.yaml` has the same names and values."""
 
     schema: str | Path
     inputs: Inputs
@@ -33,10 +33,10 @@ class TrainSettings:
     seed: int
 
     def checked(self) -> "TrainSettings":
-        """The same with absolute paths, once they make sense.
+        """Checks the settings and returns them with absolute paths.
 
         Raises:
-            ValueError: They do not.
+            ValueError: They contradict each other.
             FileNotFoundError: There is no card of the weights.
         """
         check_numbers(self)
@@ -49,5 +49,5 @@ class TrainSettings:
         beside = {"method_weight": self.method_weight} | dataclasses.asdict(self.learner)
         useless = [name for name, value in beside.items() if value is not None]
         if self.learner.method is None and useless:
-            raise ValueError(f"{some(useless)} needs a method beside the votes, such as method='byol'")
+            raise ValueError(f"{some(useless)} needs a method to learn from views, such as method='byol'")
         return settings

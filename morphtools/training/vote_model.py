@@ -1,4 +1,4 @@
-"""What `train` fits: views, encoder and head, with or without a learner beside the votes."""
+"""The model of `train`: views, encoder and head, with or without a learner that needs no labels."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _DISPLAY = {"RandomDisplay": {"brightness": 0.05, "contrast": 0.2, "grey": 0.3}}
 
 
 def assemble(run: Run, tree: Schema, chosen: Records, settings: TrainSettings):
-    """The model from images to concentrations; its encoder and head; the encoder's card; how to read for it."""
+    """The model from images to concentrations, its encoder and head, the card, and how to read records for it."""
     how, seed = settings.optimization, settings.seed
     with precision(settings.mixed_precision):
         encoder, card, reading = starting_encoder(chosen, settings.start, seed, run.out / "state")
@@ -46,13 +46,13 @@ def assemble(run: Run, tree: Schema, chosen: Records, settings: TrainSettings):
 
 
 def without_training(trained: keras.Model, card: Card, settings: TrainSettings) -> keras.Model:
-    """The encoder without what only its training needed: layers that drop blocks, statistics over several devices."""
+    """The encoder without what only training needs: stochastic depth, and statistics synchronised over devices."""
     synchronize_batch_norm(trained, False)
     return _rebuilt(trained, card, {}) if settings.drop else trained
 
 
 def _rebuilt(encoder: keras.Model, card: Card, options: dict[str, Any]) -> keras.Model:
-    """An encoder with the same weights and other options of `build_encoder`."""
+    """Builds an encoder with the same weights and other options of `build_encoder`."""
     other = build_encoder(input_shape=encoder.input_shape[1:], **card.encoder, **options)
     other.set_weights(encoder.get_weights())
     return other

@@ -118,7 +118,7 @@ def test_numbers_are_learned_with_the_encoder_too(sky, tmp_path):
     [
         ({"column": "size", "balance": True}, "balance is about classes: numbers have none"),
         ({"column": "typ"}, "unknown column 'typ'"),
-        ({"column": "type", "catalog": None}, "column 'type' needs the catalog that has it, or records"),
+        ({"column": "type", "catalog": None}, "column 'type' needs a catalog or records that have it"),
         ({"column": "red"}, "column 'red' holds .* whole numbers"),
         (
             {"column": "size", "encoder_learning_rate": 1.0, "weights": "mobilenet_v3_small_gz2"},

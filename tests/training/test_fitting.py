@@ -131,5 +131,5 @@ def test_a_damaged_checkpoint_is_named_and_never_trained_on(tmp_path):
     state.write_bytes(sound)
     other = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, "softmax")])
     other.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
-    with pytest.raises(ValueError, match=r"s\.npz is of another model: remove it"):
+    with pytest.raises(ValueError, match=r"s\.npz belongs to another model: remove it"):
         run(state, fitted=other)

@@ -19,7 +19,7 @@ def test_a_loss_at_a_guess_and_a_collapse_are_said_and_learning_is_not():
     learning = {"loss": 3.0, "spread": 0.6, "effective_rank": 40.0}
     assert alarms(learning, 11.0) == []
     (said,) = alarms(learning | {"loss": 11.0}, 11.04)
-    assert "the loss 11.000 sits at that of a guess, 11.040" in said and "\n" not in said
+    assert "the loss 11.000 is that of a guess, 11.040" in said and "\n" not in said
     (said,) = alarms(learning | {"spread": 0.01}, 11.0)
     assert "collapse" in said
     (said,) = alarms(learning | {"effective_rank": 1.2}, 11.0)
@@ -46,7 +46,7 @@ def test_the_curve_shows_every_label_beside_its_baselines():
     beat = {"random encoder": {"knn ring": 0.5, "effective_rank": 3.0}, "pixels + PCA": {"knn ring": 0.55}}
     figure = learning_curve(table, beat, 4.2, "moco")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["loss", "dimensions used (effective rank)", "what is known of ring"]
+    assert titles == ["loss", "dimensions used (effective rank)", "ring, from the representations"]
     texts = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
     assert texts == ["5 neighbours", "random encoder", "pixels + PCA"]
 
