@@ -1,1 +1,1 @@
-"""From positions to galaxies, and back out: cutouts from archives, dust, matches between catalogues."""
+"""From positions to galaxies and back to other programs: cutouts, dust, and matches between catalogues."""

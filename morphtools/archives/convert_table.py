@@ -1,4 +1,4 @@
-"""A table of one format in another, with the names that the other verbs know."""
+"""Converts tables between formats, with the column names that other commands use."""
 
 import logging
 import tempfile
@@ -13,27 +13,27 @@ log = logging.getLogger(__name__)
 
 
 def convert_table(table: str | Path | pd.DataFrame, out: str | Path) -> list[str]:
-    """Writes a table as csv, parquet, FITS, ECSV or VOTable, whichever the ending of `out` names.
+    """Writes a table as csv, parquet, FITS, ECSV or VOTable, depending on the ending of `out`.
 
     Published tables are recognised (see `morphtools.survey.known_tables`) and get `id_str`, `ra`, `dec`, labels and
-    redshifts. From csv, parquet or FITS to csv or parquet tables may be larger than memory; they are kept in a
-    temporary folder meanwhile.
+    redshifts. From csv, parquet or FITS to csv or parquet, tables may be larger than memory; a temporary folder holds
+    them meanwhile.
 
     Args:
         table: A catalogue in any format, or a `DataFrame`.
         out: The new file.
 
     Returns:
-        A sentence for every guess.
+        A sentence for every guess that was made.
 
     Raises:
-        FileExistsError: `out` is there already.
-        ValueError: The format is not known, or cannot hold a column.
+        FileExistsError: `out` exists.
+        ValueError: The format is unknown, or cannot hold a column.
     """
     out = Path(out)
     ending_of(out)
     if out.exists():
-        raise FileExistsError(f"{out} is there already; choose another out")
+        raise FileExistsError(f"{out} already exists; choose another out")
     with tempfile.TemporaryDirectory() as folder:
         kept = keep_table(table, Path(folder) / "table", places=False)
         for remark in kept.remarks:

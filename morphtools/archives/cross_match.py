@@ -1,4 +1,4 @@
-"""Which rows of two tables are the same place on the sky."""
+"""Finds rows of two tables at the same place on the sky."""
 
 import contextlib
 import dataclasses
@@ -27,14 +27,14 @@ _SEPARATION = "separation_arcsec"
 
 @dataclasses.dataclass(frozen=True)
 class CrossMatch:
-    """What a cross-match gives.
+    """The result of a cross-match.
 
     Attributes:
         rows_a: (P,) rows of the first table, -1 for none.
-        rows_b: (P,) rows of the second table, -1 where a row of the first has no match.
-        separations: (P,) arcsec, NaN where there is no match.
-        duplicates: Rows that were left out because another row of their table is at the same place: `table` (a or b),
-            `row`, `id_str` if there is one, `kept_row`, `separation_arcsec`.
+        rows_b: (P,) rows of the second table, -1 if a row of the first has no match.
+        separations: (P,) arcsec, NaN without a match.
+        duplicates: Rows left out because another row of their table is at the same place: `table` (a or b), `row`,
+            `id_str` if there is one, `kept_row`, `separation_arcsec`.
         remarks: What was guessed, ignored or left out.
         table: The joined table, if it was not written to a file.
         out: The file it was written to.
@@ -50,7 +50,7 @@ class CrossMatch:
 
     @property
     def summary(self) -> str:
-        """A sentence."""
+        """The result in a sentence."""
         matched = self.separations[self.rows_b >= 0]
         text = f"{len(matched)} matches"
         if len(matched):
@@ -74,9 +74,9 @@ def cross_match(
 ) -> CrossMatch:
     """Joins two tables by position on the sky.
 
-    Exact at any right ascension and declination. Memory holds the positions, the pairs and a zone of declination;
-    the tables themselves are kept in a temporary folder beside `out`, which needs as much space as they do. A result in
-    csv or parquet is written piece by piece; FITS, ECSV and VOTable are put together in memory.
+    The match is exact at any right ascension and declination. Memory holds the positions, the pairs and one zone of
+    declination; the tables themselves are kept in a temporary folder beside `out`, which needs as much space as they
+    do. A result in csv or parquet is written piece by piece; FITS, ECSV and VOTable are assembled in memory.
 
     Proper motions and epochs are ignored, with a remark. Published tables are recognised (see
     `morphtools.survey.known_tables`).
@@ -84,31 +84,30 @@ def cross_match(
     Args:
         a: The first table: a catalogue in any format, or a `DataFrame`.
         b: The second.
-        out: File of the joined table, in the format of its ending; none: it is kept in memory.
-        radius: Largest separation: a number in arcsec, or text such as "0.5 arcmin".
-        find: `nearest`: for each row of `a` the nearest of `b`, which may serve several rows. `one-to-one`: each row of
-            either table once at most; the closest pairs are taken first. `all`: every pair.
-        suffixes: What is put after the names of columns that both tables have.
+        out: File of the joined table, in the format of its ending; by default it stays in memory.
+        radius: Maximum separation: a number in arcsec, or text such as "0.5 arcmin".
+        find: `nearest`: for each row of `a` the nearest of `b`, which may match several rows. `one-to-one`: each row of
+            either table at most once, the closest pairs first. `all`: every pair.
+        suffixes: Endings for the names of columns that both tables have.
         unmatched: Whether rows of `a` without a match stay in the result.
-        deduplicate: Separation within which rows of the same table are one object (friends of friends): of each group
-            the row with the fewest empty cells is kept, the first of several. The others are listed in
-            `OUT-duplicates` beside `out`.
+        deduplicate: Separation within which rows of one table are the same object (friends of friends). Of each group,
+            the first row with the fewest empty cells is kept; the others are listed in `OUT-duplicates` beside `out`.
         position_a: Names of the columns of right ascension and declination of `a`.
-        position_b: Of `b`.
+        position_b: The same for `b`.
 
     Returns:
         The rows, their separations and the table, in the order of `a`, then of the separations.
 
     Raises:
         ValueError: A table has no positions, or an argument is not allowed.
-        FileExistsError: `out` is there already.
+        FileExistsError: `out` exists.
     """
     limit = to_degrees(radius, "radius")
     same = None if deduplicate is None else to_degrees(deduplicate, "deduplicate")
     if find not in FINDS:
         raise ValueError(unknown("find", find, FINDS))
     if len(suffixes) != 2 or suffixes[0] == suffixes[1]:
-        raise ValueError(f"suffixes must be two different endings, such as _a,_b, not {some(map(repr, suffixes))}")
+        raise ValueError(f"suffixes must be two different endings, such as _a,_b, got {some(map(repr, suffixes))}")
     listed = None if out is None else _new_files(Path(out))
     with _folder(out) as folder:
         tables = [keep_table(a, folder / "a", position_a), keep_table(b, folder / "b", position_b)]
@@ -138,10 +137,10 @@ def cross_match(
 
 
 def to_degrees(angle: float | str, name: str) -> float:
-    """An angle in degrees; a number, or text without a unit, is in arcsec.
+    """Converts an angle to degrees; a number, or text without a unit, is in arcsec.
 
     Raises:
-        ValueError: It is not an angle, or not between 0 and 90 degrees.
+        ValueError: It is not an angle, or not from 0 to 90 degrees.
     """
     from astropy.units import Quantity, UnitsError, arcsec
 
@@ -149,27 +148,24 @@ def to_degrees(angle: float | str, name: str) -> float:
         quantity = Quantity(str(angle).strip())
         degrees = float((quantity * arcsec if quantity.unit == "" else quantity).to_value("deg"))
     except (TypeError, ValueError, UnitsError):
-        raise ValueError(f"{name} must be an angle such as '1.98 arcsec', not {angle!r}") from None
+        raise ValueError(f"{name} must be an angle such as '1.98 arcsec', got {angle!r}") from None
     if not 0 < degrees <= _LARGEST:
-        raise ValueError(f"{name} must be more than 0 and at most {_LARGEST:g} degrees, not {angle!r}")
+        raise ValueError(f"{name} must be more than 0 and at most {_LARGEST:g} degrees, got {angle!r}")
     return degrees
 
 
 def _new_files(out: Path) -> Path:
-    """Refuses to replace files; returns where duplicates are listed."""
+    """Refuses to replace files; returns the path for the list of duplicates."""
     listed = out.with_name(out.name.removesuffix(ending_of(out)) + f"-duplicates{ending_of(out)}")
     for path in (out, listed):
         if path.exists():
-            raise FileExistsError(f"{path} is there already; choose another out")
+            raise FileExistsError(f"{path} already exists; choose another out")
     return listed
 
 
 @contextlib.contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
-    """A folder for the tables, which goes away: beside `out`, or a temporary one.
-
-    What a killed call has left there is removed.
-    """
+    """A temporary folder for the tables: beside `out` if there is one. Leftovers of a killed call are removed."""
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
@@ -203,7 +199,7 @@ def _match(sky_a, sky_b, limit: float, find: str, remarks: list[str]):
         lost = len(np.setdiff1d(rows_a, rows_a[kept]))
         if several or lost:
             remarks.append(
-                f"{several} rows of table a have several of table b within {limit * 3600:g} arcsec; {lost} lost theirs "
+                f"{several} rows of table a have several of b within {limit * 3600:g} arcsec; {lost} lost theirs "
                 "to a closer row"
             )
         rows_a, rows_b, separations = rows_a[kept], rows_b[kept], separations[kept]
@@ -253,7 +249,7 @@ def _joined(tables: list[KeptTable], rows_a, rows_b, separations, suffixes) -> I
 
 
 def _names(of_a: list[str], of_b: list[str], suffixes: tuple[str, str]) -> tuple[list[str], list[str], str]:
-    """Names of the columns in the joined table: those of both tables get a suffix, whatever their capitals."""
+    """Column names of the joined table: names in both tables get a suffix, whatever their capitals."""
     lower = [{name.lower() for name in names} for names in (of_a, of_b)]
     renamed = [
         [name + suffix if name.lower() in others else name for name in names]

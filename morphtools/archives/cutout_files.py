@@ -1,4 +1,4 @@
-"""Whether what a service sent is the image that was asked for; and one FITS file of several."""
+"""Checks the images that a service sends, and joins FITS files of single bands."""
 
 import io
 import warnings
@@ -16,12 +16,12 @@ _EMPTY = "outside the footprint, or no data: the image is empty"
 
 
 def check_image(order, data: bytes, bands: int | None = None) -> bytes:
-    """The bytes of an image, if it is what was ordered.
+    """Returns the bytes of an image if it is what was requested.
 
     Args:
-        order: What was asked for (`cutout_services.Order`).
-        data: What came.
-        bands: How many bands it must have; by default those of the order.
+        order: The request (`cutout_services.Order`).
+        data: The bytes that the service sent.
+        bands: The bands it must have; by default those of the order.
 
     Returns:
         The same bytes.
@@ -37,10 +37,10 @@ def check_image(order, data: bytes, bands: int | None = None) -> bytes:
     wanted = order.bands if bands is None else order.bands[:bands]
     shape = ((len(wanted),) if len(wanted) > 1 else ()) + (order.size, order.size)
     if pixels.shape != shape:
-        raise ValueError(f"the image has shape {pixels.shape} where {shape} was asked for")
+        raise ValueError(f"the image has shape {pixels.shape}, but {shape} was requested")
     came = tuple(str(header.get("BANDS", "")).strip())
     if bands is None and came and came != wanted:
-        raise ValueError(f"the image has the bands {','.join(came)} where {','.join(wanted)} were asked for")
+        raise ValueError(f"the image has the bands {','.join(came)}, but {','.join(wanted)} were requested")
     if not (np.isfinite(pixels) & (pixels != 0)).any():
         raise ValueError(_EMPTY)
     return data
@@ -48,19 +48,19 @@ def check_image(order, data: bytes, bands: int | None = None) -> bytes:
 
 def _check_jpeg(data: bytes, size: int) -> None:
     if not data.startswith(b"\xff\xd8\xff"):
-        raise ConnectionError(f"no JPEG came: {not_an_image(data)}")
+        raise ConnectionError(f"the service sent no JPEG: {not_an_image(data)}")
     try:
         image = read_picture(data)
     except ValueError as error:
         raise ConnectionError(str(error)) from error
     if image.shape[:2] != (size, size):
-        raise ValueError(f"the picture has {image.shape[1]}×{image.shape[0]} pixels where {size}×{size} were asked for")
+        raise ValueError(f"the picture has {image.shape[1]}×{image.shape[0]} pixels, but {size}×{size} were requested")
     if np.ptp(to_pixels(image), axis=(0, 1)).max() == 0:
         raise ValueError(_EMPTY)
 
 
 def read_fits_image(data: bytes) -> tuple[np.ndarray, Any]:
-    """Pixels and header of the image in a FITS file, in the first extension that has one.
+    """Reads pixels and header of the first image in a FITS file.
 
     Raises:
         ConnectionError: It is not a FITS file, or a damaged one.
@@ -69,7 +69,7 @@ def read_fits_image(data: bytes) -> tuple[np.ndarray, Any]:
     from astropy.io import fits
 
     if not data.startswith(b"SIMPLE"):
-        raise ConnectionError(f"no FITS file came: {not_an_image(data)}")
+        raise ConnectionError(f"the service sent no FITS file: {not_an_image(data)}")
     try:
         check_header(data)
         with warnings.catch_warnings():
@@ -80,22 +80,22 @@ def read_fits_image(data: bytes) -> tuple[np.ndarray, Any]:
                     check_whole(hdu, len(data))
                     return np.asarray(hdu.data), hdu.header.copy()
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
-        raise ConnectionError(f"a damaged FITS file came: {error or type(error).__name__}") from error
+        raise ConnectionError(f"the service sent a damaged FITS file: {error or type(error).__name__}") from error
     raise ValueError(_EMPTY)
 
 
 def join_bands(files: list[bytes], bands: tuple[str, ...]) -> bytes:
-    """One FITS file of files of one band each, which must lie on each other on the sky.
+    """Joins files of one band each, on the same pixels of the sky, into one FITS file.
 
     Args:
-        files: Their bytes.
-        bands: Their names, kept as BAND0, BAND1 …
+        files: Bytes of the files.
+        bands: Names of the bands, kept as BAND0, BAND1 …
 
     Returns:
         A cube (bands, height, width) of 32-bit floats with the WCS of the first file.
 
     Raises:
-        ValueError: They lie on other pixels of the sky.
+        ValueError: Their pixels are at different places on the sky.
     """
     from astropy.io import fits
     from astropy.wcs import WCS

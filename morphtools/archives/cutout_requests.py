@@ -1,10 +1,10 @@
-"""How the cutout services of surveys are asked for one image.
+"""Requests one image from the cutout service of a survey.
 
-Sources of what is written here: the code of the Legacy Surveys' viewer (github.com/legacysurvey/imagine, `get_cutout`),
+Sources: the code of the Legacy Surveys' viewer (github.com/legacysurvey/imagine, `get_cutout`),
 the help of SDSS SkyServer's `ImgCutout`, the PS1 Image Cutout Service page of MAST and its `ps1image` notebook, IRSA's
 pages on SIA v2 and on cutouts of its image server, and `astroquery.hips2fits`. Every function takes an order, the
-client and a position in degrees, and returns the bytes of a whole, checked image, or raises ValueError (there is none)
-or ConnectionError (no usable answer).
+client and a position in degrees. It returns the bytes of a complete, checked image, or raises ValueError (there is no
+image) or ConnectionError (no usable answer).
 """
 
 import io
@@ -20,12 +20,12 @@ from morphtools.archives.polite import PoliteClient
 from tfrecords_builder.bounded import not_an_image
 from tfrecords_builder.naming import some
 
-_EUCLID_MARGIN = 2  # pixels around the cutout: it is cut to size here, as the service rounds in a way it does not tell
+_EUCLID_MARGIN = 2  # extra pixels, cut off here, because how the service rounds is not documented
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for at every position.
+    """What is requested at every position.
 
     Attributes:
         base_url: Address of the service.
@@ -34,7 +34,7 @@ class Order:
         bands: Names of the bands.
         format: `fits` or `jpeg`.
         hips: Name of the HiPS, for hips2fits; `{band}` in it stands for each band.
-        field: Rule of `tfrecords_builder.fields` that gives each galaxy a pixel scale of its own.
+        field: Rule of `tfrecords_builder.fields` for the pixel scale of each galaxy.
     """
 
     base_url: str
@@ -47,7 +47,7 @@ class Order:
 
 
 def legacy(layer: str, order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
-    """From the viewer of the Legacy Surveys, of one of its layers."""
+    """Requests an image of a layer from the viewer of the Legacy Surveys."""
     page = "cutout.fits" if order.format == "fits" else "jpeg-cutout"
     place = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "layer": layer, "size": order.size}
     place |= {"pixscale": f"{order.pixel_scale:g}", "bands": "".join(order.bands)}
@@ -55,14 +55,14 @@ def legacy(layer: str, order: Order, client: PoliteClient, ra: float, dec: float
 
 
 def sdss(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
-    """A picture from SkyServer."""
+    """Requests a picture from SDSS SkyServer."""
     place: dict[str, Any] = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "scale": f"{order.pixel_scale:g}"}
     place |= {"width": order.size, "height": order.size}
     return client.get(f"{order.base_url}/ImgCutout/getjpeg", place, partial(check_image, order))
 
 
 def hips(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
-    """From hips2fits of the CDS: one HiPS, or one per band."""
+    """Requests an image from hips2fits of the CDS: of one HiPS, or one per band."""
     place = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "width": order.size, "height": order.size}
     place |= {"fov": f"{order.size * order.pixel_scale / 3600:.9g}", "projection": "TAN", "coordsys": "icrs"}
     place |= {"format": "fits" if order.format == "fits" else "jpg"}
@@ -79,10 +79,10 @@ def _plane(order: Order, data: bytes) -> bytes:
 
 
 def panstarrs(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
-    """From MAST: first the names of the stacked images at the position, then a cutout of each."""
+    """Requests from MAST the names of the stacked images at a position, then a cutout of each."""
     place = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}"}
-    asked = {**place, "filters": "".join(order.bands), "type": "stack"}
-    stacks = client.get(f"{order.base_url}/ps1filenames.py", asked, _stacks)
+    query = {**place, "filters": "".join(order.bands), "type": "stack"}
+    stacks = client.get(f"{order.base_url}/ps1filenames.py", query, _stacks)
     _need(order.bands, stacks, "stacked image")
     names = [stacks[band] for band in order.bands]
     url, place = f"{order.base_url}/fitscut.cgi", place | {"size": order.size}
@@ -94,20 +94,20 @@ def panstarrs(order: Order, client: PoliteClient, ra: float, dec: float) -> byte
 
 
 def _stacks(data: bytes) -> dict[str, str]:
-    """The file of every band, from the table in plain text that `ps1filenames.py` answers with."""
+    """Reads the file of every band from the plain-text table that `ps1filenames.py` returns."""
     lines = data.decode(errors="replace").split("\n")
     names = lines[0].split()
     if "filter" not in names or "filename" not in names:
-        raise ConnectionError(f"no list of files came: {not_an_image(data)}")
+        raise ConnectionError(f"the service sent no list of files: {not_an_image(data)}")
     rows = [dict(zip(names, line.split(), strict=False)) for line in lines[1:] if line.strip()]
     return {row["filter"]: row["filename"] for row in reversed(rows)}
 
 
 def euclid(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
-    """From IRSA: first the mosaics at the position, then a cutout of each band of one tile."""
+    """Requests from IRSA the mosaics at a position, then a cutout of each band of one tile."""
     position = f"circle {ra:.7f} {dec:.7f} {1 / 3600:.6f}"
-    asked = {"COLLECTION": "euclid_DpdMerBksMosaic", "POS": position, "RESPONSEFORMAT": "VOTABLE"}
-    tiles = client.get(f"{order.base_url}/SIA", asked, _tiles)
+    query = {"COLLECTION": "euclid_DpdMerBksMosaic", "POS": position, "RESPONSEFORMAT": "VOTABLE"}
+    tiles = client.get(f"{order.base_url}/SIA", query, _tiles)
     _need(order.bands, {band for tile in tiles.values() for band in tile}, "mosaic")
     cut = {"center": f"{ra:.7f},{dec:.7f}deg", "size": f"{order.size + 2 * _EUCLID_MARGIN}px", "gzip": "false"}
     reason = ValueError(f"no tile has all of {', '.join(order.bands)}")
@@ -121,7 +121,7 @@ def euclid(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
 
 
 def _tiles(data: bytes) -> dict[str, dict[str, str]]:
-    """The address of every band's mosaic, by tile, from the VOTable of an SIA query."""
+    """Reads the address of every band's mosaic, by tile, from the VOTable of an SIA query."""
     from astropy.table import Table
 
     try:
@@ -131,7 +131,7 @@ def _tiles(data: bytes) -> dict[str, dict[str, str]]:
         columns = ("dataproduct_subtype", "facility_name", "energy_bandpassname", "obs_id", "access_url")
         rows = [tuple(str(row[name]).strip() for name in columns) for row in table]
     except Exception as error:  # astropy raises many kinds, all meaning the same to us
-        raise ConnectionError(f"no list of images came: {not_an_image(data)}") from error
+        raise ConnectionError(f"the service sent no list of images: {not_an_image(data)}") from error
     tiles = {}
     for subtype, facility, band, observation, url in rows:
         if subtype == "science" and facility.lower() == "euclid" and url.startswith(("http://", "https://")):
@@ -140,7 +140,7 @@ def _tiles(data: bytes) -> dict[str, dict[str, str]]:
 
 
 def _centred(order: Order, ra: float, dec: float, data: bytes) -> bytes:
-    """The middle of a cutout that is a little larger, as a FITS file."""
+    """Cuts a slightly larger cutout to size; returns a FITS file."""
     from astropy.coordinates import SkyCoord
     from astropy.io import fits
     from astropy.nddata import Cutout2D
@@ -154,7 +154,7 @@ def _centred(order: Order, ra: float, dec: float, data: bytes) -> bytes:
     try:
         cut = Cutout2D(pixels, SkyCoord(ra, dec, unit="deg"), order.size, wcs, mode="strict")
     except (NoOverlapError, PartialOverlapError):
-        raise ValueError("the cutout reaches over the edge of the mosaic") from None
+        raise ValueError("the cutout extends beyond the edge of the mosaic") from None
     file = io.BytesIO()
     fits.PrimaryHDU(np.ascontiguousarray(cut.data), cut.wcs.to_header()).writeto(file)
     return _plane(order, file.getvalue())

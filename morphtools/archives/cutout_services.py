@@ -1,4 +1,4 @@
-"""The cutout services of surveys: what they offer, and what can be ordered from them."""
+"""The cutout services of surveys, and what can be requested from them."""
 
 import re
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from tfrecords_builder.naming import some, unknown
 
 @dataclass(frozen=True)
 class Service:
-    """A service that cuts images out.
+    """A cutout service.
 
     Attributes:
         base_url: Its public address.
-        get: Asks it for one position: (order, client, ra, dec) → the bytes of a whole, checked image.
-        bands: Those it has; empty: they depend on the HiPS.
-        default_bands: Those of an order without any.
-        pixel_scale: Its own, arcsec per pixel; None: it has none.
-        rescales: Whether other pixel scales can be asked for.
-        sizes: Smallest and largest side in pixels. The Legacy Surveys and SDSS silently send another size outside
-            of these; the limits of the others are ours.
-        formats: Those it has, the default first.
-        per_second: Most requests per second. No service tells a limit; these are a guess at what is considerate.
-        at_once: Most requests in flight; for Pan-STARRS MAST asks for no more than 10.
-        note: What has to be known about its images.
+        get: Requests one position: (order, client, ra, dec) → the bytes of a complete, checked image.
+        bands: Its bands; empty if they depend on the HiPS.
+        default_bands: The bands if none are requested.
+        pixel_scale: Its native pixel scale in arcsec per pixel; None if it has none.
+        rescales: Whether other pixel scales can be requested.
+        sizes: Smallest and largest side in pixels. Beyond these, the Legacy Surveys and SDSS silently send
+            another size; the limits of the others are ours.
+        formats: Its formats, the default first.
+        per_second: Maximum requests per second. No service publishes a limit; these are guesses at what is considerate.
+        at_once: Maximum requests at a time; MAST asks for at most 10 for Pan-STARRS.
+        note: What users should know about its images.
     """
 
     base_url: str
@@ -86,7 +86,7 @@ SERVICES = {
         rescales=False,
         sizes=(1, 6000),
         formats=("fits", "jpeg"),
-        note="MAST warns that Pan-STARRS stacks are not linear in flux (asinh); values are kept as they come",
+        note="MAST warns that Pan-STARRS stacks are not linear in flux (asinh); values are kept as they are",
     ),
     "euclid-q1": Service(
         "https://irsa.ipac.caltech.edu",
@@ -112,7 +112,7 @@ def place_order(
     pixel_scale: float | str | None = None,
     base_url: str | None = None,
 ) -> tuple[Service, Order]:
-    """The service of a survey, and what is asked of it; checks all of it before anything is sent.
+    """Returns the service of a survey and the order, after checking everything before a request is sent.
 
     Args:
         survey: A key of `SERVICES`, or `hips:NAME`.
@@ -123,7 +123,7 @@ def place_order(
         base_url: Another address of the service.
 
     Raises:
-        ValueError: The service has not got this.
+        ValueError: The service does not offer this.
     """
     name, _, hips = survey.partition(":")
     if name not in SERVICES or (name == "hips") != bool(hips):
@@ -137,18 +137,18 @@ def place_order(
     field = pixel_scale if isinstance(pixel_scale, str) else None
     if field is not None:
         _check_field(name, service, field, size)
-        pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has its own
+        pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has a scale of its own
     if pixel_scale is None and service.pixel_scale is None:
         raise ValueError("a HiPS has no pixel scale of its own: give `pixel_scale` in arcsec")
     if pixel_scale is not None and not service.rescales and pixel_scale != service.pixel_scale:
-        raise ValueError(f"{name} has only its own pixels of {service.pixel_scale} arcsec, not {pixel_scale}")
+        raise ValueError(f"{name} has pixels of {service.pixel_scale} arcsec only, got {pixel_scale}")
     scale = float(service.pixel_scale if pixel_scale is None else pixel_scale)
     if not 0 < scale < 3600:
         raise ValueError(f"the pixel scale must be arcsec per pixel, more than 0, got {scale:g}")
     side = _pixels(size, scale)
     if not service.sizes[0] <= side <= service.sizes[1]:
         raise ValueError(
-            f"{name} has cutouts of {service.sizes[0]} to {service.sizes[1]} pixels, not {side}: give another size"
+            f"{name} has cutouts of {service.sizes[0]} to {service.sizes[1]} pixels, got {side}: give another size"
             + (" or pixel scale" if service.rescales else "")
         )
     address = (base_url or service.base_url).rstrip("/")
@@ -161,9 +161,11 @@ def _check_field(name: str, service: Service, field: str, size: str | int) -> No
     if field not in FIELDS:
         raise ValueError(unknown("pixel scale", field, FIELDS) + ", or a number of arcsec")
     if not service.rescales:
-        raise ValueError(f"{name} has only its own pixels of {service.pixel_scale} arcsec, so no field {field}")
+        raise ValueError(f"{name} has pixels of {service.pixel_scale} arcsec only, so the field {field} is impossible")
     if "arcsec" in str(size) or '"' in str(size):
-        raise ValueError(f"with the field {field} the size must be in pixels, not {size}: it decides how fine they are")
+        raise ValueError(
+            f"with the field {field} the size must be in pixels, got {size}: the field sets the size in arcsec"
+        )
 
 
 def _check_bands(name: str, service: Service, hips: str, bands: tuple[str, ...], format: str) -> None:
@@ -175,21 +177,21 @@ def _check_bands(name: str, service: Service, hips: str, bands: tuple[str, ...],
     if hips and format == "fits" and not bands:
         raise ValueError(f"hips:{hips} as FITS: give `bands`, the name of its band, or of each {{band}}")
     if "{band}" in hips and format == "jpeg":
-        raise ValueError("pictures of one HiPS per band cannot be put together: take FITS, or a HiPS in colour")
+        raise ValueError("pictures of one HiPS per band cannot be combined: request FITS, or a HiPS in colour")
     if name == "sdss" and bands != service.default_bands:
         raise ValueError("SDSS draws its pictures from i, r and g, in this order: leave `bands` out")
     if name == "panstarrs" and format == "jpeg" and len(bands) not in (1, 3):
-        raise ValueError(f"pictures of panstarrs have 1 or 3 bands, not {len(bands)}")
+        raise ValueError(f"pictures of panstarrs have 1 or 3 bands, got {len(bands)}")
 
 
 def _pixels(size: str | int, pixel_scale: float) -> int:
-    """A side in pixels; one in arcsec becomes the nearest whole number."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(px|pix|pixels|arcsec|\")?\s*", str(size))
-    if not found:
+    """A side in pixels; a side in arcsec is rounded to whole pixels."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(px|pix|pixels|arcsec|\")?\s*", str(size))
+    if not match:
         raise ValueError(f"cannot read the size {size!r}; expected for example 152px or 20arcsec")
-    number, unit = float(found[1]), found[2]
+    number, unit = float(match[1]), match[2]
     if unit in ("arcsec", '"'):
         return round(number / pixel_scale)
     if number != int(number):
-        raise ValueError(f"a size of {size} pixels: it must be a whole number")
+        raise ValueError(f"the size must be a whole number of pixels, got {size}")
     return int(number)

@@ -1,8 +1,8 @@
-"""E(B−V) of the Galaxy's dust at positions, from maps on disk.
+"""Galactic reddening E(B−V) at positions, from maps on disk.
 
-The convention: `ebv` is E(B−V) on the scale of Schlegel, Finkbeiner & Davis (1998), as their map and CSFD (Chiang 2023)
-have it. The coefficients of `morphtools.survey.extinction` (Schlafly & Finkbeiner 2011, table 6) belong to this scale:
-they include the recalibration by 0.86. For E(B−V) itself, as an extinction law needs it, use `scale="sf11"`.
+The convention: `ebv` is E(B−V) on the scale of Schlegel, Finkbeiner & Davis (1998), like their map and CSFD (Chiang
+2023). The coefficients of `morphtools.survey.extinction` (Schlafly & Finkbeiner 2011, table 6) belong to this
+scale: they include the recalibration by 0.86. For E(B−V) itself, as an extinction law needs it, use `scale="sf11"`.
 """
 
 import logging
@@ -20,33 +20,32 @@ from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
 
-# E(B−V) = factor × what the maps have (Schlafly & Finkbeiner 2011, ApJ 737, 103, section 5.2)
+# E(B−V) = factor × value of the maps (Schlafly & Finkbeiner 2011, ApJ 737, 103, section 5.2)
 SCALES = {"sfd98": 1.0, "sf11": 0.86}
-_COLUMNS = {"sfd98": "ebv", "sf11": "ebv_sf11"}  # under another name, so that it is not multiplied by 0.86 twice
+_COLUMNS = {"sfd98": "ebv", "sf11": "ebv_sf11"}  # another name, so that it is not multiplied by 0.86 twice
 _POLES = ("ngp", "sgp")
-_UNSEEN = -1e30  # HEALPix writes -1.6375e30 where there is nothing
+_UNSEEN = -1e30  # HEALPix writes -1.6375e30 for no data
 
 
 def ebv_at(ra, dec, map: str | Path, *, scale: str = "sfd98") -> np.ndarray:
-    """E(B−V) at positions on the sky.
+    """Looks up E(B−V) at positions on the sky.
 
     Args:
         ra: (N,) right ascension in degrees, ICRS.
         dec: (N,) declination in degrees.
-        map: Folder with the pair `SFD_dust_4096_ngp.fits` and `SFD_dust_4096_sgp.fits` or either file of it, which are
-            interpolated linearly between their pixels; or a HEALPix map as FITS, such as `csfd_ebv.fits`, of which the
-            pixel at the position is taken (needs astropy-healpix); or `"sfd"`, `"csfd"`: the map that the package
-            dustmaps has fetched.
-        scale: `sfd98`: as the maps have it, which is what `survey.extinction` and the dereddening of models expect;
-            `sf11`: times 0.86, the recalibration by Schlafly & Finkbeiner (2011).
+        map: Folder with `SFD_dust_4096_ngp.fits` and `SFD_dust_4096_sgp.fits`, or one of these files: they are
+            interpolated linearly between pixels. Or a HEALPix map in FITS, such as `csfd_ebv.fits`, of which the
+            nearest pixel is taken (needs astropy-healpix). Or `"sfd"`, `"csfd"`: the map fetched by dustmaps.
+        scale: `sfd98`: as in the maps, and as `survey.extinction` and the dereddening of models expect it; `sf11`:
+            times 0.86, the recalibration by Schlafly & Finkbeiner (2011).
 
     Returns:
-        (N,) magnitudes; NaN where there is no position or the map has nothing.
+        (N,) magnitudes; NaN without a position or a value in the map.
 
     Raises:
-        FileNotFoundError: There is no such map.
-        ImportError: The package that reads it is not installed.
-        ValueError: The file is not such a map.
+        FileNotFoundError: The map does not exist.
+        ImportError: The package to read it is not installed.
+        ValueError: The file is not a map of this kind.
 
     Reference:
         Schlegel, Finkbeiner & Davis 1998, ApJ 500, 525; Schlafly & Finkbeiner 2011, ApJ 737, 103; Chiang 2023,
@@ -70,28 +69,28 @@ def ebv_at(ra, dec, map: str | Path, *, scale: str = "sfd98") -> np.ndarray:
 
 
 def _pair(path: Path) -> dict[str, Path] | None:
-    """The files of the two hemispheres, in a folder or by the name of one; None: it is a single map."""
+    """The files of the two hemispheres, in a folder or by the name of one; None for a single map."""
     if path.is_dir():
-        found = {pole: sorted(path.glob(f"*_{pole}.fits")) for pole in _POLES}
-        if any(len(files) != 1 for files in found.values()):
+        maps = {pole: sorted(path.glob(f"*_{pole}.fits")) for pole in _POLES}
+        if any(len(files) != 1 for files in maps.values()):
             raise FileNotFoundError(
                 f"{path} does not hold one map *_ngp.fits and one *_sgp.fits, as SFD_dust_4096_ngp.fits"
             )
-        return {pole: files[0] for pole, files in found.items()}
+        return {pole: files[0] for pole, files in maps.items()}
     if not path.is_file():
-        raise FileNotFoundError(f"there is no map of dust at {path}")
+        raise FileNotFoundError(f"no dust map exists at {path}")
     for pole in _POLES:
         if path.name.endswith(f"_{pole}.fits"):
             pair = {p: path.with_name(f"{path.name.removesuffix(f'{pole}.fits')}{p}.fits") for p in _POLES}
             missing = [str(file) for file in pair.values() if not file.is_file()]
             if missing:
-                raise FileNotFoundError(f"the other hemisphere of {path.name} is not there: {missing[0]}")
+                raise FileNotFoundError(f"the other hemisphere of {path.name} is missing: {missing[0]}")
             return pair
     return None
 
 
 def _from_pair(pair: dict[str, Path], longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-    """Linear interpolation in two maps in Lambert's zenithal equal-area projection, one of each hemisphere."""
+    """Interpolates linearly in two maps, one per hemisphere, in Lambert's zenithal equal-area projection."""
     from astropy.io import fits
     from astropy.wcs import WCS
     from scipy.ndimage import map_coordinates
@@ -115,7 +114,7 @@ def _from_pair(pair: dict[str, Path], longitude: np.ndarray, latitude: np.ndarra
 
 
 def _from_healpix(path: Path, coords) -> np.ndarray:
-    """The pixels of a HEALPix map at positions."""
+    """Looks up the pixels of a HEALPix map at positions."""
     try:
         from astropy_healpix import HEALPix
     except ImportError:
@@ -130,7 +129,7 @@ def _from_healpix(path: Path, coords) -> np.ndarray:
         order = str(header["ORDERING"]).strip().lower()
         frame = {"G": "galactic", "C": "icrs"}.get(str(header.get("COORDSYS", "G")).strip().upper()[:1])
         if frame is None or not order.startswith(("ring", "nest")):
-            raise ValueError(f"ORDERING {order}, COORDSYS {header.get('COORDSYS')} are not known")
+            raise ValueError(f"ORDERING {order}, COORDSYS {header.get('COORDSYS')} are not supported")
         grid = HEALPix(int(np.sqrt(len(pixels) // 12)), "ring" if order.startswith("ring") else "nested")
         if grid.npix != len(pixels):
             raise ValueError(f"{len(pixels)} pixels do not cover the sky")
@@ -161,7 +160,7 @@ def _from_dustmaps(name: str, coords) -> np.ndarray:
 
 
 def map_identity(map: str | Path) -> str:
-    """What tells one map from another, as `claim` wants it."""
+    """The identity of a map, as `claim` needs it."""
     if str(map).lower() in ("sfd", "csfd"):
         return str(map).lower()
     pair = _pair(Path(map))
@@ -169,7 +168,7 @@ def map_identity(map: str | Path) -> str:
 
 
 def with_ebv(table: pd.DataFrame, map: str | Path, scale: str = "sfd98") -> pd.DataFrame:
-    """A table of positions in degrees with a column of E(B−V): `ebv`, or `ebv_sf11` on that scale.
+    """Adds a column of E(B−V) to a table of positions in degrees: `ebv`, or `ebv_sf11` on that scale.
 
     Raises:
         ValueError: It has such a column already, or as for `ebv_at`.
@@ -177,14 +176,14 @@ def with_ebv(table: pd.DataFrame, map: str | Path, scale: str = "sfd98") -> pd.D
     if scale not in SCALES:
         raise ValueError(unknown("scale", scale, SCALES))
     if _COLUMNS[scale] in table:
-        raise ValueError(f"the table has a column {_COLUMNS[scale]} already: rename it, or leave the map out")
+        raise ValueError(f"the table already has a column {_COLUMNS[scale]}: rename it, or leave the map out")
     return table.assign(**{_COLUMNS[scale]: ebv_at(table["ra"], table["dec"], map, scale=scale)})
 
 
 def add_ebv(
     catalog: pd.DataFrame | str | Path, out: str | Path, *, map: str | Path, scale: str = "sfd98"
 ) -> pd.DataFrame:
-    """Adds E(B−V) of the Galaxy's dust to a catalogue.
+    """Adds the Galactic reddening E(B−V) to a catalogue.
 
     Args:
         catalog: Table with `ra` and `dec`.
@@ -193,17 +192,17 @@ def add_ebv(
         scale: As for `ebv_at`.
 
     Returns:
-        The catalogue with a column `ebv` (`ebv_sf11` on that scale), NaN where a row has no position.
+        The catalogue with a column `ebv` (`ebv_sf11` on that scale), NaN for rows without a position.
 
     Raises:
-        FileExistsError: `out` is there already.
+        FileExistsError: `out` exists.
         ValueError: The catalogue has no positions, or a column of that name; or as for `ebv_at`.
     """
     out = Path(out)
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise ValueError(unknown("table format", out.suffix, (".csv", ".parquet")))
     if out.exists():
-        raise FileExistsError(f"{out} is there already: choose another name")
+        raise FileExistsError(f"{out} already exists: choose another name")
     table = catalog if isinstance(catalog, pd.DataFrame) else read_catalog(catalog)
     names = {str(name).lower(): name for name in table.columns}
     missing = [name for name in ("ra", "dec") if name not in names]
@@ -217,7 +216,7 @@ def add_ebv(
     degrees = with_ebv(pd.DataFrame({"ra": sky[:, 0], "dec": sky[:, 1]}), map, scale)
     name = _COLUMNS[scale]
     if name in table:
-        raise ValueError(f"the catalogue has a column {name} already: rename it")
+        raise ValueError(f"the catalogue already has a column {name}: rename it")
     table = table.assign(**{name: degrees[name].to_numpy()})
     write = table.to_parquet if out.suffix.lower() == ".parquet" else table.to_csv
     write_whole(out, lambda path: write(path, index=False))

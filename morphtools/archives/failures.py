@@ -1,4 +1,4 @@
-"""Which galaxies have no image, and why, in a file that survives its process."""
+"""Lists galaxies without an image, and why, in a file that survives its process."""
 
 import json
 from collections import Counter
@@ -11,11 +11,11 @@ from tfrecords_builder.naming import some
 
 
 class Failures:
-    """Galaxies without an image: noted in a file as they fail, so that they are not asked for again.
+    """Galaxies without an image: recorded as they fail, so that they are not requested again.
 
     Attributes:
-        reasons: By the place of the galaxy: why, and whether that may pass.
-        before: The same of those that may be tried again, from the last call that came to its end.
+        reasons: By the number of the galaxy: the reason, and whether it may be temporary.
+        before: The same for those to be tried again, from the last completed call.
     """
 
     def __init__(self, path: Path, ids: pd.Series):
@@ -30,7 +30,7 @@ class Failures:
         self._rewrite(self.before | self.reasons)
 
     def add(self, place: int, error: Exception) -> None:
-        """Notes why a galaxy has no image; what may pass (an OSError) is kept only by a call that comes to its end."""
+        """Records why a galaxy has no image; temporary reasons (OSError) are kept only by a completed call."""
         passing = isinstance(error, OSError)
         self.reasons[place] = (str(error), passing)
         if not passing:
@@ -38,12 +38,12 @@ class Failures:
                 file.write(json.dumps([self._ids[place], str(error)]) + "\n")
 
     def _rewrite(self, reasons: dict) -> None:
-        """The file in the order of the galaxies, whatever the order in which they failed."""
+        """Rewrites the file in the order of the galaxies."""
         lines = [[self._ids[place], why] + [True] * passing for place, (why, passing) in sorted(reasons.items())]
         write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def table(self) -> pd.DataFrame:
-        """Those that failed, in the order of the galaxies."""
+        """The galaxies that failed, in order."""
         self._rewrite(self.reasons)
         places = sorted(self.reasons)
         columns = {"id_str": [self._ids[place] for place in places]}
@@ -52,6 +52,6 @@ class Failures:
         return pd.DataFrame(columns)
 
     def summary(self) -> str:
-        """How often what went wrong."""
+        """The reasons, with how often each occurred."""
         counts = Counter(reason for reason, _ in self.reasons.values())
         return some([f"{reason} ({number})" for reason, number in counts.most_common()])

@@ -1,4 +1,4 @@
-"""From a table of positions to cutouts of galaxies and the catalogue that `build_records` takes."""
+"""Fetches cutouts at a table of positions, and writes a catalogue for `build_records`."""
 
 import hashlib
 import logging
@@ -25,25 +25,25 @@ from tfrecords_builder.table_files import for_spreadsheets
 
 log = logging.getLogger(__name__)
 
-MOST = 100_000  # positions for which asking one by one is considerate
-# Galaxies without an answer, one after the other, after which the service is taken to be down. HTTP 500 may as well
-# mean that it fails at these positions, such as outside of its footprint.
+MOST = 100_000  # positions that can be requested one by one without overloading a service
+# After so many galaxies in a row without an answer, the service is assumed to be down. HTTP 500 may also mean that it
+# fails at these positions, for example outside its footprint.
 _IN_A_ROW, _IN_A_ROW_500 = 20, 200
 
 
 @dataclass(frozen=True)
 class Cutouts:
-    """Cutouts that were fetched: a folder with `catalog.parquet`, `images/`, `failures.csv` and `cutouts.json`.
+    """Fetched cutouts: a folder with `catalog.parquet`, `images/`, `failures.csv` and `cutouts.json`.
 
     Attributes:
-        folder: Where they are.
-        survey: As it was named.
+        folder: The folder.
+        survey: The survey, as named by the user.
         bands: Names of the bands.
         size: Side in pixels.
-        pixel_scale: Arcsec per pixel, or the rule for that of each galaxy.
+        pixel_scale: Arcsec per pixel, or the rule for each galaxy.
         format: `fits` or `jpeg`.
-        galaxies: How many have an image.
-        failed: How many have none.
+        galaxies: Number of galaxies with an image.
+        failed: Number of galaxies without one.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Cutouts:
 
     @property
     def command(self) -> str:
-        """The command that makes records of them."""
+        """The command that builds records of them."""
         bands = f" --bands {','.join(self.bands)}" if self.format == "fits" else ""
         paths = shlex.join([str(self.catalog), f"{self.folder}-records"])
         scale = "" if isinstance(self.pixel_scale, str) else f" --pixel-scale {self.pixel_scale:g}"
@@ -86,12 +86,12 @@ def fetch_cutouts(
     at_once: int | None = None,
     max_positions: int = MOST,
 ) -> Cutouts:
-    """Fetches an image of every position from the cutout service of a survey.
+    """Fetches an image at every position from the cutout service of a survey.
 
-    The same call resumes what was interrupted, at whatever moment: every file appears whole or not at all. A galaxy
-    that has no usable image is listed in `failures.csv` with the reason; those that got no answer are
-    tried again by the same call, after all others. Requests are spaced in time, pause when the service asks for it, and
-    end when it stops answering.
+    The same call resumes after an interruption at any moment: every file is written whole or not at all. Galaxies
+    without a usable image are listed in `failures.csv` with the reason; those that got no answer are tried again by the
+    same call, after all others. Requests are spaced in time, pause when the service asks for it, and end when it stops
+    answering.
 
     Args:
         positions: Table with `ra` and `dec` (ICRS: degrees or sexagesimal text) and `id_str`; without `id_str`,
@@ -102,22 +102,23 @@ def fetch_cutouts(
         size: Side of the images: 152, `"152px"` or `"20arcsec"`.
         bands: Names of the bands.
         format: `fits` or `jpeg`.
-        pixel_scale: Arcsec per pixel; by default the survey's own. `gz_decals`: that of each galaxy at which the image
-            shows the field of Galaxy Zoo DECaLS, of its Petrosian radii (`tfrecords_builder.fields`); it is kept as a
-            column `pixel_scale`.
+        pixel_scale: Arcsec per pixel; by default that of the survey. `gz_decals`: for each galaxy the scale that shows
+            the field of Galaxy Zoo DECaLS, which follows from Petrosian radii (`tfrecords_builder.fields`); it is kept
+            as a column `pixel_scale`.
         base_url: Another address of the service, such as a mirror.
-        ebv_map: Map of the Galaxy's dust for a column of E(B−V); see `ebv_at`.
+        ebv_map: Map of Galactic dust for a column of E(B−V); see `ebv_at`.
         ebv_scale: As for `ebv_at`.
-        contact: How the people behind the service can reach you, for example an e-mail address.
-        per_second: Most requests per second (by survey, 2 to 4).
-        at_once: Most requests in flight (by survey, 2 to 4).
-        max_positions: More are refused: for these, download the survey's tiles.
+        contact: How the operators of the service can reach you, for example an e-mail address.
+        per_second: Maximum requests per second (by survey, 2 to 4).
+        at_once: Maximum requests at a time (by survey, 2 to 4).
+        max_positions: More positions are refused: download the survey's tiles instead.
 
     Returns:
-        What was fetched, with the command that makes records of it.
+        The cutouts, with the command that builds records of them.
 
     Raises:
-        ValueError: The positions cannot be used, the service has not got what was asked for, or no galaxy had an image.
+        ValueError: The positions cannot be used, the service does not offer what was requested, or no galaxy has an
+            image.
         ConnectionError: The service stopped answering; the same call resumes.
         FileExistsError: `out` holds something else.
     """
@@ -157,7 +158,7 @@ def fetch_cutouts(
     if failed:
         log.warning("%d of %d galaxies have no image: %s", failed, len(galaxies), failures.summary())
     if any(passing for _, passing in failures.reasons.values()):
-        log.warning("some of them got no answer: the same call tries these again")
+        log.warning("some of them got no answer: run the same call again to retry these")
     return Cutouts(
         out,
         survey,
@@ -171,7 +172,7 @@ def fetch_cutouts(
 
 
 def _facts(order: Order) -> dict:
-    """What is asked for, as it is kept: the rule in the place of the pixel scale, where there is one."""
+    """The order as it is kept: if there is a rule, in place of the pixel scale."""
     facts = asdict(order) | {"pixel_scale": order.field or order.pixel_scale}
     del facts["field"]
     return facts
@@ -185,7 +186,7 @@ def _check_number(number: int, most: int, order: Order) -> None:
             f"{number} positions are too many for a cutout service (at most {most}): download the survey's tiles, and "
             f"cut the galaxies out of them with `morphtools build-records POSITIONS RECORDS --images TILES --cutout "
             f"{cutout} --image-size {order.size}{bands}`; a larger "
-            "max_positions asks one by one all the same"
+            "max_positions requests them one by one nevertheless"
         )
 
 
@@ -209,10 +210,10 @@ def _announce(survey: str, service: Service, number: int, per_second: float) -> 
 
 
 def _fetch(service, order, client, workers, galaxies, missing, out, files, failures) -> None:
-    """Fetches what is missing, with so many requests in flight."""
-    asked, in_a_row = _asked(galaxies, order), 0
+    """Fetches the missing images, several at a time."""
+    orders, in_a_row = _orders(galaxies, order), 0
     with progress_bar(total=len(missing), desc="fetching cutouts", unit="galaxy") as progress:
-        for place, result in _answers(service, asked, client, workers, missing):
+        for place, result in _answers(service, orders, client, workers, missing):
             progress.update()
             if isinstance(result, bytes):
                 write_whole(out / files[place], result)
@@ -229,14 +230,14 @@ def _fetch(service, order, client, workers, galaxies, missing, out, files, failu
                     if not (out / files[i]).exists():
                         failures.reasons.setdefault(i, failures.before.get(i, (str(result), True)))
                 return
-            where = "; if the positions are outside of its footprint, leave them out" if failed_500 else ""
+            where = "; if the positions are outside its footprint, leave them out" if failed_500 else ""
             raise ConnectionError(
-                f"{order.base_url} gives no cutouts at the moment ({result}): try later, the same call resumes{where}"
+                f"{order.base_url} sends no cutouts at the moment ({result}): run the same call later to resume{where}"
             )
 
 
-def _asked(galaxies: pd.DataFrame, order: Order) -> list[tuple[Order, float, float]]:
-    """What is asked for each galaxy: the order, with a pixel scale of its own if there is a rule, and the position."""
+def _orders(galaxies: pd.DataFrame, order: Order) -> list[tuple[Order, float, float]]:
+    """The order and the position of each galaxy; with a rule, the order has its pixel scale."""
     sky = galaxies[["ra", "dec"]].to_numpy(float).tolist()
     if order.field is None:
         return [(order, *place) for place in sky]
@@ -244,12 +245,12 @@ def _asked(galaxies: pd.DataFrame, order: Order) -> list[tuple[Order, float, flo
     return [(replace(order, pixel_scale=scale), *place) for scale, place in zip(scales, sky, strict=True)]
 
 
-def _answers(service, asked, client, workers, missing) -> Iterator[tuple[int, bytes | Exception]]:
-    """The bytes of every image, or why there is none, as they come."""
+def _answers(service, orders, client, workers, missing) -> Iterator[tuple[int, bytes | Exception]]:
+    """Yields the bytes of every image, or why there is none, as they arrive."""
 
     def ask(place: int) -> bytes | Exception:
         try:
-            order, ra, dec = asked[place]
+            order, ra, dec = orders[place]
             return service.get(order, client, ra, dec)
         except (ValueError, ConnectionError) as error:
             return error
@@ -271,7 +272,7 @@ def _answers(service, asked, client, workers, missing) -> Iterator[tuple[int, by
 
 
 def _write(out, survey, order, galaxies, files, failures) -> None:
-    """Writes the catalogue, the failures and, last, what all of it is."""
+    """Writes the catalogue, the failures and, last, `cutouts.json`."""
     table = failures.table()
     write_whole(out / "failures.csv", lambda path: for_spreadsheets(table).to_csv(path, index=False))
     catalog = galaxies.drop(columns="file_loc", errors="ignore")

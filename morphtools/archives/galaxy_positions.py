@@ -1,4 +1,4 @@
-"""A table of positions: which galaxies there are, and what their files are called."""
+"""Reads a table of positions: the galaxies, and the names of their files."""
 
 import hashlib
 import json
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 def read_positions(positions: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """A table of positions with `id_str`, and `ra` and `dec` in degrees.
+    """Reads a table of positions, with `id_str`, and `ra` and `dec` in degrees.
 
     Args:
         positions: Table, or the path of one.
 
     Returns:
-        The table, and (N,) why a position cannot be used, "" where it can.
+        The table, and (N,) why a position cannot be used, "" if it can.
 
     Raises:
         ValueError: It is not a table of positions, or ids are missing or repeated.
@@ -36,7 +36,7 @@ def read_positions(positions: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, 
     reasons[lost & (reasons == "")] = "no position"
     table = table.assign(ra=np.where(lost, np.nan, sky[:, 0]), dec=np.where(lost, np.nan, sky[:, 1]))
     if "id_str" not in table:
-        log.info("no column id_str: galaxies are named by their positions")
+        log.info("no column id_str: naming galaxies by their positions")
         names = [f"row{i}" for i in range(len(table))]  # of those that have none
         for i, name in zip(np.flatnonzero(~lost), _names(sky[~lost]), strict=True):
             names[i] = name
@@ -46,7 +46,7 @@ def read_positions(positions: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, 
 
 
 def _names(sky: np.ndarray) -> list[str]:
-    """Names by position in the manner of the IAU, which cuts digits off instead of rounding."""
+    """Names by position as the IAU recommends: digits are cut off, not rounded."""
     names = []
     # a millionth of a unit is added, so that 10:00:27.80 does not become 27.79 by the rounding of floats
     for ra, dec in zip((sky[:, 0] * 24000 + 1e-6).astype(int), sky[:, 1], strict=True):  # hundredths of a second
@@ -58,16 +58,16 @@ def _names(sky: np.ndarray) -> list[str]:
 
 
 def pixel_scales(galaxies: pd.DataFrame, field: str, size: int, reasons: np.ndarray) -> np.ndarray:
-    """The pixel scale at which the image of each galaxy shows a field.
+    """Computes the pixel scale at which the image of each galaxy shows a field.
 
     Args:
         galaxies: With the columns that the rule needs.
         field: A rule of `tfrecords_builder.fields`.
         size: Side of the images in pixels.
-        reasons: (N,) why a galaxy cannot be used; those without a field are noted here.
+        reasons: (N,) why a galaxy cannot be used; galaxies without a field are added.
 
     Returns:
-        (N,) arcsec per pixel, NaN where there is none.
+        (N,) arcsec per pixel, NaN without a field.
     """
     scales = np.full(len(galaxies), np.nan)
     for place, row in enumerate(galaxies.to_dict("records")):
@@ -79,14 +79,14 @@ def pixel_scales(galaxies: pd.DataFrame, field: str, size: int, reasons: np.ndar
 
 
 def digest_of(galaxies: pd.DataFrame) -> str:
-    """What tells one table from another: its columns and their content."""
+    """The identity of a table: a hash of its columns and their content."""
     digest = hashlib.sha256(json.dumps([str(name) for name in galaxies.columns]).encode())
     digest.update(pd.util.hash_pandas_object(galaxies, index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
 
 def file_names(ids: pd.Series, format: str) -> list[str]:
-    """Where every galaxy's file is: names that every file system has, and tells apart."""
+    """The path of every galaxy's file: names that any file system can store and distinguish."""
     names = [quote(name, safe=" +,=()").replace(".", "%2E", name.startswith(".")) for name in ids]
     same = Counter(name.casefold() for name in names)
     names = [

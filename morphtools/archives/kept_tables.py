@@ -1,4 +1,4 @@
-"""Tables that are too large for memory: read once in pieces, kept in a folder, and rows of them taken in any order."""
+"""Tables larger than memory: read once in pieces, kept in a folder, with access to rows in any order."""
 
 import re
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ class KeptTable(NamedTuple):
 
     Attributes:
         table: Its columns and rows, in files that are mapped into memory.
-        sky: (N, 2) right ascension and declination in degrees, NaN where a row has no position.
-        empty: (N,) how many cells of the row are empty.
-        remarks: What was guessed, and what is wrong with it.
+        sky: (N, 2) right ascension and declination in degrees, NaN for rows without a position.
+        empty: (N,) number of empty cells in each row.
+        remarks: Guesses that were made, and problems.
     """
 
     table: pa.Table
@@ -41,7 +41,7 @@ class KeptTable(NamedTuple):
     remarks: tuple[str, ...]
 
     def rows(self, numbers: np.ndarray) -> pd.DataFrame:
-        """Some rows, in the order that is asked for; a row of unknowns where the number is -1."""
+        """Returns rows in the requested order; for -1 a row of missing values."""
         wanted, place = np.unique(numbers[numbers >= 0], return_inverse=True)
         order = np.full(len(numbers), -1)
         order[numbers >= 0] = place
@@ -50,32 +50,32 @@ class KeptTable(NamedTuple):
         return part.to_pandas(types_mapper=_NULLABLE.get)
 
     def pieces(self) -> Iterator[pd.DataFrame]:
-        """The whole table, in pieces."""
+        """Yields the whole table, in pieces."""
         for start in range(0, max(1, len(self.sky)), ROWS):
             yield self.table.slice(start, ROWS).to_pandas(types_mapper=_NULLABLE.get)
 
 
 def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *, places: bool = True) -> KeptTable:
-    """Reads a table in pieces, recognises it if it is a published one, and keeps it.
+    """Reads a table in pieces, recognises published ones, and keeps it in a folder.
 
     Args:
         catalog: A table, or the path of one in any format of `read_catalog`.
         folder: Where to keep it; it must be new.
-        position: Columns of right ascension and declination (those that are known by their names).
-        places: Whether the positions are wanted.
+        position: Columns of right ascension and declination (by default found by name).
+        places: Whether to read the positions.
 
     Raises:
-        ValueError: It has no positions; names its columns.
+        ValueError: It has no positions; the message lists its columns.
     """
     folder.mkdir()
-    known, remarks, schemas, files = None, [], [], []
+    published, remarks, schemas, files = None, [], [], []
     sky: Any = []
     empty, problems = [], []
     for chunk in read_chunks(catalog, ROWS):
         if not files:
-            known = recognise(chunk.columns)
-            remarks = translate(chunk, known)[1] + (moving(chunk.columns) if places else [])
-        chunk = translate(chunk, known)[0].reset_index(drop=True)
+            published = recognise(chunk.columns)
+            remarks = translate(chunk, published)[1] + (moving(chunk.columns) if places else [])
+        chunk = translate(chunk, published)[0].reset_index(drop=True)
         if places:
             degrees, reasons = read_positions(chunk, position)
             problems += [
@@ -101,10 +101,10 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
 
 
 def read_positions(table: pd.DataFrame, position: tuple[str, str] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of a table, as `sky_positions` has them.
+    """Returns the positions of a table, as `sky_positions` does.
 
     Args:
-        table: With the columns `ra` and `dec`, or those of `position`.
+        table: Table with `ra` and `dec`, or the columns `position`.
         position: The columns of right ascension and declination.
 
     Raises:
@@ -123,7 +123,7 @@ def read_positions(table: pd.DataFrame, position: tuple[str, str] | None) -> tup
     if all(pd.api.types.is_numeric_dtype(cells[name]) for name in cells):
         degrees = np.array(cells.to_numpy(float, na_value=np.nan))
         usual = ((degrees >= [0, -90]) & (degrees <= [360, 90])) | np.isnan(degrees)
-        if usual.all():  # the many, without a loop
+        if usual.all():  # most tables, without a loop
             degrees[np.isnan(degrees).any(axis=1)] = np.nan
             degrees[:, 0] %= 360
             return degrees, np.full(len(degrees), "", object)
@@ -131,13 +131,13 @@ def read_positions(table: pd.DataFrame, position: tuple[str, str] | None) -> tup
 
 
 def moving(columns) -> list[str]:
-    """A sentence if a table has proper motions or epochs, which nothing here applies."""
+    """Returns a remark if a table has proper motions or epochs, which are not applied."""
     names = [str(name) for name in columns if _MOVING.fullmatch(str(name).lower())]
     if not names:
         return []
     return [
-        f"proper motions and epochs are ignored ({some(names, 6)}): positions are taken as they stand; where galaxies "
-        "are matched to moving stars, bring both tables to one epoch first (astropy's SkyCoord.apply_space_motion)"
+        f"proper motions and epochs are ignored ({some(names, 6)}): positions are used as they are; to match moving "
+        "stars, bring both tables to one epoch first (astropy's SkyCoord.apply_space_motion)"
     ]
 
 
@@ -146,7 +146,7 @@ def _is_bool(values: pd.Series) -> bool:
 
 
 def _common(schemas: list[pa.Schema]) -> pa.Schema:
-    """One type for every column of all pieces: a csv file may begin with whole numbers and go on with words."""
+    """One type per column for all pieces: a csv file may begin with whole numbers and continue with words."""
     fields = []
     for name in schemas[0].names:
         kinds = {schema.field(name).type for schema in schemas} - {pa.null()}

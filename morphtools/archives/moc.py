@@ -1,4 +1,4 @@
-"""Where on the sky the galaxies of a catalogue are, as a multi-order coverage map (MOC)."""
+"""The sky coverage of a catalogue as a multi-order coverage map (MOC)."""
 
 from pathlib import Path
 
@@ -17,20 +17,21 @@ _FORMATS = {".fits": "fits", ".json": "json", ".txt": "ascii"}
 def make_moc(catalog: str | Path | pd.DataFrame, out: str | Path, *, order: int = 10) -> float:
     """Writes the MOC of a catalogue: the HEALPix cells that hold at least one galaxy.
 
-    That is not the footprint of the survey: where galaxies are sparse, cells between them are empty (take a lower
+    This is not the footprint of the survey: if galaxies are sparse, cells between them are empty (choose a lower
     order).
 
     Args:
         catalog: A catalogue in any format with positions, or a `DataFrame`.
-        out: Ends in .fits, .json or .txt.
-        order: HEALPix order of the cells, 0 to 29; those of order 10 are 3.4 arcmin wide, each order less doubles that.
+        out: File that ends in .fits, .json or .txt.
+        order: HEALPix order of the cells, 0 to 29; cells of order 10 are 3.4 arcmin wide, those of order 9
+            twice as wide.
 
     Returns:
-        Part of the sky that is covered, 0 to 1.
+        Fraction of the sky that is covered.
 
     Raises:
         ImportError: mocpy is not installed.
-        FileExistsError: `out` is there already.
+        FileExistsError: `out` exists.
         ValueError: There are no positions, or an argument is not allowed.
     """
     try:
@@ -43,9 +44,9 @@ def make_moc(catalog: str | Path | pd.DataFrame, out: str | Path, *, order: int 
     if out.suffix not in _FORMATS:
         raise ValueError(unknown("MOC format", out.suffix, _FORMATS))
     if not 0 <= order <= 29:
-        raise ValueError(f"order must be from 0 to 29, not {order}")
+        raise ValueError(f"order must be from 0 to 29, got {order}")
     if out.exists():
-        raise FileExistsError(f"{out} is there already; choose another out")
+        raise FileExistsError(f"{out} already exists; choose another out")
     moc = MOC.new_empty(order)
     for chunk in read_chunks(catalog, 2**18):
         sky, _ = read_positions(translate(chunk, recognise(chunk.columns))[0], None)

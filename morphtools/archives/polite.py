@@ -1,4 +1,4 @@
-"""A client for the services of archives that does not overload them."""
+"""A client that does not overload the services of archives."""
 
 import random
 import threading
@@ -8,23 +8,23 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 _MOST_BYTES = 2**28
-_TRIES_500 = 3  # some services fail in this way outside of their footprint
-_LONGEST_WAIT = 900.0  # seconds; a service that asks for more is left alone
+_TRIES_500 = 3  # some services fail in this way outside their footprint
+_LONGEST_WAIT = 900.0  # seconds; if a service asks for more, requests end
 
 
 class PoliteClient:
-    """Requests to one service: never more than so many per second, and none while the service asks to wait.
+    """Sends requests to one service: at a limited rate, and none while the service asks to wait.
 
-    Threads share it, and each has one request in flight at a time. What may pass (no answer, HTTP 429 or 5xx, a
-    damaged file) is tried again, after a pause that doubles every time or lasts as long as `Retry-After` asks for; that
-    pause holds for all threads.
+    Threads share it, and each has one request at a time. After a temporary failure (no answer, HTTP 429 or 5xx, a
+    damaged file) it tries again, after a pause that doubles every time or lasts as long as `Retry-After` demands. All
+    threads observe the pause.
 
     Args:
-        per_second: Most requests per second, repeated ones included.
-        contact: How the people behind the service can reach the user, for example an e-mail address.
-        tries: How often to ask before giving up.
+        per_second: Maximum requests per second, including repeated ones.
+        contact: How the operators of the service can reach the user, for example an e-mail address.
+        tries: Number of attempts before giving up.
         pause: Seconds before the second try.
-        timeout: Seconds within which an answer has to be complete.
+        timeout: Seconds within which an answer must be complete.
     """
 
     def __init__(
@@ -44,29 +44,29 @@ class PoliteClient:
         self._next = 0.0  # when the next request may start, by the monotonic clock
 
     def stop(self) -> None:
-        """Ends all waiting: requests that have not begun fail."""
+        """Ends all waiting; requests that have not begun fail."""
         self._stopped.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether no more requests are made."""
+        """Whether requests have ended."""
         return self._stopped.is_set()
 
     def get(self, url: str, parameters: Mapping[str, object], read: Callable[[bytes], Any]) -> Any:
-        """Asks for something until it comes whole.
+        """Repeats a request until the answer is complete.
 
         Args:
             url: Address.
-            parameters: What stands behind the question mark.
-            read: Makes of the answer what is wanted; raises ConnectionError where it came damaged, so that it is asked
-                for again, and ValueError where that would not help.
+            parameters: Query parameters.
+            read: Converts the answer; raises ConnectionError if it is damaged, so that it is requested again, and
+                ValueError if that would not help.
 
         Returns:
             What `read` returns.
 
         Raises:
             ValueError: The service has nothing there, with the reason.
-            ConnectionError: It gave no usable answer, however often it was asked; the next time it may.
+            ConnectionError: It gave no usable answer after all attempts; a later call may succeed.
         """
         for attempt in range(1, self.tries + 1):
             self._wait_for_turn()
@@ -77,7 +77,7 @@ class PoliteClient:
                 if attempt == self.tries or failed or self._stopped.is_set():
                     raise
                 wait = getattr(error, "retry_after", None)
-                if wait is None:  # threads that failed together shall not come back together
+                if wait is None:  # so that threads that failed together do not return together
                     self._stopped.wait(self.pause * 2 ** (attempt - 1) * random.uniform(0.75, 1.25))
                 elif wait > _LONGEST_WAIT:
                     self.stop()
@@ -116,7 +116,7 @@ class PoliteClient:
 
 
 def check_status(status: int, headers: Mapping[str, str]) -> None:
-    """Raises ConnectionError for an HTTP status that may pass, ValueError for one that stays."""
+    """Raises ConnectionError for a temporary HTTP status, ValueError for a permanent one."""
     if status in (401, 403, 408, 425, 429) or status >= 500:
         error: Any = ConnectionError(f"the service answered HTTP {status}")
         error.status, error.retry_after = status, _seconds(headers.get("Retry-After"))
@@ -128,7 +128,7 @@ def check_status(status: int, headers: Mapping[str, str]) -> None:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The header `Retry-After` in seconds from now: it is a number of them, or a date."""
+    """The header `Retry-After`, a number of seconds or a date, in seconds from now."""
     if retry_after is None:
         return None
     try:
@@ -140,7 +140,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _body(raw, deadline: float) -> bytes:
-    """The answer, which must be complete in time, also where a little comes every second."""
+    """Reads the answer, which must be complete in time, even if a few bytes arrive every second."""
     data = bytearray()
     while chunk := raw.read1(2**16, decode_content=True):
         data += chunk
@@ -152,7 +152,7 @@ def _body(raw, deadline: float) -> bytes:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong with a connection, in a few words that are the same every time."""
+    """Describes a failed connection in the same few words every time."""
     name = type(error).__name__
     if "Timeout" in name:
         return "timed out"

@@ -1,4 +1,4 @@
-"""Tables for TOPCAT, Aladin and other programs that are running on this machine, by SAMP."""
+"""Sends tables to TOPCAT, Aladin and other programs on this machine, by SAMP."""
 
 import contextlib
 import tempfile
@@ -21,19 +21,19 @@ def send_to_topcat(
     name: str | None = None,
     timeout: float = 30.0,
 ) -> list[str]:
-    """Sends a table to every program that takes tables by SAMP: TOPCAT, Aladin and others.
+    """Sends a table to every program that accepts tables by SAMP: TOPCAT, Aladin and others.
 
     Args:
         table: A catalogue in any format, or a `DataFrame`.
-        only: Table whose `id_str` are the galaxies to send.
-        name: What the table is called there (its file's name).
-        timeout: Seconds within which a program has to load it.
+        only: Table with the `id_str` of the galaxies to send.
+        name: Name of the table in these programs (by default that of the file).
+        timeout: Seconds that a program has to load it.
 
     Returns:
         Names of the programs that loaded it.
 
     Raises:
-        ConnectionError: No SAMP hub is running, no program takes tables, or none could load this one.
+        ConnectionError: No SAMP hub is running, no program accepts tables, or none could load this one.
         ValueError: None of the galaxies of `only` is in the table.
     """
     name = name or (Path(table).name if isinstance(table, str | Path) else "morphtools")
@@ -52,17 +52,17 @@ def send_to_topcat(
 
 
 def _send(client, message: dict, timeout: float) -> list[str]:
-    """Waits until every program has loaded the table: its file goes away afterwards."""
+    """Waits until every program has loaded the table, because its file is removed afterwards."""
     programs = client.get_subscribed_clients(_LOADS)
     if not programs:
-        raise ConnectionError("a SAMP hub is running, but no program that takes tables is connected; start TOPCAT")
+        raise ConnectionError("a SAMP hub is running, but no program that accepts tables is connected; start TOPCAT")
     loaded, failed = [], []
     for program in programs:
         called = client.get_metadata(program).get("samp.name", program)
         try:
             reply = client.call_and_wait(program, message, str(max(1, int(np.ceil(timeout)))))
             (loaded if reply.get("samp.status") == "samp.ok" else failed).append(called)
-        except Exception as error:  # the hub passes on whatever went wrong as an XML-RPC fault
+        except Exception as error:  # the hub reports any failure as an XML-RPC fault
             failed.append(f"{called} ({error})")
     if not loaded:
         raise ConnectionError(f"the table could not be loaded by {', '.join(failed)}")
@@ -79,7 +79,7 @@ def _connected():
             try:
                 from astropy.samp import SAMPHubError, SAMPIntegratedClient
             except ImportError:
-                raise ImportError("this version of astropy has no SAMP any more: pip install pyvo") from None
+                raise ImportError("this version of astropy no longer has SAMP: pip install pyvo") from None
     client = SAMPIntegratedClient(name="morphtools", description="Galaxies: tables of morphtools")
     try:
         client.connect()

@@ -1,4 +1,4 @@
-"""Galaxies of a catalogue that pass a set of cuts, and how many each cut leaves."""
+"""Selects galaxies of a catalogue by a set of cuts, and counts how many each cut leaves."""
 
 import logging
 import tempfile
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class Selection(NamedTuple):
-    """What cuts leave.
+    """The result of a set of cuts.
 
     Attributes:
         out: The table of the galaxies that pass all cuts.
-        galaxies: How many they are.
-        steps: One row per cut, in order: `cut`, `section` of the paper, `left_out` (how many of the galaxies that
-            were left), `unknown` (of how many it is unknown whether they pass), `left`.
+        galaxies: Number of these galaxies.
+        steps: One row per cut, in order: `cut`, `section` of the paper, `left_out` (galaxies removed by this cut),
+            `unknown` (galaxies for which it is unknown whether they pass), `left`.
     """
 
     out: Path
@@ -38,7 +38,7 @@ def select_galaxies(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Selection:
-    """Writes the galaxies of a catalogue that pass a set of cuts.
+    """Selects the galaxies of a catalogue that pass a set of cuts.
 
     Cuts apply one after the other, and the result reports how many galaxies each leaves. Galaxies for which it is
     unknown whether they pass, because a cell is empty, are left out, unless the cut keeps them. Published tables are
@@ -47,9 +47,9 @@ def select_galaxies(
     Args:
         catalog: A catalogue in any format, or a `DataFrame`.
         out: The new file, in the format of its ending.
-        cuts: A set that comes with the package (`list_cuts()`), the path of a YAML file, or what such a file holds;
+        cuts: A set that comes with the package (`list_cuts()`), the path of a YAML file, or its contents as a dict;
             see `morphtools.survey.quality_cuts`.
-        names: What columns of the cuts are called in the catalogue, by the name in the cuts.
+        names: Names of columns in the catalogue, by their names in the cuts.
 
     Returns:
         The steps, and how many galaxies are left.
@@ -57,12 +57,12 @@ def select_galaxies(
     Raises:
         ValueError: The cuts cannot be read, columns are missing (all are listed), a cell cannot be compared, or no
             galaxy is left.
-        FileExistsError: `out` is there already.
+        FileExistsError: `out` exists.
     """
     out, cuts = Path(out), read_cuts(cuts)
     ending_of(out)
     if out.exists():
-        raise FileExistsError(f"{out} is there already; choose another out")
+        raise FileExistsError(f"{out} already exists; choose another out")
     with tempfile.TemporaryDirectory() as folder:
         table = keep_table(catalog, Path(folder) / "table", places=False)
         for remark in table.remarks:
@@ -74,7 +74,7 @@ def select_galaxies(
 
 
 def _passing(table: KeptTable, cuts: Cuts, columns: Mapping[str, str], counts: np.ndarray) -> Iterator[pd.DataFrame]:
-    """The rows that pass, in pieces; adds up `counts`: (cuts, 3) left out, unknown, left."""
+    """Yields the rows that pass, in pieces, and updates `counts`: (cuts, 3) left out, unknown, left."""
     for piece in table.pieces():
         for number, cut in enumerate(cuts.cuts):
             passed = passes(cut.test, piece, columns)
@@ -86,7 +86,7 @@ def _passing(table: KeptTable, cuts: Cuts, columns: Mapping[str, str], counts: n
     if not counts[-1, 2]:
         steps = _steps(cuts, counts)
         last = steps["cut"][int((counts[:, 2] == 0).argmax())]
-        raise ValueError(f"no galaxy passes all cuts: none is left after {last!r}\n{steps.to_string(index=False)}")
+        raise ValueError(f"no galaxy passes all cuts: none are left after {last!r}\n{steps.to_string(index=False)}")
 
 
 def _steps(cuts: Cuts, counts: np.ndarray) -> pd.DataFrame:

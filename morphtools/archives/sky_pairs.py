@@ -1,8 +1,8 @@
-"""Pairs of positions on the sky: exact, and in memory for zones of declination only.
+"""Finds pairs of positions on the sky exactly, with memory for one zone of declination only.
 
-Both lists are sorted by declination and cut into zones of about as many rows; a zone of one list meets all rows of the
-other that lie in it or within the radius of it (the zones of Gray, Nieto-Santisteban & Szalay 2007). Inside a zone
-positions are unit vectors in a k-d tree, so neither the end of right ascension nor the poles are special.
+Both lists are sorted by declination and cut into zones of similar numbers of rows. A zone of one list is compared with
+all rows of the other that lie in it or within the radius of it (the zones of Gray, Nieto-Santisteban & Szalay 2007).
+Inside a zone, positions are unit vectors in a k-d tree, so neither ra = 0 nor the poles need special treatment.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,17 @@ _LOOP = 2**20
 
 
 def pairs_within(a: np.ndarray, b: np.ndarray, radius: float, zone_rows: int = ZONE_ROWS):
-    """All pairs of a position of each list that lie within a radius of each other.
+    """Finds all pairs of positions, one of each list, within a radius of each other.
 
     Args:
-        a: (N, 2) right ascension and declination in degrees; NaN is near nothing.
+        a: (N, 2) right ascension and declination in degrees; NaN matches nothing.
         b: (M, 2), as `a`.
         radius: In degrees, at most 90.
-        zone_rows: Rows of both lists in a zone; the result does not depend on it.
+        zone_rows: Number of rows of both lists in a zone; does not affect the result.
 
     Returns:
-        Rows of `a` and of `b`, int64 (P,), and separations in arcsec, float64 (P,); by row of `a`, then separation.
+        Rows of `a` and of `b`, int64 (P,), and separations in arcsec, float64 (P,), in the order of `a`,
+        then of the separations.
 
     Raises:
         ValueError: There are more than two hundred million pairs.
@@ -46,14 +47,14 @@ def pairs_within(a: np.ndarray, b: np.ndarray, radius: float, zone_rows: int = Z
 
 
 def nearest_within(a: np.ndarray, b: np.ndarray, radius: float, zone_rows: int = ZONE_ROWS):
-    """For every position of `a` the nearest of `b` within a radius; of equally near ones the first.
+    """Finds for every position of `a` the nearest of `b` within a radius; of equally near ones the first.
 
     Args and returns as for `pairs_within`.
     """
     parts = []
     for rows_a, rows_b, tree_a, tree_b in _zones(a, b, radius, zone_rows):
         chords, near = tree_b.query(tree_a.data, k=2, distance_upper_bound=_chord(radius))
-        with np.errstate(invalid="ignore"):  # infinity where there is no second one
+        with np.errstate(invalid="ignore"):  # infinity if there is no second one
             tied = np.isfinite(chords[:, 0]) & (chords[:, 1] - chords[:, 0] <= _CHORD)
         alone = np.flatnonzero(np.isfinite(chords[:, 0]) & ~tied)
         parts.append(_measured(a, b, rows_a[alone], rows_b[near[alone, 0]], radius))
@@ -69,9 +70,9 @@ def nearest_within(a: np.ndarray, b: np.ndarray, radius: float, zone_rows: int =
 
 
 def one_to_one(rows_a: np.ndarray, rows_b: np.ndarray, separations: np.ndarray) -> np.ndarray:
-    """Which of all pairs remain if every row may be in one pair only, and the closest pairs come first.
+    """Selects pairs so that every row is in at most one, taking the closest pairs first.
 
-    Of pairs that are equally close the one with the smaller row of the first list, then of the second, comes first.
+    Of equally close pairs, the one with the smaller row of the first list, then of the second, comes first.
 
     Args:
         rows_a: (P,) rows of the first list.
@@ -83,7 +84,7 @@ def one_to_one(rows_a: np.ndarray, rows_b: np.ndarray, separations: np.ndarray) 
     """
     order, kept = np.lexsort((rows_b, rows_a, separations)), np.zeros(len(rows_a), bool)
     taken_a, taken_b = (bytearray(int(rows.max(initial=-1)) + 1) for rows in (rows_a, rows_b))
-    for start in range(0, len(order), _LOOP):  # lists of Python need four times the memory of arrays
+    for start in range(0, len(order), _LOOP):  # Python lists need four times the memory of arrays
         part = order[start : start + _LOOP]
         for pair, a, b in zip(part.tolist(), rows_a[part].tolist(), rows_b[part].tolist(), strict=True):
             if not (taken_a[a] or taken_b[b]):
@@ -92,10 +93,10 @@ def one_to_one(rows_a: np.ndarray, rows_b: np.ndarray, separations: np.ndarray) 
 
 
 def groups_of(sky: np.ndarray, radius: float) -> np.ndarray:
-    """Groups of friends of friends: positions within a radius of each other are in the same group.
+    """Finds groups of friends of friends: positions within a radius of each other are in the same group.
 
     Args:
-        sky: (N, 2) degrees; positions that are NaN are in groups of their own.
+        sky: (N, 2) degrees; each NaN is a group of its own.
         radius: In degrees.
 
     Returns:
@@ -119,7 +120,7 @@ def separations_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _zones(a: np.ndarray, b: np.ndarray, radius: float, rows: int) -> Iterator[tuple]:
-    """For each zone the rows of `a` in it, those of `b` that may be near, and the trees of both."""
+    """Yields for each zone the rows of `a` in it, the rows of `b` that may be near, and the trees of both."""
     order_a, order_b = (np.argsort(sky[:, 1], kind="stable") for sky in (a, b))
     order_a, order_b = order_a[np.isfinite(a[order_a]).all(axis=1)], order_b[np.isfinite(b[order_b]).all(axis=1)]
     dec_a, dec_b = a[order_a, 1], b[order_b, 1]
@@ -141,7 +142,7 @@ def _tree(sky: np.ndarray) -> cKDTree:
 
 
 def _chord(radius: float) -> float:
-    """The distance of two points of the unit sphere, a little more than that of the radius: `_measured` decides."""
+    """The chord of the unit sphere for a radius, slightly enlarged: `_measured` decides the borderline cases."""
     return 2 * np.sin(np.radians(radius) / 2) * (1 + 1e-12) + _CHORD
 
 

@@ -20,7 +20,7 @@ def test_tables_need_no_positions_and_are_never_overwritten(tmp_path):
     table = pd.DataFrame({"id_str": ["a", "b"], "probability": [0.1, None], "epoch": [3, 4]})
     assert convert_table(table, tmp_path / "out.vot") == []
     assert read_catalog(tmp_path / "out.vot")["probability"].isna().tolist() == [False, True]
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         convert_table(table, tmp_path / "out.vot")
 
 

@@ -128,7 +128,7 @@ def test_columns_of_pieces_become_one_type(tmp_path, monkeypatch):
 
 def test_nothing_is_overwritten(tables, tmp_path):
     (tmp_path / "out.csv").write_text("mine")
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         cross_match(*tables, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
 

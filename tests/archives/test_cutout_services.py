@@ -134,7 +134,7 @@ def test_outside_the_footprint_of_euclid_no_mosaic_is_listed(archive):
 @pytest.mark.parametrize("survey", ["panstarrs", "euclid-q1"])
 def test_a_page_instead_of_a_list_is_no_empty_footprint(archive, survey):
     archive.answer = lambda path, query, n: b"<html>busy</html>"
-    with pytest.raises(ConnectionError, match=r"no list of .* came: it is an HTML"):
+    with pytest.raises(ConnectionError, match=r"the service sent no list of .*: it is an HTML"):
         get(archive, survey)
 
 
@@ -154,17 +154,17 @@ def test_an_empty_picture_and_a_truncated_one_are_told_apart(archive):
         ("hips", {}, "unknown survey 'hips'"),
         ("legacy-dr9", {"bands": ("g", "i")}, "legacy-dr9 has no band i; it has g, r, z"),
         ("legacy-dr9", {"bands": ("g", "g")}, "named twice"),
-        ("legacy-dr9", {"size": 4000}, "1 to 3000 pixels, not 4000"),
+        ("legacy-dr9", {"size": 4000}, "1 to 3000 pixels, got 4000"),
         ("legacy-dr9", {"size": "16parsec"}, "cannot read the size '16parsec'"),
         ("legacy-dr9", {"size": "16.5px"}, "whole number"),
         ("legacy-dr9", {"pixel_scale": 0.0}, "pixel scale"),
         ("sdss", {"size": 40}, "64 to 2048"),
         ("sdss", {"size": 64, "format": "fits"}, "sdss has no fits"),
         ("sdss", {"size": 64, "bands": ("g", "r", "i")}, "in this order"),
-        ("panstarrs", {"pixel_scale": 0.5}, "only its own pixels of 0.25"),
+        ("panstarrs", {"pixel_scale": 0.5}, "pixels of 0.25 arcsec only, got 0.5"),
         ("hips:CDS/P/DSS2/red", {"bands": ("r",)}, "`pixel_scale`"),
         ("hips:CDS/P/DSS2/red", {"pixel_scale": 1.0}, "`bands`"),
-        ("hips:CDS/P/DSS2/{band}", {"pixel_scale": 1.0, "format": "jpeg"}, "cannot be put together"),
+        ("hips:CDS/P/DSS2/{band}", {"pixel_scale": 1.0, "format": "jpeg"}, "cannot be combined"),
     ],
 )
 def test_what_a_service_has_not_got_is_refused_before_it_is_asked(survey, options, reason):

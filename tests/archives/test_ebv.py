@@ -93,7 +93,7 @@ def test_a_row_without_a_position_has_no_dust_and_the_others_do(maps, tmp_path):
 
 def test_maps_that_cannot_be_used_are_named(maps, tmp_path):
     for path, reason in (
-        (tmp_path / "nowhere.fits", "no map of dust at .*nowhere"),
+        (tmp_path / "nowhere.fits", "no dust map exists at .*nowhere"),
         (tmp_path, "does not hold one map"),
     ):
         with pytest.raises(FileNotFoundError, match=reason):
@@ -108,10 +108,10 @@ def test_maps_that_cannot_be_used_are_named(maps, tmp_path):
 
 def test_a_column_of_dust_is_never_overwritten(maps, tmp_path):
     sky = pd.DataFrame({"ra": [1.0], "dec": [2.0], "ebv": [0.1]})
-    with pytest.raises(ValueError, match="has a column ebv already"):
+    with pytest.raises(ValueError, match="already has a column ebv"):
         morphtools.add_ebv(sky, tmp_path / "out.csv", map=maps)
     (tmp_path / "there.csv").write_text("x")
-    with pytest.raises(FileExistsError, match=r"there\.csv is there already"):
+    with pytest.raises(FileExistsError, match=r"there\.csv already exists"):
         morphtools.add_ebv(sky.drop(columns="ebv"), tmp_path / "there.csv", map=maps)
 
 

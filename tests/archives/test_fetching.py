@@ -107,10 +107,10 @@ def test_every_way_in_which_a_galaxy_can_fail_is_told_apart(archive, fetch, sky)
         "0000": "nothing at this position",
         "0001": "HTML",
         "0002": "truncated",
-        "0003": r"\(3, 17, 17\) where \(3, 16, 16\)",
+        "0003": r"\(3, 17, 17\), but \(3, 16, 16\) was requested",
         "0004": "outside the footprint, or no data",
         "0005": "outside the footprint, or no data",
-        "0006": "the bands g,r,i where g,r,z",
+        "0006": "the bands g,r,i, but g,r,z were requested",
         "0007": "HTTP 500",
         "0008": "empty",
     }
@@ -157,7 +157,7 @@ def test_never_more_requests_are_in_flight_than_allowed(archive, fetch, sky):
 def test_a_service_that_is_down_ends_the_call_and_it_resumes(archive, fetch, sky):
     many = pd.concat([sky.assign(id_str=sky.id_str + f"-{k}", dec=2.0 + k) for k in range(10)])
     archive.answer = legacy(archive, lambda i, n: (503, {}, b""))
-    with pytest.raises(ConnectionError, match=r"HTTP 503.*try later, the same call resumes"):
+    with pytest.raises(ConnectionError, match=r"HTTP 503.*run the same call later to resume"):
         fetch(many)
     assert len(archive.requests) < 3 * 40
     archive.answer = legacy(archive)
@@ -178,7 +178,7 @@ def test_positions_at_which_a_service_fails_do_not_end_the_call(archive, fetch, 
 
 def test_a_service_that_fails_at_every_position_ends_the_call(archive, fetch, long_table):
     archive.answer = legacy(archive, lambda i, n: (500, {}, b""))
-    with pytest.raises(ConnectionError, match=r"HTTP 500.*the same call resumes"):
+    with pytest.raises(ConnectionError, match=r"HTTP 500.*run the same call later to resume"):
         fetch(long_table)
     assert 3 * 200 <= len(archive.requests) < 3 * 220
 
@@ -207,7 +207,9 @@ def test_new_positions_in_a_row_without_an_answer_still_end_the_call(archive, fe
     monkeypatch.setattr("morphtools.archives.fetching._IN_A_ROW_500", 20)
     archive.answer = legacy(archive, lambda i, n: (500, {}, b""))
     for _ in range(2):
-        with pytest.raises(ConnectionError, match=r"HTTP 500.*the same call resumes; .*outside of its footprint"):
+        with pytest.raises(
+            ConnectionError, match=r"HTTP 500.*run the same call later to resume; .*outside its footprint"
+        ):
             fetch(long_table.head(60))
 
 
@@ -270,7 +272,7 @@ def test_with_the_field_of_galaxy_zoo_decals_every_galaxy_has_a_pixel_scale_of_i
     [
         ("legacy-dr10", {"pixel_scale": "gz_decal"}, "gz_decals"),
         ("legacy-dr10", {"pixel_scale": "gz_decals", "size": "20arcsec"}, "must be in pixels"),
-        ("panstarrs", {"pixel_scale": "gz_decals"}, "only its own pixels"),
+        ("panstarrs", {"pixel_scale": "gz_decals"}, "pixels of 0.25 arcsec only, so the field gz_decals is impossible"),
     ],
 )
 def test_a_field_that_cannot_be_is_refused_before_anything_is_sent(archive, fetch, sky, survey, options, message):

@@ -26,7 +26,7 @@ def test_what_is_wrong_is_one_sentence(tmp_path, monkeypatch):
         make_moc(GALAXIES.iloc[2:3], tmp_path / "moc.fits")
     with pytest.raises(ValueError, match=r"unknown MOC format '\.png'"):
         make_moc(GALAXIES, tmp_path / "moc.png")
-    with pytest.raises(ValueError, match="order must be from 0 to 29, not 30"):
+    with pytest.raises(ValueError, match="order must be from 0 to 29, got 30"):
         make_moc(GALAXIES, tmp_path / "moc.fits", order=30)
     monkeypatch.setitem(sys.modules, "mocpy", None)
     with pytest.raises(ImportError, match=r"pip install 'morphtools\[moc\]'"):

@@ -59,7 +59,7 @@ def test_a_table_arrives_whole_or_the_selection_of_it(topcat, tmp_path):
 
 
 def test_a_hub_without_programs_is_said(hub):
-    with pytest.raises(ConnectionError, match="no program that takes tables is connected; start TOPCAT"):
+    with pytest.raises(ConnectionError, match="no program that accepts tables is connected; start TOPCAT"):
         send_to_topcat(GALAXIES)
 
 

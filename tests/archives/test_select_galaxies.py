@@ -56,7 +56,7 @@ def test_cuts_that_leave_nothing_are_an_error_with_the_steps_and_write_nothing(t
     cuts = {
         "cuts": [{"column": "votes", "operator": ">", "value": 36}, {"column": "votes", "operator": "<", "value": 1}]
     }
-    with pytest.raises(ValueError, match=r"none is left after 'votes < 1'\n[^\0]*votes > 36"):
+    with pytest.raises(ValueError, match=r"none are left after 'votes < 1'\n[^\0]*votes > 36"):
         morphtools.select_galaxies(table / "galaxies.csv", table / "out.csv", cuts)
     assert not (table / "out.csv").exists()
     (table / "out.csv").write_text("mine")
