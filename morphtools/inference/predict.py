@@ -14,14 +14,14 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
-from morphtools.answers.familiarity import FILE, Familiarity, tell
+from morphtools.answers.familiarity import Familiarity, tell
 from morphtools.answers.kinds import AnyAnswer, answer_metadata
 from morphtools.answers.predictions import check_table
 from morphtools.answers.to_read import choose
 from morphtools.inference.parts import read_part, write_part
 from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.inference.tables_to_read import FORMATS, checked_formats, write_to_read
-from morphtools.models.cards import Card, find_card
+from morphtools.models.cards import Card, familiarity_beside, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from tfrecords_builder.checksums import file_checksum
@@ -86,7 +86,8 @@ def predict(
         format: Of the tables to read, one or several of `csv`, `parquet`, `fits`, `vot`, `ecsv` and `tsv`; by default
             `csv,parquet`. A finished folder gets other questions and formats at once.
 
-    For runs of `finetune` and `train`, which keep what their training galaxies were like, the column `familiarity` is
+    For the weights of votes that come with the package, and for runs of `finetune` and `train`, it is known what their
+    training galaxies were like: the column `familiarity` is
     the fraction of those that are at least as unlike the others as this galaxy is: 0.01 or less for hardly any of them,
     and for most galaxies of another kind, another survey, or none. A warning reports how many there are.
 
@@ -165,7 +166,7 @@ def predict(
 
 def _familiarities(weights: list[str | Path]) -> list[Familiarity]:
     """What the training galaxies of each of the weights are like; none where it is not known of all."""
-    paths = [find_card(each).with_name(FILE) for each in weights]
+    paths = [familiarity_beside(find_card(each)) for each in weights]
     return [Familiarity.open(path) for path in paths] if all(path.exists() for path in paths) else []
 
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import morphtools
+from morphtools.answers.familiarity import FILE
 from morphtools.answers.kinds import AnyAnswer, read_answer
 from morphtools.models.references import bibtex_of
 from tfrecords_builder.bounded import LIMITS
@@ -214,6 +215,11 @@ def weights_beside(card: Path) -> Path | None:
     """The weights beside a card, if there are any."""
     stem = "model" if card.name == "card.json" else card.stem
     return next((p for e in _ENDINGS if (p := card.with_name(stem + e)).is_file()), None)
+
+
+def familiarity_beside(card: Path) -> Path:
+    """Where it stands, if it is known, what the training galaxies of a card's weights are like (see `Familiarity`)."""
+    return card.with_name(FILE if card.name == "card.json" else f"{card.stem}.{FILE}")
 
 
 def sha256_of(path: Path) -> str:
