@@ -28,7 +28,7 @@ from tfrecords_builder.plan import (
     take_census,
 )
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.records import Records, scale_as_read, scale_behind
+from tfrecords_builder.records import Records, common_scale, scale_as_read, scale_behind
 from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
 from tfrecords_builder.splits import SPLITS
 
@@ -221,7 +221,8 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
     if not found:
         raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
     kinds = [(isinstance(image.data, bytes), image.shape, image.hdu) for image in found]
-    return found[kinds.index(Counter(kinds).most_common(1)[0][0])]
+    typical = found[kinds.index(Counter(kinds).most_common(1)[0][0])]
+    return typical._replace(pixel_scale=common_scale(typical.pixel_scale, [image.pixel_scale for image in found]))
 
 
 def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed: int) -> Records:

@@ -223,6 +223,15 @@ def scale_as_read(image: Image, height: int) -> float | None:
     return image.pixel_scale and image.pixel_scale * image.shape[0] / height
 
 
+def common_scale(scale: float | None, scales: list[float | None]) -> float | None:
+    """The pixel scale of a typical image, unless most of the others have another one: then no scale is that of all."""
+    given = [each for each in scales if each]
+    if scale and 2 * sum(abs(each / scale - 1) <= 0.05 for each in given) < len(given):
+        log.info("pixel scales of the images range from %.3g to %.3g arcsec: records have none", min(given), max(given))
+        return None
+    return scale
+
+
 def scale_behind(source, image_size: int | None) -> float | None:
     """Arcsec per pixel of the images of a source, read at `image_size`, if they come from records that have it."""
     records = getattr(source, "records", None)

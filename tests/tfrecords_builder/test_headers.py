@@ -62,6 +62,16 @@ def test_another_scale_or_telescope_among_files_is_a_finding(tmp_path, ending, e
     assert records.pixel_scale == pytest.approx(0.262) and records.telescope == "Blanco"
 
 
+def test_where_every_image_has_a_pixel_scale_of_its_own_the_records_have_none_and_nothing_is_odd(tmp_path):
+    for i in range(20):
+        pixels = np.random.default_rng(i).normal(size=(16, 16)).astype("f4")
+        fits.PrimaryHDU(pixels, header(0.1 * 1.2**i)).writeto(tmp_path / f"{i}.fits")
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": [f"{i}.fits" for i in range(20)]})
+    records = build_records(catalog, tmp_path / "r", images=tmp_path)
+    assert records.pixel_scale is None and records.findings() == []
+    assert build_records(catalog, tmp_path / "given", images=tmp_path, pixel_scale=0.5).pixel_scale == 0.5
+
+
 def test_a_scale_that_contradicts_the_headers_is_a_finding_and_resized_images_have_their_own(tmp_path):
     for i in range(20):
         fits.PrimaryHDU(np.random.default_rng(i).normal(size=(16, 16)), header(0.2)).writeto(tmp_path / f"{i}.fits")
