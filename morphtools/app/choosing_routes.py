@@ -15,8 +15,8 @@ from morphtools.app.sets import Sets
 from morphtools.app.similar import Similar
 from morphtools.app.thumbnails import encoded, shown
 
-_CORNERS = 5000  # most of a lasso
-_IDS = 50_000  # most galaxies that a request can name
+_CORNERS = 5000  # at most, of a lasso
+_IDS = 50_000  # galaxies that a request can name, at most
 
 
 class ChoosingRoutes:
@@ -26,7 +26,7 @@ class ChoosingRoutes:
         atlas: The galaxies.
         sets: Sets of them.
         similar: The search.
-        reading: Which lists galaxies with their columns.
+        reading: Lists galaxies with their columns.
     """
 
     def __init__(self, atlas: Atlas, sets: Sets, similar: Similar, reading: ReadingRoutes):
@@ -34,7 +34,7 @@ class ChoosingRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         return [
             post("/api/select", self._select),
             post("/api/selections", self._save),
@@ -48,7 +48,7 @@ class ChoosingRoutes:
     def _select(self, body: dict) -> Response:
         kinds = [kind for kind in ("polygon", "box", "ids", "set") if kind in body]
         if len(kinds) != 1:
-            raise ValueError(f"choose by one of polygon, box, ids and set, not by {kinds or 'nothing'}")
+            raise ValueError(f"choose by one of polygon, box, ids and set, got {kinds or 'none'}")
         rows = getattr(self, f"_by_{kinds[0]}")(body[kinds[0]])
         handle = self.sets.combine(rows, body.get("mode", "replace"), str(body.get("to", "all")))
         return JSONResponse({"set": handle, "galaxies": self.sets.count(handle)})
@@ -106,7 +106,7 @@ class ChoosingRoutes:
 
 
 def post(path: str, answer) -> Route:
-    """A route of a POST whose body is a JSON object, which `answer` gets; it runs in a thread."""
+    """A POST route that passes the JSON object in its body to `answer`, in a thread."""
 
     async def answered(request: Request) -> Response:
         try:
@@ -121,10 +121,10 @@ def post(path: str, answer) -> Route:
 
 
 def names_of(ids) -> list[str]:
-    """The names in a request.
+    """Reads the names in a request.
 
     Raises:
-        ValueError: They are none, or too many.
+        ValueError: They are not a list of names, or too many.
     """
     if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
         raise ValueError("ids must be a list of names")
@@ -141,5 +141,5 @@ def _places(numbers, least: int, most: int, width: int = 2) -> np.ndarray:
     if places.ndim != 2 or places.shape[1] != width or not np.isfinite(places).all():
         raise ValueError("a polygon is a list of corners [x, y], a box x0, x1, y0, y1, all of them numbers")
     if not least <= len(places) <= most:
-        raise ValueError(f"a polygon has {least} to {most} corners, not {len(places)}")
+        raise ValueError(f"a polygon needs {least} to {most} corners, got {len(places)}")
     return places

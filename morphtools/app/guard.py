@@ -1,10 +1,10 @@
-"""Who gets in: a secret in the path, the right Host and Origin, no request of another site, no body without end."""
+"""Access control: a secret in the path, the right Host and Origin, no requests from other sites, no endless bodies."""
 
 import json
 import secrets
 from urllib.parse import urlsplit
 
-BODY, UPLOAD = 2**20, 2**25  # most bytes of a request, and of an uploaded image
+BODY, UPLOAD = 2**20, 2**25  # maximum bytes of a request, and of an uploaded image
 
 _POLICY = {
     "default-src": "'none'",
@@ -19,20 +19,20 @@ _POLICY = {
 
 
 class Guard:
-    """ASGI middleware around the application, which sees paths without the token.
+    """ASGI middleware around the application, which receives paths without the token.
 
-    A browser tells with every request where it comes from (`Origin`, `Sec-Fetch-Site`) and whom it believes to talk
-    to (`Host`): another page cannot forge these, nor by a name of its own that leads to this machine.
+    With every request, a browser sends the origin of the page (`Origin`, `Sec-Fetch-Site`) and the server it wants to
+    reach (`Host`). Other pages cannot forge these, not even through a host name that points to this machine.
 
     Args:
         app: The application.
-        token: The secret that paths begin with.
-        hosts: Names under which the server is reached, without ports.
+        token: The secret at the beginning of all paths.
+        hosts: Names of the server, without ports.
     """
 
     def __init__(self, app, token: str, hosts: tuple[str, ...]):
         self.app, self.token, self.hosts = app, token, {host.lower() for host in hosts}
-        named = sorted(host for host in self.hosts if not host.startswith("["))  # policies know no IPv6
+        named = sorted(host for host in self.hosts if not host.startswith("["))  # policies do not support IPv6
         schemes = [f"{scheme}://{host}:*" for host in named for scheme in ("http", "https")]
         ancestors = " ".join(["'self'", *schemes])
         policy = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
@@ -45,7 +45,7 @@ class Guard:
         }
 
     async def __call__(self, scope, receive, send) -> None:
-        """Answers a request, by the application if it is let in."""
+        """Passes a request to the application if it is allowed; otherwise answers with the reason."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -77,9 +77,9 @@ class Guard:
         await self.app(inner, _bounded(receive, most), answer)
 
     def _refused(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
-        """Status and reason for a request that is not let in; 0 for one that is."""
+        """Status and reason for a request that is refused; 0 if it is allowed."""
         if _name(headers.get("host", "")) not in self.hosts:
-            return 403, "this server is not known under that name: open the address that it printed"
+            return 403, "this server has another name: open the address that it printed"
         first, _, rest = path[1:].partition("/")
         if not secrets.compare_digest(first.encode(), self.token.encode()) or path.count("/") < 2:
             return 404, ""
@@ -90,19 +90,19 @@ class Guard:
         if site not in ("same-origin", "none") and not page:
             return 403, "a page of another site asked for this"
         if method not in ("GET", "HEAD", "POST"):
-            return 405, "only GET and POST are answered"
+            return 405, "only GET and POST are allowed"
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and kind != ("application/octet-stream" if rest == "api/uploads" else "application/json"):
-            return 415, "a POST has to be application/json, an upload application/octet-stream"
+            return 415, "a POST must be application/json, an upload application/octet-stream"
         return (0, "") if (headers.get("content-length") or "0").isdigit() else (400, "content-length is not a number")
 
 
 class TooLarge(Exception):
-    """A body has more bytes than are allowed."""
+    """A body is larger than allowed."""
 
 
 def _bounded(receive, most: int):
-    """The body of a request, ended by `TooLarge` where it has no end."""
+    """The body of a request; raises `TooLarge` if it exceeds the limit."""
     seen = 0
 
     async def bounded():

@@ -1,4 +1,4 @@
-"""Images from a browser in the space of a store, by a process beside the server: it keeps TensorFlow out of it."""
+"""Represents images from a browser in a separate process, which keeps TensorFlow out of the server."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ import numpy as np
 
 
 class Representing:
-    """A process that represents one image after another; it starts with the first, and ends with the server.
+    """A process that represents images one by one; it starts with the first image and ends with the server.
 
     Args:
-        weights: Those that made the store.
+        weights: The weights that made the store.
         store: Folder of the store.
     """
 
@@ -25,10 +25,10 @@ class Representing:
         self._lock = threading.Lock()
 
     def __call__(self, image: Path) -> np.ndarray:
-        """The representation (1, D) of an image file.
+        """Represents an image file: (1, D).
 
         Raises:
-            ValueError: It cannot be represented; says why.
+            ValueError: It cannot be represented; the message explains why.
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
@@ -52,25 +52,25 @@ class Representing:
         return np.array(answer["values"], np.float32)
 
     def close(self) -> None:
-        """Ends the process, whatever it is doing."""
+        """Ends the process immediately."""
         process = self._process
         if process is None:
             return
         process.kill()
         process.wait()
-        with self._lock, contextlib.suppress(BrokenPipeError):  # by now nobody waits for an answer
+        with self._lock, contextlib.suppress(BrokenPipeError):  # nobody is waiting for an answer
             process.stdout.close()
             process.stdin.close()
 
 
 def main() -> None:
-    """Reads paths of images, one a line, until there are no more, and writes their representations."""
+    """Reads paths of images, one per line, until the input ends, and writes their representations."""
     weights, store = sys.argv[1:]
-    out, sys.stdout = sys.stdout, sys.stderr  # nothing else may be written between the answers
+    out, sys.stdout = sys.stdout, sys.stderr  # nothing else may be written between answers
     for line in sys.stdin:
         try:
             answer = {"values": _represented(Path(json.loads(line)), weights, store).tolist()}
-        except Exception as error:  # whatever it is, the next image may do
+        except Exception as error:  # whatever it is, the next image may work
             answer = {"error": " ".join(str(error).split()) or type(error).__name__}
         out.write(json.dumps(answer) + "\n")
         out.flush()

@@ -1,4 +1,4 @@
-"""Commands that the page starts, each a process of its own: it outlives the server, and is seen again by the next."""
+"""Commands started by the page, each in its own process, which outlives the server and is found again by the next."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from tfrecords_builder.json_files import read_json, write_json
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there, a job of an earlier server counts as ended
+except ImportError:  # not on Windows, where jobs of an earlier server count as ended
     fcntl = None
 
 log = logging.getLogger(__name__)
@@ -29,34 +29,34 @@ _FIGURE = re.compile(r"[\w][\w.-]*\.png")
 
 
 class Jobs:
-    """Jobs in a folder, each with its command, its log and, while it runs, a locked file.
+    """Jobs in a folder, each with its command, its log and, while running, a locked file.
 
     Args:
         folder: Where to keep them.
-        finished: Called with each job of `job.json` that has succeeded, once.
+        finished: Called once with each job that has succeeded (the content of `job.json`).
     """
 
     def __init__(self, folder: Path, finished: Callable[[dict], None]):
         self.folder, self._finished, self._told = folder, finished, set()
         self._lock, self._processes = threading.Lock(), {}
-        for name in self.names():  # of servers before: what these made is there already
+        for name in self.names():  # of earlier servers, whose results have been shown
             job = read_json(self.folder / name / "job.json")
             if not self._running(self.folder / name) and (Path(job["folder"]) / job["product"]).exists():
                 self._told.add(name)
 
     def start(self, name: str, verb: str, arguments: list[str], out: Path, product: str, about: dict) -> dict:
-        """Starts a command, unless a job of that name was started before.
+        """Starts a command, unless a job of that name already exists.
 
         Args:
-            name: Of the job.
+            name: Name of the job.
             verb: The command.
-            arguments: Its arguments.
-            out: The folder that it writes to.
-            product: The file in it that is written last.
-            about: More to remember of the job.
+            arguments: Arguments of the command.
+            out: Folder that the command writes to.
+            product: File in that folder that is written last.
+            about: Further information to keep with the job.
 
         Returns:
-            The job, as `state` has it.
+            The job, as `state` returns it.
         """
         with self._lock:
             path = self.folder / name / "job.json"
@@ -69,12 +69,12 @@ class Jobs:
         return self.state(name)
 
     def names(self) -> list[str]:
-        """All jobs, the last one first."""
+        """All jobs, the latest first."""
         paths = self.folder.glob("*/job.json") if self.folder.is_dir() else ()
         return [path.parent.name for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
 
     def state(self, name: str) -> dict:
-        """How a job does, and what it found.
+        """The state of a job, and its result.
 
         Raises:
             LookupError: There is none of that name.
@@ -108,7 +108,7 @@ class Jobs:
         }
 
     def stop(self, name: str) -> dict:
-        """Asks a job to end."""
+        """Stops a job."""
         self.state(name)
         folder = self.folder / name
         if self._running(folder):
@@ -122,7 +122,7 @@ class Jobs:
         return self.state(name)
 
     def figure(self, name: str, figure: str) -> Path:
-        """The file of a figure of a job's report."""
+        """The file of a figure in the report of a job."""
         path = Path(self.state(name)["folder"]) / "figures" / figure
         if not _FIGURE.fullmatch(figure) or not path.is_file():
             raise LookupError(f"there is no figure {figure[:80]!r}")
@@ -131,7 +131,7 @@ class Jobs:
     def _run(self, path: Path, command: list[str]) -> None:
         with (path.parent / "running").open("w") as held, (path.parent / "log.txt").open("w") as written:
             if fcntl is not None:
-                fcntl.flock(held, fcntl.LOCK_EX)  # of the open file, which the process inherits
+                fcntl.flock(held, fcntl.LOCK_EX)  # on the open file, which the process inherits
             environment = os.environ | {"PYTHONUNBUFFERED": "1"}
             process = subprocess.Popen(
                 command,
@@ -160,7 +160,7 @@ class Jobs:
 
 
 def _lines(path: Path) -> list[str]:
-    """The last lines of a log; of a progress bar what stands there now."""
+    """The last lines of a log; of a progress bar its latest state."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 20_000))
@@ -172,7 +172,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _report(out: Path) -> dict:
-    """What a run found: its title and baseline in words, scores, figures."""
+    """The result of a run: title, baseline in words, scores, figures."""
     try:
         metrics = json.loads((out / "metrics.json").read_text(), parse_constant=lambda name: None)
     except (OSError, ValueError):

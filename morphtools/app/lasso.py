@@ -1,10 +1,10 @@
-"""Which points lie inside a polygon that was drawn around them, among millions sorted into the cells of a grid."""
+"""Finds the points inside a polygon, among millions sorted into the cells of a grid."""
 
 import numpy as np
 
 
 def inside(x: np.ndarray, y: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """(n,) bool: which points lie inside a polygon, by the even-odd rule.
+    """Which points lie inside a polygon, by the even-odd rule: (n,) bool.
 
     Args:
         x: (n,) coordinates.
@@ -23,11 +23,11 @@ def inside(x: np.ndarray, y: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 
 
 def classify_cells(polygon: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells of a grid lie wholly inside a polygon, and which its border may cross.
+    """Finds the cells of a grid that are wholly inside a polygon, and those that its border may cross.
 
     Args:
         polygon: (V, 2) corners in units of cells, x and y from 0 to `cells`; they may lie outside.
-        cells: On each side of the grid.
+        cells: Number of cells on each side of the grid.
 
     Returns:
         (cells, cells) bool each, by row (y) and column (x); a cell on the border is in the second only.
@@ -49,7 +49,7 @@ def _edges(polygon: np.ndarray):
 
 
 def _mark(border: np.ndarray, low: tuple, high: tuple) -> None:
-    """Marks every cell that an edge touches, and those beside it: rounding may not let one escape."""
+    """Marks every cell that an edge touches and its neighbours, so that none is missed by rounding."""
     cells = len(border)
     first, last = (int(np.clip(np.floor(end), -1, cells)) for end in (low[1] - 1e-6, high[1] + 1e-6))
     rows = np.arange(max(first, 0), min(last, cells - 1) + 1)
@@ -59,7 +59,7 @@ def _mark(border: np.ndarray, low: tuple, high: tuple) -> None:
     slope = (high[0] - low[0]) / rise if rise > 0 else 0.0
     ends = [np.clip(edge, low[1], high[1]) for edge in (rows - 1e-6, rows + 1 + 1e-6)]
     xs = [low[0] + (end - low[1]) * slope for end in ends] if rise > 0 else [np.full(len(rows), low[0])] * 2
-    if rise < 1e-3:  # all of a flat edge lies in its rows
+    if rise < 1e-3:  # a flat edge stays in its rows
         xs = [np.full(len(rows), low[0]), np.full(len(rows), high[0])]
     left, right = np.minimum(*xs) - 1e-3, np.maximum(*xs) + 1e-3
     for row, start, stop in zip(rows, np.floor(left), np.floor(right), strict=True):
@@ -67,7 +67,7 @@ def _mark(border: np.ndarray, low: tuple, high: tuple) -> None:
 
 
 def _crossings(polygon: np.ndarray, y: float) -> np.ndarray:
-    """Where the edges of a polygon cross a horizontal line."""
+    """The places where the edges of a polygon cross a horizontal line."""
     corners = np.asarray(polygon, np.float64)
     nexts = np.roll(corners, -1, axis=0)
     crossed = (corners[:, 1] > y) != (nexts[:, 1] > y)

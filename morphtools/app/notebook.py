@@ -1,4 +1,4 @@
-"""The browser application below the cell of a notebook."""
+"""Shows the browser application below a cell of a notebook."""
 
 import socket
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from morphtools.inference.representations import Representations
 
 @dataclass(frozen=True)
 class Page:
-    """A running application: shown below the cell of a notebook that has it as its last line.
+    """A running application, shown below the notebook cell that ends with it.
 
     Attributes:
-        server: Which answers it.
-        height: Of the frame (px).
+        server: The running server.
+        height: Height of the frame (px).
     """
 
     server: Server
@@ -26,11 +26,11 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Its address in a browser on this machine; anyone who knows it may look and judge."""
+        """The address for a browser on this machine; anyone who knows it can look and judge."""
         return self.server.url
 
     def stop(self) -> None:
-        """Ends the server; everything judged is on disk."""
+        """Stops the server; all judgements are on disk."""
         self.server.stop()
 
     def _ipython_display_(self) -> None:
@@ -58,35 +58,35 @@ def browse(
     out: str | Path | None = None,
     height: int = 760,
 ) -> Page:
-    """Opens a survey in the browser, below the cell of a notebook: its map, galleries, search, ratings and labels.
+    """Opens a survey in the browser, below a notebook cell: its map, galleries, search, ratings and labels.
 
-    The same as the command `morphtools explore`, which explains each argument. (The package
-    `morphtools.explore` had the name before.) The server runs beside the notebook, on this machine only, until `stop`
+    It is the same as the command `morphtools explore`, whose help explains each argument. (The name
+    `morphtools.explore` belongs to a package.) The server runs beside the notebook, on this machine only, until `stop`
     is called or the notebook ends; every judgement is on disk before the next galaxy is shown.
 
-    On Colab the page comes through Colab's own proxy. This follows its documentation and *was not run there*. On
+    On Colab the page comes through Colab's proxy. This follows its documentation and *was not tested there*. On
     another machine, such as a JupyterHub, forward the port (`ssh -L`), or open `morphtools explore` on your own.
 
     Args:
-        store: Representations or their folder; the galaxies in it are those that are shown.
+        store: Representations or their folder; all galaxies in it are shown.
         records: Records, for pictures.
-        catalog: Table with `id_str` and what is known of the galaxies; with `images` also `file_loc`.
+        catalog: Table with `id_str` and columns to show; with `images` also `file_loc`.
         images: Folder, zip archive or stack of images, instead of records.
         map: Folder of `make_map`; otherwise the map is made of the first two principal components.
         clusters: Folder of `cluster`; otherwise they can be made in the browser.
         predictions: Table of `predict`.
-        run: Folder of a run of `finetune`, to suggest what to label.
-        session: Folder of `find_anomalies`, to go on with its ratings.
-        weights: That made the store: uploaded images are searched with them, and training starts from them.
-        out: Folder of what is judged (beside the store, `STORE-explore`).
-        height: Of the frame below the cell (px).
+        run: Run folder of `finetune`, to suggest galaxies to label.
+        session: Folder of `find_anomalies`, to continue its ratings.
+        weights: The weights that made the store: uploaded images are searched with them, and training starts from them.
+        out: Folder for all judgements (beside the store, `STORE-explore`).
+        height: Height of the frame below the cell (px).
 
     Returns:
-        The page: it shows itself, `url` is its address and `stop` ends it.
+        The page, which is shown below the cell; `url` is its address, and `stop` ends it.
 
     Raises:
-        FileNotFoundError: There is no such store, catalogue, image folder or run.
-        ValueError: What was given does not belong together.
+        FileNotFoundError: The store, catalogue, image folder or run does not exist.
+        ValueError: The arguments do not belong together.
     """
     given: dict[str, Any] = {"records": records, "catalog": catalog, "images": images, "map": map, "clusters": clusters}
     given |= {"predictions": predictions, "run": run, "session": session, "weights": weights, "out": out}
@@ -99,7 +99,7 @@ def browse(
 
 
 def _colab():
-    """Colab's module for output, or None elsewhere."""
+    """Colab's output module; None elsewhere."""
     try:
         from google.colab import output
     except ImportError:

@@ -16,7 +16,7 @@ from morphtools.app.thumbnails import STRETCHES
 from tfrecords_builder.naming import unknown
 
 _FIRST, _NEAREST = 8, 12  # columns shown where none are named; galaxies beside one
-_SIDE = 4096  # most pixels of the map on each side
+_SIDE = 4096  # maximum pixels of the map on each side
 
 
 class ReadingRoutes:
@@ -25,8 +25,8 @@ class ReadingRoutes:
     Args:
         atlas: The galaxies.
         sets: Sets of them.
-        more: What else there is.
-        of: What people said of a galaxy.
+        more: Further facts about the survey.
+        of: Judgements on a galaxy.
     """
 
     def __init__(self, atlas: Atlas, sets: Sets, more: Callable[[], dict], of: Callable[[str], dict]):
@@ -34,7 +34,7 @@ class ReadingRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         named = {
             "about": self._about,
             "map.png": self._map,
@@ -165,7 +165,7 @@ class ReadingRoutes:
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     def listed(self, rows: np.ndarray, columns: list[str] | None = None) -> list[dict]:
-        """Galaxies with their columns, by default the first ones."""
+        """Galaxies with their columns, by default the first few."""
         cells = self._cells(rows, self._first(_FIRST) if columns is None else columns)
         return [{"id_str": name, "columns": row} for name, row in zip(self.atlas.names(rows), cells, strict=True)]
 
@@ -182,7 +182,7 @@ class ReadingRoutes:
         return {"id_str": name, "x": x if there else None, "y": y if there else None}
 
     def _links(self, row: int) -> list[dict]:
-        """Pages about a place on the sky, on other servers."""
+        """Pages of other servers about a place on the sky."""
         sky = self.atlas.columns.sky
         if sky is None or not np.isfinite(sky[row]).all():
             return []
@@ -196,23 +196,23 @@ class ReadingRoutes:
 
 
 def view_of(request: Request, picture: bool = False) -> View:
-    """The view that a request is about.
+    """Reads the view of a request.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a view.
     """
     ends = [number_of(request, name) for name in ("x0", "x1", "y0", "y1")]
     if ends[0] >= ends[1] or ends[2] >= ends[3]:
         raise ValueError(f"a view needs x0 < x1 and y0 < y1, got {ends}")
     sides = [int(number_of(request, name)) for name in ("width", "height")] if picture else [1, 1]
     if not 1 <= min(sides) <= max(sides) <= _SIDE:
-        raise ValueError(f"a picture has 1 to {_SIDE} pixels on each side, not {sides[0]} and {sides[1]}")
+        raise ValueError(f"a picture has 1 to {_SIDE} pixels on each side, got {sides[0]} and {sides[1]}")
     x0, x1, y0, y1 = ends
     return View(x0, x1, y0, y1, sides[0], sides[1])
 
 
 def number_of(request: Request, name: str, default: float | None = None) -> float:
-    """A parameter that is a number; ValueError if it is none."""
+    """A numeric parameter; ValueError if it is not a number."""
     text = request.query_params.get(name)
     if text is None and default is not None:
         return default
@@ -226,7 +226,7 @@ def number_of(request: Request, name: str, default: float | None = None) -> floa
 
 
 def text_of(request: Request, name: str) -> str:
-    """A parameter that has to be there; ValueError if it is not."""
+    """A required parameter; ValueError if it is missing."""
     text = request.query_params.get(name)
     if not text:
         raise ValueError(f"{name} is missing")
@@ -234,7 +234,7 @@ def text_of(request: Request, name: str) -> str:
 
 
 def json_of(text: str, kind: type, name: str):
-    """What a parameter holds in JSON; ValueError if it is not of that kind, or empty."""
+    """A parameter in JSON; ValueError if it is of another kind, or empty."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""More galaxies like these: by name, by place on the sky, by an image from elsewhere."""
+"""Searches galaxies similar to examples: by name, by position on the sky, or by an uploaded image."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from tfrecords_builder.coordinates import sky_positions
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, open_images
 
-MOST = 2000  # galaxies in an answer
+MOST = 2000  # galaxies in an answer, at most
 _LIMITS = Limits(bytes=2**25, pixels=2**24)  # of an uploaded image
 _UPLOADS = 50  # kept
 _ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|fits?|fts)(\.gz|\.bz2|\.fz)?$", re.IGNORECASE)
@@ -28,7 +28,7 @@ class Similar:
 
     Args:
         atlas: The galaxies.
-        weights: Those that made the store, to represent images with.
+        weights: The weights that made the store, to represent uploaded images.
     """
 
     def __init__(self, atlas: Atlas, weights: str | Path | None):
@@ -39,40 +39,40 @@ class Similar:
         self.weights = weights
 
     def close(self) -> None:
-        """Ends the process that represents images, if it was started."""
+        """Stops the process that represents images, if it was started."""
         if self._represent is not None:
             self._represent.close()
 
     def about(self) -> dict:
-        """By what can be searched, and if not, why."""
+        """The possible kinds of search, and why others are not."""
         position, image = self.atlas.columns.sky is not None, self._represent is not None
         return {
             "position": position,
             "image": image,
             "why_no_position": "" if position else "the catalogue has no ra and dec",
-            "why_no_image": "" if image else "say with --weights which weights made the representations",
+            "why_no_image": "" if image else "give the weights that made the representations with --weights",
         }
 
     def search(
         self, like: list[str], unlike: list[str], position: str, images: list[str], galaxies: int, radius: float, chosen
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """The galaxies nearest to examples, away from counter-examples.
+        """Finds the galaxies nearest to examples and away from counter-examples.
 
         Args:
             like: Names of examples.
             unlike: Names of counter-examples.
-            position: Of another example, in degrees or sexagesimal; or "".
+            position: Position of another example, in degrees or sexagesimal; or "".
             images: Handles of uploaded images.
-            galaxies: How many to find.
-            radius: Farthest that a galaxy may be from the position (arcsec).
-            chosen: (N,) bool: search only these; None: all.
+            galaxies: Number of galaxies to find.
+            radius: Maximum distance of a galaxy from the position (arcsec).
+            chosen: (N,) bool: search only these; None for all.
 
         Returns:
             Rows and distances, the nearest first; and the examples by name, the position, and the seconds it took.
 
         Raises:
             ValueError: There is no example, or no galaxy near the position.
-            NotReady: Representations are being read, or an image represented.
+            NotReady: The representations are being read, or an image is being represented.
         """
         start, place = time.perf_counter(), None
         if position:
@@ -85,15 +85,15 @@ class Similar:
         return found, distances, {"like": like, "position": place, "seconds": round(time.perf_counter() - start, 4)}
 
     def place(self, text: str, radius: float) -> dict:
-        """The galaxy nearest to a position on the sky, in degrees or sexagesimal.
+        """Finds the galaxy nearest to a position on the sky, in degrees or sexagesimal.
 
         Raises:
-            ValueError: It is no position, or no galaxy is near it.
+            ValueError: It is not a position, or no galaxy is near it.
         """
         if self.atlas.columns.sky is None:
             if not self.atlas.columns_ready:
                 raise NotReady("the catalogue is being read")
-            raise ValueError("there are no positions: give a catalogue with ra and dec")
+            raise ValueError("the galaxies have no positions: give a catalogue with ra and dec")
         ra, dec = split_position(text)
         row, separation = nearest_place(self.atlas.columns.sky, ra, dec)
         if separation > radius:
@@ -105,14 +105,14 @@ class Similar:
         return {"ra": ra, "dec": dec, "id_str": self.atlas.names([row])[0], "separation": separation}
 
     def upload(self, name: str, data: bytes) -> tuple[str, Image]:
-        """Keeps an image from a browser, once it could be read, and begins to represent it.
+        """Keeps an uploaded image if it can be read, and begins to represent it.
 
         Raises:
-            ValueError: It is no image, or too large.
+            ValueError: It is not an image, or too large.
         """
         ending = _ENDING.search(name)
         if ending is None:
-            raise ValueError(f"{name[-80:]!r} is not named like a JPEG, PNG, WebP, GIF, BMP, TIFF or FITS")
+            raise ValueError(f"{name[-80:]!r} does not end like a JPEG, PNG, WebP, GIF, BMP, TIFF or FITS file")
         handle = f"u{hashlib.sha256(data).hexdigest()[:20]}"
         folder = self.folder / handle
         path = folder / f"image{ending[0].lower()}"
@@ -132,7 +132,7 @@ class Similar:
         """An uploaded image.
 
         Raises:
-            LookupError: There is none of that handle.
+            LookupError: No image has that handle.
             ValueError: It cannot be read.
         """
         return open_images(self.folder / handle, limits=_LIMITS)(self._file(handle).name)
@@ -163,7 +163,7 @@ class Similar:
             raise ValueError(self.about()["why_no_image"])
         vector = self._vectors.get(handle)
         if isinstance(vector, str):
-            del self._vectors[handle]  # the next time it is tried again
+            del self._vectors[handle]  # tried again the next time
             raise ValueError(f"the image cannot be represented: {vector}")
         if vector is None:
             self._begin(handle)
@@ -172,10 +172,10 @@ class Similar:
 
 
 def split_position(text: str) -> tuple[float, float]:
-    """Right ascension and declination (deg) from text such as `150.1 2.2`, `10:00:24 +02:12:00`, `10h00m24s +2d12m`.
+    """Reads ra and dec (deg) from text such as `150.1 2.2`, `10:00:24 +02:12:00`, `10h00m24s +2d12m`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a position.
     """
     parts = text.replace(",", " ").split()
     if len(parts) not in (2, 6):

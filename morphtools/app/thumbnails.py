@@ -1,4 +1,4 @@
-"""Pictures of single galaxies for the page, in the stretch that was chosen, the last ones kept in memory."""
+"""Pictures of single galaxies for the page, in the chosen stretch; the latest ones are kept in memory."""
 
 import collections
 import io
@@ -15,9 +15,9 @@ from tfrecords_builder.images import Image
 from tfrecords_builder.pixels import to_pixels
 
 _BYTES = 2**26  # of pictures in memory
-_WHITE = 300.0  # flux over noise that is white, as in `as_picture`
+_WHITE = 300.0  # flux over noise that is drawn white, as in `as_picture`
 
-# From 0–1 linear (what is shown of flux is 0 to 300 times the noise) to 0–1 shown.
+# From 0–1 linear (flux from 0 to 300 times the noise) to 0–1 as shown.
 STRETCHES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "asinh": lambda value: np.arcsinh(_WHITE * value) / np.arcsinh(_WHITE),
     "linear": lambda value: value,
@@ -44,20 +44,20 @@ class Thumbnails:
         self._bytes, self._lock, self._reading = 0, threading.Lock(), threading.Lock()
 
     def open(self) -> None:
-        """Opens records or images, where this has not been done yet."""
+        """Opens records or images, if they are not open yet."""
         with self._reading:
             if self.there and self._pictures is None:
                 self._pictures = Pictures(*self._where)
 
     def jpeg(self, id_str: str, side: int, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> bytes:
-        """The picture of a galaxy.
+        """Draws the picture of a galaxy as JPEG.
 
         Args:
             id_str: Its name.
-            side: Of the square picture, in pixels.
-            stretch: Of `STRETCHES`; a JPEG or PNG is `asinh` as it comes.
-            brightness: Added to what is shown, −1 to 1.
-            contrast: Multiplied around the middle.
+            side: Side of the square picture, in pixels.
+            stretch: One of `STRETCHES`; a JPEG or PNG is taken to be `asinh`.
+            brightness: Added to the picture, −1 to 1.
+            contrast: Factor around the middle.
 
         Raises:
             LookupError: There are no pictures, or none of this galaxy; says why.
@@ -105,7 +105,7 @@ class Thumbnails:
 
 
 def shown(image: Image, noise, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> np.ndarray:
-    """(H, W, 3) in 0–1, as it is shown.
+    """Draws an image: (H, W, 3) in 0–1.
 
     Args:
         image: From any source.
@@ -116,7 +116,7 @@ def shown(image: Image, noise, stretch: str = "asinh", brightness: float = 0, co
     """
     pixels = filled(to_pixels(image))
     noise = None if isinstance(image.data, bytes) else noise or pixel_noise(pixels)
-    picture = as_picture(pixels, noise)  # bands, order and range; a picture is taken to be asinh of something
+    picture = as_picture(pixels, noise)  # bands, order and range; a picture is taken to be an asinh of flux
     if stretch != "asinh":
         linear = np.sinh(picture * np.arcsinh(_WHITE)) / _WHITE if noise is not None else picture
         picture = STRETCHES[stretch](linear)
@@ -124,7 +124,7 @@ def shown(image: Image, noise, stretch: str = "asinh", brightness: float = 0, co
 
 
 def encoded(picture: np.ndarray, side: int) -> bytes:
-    """A picture (H, W, 3) in 0–1 as JPEG of a side."""
+    """Encodes a picture (H, W, 3) in 0–1 as JPEG."""
     from PIL import Image as Picture
 
     made = Picture.fromarray(np.round(255 * picture).astype(np.uint8))
