@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
 
 import morphtools
 from morphtools import cli
+from morphtools.commands.calling import echo_table
 from morphtools.config import read_config
 from morphtools.models.cards import find_card
 
@@ -277,3 +279,16 @@ def test_values_in_messages_are_those_that_are_typed():
     message = "adapt_bands=True spreads it; of a split (split=('val')), or stretch='lupton'; x=True stays"
     typed = cli.as_typed(message, cli.main.commands["predict"])
     assert typed == "--adapt-bands spreads it; of a split (--split val), or --stretch lupton; x=True stays"
+
+
+def test_a_table_wider_than_the_terminal_is_printed_in_blocks_that_begin_with_its_first_column(capsys):
+    table = pd.DataFrame({"cluster": ["a", "b"]} | {f"column {i}": [i + 0.5, i + 0.25] for i in range(12)})
+    echo_table(table, "{:.2f}", width=60)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sorted(" ".join(lines).split()).count("column") == 12 and all(
+        f"{i}.50" in " ".join(lines) for i in range(12)
+    )
+    assert len({line.split()[0] for line in lines if line.strip()} - {"column", "cluster"}) == 2
+    echo_table(table, "{:.2f}", width=1000)
+    assert len(capsys.readouterr().out.splitlines()) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, typed
+from morphtools.commands.calling import call, echo_table, typed
 from morphtools.commands.handing_on import handing_on
 
 _GALAXIES = (
@@ -91,4 +91,4 @@ def benchmark_anomalies(config, **options):
         if name in given:
             given[name] = tuple(each.strip() for each in given[name].split(","))
     table = call(morphtools.benchmark_anomalies, config, given)
-    click.echo(table.round(3).to_string(index=False))
+    echo_table(table)

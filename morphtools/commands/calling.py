@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def import_quietly():
         import tensorflow
 
         tensorflow.config.list_physical_devices()
+
+
+def echo_table(table, decimals: str = "{:.3f}", width: int | None = None) -> None:
+    """Prints a table; one wider than the terminal in blocks of columns, each beginning with the first column.
+
+    Args:
+        table: A `DataFrame`.
+        decimals: Format of floats.
+        width: Characters per line; by default those of the terminal, and no limit in a pipe or a file.
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    text = table.to_string(index=False, float_format=decimals.format)
+    if width is not None and max(map(len, text.splitlines())) > width:
+        text = table.set_index(table.columns[0]).to_string(float_format=decimals.format, line_width=width)
+    click.echo(text)
 
 
 def call(verb, config: Path | None, given: dict):

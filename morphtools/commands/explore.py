@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, typed
 from morphtools.commands.handing_on import handing_on
 
 _IMAGES = (
@@ -209,7 +209,7 @@ def cluster(representations, config, **options):
     given = typed(options) | {"representations": representations}
     _split(given, "fractions")
     clusters = call(morphtools.cluster, config, given)
-    click.echo(clusters.summary.to_string(index=False, float_format="{:.3f}".format))
+    echo_table(clusters.summary)
     click.echo("\n".join(f"{name}: {value:.4g}" for name, value in clusters.metrics.items()))
     click.echo(f"see {given.get('out', 'morphtools-runs/clusters')}")
     return with_known(clusters.galaxies, given.get("catalog"))
@@ -265,7 +265,7 @@ def evaluate_retrieval(representations, config, **options):
     given = typed(options) | {"representations": {Path(path).name: path for path in representations}}
     _split(given, "labels")
     table = call(morphtools.evaluate_retrieval, config, given)
-    click.echo(table.to_string(index=False, float_format="{:.3f}".format))
+    echo_table(table)
 
 
 @click.command()

@@ -5,7 +5,7 @@ import shutil
 import click
 
 import morphtools
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, typed
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
@@ -78,7 +78,7 @@ def evaluate_predictions(predictions, catalog, config, **options):
     """
     given = typed(options) | {"predictions": predictions, "catalog": catalog}
     scores = call(morphtools.evaluate_predictions, config, given)
-    click.echo(scores.to_string(index=False, float_format="{:.3g}".format))
+    echo_table(scores, "{:.3g}")
     click.echo(f"see {given.get('out', 'morphtools-runs/evaluation')}: scores.csv and figures/")
 
 

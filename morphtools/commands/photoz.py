@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, typed
 
 
 def _by_name(folders) -> dict[str, str]:
@@ -57,5 +57,5 @@ def evaluate_photoz(predictions, representations, config, **options):
         import_quietly()  # for the representations
     table = call(morphtools.evaluate_photoz, config, given)
     shown = ["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crps", "log_likelihood", "ks_p"]
-    click.echo(table[shown].to_string(index=False, float_format="{:.4g}".format))
+    echo_table(table[shown], "{:.4g}")
     click.echo(f"see {given.get('out', 'morphtools-runs/photoz')}: scores.csv with intervals, and pictures")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
+from morphtools.commands.calling import IN_MEMORY, call, echo_table, import_quietly, typed
 
 
 @click.command()
@@ -120,7 +120,7 @@ def ablate_augmentations(pretraining, **options):
 
     arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
     table = morphtools.ablate_augmentations(arguments, **typed(options))
-    click.echo(table.to_string(index=False, float_format="%.3f"))
+    echo_table(table)
 
 
 @click.command()
@@ -142,7 +142,7 @@ def compare_starts(pretraining, **options):
     arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
     table = morphtools.compare_starts(arguments, **typed(options))
     last = table[table["epoch"].isin([0, table["epoch"].max()])]
-    click.echo(last.to_string(index=False, float_format="%.3f"))
+    echo_table(last)
     click.echo(f"see {options['out'] or 'morphtools-runs/starts'}: starts.png and starts.csv")
 
 

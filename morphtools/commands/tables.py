@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, typed
+from morphtools.commands.calling import call, echo_table, typed
 
 
 def _pair(context, parameter, value: str | None) -> tuple[str, str] | None:
@@ -77,7 +77,7 @@ def select_galaxies(catalog, out, cuts, column):
     """
     names = dict(_equal(text) for text in column)
     selection = morphtools.select_galaxies(catalog, out, cuts, names=names)
-    click.echo(selection.steps.to_string(index=False))
+    echo_table(selection.steps)
     click.echo(f"{selection.galaxies} galaxies in {out}")
 
 

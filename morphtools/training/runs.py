@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import shutil
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
 
+_WIDTH = 96  # characters of a line of a summary: a title of more is wrapped
 _LOGGERS = [logging.getLogger(name) for name in ("morphtools", "tfrecords_builder")]
 
 
@@ -72,9 +74,10 @@ class Run:
         ]
         baseline = [f"  {metrics['baseline']}"] if metrics.get("baseline") else []
         if unfamiliar := metrics.get("unfamiliar"):
-            usual = f"{unfamiliar['rare']:.0%} would be usual; see figures/unfamiliar.png"
+            usual = f"usual: {unfamiliar['rare']:.0%}; see figures/unfamiliar.png"
             baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
-        return "\n".join([metrics["title"], *rows, *baseline, f"  see {self.out}, figures/ first"])
+        title = textwrap.fill(metrics["title"], _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+        return "\n".join([title, *rows, *baseline, f"  see {self.out}, figures/ first"])
 
 
 def _number(x: float | None) -> str:
