@@ -1,11 +1,13 @@
 """Builds the site: guide, tutorials, commands, reference, benchmarks and changelog: `python docs/build.py [FOLDER]`.
 
-Links between pages and into them are checked, and every warning is an error.
+Links between pages and into them are checked, and every warning is an error. Tutorials are shown with the outputs that
+`docs/execute.py` kept.
 """
 
 import ast
 import logging
 import re
+import runpy
 import shutil
 import sys
 import tempfile
@@ -22,6 +24,8 @@ from morphtools import cli
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+_EXECUTE = runpy.run_path(str(HERE / "execute.py"))
+KEPT, KEY, OUTPUTS = _EXECUTE["kept"], _EXECUTE["key"], _EXECUTE["OUTPUTS"]
 ROOMS = {  # of the reference, with their titles
     "training": "Training",
     "inference": "Prediction and representations",
@@ -84,10 +88,23 @@ def _links(text: str) -> str:
 
 
 def _tutorial(script: Path, folder: Path) -> str:
-    """Writes a tutorial as a page: its words, and its cells as code."""
-    folder.mkdir(exist_ok=True)
-    cells = jupytext.reads(script.read_text(), "py:percent").cells
-    text = [c.source if c.cell_type == "markdown" else f"```python\n{c.source}\n```" for c in cells]
+    """Writes a tutorial as a page: its words, its cells as code, and below each what it printed and drew."""
+    pictures = folder / script.stem
+    pictures.mkdir(parents=True)
+    kept, text = KEPT(script), []
+    for cell in jupytext.reads(script.read_text(), "py:percent").cells:
+        if cell.cell_type == "markdown":
+            text.append(cell.source)
+            continue
+        text.append(f"```python\n{cell.source}\n```")
+        for output in kept["cells"].get(KEY(cell.source), []):
+            if "picture" in output:
+                shutil.copy(OUTPUTS / script.stem / output["picture"], pictures)
+                text.append(f"![Output of the cell above]({script.stem}/{output['picture']})")
+            else:
+                text.append(output["html"] if "html" in output else f"```text\n{output['text']}\n```")
+    if "cpu_seconds" in kept:
+        text.append(f"*All cells together took {kept['cpu_seconds']} seconds of processor time.*")
     (folder / f"{script.stem}.md").write_text("\n\n".join(text) + "\n")
     return f"tutorials/{script.stem}.md"
 
