@@ -40,7 +40,7 @@ def methods(kind):
 
 
 @pytest.mark.parametrize(("package", "name"), PUBLIC, ids=[f"{package.__name__}.{name}" for package, name in PUBLIC])
-def test_every_public_name_says_what_it_takes_and_gives(package, name):
+def test_every_public_name_documents_its_arguments_and_result(package, name):
     public = getattr(package, name)
     doc = inspect.getdoc(public) or ""
     assert len(doc.split("\n")[0]) > 20

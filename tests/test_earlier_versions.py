@@ -270,7 +270,7 @@ def hash_of_shards(records):
     return hashlib.sha256(json.dumps(sorted(checksums.items())).encode()).hexdigest()
 
 
-def test_the_model_of_a_run_predicts_and_predictions_stay_until_they_are_asked_for_otherwise(old, tmp_path):
+def test_the_model_of_a_run_predicts_and_predictions_stay_until_others_are_requested(old, tmp_path):
     folder, _, _, p = old
     options = {"records": folder / "records", "orientations": 2}
     out = morphtools.predict(folder / "run", tmp_path / "new", **options)
@@ -294,7 +294,7 @@ def test_representations_are_read_and_grow(old, tmp_path):
     assert sorted(Representations.open(tmp_path / "store").id_str) == sorted([*IDS, "new"])
 
 
-def test_a_rating_session_goes_on_where_it_was(old):
+def test_a_rating_session_resumes(old):
     loop = morphtools.AnomalyLoop(old[0] / "store", old[0] / "session", components=4)
     scores = loop.scores().set_index("id_str")["rating"]
     assert scores["g4"] == 5 and scores["g5"] == 1 and scores.notna().sum() == 2

@@ -28,7 +28,7 @@ def notebook():
 
 
 @every_tutorial
-def test_a_notebook_is_what_its_script_says(script, notebook):
+def test_a_notebook_has_the_cells_of_its_script(script, notebook):
     made = (EXAMPLES / "notebooks" / f"{script.stem}.ipynb").read_text()
     assert made == notebook(script) + "\n", "run python examples/make_notebooks.py"
     title, install, *_ = json.loads(made)["cells"]
@@ -41,7 +41,7 @@ def test_every_notebook_has_a_script():
 
 
 @every_tutorial
-def test_a_tutorial_is_short_and_says_how_to_use_it_on_galaxies_of_your_own(script):
+def test_a_tutorial_is_short_and_explains_how_to_use_it_on_your_own_galaxies(script):
     text = script.read_text()
     code = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     assert len(code) <= 120

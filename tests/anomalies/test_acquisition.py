@@ -66,7 +66,7 @@ def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(lear
 
 
 @pytest.mark.parametrize("name", ACQUISITIONS)
-def test_a_batch_has_as_many_galaxies_as_were_asked_for(name):
+def test_a_batch_has_as_many_galaxies_as_requested(name):
     rng = np.random.default_rng(0)
     x, ratings = rng.normal(size=(3000, 40)).astype("float32"), rng.integers(0, 6, 20)
     learner = fit_learner(x[:20], ratings)  # so few that the bound of a deviation is the deviation itself

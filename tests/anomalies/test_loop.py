@@ -98,7 +98,7 @@ def test_scores_are_those_of_scikit_learn_on_standardised_components(store, trut
     assert scores["raters"].sum() == 30 and scores["rating"].notna().sum() == 30
 
 
-def test_a_session_goes_on_where_it_was(store, truth, tmp_path):
+def test_a_session_resumes(store, truth, tmp_path):
     loop = AnomalyLoop(store, tmp_path / "s")
     answer(loop, truth, 2)
     batch = loop.suggest(10)

@@ -59,7 +59,7 @@ def test_one_impossible_rating_stores_none_of_the_call(ratings, bad):
     assert len(ratings.history()) == 0
 
 
-def test_the_rest_of_a_batch_is_asked_again_by_whoever_opens_the_file(ratings):
+def test_a_reopened_file_asks_for_the_rest_of_the_batch(ratings):
     ratings.ask(["c", "a", "b"], "ann")
     ratings.add({"a": 1}, "bob")
     again = Ratings(ratings.path)
@@ -106,7 +106,7 @@ def test_every_call_reaches_the_disk_not_only_the_cache_of_the_system(ratings):
         assert database.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA: file, journal and folder
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
+def test_a_file_that_is_not_a_database_is_named(tmp_path):
     (tmp_path / "ratings.sqlite").write_text("not a database, but long enough to be looked at " * 20)
     with pytest.raises(OSError, match=r"ratings\.sqlite: file is not a database"):
         Ratings(tmp_path / "ratings.sqlite")

@@ -52,7 +52,7 @@ def test_an_oracle_finds_the_anomalies_and_tells_how_well(survey):
     assert set(loop.history()["rater"]) == {"column fraction"}
 
 
-def test_the_same_call_goes_on_to_the_same_scores(survey):
+def test_the_same_call_resumes_to_the_same_scores(survey):
     store, catalog, _, out = survey
     settings = {"catalog": catalog, "oracle": "fraction", "batch_size": 5}
     find_anomalies(store, **settings, ratings=10, out=out)
@@ -67,7 +67,7 @@ def test_a_galaxy_whose_fraction_is_unknown_is_skipped(survey):
     assert loop.ratings()["rating"].notna().sum() == 10 and len(loop.ratings()) == 40
 
 
-def test_a_notebook_that_runs_unattended_rates_nothing_and_goes_on(survey, monkeypatch):
+def test_an_unattended_notebook_rates_nothing_and_continues(survey, monkeypatch):
     store, catalog, images, out = survey
     # ipykernel's `StdinNotImplementedError`, which `nbconvert --execute` leads to, is one
     prompts = type_in(monkeypatch, [], end=NotImplementedError)
@@ -90,7 +90,7 @@ def test_typed_ratings_are_stored_one_by_one_with_skip_undo_and_help(survey, mon
     assert (out / "scores.csv").exists() and not (out / "metrics.json").exists()
 
 
-def test_who_comes_back_is_asked_the_rest_of_the_batch_first(survey, monkeypatch):
+def test_a_returning_rater_is_first_asked_the_rest_of_the_batch(survey, monkeypatch):
     store, _, _, out = survey
     first = type_in(monkeypatch, ["1", "2"])
     find_anomalies(store, batch_size=4, out=out)

@@ -55,7 +55,7 @@ AnomalyLoop(sys.argv[1], sys.argv[2])
 """
 
 
-def test_a_session_killed_while_it_is_first_written_goes_on_and_leaves_nothing_behind(store, tmp_path):
+def test_a_session_killed_while_it_is_first_written_resumes_and_leaves_nothing_behind(store, tmp_path):
     whole, kills = rated(store, tmp_path / "whole"), 0
     for before in range(1, 24, 3):
         out = tmp_path / f"s{before}"
@@ -77,7 +77,7 @@ def test_raters_who_begin_a_session_together_share_it(store, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["emptied", "missing", "zeros", "cut"])
-def test_ratings_that_are_lost_are_named_and_never_begun_anew(store, tmp_path, damage):
+def test_lost_ratings_are_reported_and_never_silently_restarted(store, tmp_path, damage):
     rated(store, tmp_path / "s")
     path = tmp_path / "s" / "ratings.sqlite"
     content = path.read_bytes()
@@ -149,7 +149,7 @@ def test_candidates_beyond_a_limit_on_file_sizes_end_in_an_error_not_in_a_signal
     assert not list(tmp_path.iterdir())
 
 
-def test_a_session_of_an_earlier_version_goes_on(store, tmp_path):
+def test_a_session_of_an_earlier_version_resumes(store, tmp_path):
     """As version 0.1 left it: `session.json` without checksums, no `claim.json`, ratings without checksums."""
     scores, out = rated(store, tmp_path / "s"), tmp_path / "s"
     session = json.loads((out / "session.json").read_text())

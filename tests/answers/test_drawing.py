@@ -22,7 +22,7 @@ def draw(table, labels, test_labels=100, seed=0):
 
 
 @pytest.mark.parametrize("labels", [20, 77, 500])
-def test_as_many_as_asked_an_eighth_of_them_for_validation(labels):
+def test_as_many_as_requested_an_eighth_of_them_for_validation(labels):
     count = draw(catalog(), labels)["split"].value_counts()
     assert count["train"] + count["val"] == labels
     assert abs(count["val"] - labels / 8) <= 1
@@ -64,7 +64,7 @@ def test_rare_classes_are_not_lost():
     assert (drawn.query("split == 'val'")["label"] == 1).sum() >= 1
 
 
-def test_fewer_than_asked_are_used_and_said(caplog):
+def test_if_there_are_fewer_labels_than_requested_all_are_used_and_that_is_reported(caplog):
     with caplog.at_level(logging.WARNING):
         drawn = draw(catalog(100), 500)
     used = (drawn["split"] != "test").sum()
@@ -92,7 +92,7 @@ def draw_z(table, labels, test_labels=50, redshift_range=(0.0, 0.3)):
 
 
 @pytest.mark.parametrize("labels", [3, 20, 300])
-def test_as_many_redshifts_as_asked_an_eighth_of_them_for_validation(labels):
+def test_as_many_redshifts_as_requested_an_eighth_of_them_for_validation(labels):
     count = draw_z(with_redshifts(), labels)["split"].value_counts()
     assert count["train"] + count["val"] == labels and count["test"] == 50
     assert abs(count["val"] - labels / 8) <= 1

@@ -107,7 +107,7 @@ def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_thei
         ({"x": [str(i) + "a" for i in range(101)]}, "x", None, "101 different values.*too many classes"),
     ],
 )
-def test_what_is_not_certain_is_asked_for_in_one_sentence(columns, asked, answer, message):
+def test_an_ambiguous_column_is_one_clear_error(columns, asked, answer, message):
     with pytest.raises(ValueError, match=message) as error:
         read(columns, asked, answer)
     assert "\n" not in str(error.value)

@@ -66,7 +66,7 @@ def test_crps_of_a_fine_normal_pdf_is_the_closed_form():
     assert metrics.crps(pdf, edges, [z])[0] == pytest.approx(closed, rel=1e-5)
 
 
-def test_what_is_said_about_an_unknown_redshift_is_nan():
+def test_scores_of_unknown_redshifts_are_nan():
     for metric in (metrics.pit, metrics.crps, metrics.log_likelihood):
         assert np.isnan(metric(PDF[:1], EDGES, np.array([np.nan]))).all()
 

@@ -72,6 +72,6 @@ def test_what_holds_no_redshifts_is_refused(tmp_path):
         ({"edges": EDGES[::-1]}, "must ascend"),
     ],
 )
-def test_what_is_no_pdf_is_refused(changes, message):
+def test_what_is_not_a_pdf_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         redshifts(**changes)

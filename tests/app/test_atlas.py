@@ -39,7 +39,7 @@ def test_without_a_map_there_are_principal_components_and_they_are_kept(three_ki
     np.testing.assert_array_equal(again.x, atlas.x)
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_there(three_kinds, tmp_path):
+def test_what_cannot_be_read_is_reported_and_the_rest_is_there(three_kinds, tmp_path):
     (tmp_path / "catalog.csv").write_text("name,z\na,1\n")
     atlas = Atlas(three_kinds[0], tmp_path / "out", catalog=tmp_path / "catalog.csv")
     atlas.load()

@@ -40,13 +40,13 @@ def test_a_flipped_byte_is_found(tmp_path):
         Judgements(tmp_path / "j.sqlite")
 
 
-def test_what_is_no_database_is_one_sentence(tmp_path):
+def test_what_is_not_a_database_is_one_sentence(tmp_path):
     (tmp_path / "j.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(ValueError, match=r"j.sqlite is damaged: file is not a database"):
         Judgements(tmp_path / "j.sqlite")
 
 
-def test_a_full_disk_is_said_and_what_was_stored_stays(tmp_path):
+def test_a_full_disk_is_reported_and_what_was_stored_stays(tmp_path):
     file = Judgements(tmp_path / "j.sqlite")
     file.add("judgement-1", "label", "ann", {}, {})
     pages = file._database.execute("PRAGMA page_count").fetchone()[0]

@@ -30,7 +30,7 @@ def plainly(judgements):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_whatever_is_said_and_taken_back_the_table_is_what_stands(labels, seed):
+def test_the_table_has_exactly_the_labels_that_were_not_taken_back(labels, seed):
     rng, made = random.Random(seed), []
     for number in range(2, 150):
         person, name = rng.choice(["ann", "bob", "eve"]), f"judgement-{number}"

@@ -41,7 +41,7 @@ def test_the_uncertain_come_first(three_kinds, opened, tmp_path):
     assert {each["id_str"] for each in queue} == {"g28", "g29", "g30", "g31"}  # of 60, where it is nearest to 1/2
 
 
-def test_a_queue_that_cannot_be_is_said(labelling):
+def test_an_impossible_queue_is_reported(labelling):
     asked = {"table": "rings", "person": "ann"}
     for origin, status, words in (
         ("x", 400, "unknown queue 'x'"),

@@ -118,7 +118,7 @@ def test_a_rater_at_a_terminal_keeps_the_page_out(client):
         ({"id_str": "g01", "rating": 1, "judgement": None}, "judgement must be a name"),
     ],
 )
-def test_what_is_no_rating_is_not_stored(client, body, words):
+def test_what_is_not_a_rating_is_not_stored(client, body, words):
     about(client)
     answer = client.post("api/rate", json={"judgement": "judgement-1", "rater": "ann"} | body)
     assert answer.status_code == 400 and words in answer.json()["error"]

@@ -18,7 +18,7 @@ def test_about_tells_what_there_is(client):
     assert kinds == {"kind": "category", "ra": "number", "dec": "number", "smooth_fraction": "number"}
 
 
-def test_the_map_is_a_picture_of_the_size_asked_for(client):
+def test_the_map_is_a_picture_of_the_size_requested(client):
     answer = client.get("api/map.png", params=view(client) | {"width": 90, "height": 60, "colour": "kind"})
     assert Image.open(io.BytesIO(answer.content)).size == (90, 60) and answer.headers["X-Galaxies"] == "60"
 

@@ -45,7 +45,7 @@ def test_a_taken_port_is_one_sentence(three_kinds, tmp_path):
             serve(store, out=tmp_path / "b", block=False, port=port)
 
 
-def test_what_the_process_logs_elsewhere_goes_on_while_the_page_is_open(three_kinds, tmp_path):
+def test_the_process_keeps_its_own_logging_while_the_page_is_open(three_kinds, tmp_path):
     closed = []
     handler = logging.NullHandler()
     handler.close = lambda: closed.append(handler)
@@ -53,7 +53,7 @@ def test_what_the_process_logs_elsewhere_goes_on_while_the_page_is_open(three_ki
         assert not closed
 
 
-def test_a_full_disk_is_said_and_the_judgement_can_be_sent_again(client):
+def test_a_full_disk_is_reported_and_the_judgement_can_be_sent_again(client):
     values = [{"value": "yes"}, {"value": "no"}]
     body = {"judgement": "judgement-1", "person": "ann", "name": "rings", "question": "?", "values": values}
     assert client.post("api/labels", json=body).status_code == 200

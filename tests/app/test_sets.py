@@ -80,6 +80,6 @@ def test_what_cannot_be_chosen_is_an_error(client, body, status):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
-def test_a_body_that_is_no_object_is_an_error(client, body):
+def test_a_body_that_is_not_an_object_is_an_error(client, body):
     answer = client.post("api/select", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400 and "not a JSON object" in answer.json()["error"]

@@ -42,7 +42,7 @@ def test_a_position_is_its_nearest_galaxy_however_it_is_written(client, text):
     assert "g00" not in [row["id_str"] for row in found["rows"]]
 
 
-def test_text_that_is_no_position_and_places_without_galaxies_are_said(client):
+def test_text_that_is_not_a_position_and_places_without_galaxies_are_reported(client):
     assert "a position is two numbers" in search(client, 400, position="here")["error"]
     assert "no galaxy within 5 arcsec" in search(client, 400, position="200 45")["error"]
     assert "give an example" in search(client, 400)["error"]
@@ -84,7 +84,7 @@ BOMB = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\x08\x02\0\0
         (b"x", "../../x", "does not end like"),
     ],
 )
-def test_what_is_no_image_is_refused_in_words_and_not_kept(client, data, name, words):
+def test_what_is_not_an_image_is_refused_in_words_and_not_kept(client, data, name, words):
     import re
 
     answer = upload(client, data, name)
@@ -94,7 +94,7 @@ def test_what_is_no_image_is_refused_in_words_and_not_kept(client, data, name, w
 
 
 @pytest.mark.parametrize("handle", ["u" + "0" * 20, "..", "u../../../etc", "%2e%2e"])
-def test_no_other_file_can_be_asked_for(client, handle):
+def test_no_other_file_can_be_requested(client, handle):
     assert client.get(f"api/uploads/{handle}").status_code == 404
 
 

@@ -26,7 +26,7 @@ def test_nothing_in_the_page_is_inline_or_from_elsewhere():
 
 
 @every_script
-def test_a_script_makes_no_markup_from_text_and_asks_nobody_else(path):
+def test_scripts_make_no_markup_from_text_and_contact_no_other_server(path):
     text = path.read_text()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", text)
     assert not re.search(r"https?://", text)

@@ -15,7 +15,7 @@ def galaxies_shown(three_kinds):
     return Thumbnails(None, catalog, images)
 
 
-def test_pictures_have_the_side_and_the_galaxy_that_were_asked_for(galaxies_shown, three_kinds):
+def test_pictures_have_the_requested_side_and_galaxy(galaxies_shown, three_kinds):
     for i, band in ((0, 0), (1, 1), (2, 2)):  # the three kinds are red, green and blue
         picture = np.asarray(Picture.open(io.BytesIO(galaxies_shown.jpeg(f"g{i:02d}", 48))))
         assert picture.shape == (48, 48, 3) and picture[24, 24].argmax() == band
@@ -47,7 +47,7 @@ def test_flux_is_stretched_from_its_noise_and_brighter_stays_brighter():
     np.testing.assert_allclose(linear, flux[..., 0] / 300, atol=1e-5)
 
 
-def test_why_there_is_no_picture_is_said(galaxies_shown, three_kinds):
+def test_a_missing_picture_is_reported_with_the_reason(galaxies_shown, three_kinds):
     (three_kinds[2] / "g05.png").write_bytes(b"x")
     with pytest.raises(LookupError, match=r"g05: .*not a readable"):
         galaxies_shown.jpeg("g05", 32)

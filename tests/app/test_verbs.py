@@ -52,7 +52,7 @@ def test_where_there_are_records_their_images_are_built_with_the_labels(three_ki
 
 
 @pytest.mark.parametrize(("values", "words"), [(["yes"] * 10, "two labels or more"), (["yes", "no"], "two of each")])
-def test_why_nothing_can_be_trained_is_said(client, values, words):
+def test_the_reason_why_nothing_can_be_trained_is_reported(client, values, words):
     post = {"judgement": "judgement-0", "person": "ann", "name": "rings", "question": "?", "values": VALUES}
     client.post("api/labels", json=post)
     for i, value in enumerate(values):

@@ -100,7 +100,7 @@ def test_a_position_that_cannot_be_read_costs_one_row(tables):
     ("columns", "moving"),
     [("pmra pmdec", True), ("pmRA ref_epoch", True), ("pm_ra_cosdec EPOCH", True), ("pmfield apm epochs", False)],
 )
-def test_proper_motions_and_epochs_are_ignored_and_said(columns, moving, caplog, tables):
+def test_proper_motions_and_epochs_are_ignored_and_reported(columns, moving, caplog, tables):
     with caplog.at_level(logging.INFO, "morphtools"):
         match = cross_match(tables[0].assign(**dict.fromkeys(columns.split(), 1.0)), tables[1])
     assert any("proper motions and epochs are ignored" in remark for remark in match.remarks) == moving
@@ -158,7 +158,7 @@ def test_angles(angle, degrees):
 
 
 @pytest.mark.parametrize("angle", ["2 metres", "near", 0, -1, "100 deg", "nan"])
-def test_what_is_no_angle_is_refused_by_name(angle, tables):
+def test_what_is_not_an_angle_is_refused_by_name(angle, tables):
     with pytest.raises(ValueError, match="radius must be"):
         cross_match(*tables, radius=angle)
 

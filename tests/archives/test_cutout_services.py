@@ -132,7 +132,7 @@ def test_outside_the_footprint_of_euclid_no_mosaic_is_listed(archive):
 
 
 @pytest.mark.parametrize("survey", ["panstarrs", "euclid-q1"])
-def test_a_page_instead_of_a_list_is_no_empty_footprint(archive, survey):
+def test_a_page_instead_of_a_list_is_not_an_empty_footprint(archive, survey):
     archive.answer = lambda path, query, n: b"<html>busy</html>"
     with pytest.raises(ConnectionError, match=r"the service sent no list of .*: it is an HTML"):
         get(archive, survey)
@@ -167,7 +167,7 @@ def test_an_empty_picture_and_a_truncated_one_are_told_apart(archive):
         ("hips:CDS/P/DSS2/{band}", {"pixel_scale": 1.0, "format": "jpeg"}, "cannot be combined"),
     ],
 )
-def test_what_a_service_has_not_got_is_refused_before_it_is_asked(survey, options, reason):
+def test_what_a_service_does_not_offer_is_refused_before_any_request(survey, options, reason):
     with pytest.raises(ValueError, match=reason):
         place_order(survey, **{"size": 16} | options)
 

@@ -15,7 +15,7 @@ def answers(*sequence):
     return lambda path, query, n: sequence[min(n, len(sequence)) - 1]
 
 
-def test_what_may_pass_is_asked_for_again_until_it_comes(archive):
+def test_temporary_failures_are_retried_until_an_answer_arrives(archive):
     archive.answer = answers((500, {}, b""), (502, {}, b""), ("cut", {}, b"x" * 1000), b"image")
     assert client_of().get(archive.url, {}, bytes) == b"image"
     assert len(archive.requests) == 4
@@ -38,7 +38,7 @@ def test_a_service_that_asks_for_hours_is_left_alone(archive):
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "nothing at this position"), (400, "refused.*400")])
-def test_what_stays_wrong_is_asked_for_once(archive, status, reason):
+def test_permanent_failures_are_not_retried(archive, status, reason):
     archive.answer = answers((status, {}, b""))
     with pytest.raises(ValueError, match=reason):
         client_of().get(archive.url, {}, bytes)

@@ -58,7 +58,7 @@ def test_a_table_arrives_whole_or_the_selection_of_it(topcat, tmp_path):
         send_to_topcat(GALAXIES, GALAXIES.assign(id_str=["a", "b", "c"]))
 
 
-def test_a_hub_without_programs_is_said(hub):
+def test_a_hub_without_programs_is_reported(hub):
     with pytest.raises(ConnectionError, match="no program that accepts tables is connected; start TOPCAT"):
         send_to_topcat(GALAXIES)
 

@@ -47,7 +47,7 @@ def test_all_bands_move_together():
     np.testing.assert_allclose(views[..., 2], 3 * views[..., 0], rtol=1e-4, atol=1e-5)
 
 
-def test_drawn_maps_are_rotations_with_the_asked_zoom_shift_and_mirror():
+def test_drawn_maps_are_rotations_with_the_requested_zoom_shift_and_mirror():
     n = 4000
     maps = numpy(RandomView(zoom=0.2, shift=0.1, seed=5).draw(n, 65, 33))
     linear = maps[:, [0, 1, 3, 4]].reshape(n, 2, 2)
@@ -66,7 +66,7 @@ def test_drawn_maps_are_rotations_with_the_asked_zoom_shift_and_mirror():
     assert (np.abs(moved) <= [3.3 + 1e-4, 6.5 + 1e-4]).all() and (np.abs(moved).max(axis=0) > [3.1, 6.2]).all()
 
 
-def test_nothing_asked_changes_nothing():
+def test_no_augmentation_changes_nothing():
     images = np.stack([blob()] * 3)
     layer = RandomView(rotation=0, flip=False, zoom=0, shift=0)
     np.testing.assert_allclose(numpy(layer(images)), images, atol=1e-6)
@@ -100,7 +100,7 @@ def test_rotations_and_flips_conserve_flux_and_magnification_multiplies_it():
     assert ratio.min() > 1.19 and ratio.max() < 1.41 and abs(ratio.mean() - 1.3) < 4 * 0.2 / np.sqrt(12 * 64)
 
 
-def test_a_resized_crop_shows_a_window_inside_the_image_of_the_asked_share():
+def test_a_resized_crop_shows_a_window_inside_the_image_of_the_requested_share():
     layer = RandomView(rotation=0, flip=False, zoom=0, shift=0, crop=0.5, aspect=1.3, size=20, seed=3)
     maps = numpy(layer.draw(4000, 60, 80))
     first = maps[:, [2, 5]]
@@ -162,7 +162,7 @@ def test_it_survives_saving():
     assert RandomView.from_config(layer.get_config()).get_config() == layer.get_config()
 
 
-def test_erased_rectangles_hide_the_asked_share_of_the_image():
+def test_erased_rectangles_hide_the_requested_share_of_the_image():
     shape = (400, 60, 80, 2)
     layer = RandomErase(patches=1, area=(0.05, 0.1), aspect=2.0, fill=-1.0, seed=3)
     hidden = numpy(layer(np.ones(shape, "float32"))) == -1

@@ -96,7 +96,7 @@ def test_seeing_of_a_survey_is_only_ever_made_worse():
     assert abs((sigma > 0).all(axis=1).mean() - 0.25) < 4 * 0.5 / np.sqrt(4000)
 
 
-def test_the_asked_share_is_blurred():
+def test_the_requested_share_is_blurred():
     sigma = numpy(RandomBlur(sigma=(0.5, 2.0), chance=0.3, seed=4).draw(4000, 1))[:, 0]
     assert abs((sigma > 0).mean() - 0.3) < 4 * 0.5 / np.sqrt(4000)
     drawn = sigma[sigma > 0]
@@ -131,14 +131,14 @@ def test_brightness_and_contrast_change_the_mean_and_the_spread_as_drawn():
     assert bright.min() >= 0 and bright.max() <= 1
 
 
-def test_the_asked_share_is_grey():
+def test_the_requested_share_is_grey():
     shown = numpy(RandomDisplay(brightness=0, contrast=0, grey=0.25, seed=8)(noise_image(n=2000, side=4)))
     grey = np.ptp(shown, axis=-1).max(axis=(1, 2)) < 1e-6
     assert abs(grey.mean() - 0.25) < 4 * 0.5 / np.sqrt(2000)
     np.testing.assert_allclose(shown[grey][..., 0], noise_image(n=2000, side=4)[grey].mean(axis=-1), atol=1e-6)
 
 
-def test_what_a_layer_must_know_of_the_survey_is_asked_for():
+def test_a_layer_without_its_survey_is_an_error_that_asks_for_it():
     with pytest.raises(ValueError, match="noise of every band is needed"):
         RandomNoise()
     with pytest.raises(ValueError, match="coefficients of extinction"):

@@ -141,7 +141,7 @@ def test_a_crop_is_the_middle_of_the_resized_image_as_of_a_view(dusty):
             np.testing.assert_array_equal(cut.numpy(), RandomView(size=side)(whole, training=False))
 
 
-def test_what_cannot_be_dereddened_is_said(records, dusty):
+def test_what_cannot_be_dereddened_is_reported(records, dusty):
     with pytest.raises(ValueError, match="dereddening needs flux and a column ebv"):
         load_dataset(records, "train", dereddened="sdss")
     with pytest.raises(ValueError, match="unknown survey 'hst'"):

@@ -86,7 +86,7 @@ def test_a_list_may_hold_layers_of_keras_cv():
         ([3], "one layer's name with its arguments"),
     ],
 )
-def test_what_is_no_augmentation_is_said(entries, message):
+def test_what_is_not_an_augmentation_is_reported(entries, message):
     with pytest.raises(ValueError, match=message):
         build_augmentations(entries)
 

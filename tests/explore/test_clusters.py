@@ -106,7 +106,7 @@ def test_violins_have_quartiles_of_every_cluster_and_of_all_galaxies():
     assert [label.get_text() for label in empty.get_xticklabels()] == ["0", "1", "2", "all"]
 
 
-def test_a_fit_that_has_not_converged_is_said(three_kinds, tmp_path, caplog, monkeypatch):
+def test_a_fit_that_has_not_converged_is_reported(three_kinds, tmp_path, caplog, monkeypatch):
     monkeypatch.setitem(
         ESTIMATORS, "gaussian_mixture", lambda n, seed: BayesianGaussianMixture(n_components=n, max_iter=1)
     )

@@ -66,7 +66,7 @@ def test_excluded_galaxies_are_neither_ranked_nor_shown_and_a_gallery_is_drawn(t
     assert (tmp_path / "b/outliers.png").stat().st_size > 10_000
 
 
-def test_what_cannot_be_done_is_said_before_anything_is_written(store, tmp_path):
+def test_what_cannot_be_done_is_reported_before_anything_is_written(store, tmp_path):
     for options, message in (
         ({"method": "forest"}, "isolation_forest"),
         ({"neighbours": 300}, "300 galaxies are too few"),

@@ -47,7 +47,7 @@ def test_other_weights_are_another_space(store, tmp_path):
         reduce_representations(new, tmp_path / "new2", like=tmp_path / "2")
 
 
-def test_a_killed_reduction_goes_on_to_the_same_result(store, tmp_path, monkeypatch):
+def test_a_killed_reduction_resumes_to_the_same_result(store, tmp_path, monkeypatch):
     whole = reduce_representations(store, tmp_path / "whole", components=2)
     append = Representations.append
 
@@ -136,7 +136,7 @@ def test_a_damaged_part_of_a_reduced_store_is_named_in_one_line(store, tmp_path)
 
 
 @pytest.mark.parametrize("asked", [{"components": 1}, {"components": -1}, {"variance": 0.9}])
-def test_two_galaxies_are_needed_whatever_is_asked_for(tmp_path, asked):
+def test_two_galaxies_are_needed_whatever_is_requested(tmp_path, asked):
     store = Representations.create(tmp_path / "one", 3, {"weights": "w"})
     store.append(["a"], np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"principal components need two galaxies or more, .*one has 1"):

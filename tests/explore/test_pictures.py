@@ -50,7 +50,7 @@ def test_pixels_are_the_pictures_and_what_is_there_is_not_read_again(three_kinds
         represent_pixels(tmp_path / "p", catalog=catalog, images=images, image_size=8)
 
 
-def test_where_pictures_come_from_has_to_be_said(three_kinds):
+def test_pictures_need_a_source(three_kinds):
     _, catalog, images = three_kinds
     with pytest.raises(ValueError, match="pictures need records, or a catalog with its images"):
         Pictures(catalog=catalog)

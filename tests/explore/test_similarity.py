@@ -116,7 +116,7 @@ def test_a_catalogue_of_other_galaxies_is_noticed(three_kinds, tmp_path):
         find_similar(store, like="g04", catalog=other, out=tmp_path)
 
 
-def test_a_picture_that_cannot_be_read_is_grey_and_said(three_kinds, tmp_path, caplog):
+def test_a_picture_that_cannot_be_read_is_grey_and_reported(three_kinds, tmp_path, caplog):
     store, catalog, images = three_kinds
     (images / "g07.png").write_bytes(b"no picture")
     find_similar(store, like="g04", galaxies=19, catalog=catalog, images=images, out=tmp_path / "out")

@@ -185,7 +185,7 @@ def test_several_classifiers_are_averaged(sky, runs, tmp_path):
     np.testing.assert_allclose(each[1], one[["no ring", "ring"]], atol=1e-6)
 
 
-def test_a_vote_model_is_asked_once_per_orientation(sky, runs, tmp_path):
+def test_a_vote_model_predicts_once_per_orientation(sky, runs, tmp_path):
     out = predict(runs[0] / "votes", tmp_path / "out", records=sky / "records", orientations=2, level=0.5)
     read, full = tables(out)
     encoder, head = runs[1]["votes"].layers[1], runs[1]["votes"].layers[-1]
@@ -318,7 +318,7 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
         (["a"], {"orientations": 3}, "orientations must be 8, 4, 2 or 1, got 3"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, runs, tmp_path, weights, changes, message):
+def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, runs, tmp_path, weights, changes, message):
     options = {"records": sky / "records"} | changes
     with pytest.raises((ValueError, OSError), match=message) as error:
         predict([runs[0] / name for name in weights], tmp_path / "out", **options)

@@ -274,7 +274,7 @@ def test_a_split_is_represented_with_its_rows_of_the_index(records, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_to_the_same_store(records, tmp_path):
+def test_killed_at_any_moment_it_resumes_to_the_same_store(records, tmp_path):
     whole = represent(records, tmp_path / "whole")
     code = f"""
 import sys, time

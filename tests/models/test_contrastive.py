@@ -116,7 +116,7 @@ def test_the_loss_of_moco_is_that_of_the_queue_before_this_batch():
 
 
 @any_backend
-def test_a_queue_that_is_no_multiple_of_the_batch_is_refused():
+def test_a_queue_that_is_not_a_multiple_of_the_batch_is_refused():
     with pytest.raises(Exception, match="a queue of 16 keys is not a multiple of the batch of 6 galaxies"):
         step(learner(MoCo), IMAGES[:6])
 

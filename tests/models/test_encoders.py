@@ -169,7 +169,7 @@ def efficientnet():
     ("depth", "prefixes"),
     [("head", ()), (1, ("top",)), (2, ("top", "block7")), (3, ("top", "block7", "block6"))],
 )
-def test_only_the_asked_blocks_are_trainable_and_batch_norm_never(efficientnet, depth, prefixes):
+def test_only_the_requested_blocks_are_trainable_and_batch_norm_never(efficientnet, depth, prefixes):
     encoder = efficientnet
     unfreeze(encoder, depth)
     trainable = {w.path for layer in encoder.layers for w in layer.trainable_weights}

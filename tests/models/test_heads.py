@@ -76,7 +76,7 @@ def test_heads_survive_saving(tmp_path):
     np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
 
 
-def test_a_projection_has_two_dense_layers_normalised_if_asked_and_a_seed():
+def test_a_projection_has_two_dense_layers_normalised_if_requested_and_a_seed():
     # He et al. 2020 (MoCo v2) has no batch normalisation; Grill et al. 2020 (BYOL) has it between the two.
     plain, normalised = (projection_head(10, 4, hidden=6, batch_norm=each, seed=1) for each in (False, True))
     kinds = [type(layer).__name__ for layer in normalised.layers]

@@ -102,7 +102,7 @@ def test_flux_is_dereddened_where_the_weights_saw_it_so(tmp_path, caplog):
     assert "hold pictures, which cannot be dereddened" in caplog.text
 
 
-def test_other_bands_are_adapted_only_when_asked():
+def test_other_bands_are_adapted_only_on_request():
     assert prepare(OF_PICTURES, GREY, adapt_bands=True).loading == {"input_shape": (96, 96, 1), "noise": None}
     assert prepare(OF_FLUX, UGRIZ, adapt_bands=True).loading == {"input_shape": (64, 64, 5), "noise": (0.1,) * 5}
 
@@ -122,13 +122,13 @@ def test_other_bands_are_adapted_only_when_asked():
         (OF_PICTURES, WIDE, {}, "p takes 96×96 pixels, the records in r have 64×96 and would be squeezed: give image"),
     ],
 )
-def test_what_does_not_fit_is_said_with_what_to_do(card, records, options, message):
+def test_what_does_not_fit_is_reported_with_the_remedy(card, records, options, message):
     with pytest.raises(ValueError, match=message) as error:
         prepare(card, records, **options)
     assert "\n" not in str(error.value)
 
 
-def test_another_pixel_scale_is_said_with_both_numbers(tmp_path, caplog):
+def test_another_pixel_scale_is_reported_with_both_numbers(tmp_path, caplog):
     pixels = np.random.default_rng(0).normal(size=(20, 32, 32, 3)).astype("f4")
     catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(20)], "file_loc": range(20)})
     source = {"images": lambda name: from_pixels(pixels[int(name)]), "bands": ("g", "r", "z")}

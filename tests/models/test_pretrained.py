@@ -227,7 +227,7 @@ def test_weights_that_are_no_longer_shipped_name_their_successor():
         load_pretrained("resnet18_gz2")
 
 
-def test_what_is_not_there_is_said_with_what_is(tiny, tmp_path, monkeypatch):
+def test_missing_names_are_reported_with_the_available_ones(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "WEIGHTS", tiny[0])
     with pytest.raises(
         ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\); nor .* such a path"

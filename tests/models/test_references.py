@@ -23,6 +23,6 @@ def test_entries_are_well_formed(key):
     assert key.endswith(year) and "author" in entry and "title" in entry
 
 
-def test_what_has_no_entry_is_said():
+def test_what_has_no_entry_is_reported():
     assert bibtex_of(["Nobody 2026 (MNRAS 1, 2)"]) == "% no entry for MNRAS 1, 2"
     assert bibtex_of(["Nobody 2026", ""]) == "% to be cited as: Nobody 2026"

@@ -10,7 +10,7 @@ def spoil(kind, n=30, seed=0):
     return add_artifacts(images, seed, range(n), kinds, noise=np.full((n, 3), 0.02), fwhm=np.full((n, 3), 4.0))
 
 
-def test_artifacts_come_at_the_asked_rate_and_of_every_kind():
+def test_artifacts_occur_at_the_requested_rate_and_of_every_kind():
     kinds = draw_artifacts(0, range(3000), 0.3)
     assert (kinds != "").mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / 3000))
     assert set(kinds) == {"", *ARTIFACT_KINDS}

@@ -81,7 +81,7 @@ def test_a_galaxys_own_dust_reddens_it():
 
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
-def test_an_empty_sky_has_the_asked_mad_in_every_band(camera):
+def test_an_empty_sky_has_the_requested_mad_in_every_band(camera):
     galaxies, bands = range(6), all_bands(camera)
     scale = np.full(6, camera.pixel_scale)
     conditions = quiet(6, camera, 0.03)

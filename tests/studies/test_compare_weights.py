@@ -42,7 +42,7 @@ def galaxies(tmp_path, monkeypatch):
     return tmp_path / "catalog.csv"
 
 
-def test_weights_are_ranked_and_those_that_cannot_be_told_apart_are_said_to_be_alike(galaxies, tmp_path):
+def test_weights_are_ranked_and_indistinguishable_ones_are_reported_as_such(galaxies, tmp_path):
     run = compare_weights("good,same", label="kind", classes="FRI,FRII", catalog=galaxies, out=tmp_path / "out")
     table = pd.read_csv(run.out / "weights.csv")
     assert set(table["weights"][:2]) == {"good", "same"} and (table["accuracy"][:2] > 0.8).all()
@@ -63,7 +63,7 @@ def test_weights_are_ranked_and_those_that_cannot_be_told_apart_are_said_to_be_a
         ({"label": "kind", "classes": "FRI"}, "at least two classes"),
     ],
 )
-def test_what_cannot_be_compared_is_said(galaxies, tmp_path, options, message):
+def test_what_cannot_be_compared_is_reported(galaxies, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         compare_weights("good", catalog=galaxies, out=tmp_path / "out", **options)
 

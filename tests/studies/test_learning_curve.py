@@ -57,7 +57,7 @@ def cells(monkeypatch):
     return asked
 
 
-def test_every_way_number_and_seed_is_a_run_and_the_saving_is_said(cells, tmp_path):
+def test_every_way_number_and_seed_is_a_run_and_the_saving_is_reported(cells, tmp_path):
     found = learning_curve("bars", [100, 50, 200], seeds=2, catalog="c.csv", out=tmp_path / "out")
     assert [(labels, weights, seed) for _, labels, seed, weights, *_ in cells] == [
         (labels, weights, seed)
@@ -116,7 +116,7 @@ def test_the_figure_shows_every_way_with_intervals_and_what_others_published(tmp
         ({"task": "planets", "labels": [0.5]}, "unknown task 'planets'"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(cells, tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error(cells, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         learning_curve(**{"task": "bars", "labels": [50], "seeds": 1, "out": tmp_path} | changes)
 

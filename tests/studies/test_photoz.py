@@ -76,7 +76,7 @@ def test_one_run_is_scored_drawn_recalibrated_and_compared_with_what_needs_no_ne
     assert {p.name for p in (tmp_path / "out").iterdir()} == expected
 
 
-def test_what_cannot_be_recalibrated_is_said_and_left_out(run, tmp_path, caplog, unpainted):
+def test_what_cannot_be_recalibrated_is_reported_and_left_out(run, tmp_path, caplog, unpainted):
     said = Redshifts.open(run[0] / "predictions.parquet")
     with caplog.at_level(logging.WARNING):
         table = evaluate_photoz({"alone": said}, recalibrate=True, bins=1, resamples=5, out=tmp_path / "out")
@@ -84,7 +84,7 @@ def test_what_cannot_be_recalibrated_is_said_and_left_out(run, tmp_path, caplog,
     assert "there is no validation.parquet" in caplog.text
 
 
-def test_too_few_to_recalibrate_by_is_said_before_any_work_is_done(run, tmp_path, caplog):
+def test_too_few_galaxies_to_recalibrate_are_reported_before_any_work_is_done(run, tmp_path, caplog):
     said = Redshifts.open(run[0] / "validation.parquet")
     take(said, np.arange(150)).save(run[0] / "validation.parquet")
     with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="magnitude"):
@@ -114,7 +114,7 @@ def test_methods_are_compared_on_the_galaxies_that_all_have(tmp_path, caplog, un
         ({"magnitude": "mag_i", "catalog": pd.DataFrame({"id_str": ["a"], "mag_r": [1.0]})}, "did you mean 'mag_r'"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error(tmp_path, changes, message):
     predictions = {"one": redshifts(list("abc"), np.array([0.1, 0.2, 0.3]))}
     with pytest.raises((ValueError, OSError), match=message):
         evaluate_photoz(**{"predictions": predictions, "out": tmp_path / "out"} | changes)

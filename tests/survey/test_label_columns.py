@@ -30,7 +30,7 @@ def test_classes_answers_to_tasks_and_redshifts_are_labels_and_names_are_not():
     assert pd.isna(found["kind"][N - 1]) and found["redshift"].dtype == float
 
 
-def test_a_rare_second_class_is_no_label():
+def test_a_rare_second_class_is_not_a_label():
     catalog = CATALOG.assign(ring=[1] * 9 + [0] * (N - 9))
     assert "rings" not in find_labels(catalog)
 

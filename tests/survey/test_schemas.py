@@ -136,7 +136,7 @@ def test_all_faults_of_a_tree_are_listed_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "a: [b\n", ""])
-def test_a_file_that_is_no_tree_is_refused_in_one_line(tmp_path, text):
+def test_a_file_that_is_not_a_tree_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ValueError) as error:
         get_schema(tmp_path / "x.yaml")

@@ -41,7 +41,7 @@ def test_a_file_has_the_fields_of_a_task(tmp_path):
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, text, message):
+def test_what_is_wrong_with_a_file_is_reported_with_its_name(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"mine\.yaml does not describe a task: {message}"):
         open_task(written(tmp_path, text))
 

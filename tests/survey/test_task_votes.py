@@ -138,7 +138,7 @@ def test_votes_for_answers_without_a_column_are_those_left_of_all():
 
 
 @pytest.mark.parametrize("sentinel", [-1, -99, -9999, 9999, 999999, 0.25])
-def test_what_is_written_for_an_unknown_is_no_vote(sentinel):
+def test_what_is_written_for_an_unknown_is_not_a_vote(sentinel):
     table = pd.DataFrame({"id_str": list("abc"), "bar_yes": [5, sentinel, 1], "bar_no": [5, 5, 5]})
     for read in (lambda: task_labels(get_task("bars"), table), lambda: read_votes(table, "gz2")):
         with pytest.raises(ValueError, match=r"column 'bar_yes' .*: galaxy b") as error:

@@ -32,7 +32,7 @@ def test_any_printable_text_is_a_name(ids):
         ([unicodedata.normalize(form, "é") for form in ("NFC", "NFD")], "2 id_str that look alike .* Unicode forms"),
     ],
 )
-def test_what_is_no_name_is_refused_in_one_sentence(ids, message):
+def test_what_is_not_a_name_is_refused_in_one_sentence(ids, message):
     with pytest.raises(ValueError, match=message) as error:
         check_catalog(catalog(ids))
     assert "\n" not in str(error.value)

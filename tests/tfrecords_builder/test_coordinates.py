@@ -51,7 +51,7 @@ def test_right_ascension_goes_around(ra, dec):
         ("10:00:00", "+91:00:00", "dec is '[+]91:00:00'"),
     ],
 )
-def test_what_is_no_position_is_refused_by_name_and_value(ra, dec, reason):
+def test_what_is_not_a_position_is_refused_by_name_and_value(ra, dec, reason):
     sky, said = one(ra, dec)
     assert np.isnan(sky).all()
     assert said.startswith(reason.replace("[+]", "+"))

@@ -90,6 +90,6 @@ def test_galaxies_swallowed_by_a_quote_that_is_not_closed_are_reported(tmp_path,
         ("id_str,n\na," + "y" * 70000 + "\n", "a cell of column 'n' has 70000 characters, more than 65536"),
     ],
 )
-def test_what_is_no_table_of_galaxies_is_refused_with_the_reason(tmp_path, content, reason):
+def test_what_is_not_a_table_of_galaxies_is_refused_with_the_reason(tmp_path, content, reason):
     with pytest.raises(ValueError, match=reason):
         read(tmp_path, content)

@@ -123,7 +123,7 @@ def test_pictures_that_are_blank_or_black_are_findings(catalog, tmp_path):
     assert (kinds["g3"], kinds["g4"]) == ("blank", "mostly_zero") and (kinds.drop(["g3", "g4"]) == "").all()
 
 
-def test_a_size_that_all_images_share_is_no_finding(catalog, tmp_path):
+def test_a_size_that_all_images_share_is_not_a_finding(catalog, tmp_path):
     records = build_records(catalog, tmp_path / "r", images=source({}), image_size=12)
     assert (records.index()["findings"] == "other_size").all() and records.findings() == []
 

@@ -146,7 +146,7 @@ def test_a_second_call_in_the_same_process_is_refused_too(tmp_path):
             pass
 
 
-def test_a_file_system_without_locks_keeps_nobody_out_and_warns(tmp_path, monkeypatch, caplog):
+def test_a_file_system_without_locks_keeps_no_process_out_and_warns(tmp_path, monkeypatch, caplog):
     def without(file, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -158,7 +158,7 @@ def test_a_file_system_without_locks_keeps_nobody_out_and_warns(tmp_path, monkey
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only_keeps_nobody_out(tmp_path):
+def test_a_read_only_folder_keeps_no_process_out(tmp_path):
     tmp_path.chmod(0o555)
     with lock(tmp_path) as held:
         assert held.alone

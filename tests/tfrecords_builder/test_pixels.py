@@ -89,7 +89,7 @@ def test_masks_are_carried_and_leave_the_pixels_alone(tmp_path):
     assert index.loc["g4", "missing_pixels"] == pytest.approx(masks[4].mean())
 
 
-def test_exact_zeros_in_a_noisy_band_are_masked_and_said(tmp_path):
+def test_exact_zeros_in_a_noisy_band_are_masked_and_reported(tmp_path):
     def dead(i):
         pixels = noise(i)
         pixels[:4, :, 1] = 0
@@ -107,7 +107,7 @@ def test_a_picture_without_noise_may_be_zero(tmp_path):
     assert records.masked == 0
 
 
-def test_bands_named_by_the_file_are_put_into_the_order_asked_for(tmp_path):
+def test_bands_named_by_the_file_are_put_into_the_order_requested(tmp_path):
     def image(i):
         names = ("z", "r", "g") if i == 7 else ("g", "r", "z") if i != 9 else ("g", "r", "i")
         return from_pixels(noise(i))._replace(bands=names)

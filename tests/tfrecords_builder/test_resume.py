@@ -105,7 +105,7 @@ def test_the_kind_of_catalogue_and_its_chunks_do_not_matter(catalog, folder, tmp
     assert shards == {name: sha for name, sha in reference.items() if name.endswith(".tfrecord")}
 
 
-def test_an_interrupted_build_goes_on_where_it_was(catalog, folder, tmp_path, reference, monkeypatch):
+def test_an_interrupted_build_resumes(catalog, folder, tmp_path, reference, monkeypatch):
     built, build_shard = [], building.build_shard
 
     def interrupted(job, name):

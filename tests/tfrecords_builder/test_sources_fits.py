@@ -55,7 +55,7 @@ def test_gzip_and_tile_compression_are_undone(cube):
     np.testing.assert_array_equal(read_fits(packed).data[..., 0], flat)
 
 
-def test_extensions_become_bands_in_the_order_asked_for(cube):
+def test_extensions_become_bands_in_the_order_requested(cube):
     data = written(fits.PrimaryHDU(), *(fits.ImageHDU(plane, name=n) for plane, n in zip(cube, "UGRIZ", strict=True)))
     image = read_fits(data, hdu=("R", "U", 2))
     np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube[[2, 0, 1]])

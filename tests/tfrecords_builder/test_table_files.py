@@ -201,7 +201,7 @@ def test_rows_with_more_cells_than_the_header_has_names_are_refused_not_shifted(
         read_catalog(tmp_path / "c.csv")
 
 
-def test_a_comma_at_the_end_of_every_row_is_no_cell(tmp_path):
+def test_a_comma_at_the_end_of_every_row_is_not_a_cell(tmp_path):
     (tmp_path / "c.csv").write_text("id_str,file_loc,ring,\na,a.jpg,1,\nb,b.jpg,0,\n")
     read = read_catalog(tmp_path / "c.csv")
     assert read[["id_str", "file_loc", "ring"]].values.tolist() == [["a", "a.jpg", 1], ["b", "b.jpg", 0]]
@@ -226,7 +226,7 @@ def test_positions_are_degrees_whatever_angle_the_table_declares(tmp_path, kind,
     assert read["ra"].tolist() == pytest.approx([150.0]) and read["dec"].tolist() == [2.0]
 
 
-def test_positions_in_a_unit_that_is_no_angle_are_remarked_on(tmp_path, caplog):
+def test_positions_in_a_unit_that_is_not_an_angle_are_remarked_on(tmp_path, caplog):
     table = Table({"id_str": ["a"], "ra": Column([150.0], unit="Jy")})
     assert read_catalog(written(tmp_path, table, "ecsv"))["ra"].tolist() == [150.0]
     assert "column 'ra' is declared to be in Jy, and taken for degrees" in caplog.text

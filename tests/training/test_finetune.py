@@ -118,7 +118,9 @@ def test_the_run_predicts_other_catalogues_as_it_did_its_test(head_run, sky, tmp
     np.testing.assert_allclose(again.loc[saved.id_str, "ring"], saved.probability, atol=1e-5)
 
 
-def test_what_is_no_galaxy_is_unlike_the_training_galaxies_and_the_user_is_told(head_run, sky, tmp_path, caplog):
+def test_an_image_without_a_galaxy_is_unlike_the_training_galaxies_and_the_user_is_warned(
+    head_run, sky, tmp_path, caplog
+):
     share = head_run.metrics["unfamiliar"]["share"]
     assert f"unlike the training galaxies: {share:.1%} of the test" in head_run.summary
     rng = np.random.default_rng(1)
@@ -290,7 +292,7 @@ def test_it_runs_on_jax_too(sky, tmp_path):
         ({"labels": 3}, "too few labels: "),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, tmp_path, changes, message):
     with pytest.raises((ValueError, OSError), match=message) as error:
         finetune("rings", **options(sky, **changes), out=tmp_path / "run")
     assert "\n" not in str(error.value)

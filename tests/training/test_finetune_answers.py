@@ -127,7 +127,7 @@ def test_numbers_are_learned_with_the_encoder_too(sky, tmp_path):
         ({"column": "type", "task": "nowhere.yaml"}, "there is no task at .*nowhere"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, tmp_path, changes, message):
     with pytest.raises((ValueError, OSError), match=message) as error:
         run_of(sky, tmp_path, **changes)
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []

@@ -123,7 +123,7 @@ def test_the_saved_model_gives_the_saved_pdfs_for_images_without_dust(run, sky):
     np.testing.assert_allclose(said, found.pdf, atol=2e-3)  # half precision
 
 
-def test_predict_says_of_new_records_what_the_test_said_and_in_half_precision(run, sky, tmp_path):
+def test_predict_repeats_the_test_results_on_new_records_and_in_half_precision(run, sky, tmp_path):
     out = predict(run.out, tmp_path / "out", records=sky[0].folder, orientations=2)
     again, test = Redshifts.open(out / "predictions-full.parquet"), Redshifts.open(run.out / "predictions.parquet")
     rows = pd.Series(range(len(again.id_str)), again.id_str)[test.id_str]
@@ -146,7 +146,7 @@ def test_the_pdfs_of_several_models_are_averaged(run, sky, tmp_path):
     np.testing.assert_allclose(two, one, atol=1e-3)
 
 
-def test_without_ebv_it_is_said_what_that_costs(run, tmp_path, caplog):
+def test_without_ebv_the_cost_is_reported(run, tmp_path, caplog):
     table, _, clean = galaxies(30, seed=3)
     without = records_of(tmp_path / "records", table.drop(columns="ebv"), clean)
     out = predict(run.out, tmp_path / "out", records=without.folder, orientations=2)
@@ -261,7 +261,7 @@ def test_a_softmax_with_few_spectra_a_bin_is_advised_against_in_one_line(sky, ca
         assert said[0].startswith("3.5 spectra a bin are few") and "pdf mixture" in said[0]
 
 
-def test_bands_of_an_unknown_survey_are_asked_about(sky, tmp_path):
+def test_bands_of_an_unknown_survey_are_an_error_that_asks_for_the_survey(sky, tmp_path):
     folder = tmp_path / "strange"
     folder.mkdir()
     for path in sky[0].folder.iterdir():
@@ -289,7 +289,7 @@ def test_bands_of_an_unknown_survey_are_asked_about(sky, tmp_path):
         ({"view_size": 20}, "views of 20 pixels cannot be cut from images of 16 × 16"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, tmp_path, changes, message):
     with pytest.raises((ValueError, OSError), match=message) as error:
         finetune("photoz", **options(sky, **changes), out=tmp_path / "run")
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []

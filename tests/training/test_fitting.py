@@ -31,7 +31,7 @@ def run(state, batches=None, fitted=None, **options):
     return history, fitted.get_weights()[0:2]
 
 
-def test_a_killed_fit_goes_on_to_the_same_result(tmp_path):
+def test_a_killed_fit_resumes_to_the_same_result(tmp_path):
     history, weights = run(tmp_path / "whole.npz")
 
     for dies_at in (1, 4, 9):
@@ -90,7 +90,7 @@ def test_other_seeds_give_other_dropout(tmp_path):
     assert not first["loss"].equals(second["loss"])
 
 
-def test_a_diverging_loss_is_said_in_words(tmp_path):
+def test_a_diverging_loss_is_reported_in_words(tmp_path):
     diverging = model()
     diverging.compile("sgd", lambda true, said: keras.ops.sum(said) * np.nan)  # relu of NaN is 0 on some processors
     with pytest.raises(ValueError, match=r"loss of epoch 1 of head is nan; try a smaller learning rate"):

@@ -15,7 +15,7 @@ def test_a_guess_costs_what_the_papers_say():
     assert chance("simclr", queue=None, batch_size=4) == pytest.approx(math.log(7))
 
 
-def test_a_loss_at_a_guess_and_a_collapse_are_said_and_learning_is_not():
+def test_a_loss_at_a_guess_and_a_collapse_are_reported_and_learning_is_not():
     learning = {"loss": 3.0, "spread": 0.6, "effective_rank": 40.0}
     assert alarms(learning, 11.0) == []
     (said,) = alarms(learning | {"loss": 11.0}, 11.04)
@@ -51,7 +51,7 @@ def test_the_curve_shows_every_label_beside_its_baselines():
     assert texts == ["5 neighbours", "random encoder", "pixels + PCA"]
 
 
-def test_neighbours_have_to_beat_whoever_always_says_the_commonest_class():
+def test_neighbours_must_beat_guessing_the_most_common_class():
     images = np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
     kind = np.array(["a"] * 24 + ["b"] * 8 + [None] * 8, dtype=object)
     watched = Watched(images, {"kind": kind, "z": np.linspace(0, 1, 40), "few": np.where(np.arange(40) < 9, "a", None)})

@@ -116,7 +116,7 @@ def test_images_are_kept_if_they_fit_into_half_of_the_memory(
     assert keep_on_device(records, ["train", "val"], {}, wanted, tmp_path) is kept  # a run stays with what was chosen
 
 
-def test_without_an_accelerator_tensorflow_reads_images_anew(records, tmp_path):
+def test_without_an_accelerator_tensorflow_reads_images_again_every_epoch(records, tmp_path):
     alone = keras.backend.backend() != "tensorflow"  # nobody else to feed them
     assert keep_on_device(records, ["train"], {}, None, tmp_path) is alone
 

@@ -50,6 +50,6 @@ def test_a_constant_rate_is_constant():
     np.testing.assert_allclose(rates(how, 100, [0, 50, 100]), 0.2, rtol=1e-6)
 
 
-def test_gradients_are_clipped_together_only_where_that_is_asked():
+def test_gradients_are_clipped_together_only_where_that_is_requested():
     for clip, expected in ((None, None), (1.5, 1.5)):
         assert build_optimizer(Optimization(1, 1, 0.1, 0.0, None, None, clip), 10).global_clipnorm == expected

@@ -151,7 +151,7 @@ def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
         ({"records": "r"}, "either records or a catalog"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence_and_leaves_nothing(sky, tmp_path, changes, message):
+def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, tmp_path, changes, message):
     options = TINY | {"method": "moco", "catalog": sky / "catalog.csv"} | changes
     with pytest.raises((ValueError, OSError), match=message) as error:
         pretrain(**options, out=tmp_path / "run")

@@ -75,7 +75,9 @@ def test_what_was_made_from_other_content_under_the_same_name_is_never_returned(
         finish(out, arguments)
 
 
-def test_a_run_of_an_earlier_version_is_returned_and_its_inputs_are_said_to_be_unknown(tmp_path, arguments, caplog):
+def test_a_run_of_an_earlier_version_is_returned_with_a_warning_that_its_inputs_are_unknown(
+    tmp_path, arguments, caplog
+):
     """As `start_run` of version 0.1 left it: `config.yaml` with all arguments, and the files of the run."""
     out = tmp_path / "old"
     (out / "figures").mkdir(parents=True)

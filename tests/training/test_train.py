@@ -146,7 +146,7 @@ def test_it_learns_what_volunteers_see(survey, tmp_path):
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_the_weights_of_another_run(run, survey, tmp_path):
+def test_training_continues_from_the_weights_of_another_run(run, survey, tmp_path):
     warm = train(**options(survey, weights=run.out, epochs=1, learning_rate=1e-9, average=0.0), out=tmp_path / "warm")
     before, after = (load_pretrained(r.out) for r in (run, warm))
     for a, b in zip(before.trainable_weights, after.trainable_weights, strict=True):
