@@ -72,10 +72,10 @@ def read_arrays(path: str | Path, *names: str) -> dict[str, np.ndarray]:
     with Path(path).open("rb") as file:  # by ourselves: numpy leaves the file of a damaged archive open
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                found = {name: arrays[name] for name in arrays.files}
+                contents = {name: arrays[name] for name in arrays.files}
         except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in contents]
     if missing:
         raise ValueError(f"{path} is damaged: it has no {some(missing)}")
-    return found
+    return contents

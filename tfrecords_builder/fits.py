@@ -86,8 +86,8 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[float
     pixels = np.frombuffer(data, kind, int(np.prod(shape)), start).reshape(shape)
     names = _value(cards[b"BANDS   "]).strip(b"' ").decode("ascii", "replace") if b"BANDS   " in cards else ""
     names = tuple(names) if len(names) == shape[0] and n_axes == 3 else None
-    found = camera(lambda key: _value(cards.get(key.ljust(8).encode(), b"")).decode("ascii", "replace"))
-    return pixels, names, found
+    scale_and_camera = camera(lambda key: _value(cards.get(key.ljust(8).encode(), b"")).decode("ascii", "replace"))
+    return pixels, names, scale_and_camera
 
 
 def _value(card: bytes) -> bytes:
@@ -145,9 +145,9 @@ def _stored(hdu, size: int, limits: Limits) -> np.ndarray:
 
 def check_header(data: bytes) -> None:
     """Raises ValueError if a header has more axes or columns than 999, fewer than none, or text for a number."""
-    found = _ENDLESS.search(data)
-    if found:
-        raise ValueError(f"not a readable FITS file: its header has {found[0].decode()}")
+    match = _ENDLESS.search(data)
+    if match:
+        raise ValueError(f"not a readable FITS file: its header has {match[0].decode()}")
 
 
 def check_whole(hdu, size: int) -> None:

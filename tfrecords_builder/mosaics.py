@@ -182,12 +182,12 @@ def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
     >>> cutout_size("4*radius arcsec", {"radius": 5.0}, 0.25)
     80.0
     """
-    found = _SIZE.fullmatch(str(cutout))
-    if not found:
+    match = _SIZE.fullmatch(str(cutout))
+    if not match:
         raise ValueError(
             f"cannot read the cutout {cutout!r}; allowed: 128, '30 arcsec', '4*column arcsec', {some(FIELDS)}"
         )
-    factor, what, unit = found.groups()
+    factor, what, unit = match.groups()
     if str(cutout) in FIELDS and what not in row:
         factor, what, unit = None, str(FIELDS[what](row)), "arcsec"
     if what[0].isalpha() or what[0] == "_":

@@ -78,12 +78,12 @@ def _by_shard(records: Records, problems: list[str]) -> dict[str, dict[str, int]
 
 
 def _check_shard(records: Records, path: Path, expected: dict[str, int]) -> list[str]:
-    found, problems = {}, []
+    offsets, problems = {}, []
     try:
         for offset, data in scan(path):
             features = decode(data)
             id_str = features["id_str"].decode()
-            found[id_str] = offset
+            offsets[id_str] = offset
             image = to_image(features, records.encoding)
             if records.uniform and image.shape != records.shape:
                 problems.append(f"{id_str} has the shape {image.shape} where the records have {records.shape}")
@@ -92,7 +92,7 @@ def _check_shard(records: Records, path: Path, expected: dict[str, int]) -> list
             if isinstance(image.data, np.ndarray) and not np.isfinite(image.data).any():
                 problems.append(f"{id_str} has no pixels")
     except (ValueError, KeyError) as error:
-        problems.append(f"after {len(found)} galaxies: {error}")
-    if found != expected:
-        problems.append(f"{len(found)} galaxies where the index has {len(expected)}, or at other places")
+        problems.append(f"after {len(offsets)} galaxies: {error}")
+    if offsets != expected:
+        problems.append(f"{len(offsets)} galaxies where the index has {len(expected)}, or at other places")
     return problems

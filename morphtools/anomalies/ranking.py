@@ -47,8 +47,8 @@ def recall_curve(anomalous: np.ndarray) -> np.ndarray:
     Args:
         anomalous: (N,) true or false, the galaxy ranked first in front.
     """
-    found = np.cumsum(anomalous, dtype=float)
-    return found / found[-1] if found.any() else np.full(len(found), np.nan)
+    cumulative = np.cumsum(anomalous, dtype=float)
+    return cumulative / cumulative[-1] if cumulative.any() else np.full(len(cumulative), np.nan)
 
 
 def ranking_metrics(anomalous: np.ndarray) -> dict[str, float]:

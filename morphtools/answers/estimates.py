@@ -150,6 +150,6 @@ def number_metrics(estimates: Estimates, *, resamples: int = 1000, seed: int = 0
             }
 
         of = "" if len(estimates.columns) == 1 else f" of {name}"
-        found = with_intervals(scores, int(known.sum()), resamples=resamples, seed=seed)
-        result |= {f"{metric}{of}": score for metric, score in found.items()}
+        intervals = with_intervals(scores, int(known.sum()), resamples=resamples, seed=seed)
+        result |= {f"{metric}{of}": score for metric, score in intervals.items()}
     return result

@@ -59,8 +59,8 @@ def credible_intervals(concentrations, schema, level=0.9):
     step = max(1, _CHUNK // (nodes * len(a)))
     parts = [slice(start, start + step) for start in range(0, len(ends), step)]
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda part: _beta_mixture_quantiles(a[:, part], b[:, part], q, nodes), parts)
-        for part, values in zip(parts, found, strict=True):
+        parts_done = pool.map(lambda part: _beta_mixture_quantiles(a[:, part], b[:, part], q, nodes), parts)
+        for part, values in zip(parts, parts_done, strict=True):
             ends[part] = values
     return ends.reshape(*alpha.shape[1:], 2)
 

@@ -31,8 +31,8 @@ def fit_recalibration(votes, concentrations, schema):
         (Q, 2): scale and floor; (1, 1) for a question that fewer than 50 galaxies were asked.
     """
     votes, alpha = np.asarray(votes, float), np.asarray(concentrations, float)
-    found = np.ones((len(schema.questions), 2))
-    for each, member, question in zip(found, schema.membership > 0, schema.questions, strict=True):
+    factors = np.ones((len(schema.questions), 2))
+    for each, member, question in zip(factors, schema.membership > 0, schema.questions, strict=True):
         asked = votes[:, member].sum(axis=1) > 0
         if asked.sum() < _FEWEST:
             continue
@@ -43,7 +43,7 @@ def fit_recalibration(votes, concentrations, schema):
             return -log_score(k, recalibrate(a, np.exp(logs)[None], alone), alone).mean()
 
         each[:] = np.exp(minimize(loss, [0.0, 0.0], method="Nelder-Mead", bounds=[(-6, 6), (-6, 3)]).x)
-    return found
+    return factors
 
 
 def recalibrate(concentrations, recalibration, schema):

@@ -108,8 +108,8 @@ def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, coverage=0.95, 
     drawn = (rng.integers(len(dz), size=len(dz)) for _ in range(resamples))
     samples = [scores(dz[chosen], ranked[chosen]) for chosen in drawn]
     low, high = np.percentile(samples, (50 * (1 - coverage), 50 * (1 + coverage)), axis=0)
-    found = zip(METRICS, scores(dz, ranked), low, high, strict=True)
-    return {name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in found}
+    columns = zip(METRICS, scores(dz, ranked), low, high, strict=True)
+    return {name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in columns}
 
 
 def _passed(edges, redshift):

@@ -58,8 +58,8 @@ def nearest_rows(known, asked, number: int) -> np.ndarray:
     """(n, k) rows of the `number` of `known` (N, D) nearest to each of `asked` (n, D), the nearest first."""
     from sklearn.neighbors import NearestNeighbors
 
-    found = NearestNeighbors(n_neighbors=min(number, len(known))).fit(known)
-    return found.kneighbors(asked, return_distance=False)
+    search = NearestNeighbors(n_neighbors=min(number, len(known))).fit(known)
+    return search.kneighbors(asked, return_distance=False)
 
 
 def neighbour_pdf(known, redshift, asked, edges, *, validation, validation_redshift) -> np.ndarray:
@@ -80,7 +80,7 @@ def neighbour_pdf(known, redshift, asked, edges, *, validation, validation_redsh
     prior, weight = training_pdf(redshift, edges), 1 / (len(redshift) + 1)
     numbers = [k for k in NUMBERS if k < len(known)] or [len(known)]
     near = np.asarray(redshift)[nearest_rows(known, validation, numbers[-1])]
-    said = (kernel_pdf(near[:, :k], edges, prior, weight) for k in numbers)
-    gains = [np.maximum(log_likelihood(pdf, edges, validation_redshift), -10).mean() for pdf in said]
+    pdfs = (kernel_pdf(near[:, :k], edges, prior, weight) for k in numbers)
+    gains = [np.maximum(log_likelihood(pdf, edges, validation_redshift), -10).mean() for pdf in pdfs]
     best = numbers[int(np.argmax(gains))]
     return kernel_pdf(np.asarray(redshift)[nearest_rows(known, asked, best)], edges, prior, weight)

@@ -148,11 +148,11 @@ class Redshifts:
         if not Path(path).is_file():
             raise FileNotFoundError(f"there are no redshifts at {path}")
         with reading(check_table(path)):
-            found = pq.read_table(path)
-        if b"redshifts" not in (found.schema.metadata or {}):
+            arrow = pq.read_table(path)
+        if b"redshifts" not in (arrow.schema.metadata or {}):
             raise ValueError(f"{path} holds no redshift PDFs, such as finetune --task photoz and predict write")
-        about, table = json.loads(found.schema.metadata[b"redshifts"]), found.drop_columns("pdf").to_pandas()
-        pdf = found["pdf"].combine_chunks().flatten().to_numpy().astype(float).reshape(len(table), -1)
+        about, table = json.loads(arrow.schema.metadata[b"redshifts"]), arrow.drop_columns("pdf").to_pandas()
+        pdf = arrow["pdf"].combine_chunks().flatten().to_numpy().astype(float).reshape(len(table), -1)
         return cls(
             id_str=table["id_str"].to_numpy(object),
             pdf=pdf / pdf.sum(axis=1, keepdims=True),

@@ -81,8 +81,8 @@ class Similar:
         query = np.concatenate([self._vector(handle) for handle in images]) if images else None
         rows, others = self.atlas.rows(like), self.atlas.rows(unlike)
         number = min(max(galaxies, 1), MOST)
-        found, distances = nearest_to(self.atlas.near, rows, others, query, galaxies=number, allowed=chosen)
-        return found, distances, {"like": like, "position": place, "seconds": round(time.perf_counter() - start, 4)}
+        nearest, distances = nearest_to(self.atlas.near, rows, others, query, galaxies=number, allowed=chosen)
+        return nearest, distances, {"like": like, "position": place, "seconds": round(time.perf_counter() - start, 4)}
 
     def place(self, text: str, radius: float) -> dict:
         """Finds the galaxy nearest to a position on the sky, in degrees or sexagesimal.

@@ -187,13 +187,13 @@ def suspicions(images: list[np.ndarray], bands: tuple[str, ...]) -> list[str]:
         Sentences on bands without pixels, constant bands, an order of bands that disagrees with the colours, and
         galaxies that are not in the middle.
     """
-    said = []
+    remarks = []
     for i, band in enumerate(bands):
         planes = [image[..., i][np.isfinite(image[..., i])] for image in images]
         empty = np.mean([plane.size == 0 for plane in planes])
         flat = np.mean([plane.size > 0 and np.ptp(plane) == 0 for plane in planes])
-        said += [f"band {band} has no pixels in {empty:.0%} of the galaxies"] if empty else []
-        said += [f"band {band} is constant in {flat:.0%} of the galaxies"] if flat else []
+        remarks += [f"band {band} has no pixels in {empty:.0%} of the galaxies"] if empty else []
+        remarks += [f"band {band} is constant in {flat:.0%} of the galaxies"] if flat else []
     fluxes = np.array([_central_flux(image) for image in images])
     known = [i for i, band in enumerate(bands) if band[-1:].lower() in _WAVELENGTHS]
     known.sort(key=lambda i: _WAVELENGTHS[bands[i][-1:].lower()])
@@ -203,11 +203,13 @@ def suspicions(images: list[np.ndarray], bands: tuple[str, ...]) -> list[str]:
         bluer = np.mean(blue[both] > red[both]) if both.sum() >= 8 else 0.0
         if bluer > 0.8:  # even blue galaxies are brighter per frequency in the red
             names = bands[known[0]], bands[known[-1]]
-            said.append(f"{bluer:.0%} of the galaxies are brighter in {names[0]} than in {names[1]}: order of bands?")
+            remarks.append(
+                f"{bluer:.0%} of the galaxies are brighter in {names[0]} than in {names[1]}: order of bands?"
+            )
     away = np.mean([_offset(image) > 0.25 for image in images])
     if away > 0.3:
-        said.append(f"{away:.0%} of the galaxies are off-centre by more than a quarter of the picture: positions?")
-    return said
+        remarks.append(f"{away:.0%} of the galaxies are off-centre by more than a quarter of the picture: positions?")
+    return remarks
 
 
 def _central_flux(image: np.ndarray) -> np.ndarray:

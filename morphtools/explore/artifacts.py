@@ -50,11 +50,11 @@ def find_artifacts(
         FileNotFoundError: The folder holds no clusters or no map.
         ValueError: Nothing is chosen, or what is chosen does not exist.
     """
-    found = [pd.DataFrame({"id_str": list(ids), "reason": "chosen"}, dtype=object)]
+    listed = [pd.DataFrame({"id_str": list(ids), "reason": "chosen"}, dtype=object)]
     if len(numbers):
-        found.append(_in_clusters(clusters, list(numbers)))
-    found += [_in_region(map, region) for region in regions]
-    table = pd.concat(found, ignore_index=True)
+        listed.append(_in_clusters(clusters, list(numbers)))
+    listed += [_in_region(map, region) for region in regions]
+    table = pd.concat(listed, ignore_index=True)
     if table.empty:
         raise ValueError("nothing is chosen: give numbers of clusters, regions of a map, or ids")
     reasons = table.groupby("id_str", sort=False)["reason"].agg("; ".join)

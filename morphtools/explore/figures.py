@@ -223,8 +223,8 @@ def precision_bars(table: pd.DataFrame, k: int) -> Figure:
             axes.errorbar(row["precision"], at, xerr=np.maximum(errors, 0), color="0.2", lw=1)
             axes.plot([row["chance"]] * 2, [at - 0.5, at + 0.5], ":", color="0.2", lw=1)
     ticks = [i * (len(stores) + 1) + (len(stores) - 1) / 2 for i in range(len(classes))]
-    said = [value if value == column else f"{value}\n({column})" for column, value in classes]
-    axes.set_yticks(ticks, [each.replace("_", " ") for each in said], fontsize=7)
+    labels = [value if value == column else f"{value}\n({column})" for column, value in classes]
+    axes.set_yticks(ticks, [each.replace("_", " ") for each in labels], fontsize=7)
     axes.set_ylim(len(classes) * (len(stores) + 1) - 1, -1)
     axes.set(xlim=(0, 1), xlabel=f"precision@{k} (dotted: chance)")
     axes.spines[["top", "right"]].set_visible(False)

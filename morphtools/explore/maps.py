@@ -211,6 +211,6 @@ def _stationarity(fitted: _Map, table: pd.DataFrame, views: Representations, see
     xy = place.to_numpy()
     pairs = np.random.default_rng(seed).integers(0, len(xy), (2, 2000))
     usual = np.median(np.linalg.norm(xy[pairs[0]] - xy[pairs[1]], axis=1))
-    found = [(place.loc[name].to_numpy(), group[["x", "y"]].to_numpy()) for name, group in moved.groupby("of")]
-    spread = np.array([np.median(np.linalg.norm(each - own, axis=1)) for own, each in found]) / usual
-    return figures.stationarity(xy[:, 0], xy[:, 1], found, spread)
+    orientations = [(place.loc[name].to_numpy(), group[["x", "y"]].to_numpy()) for name, group in moved.groupby("of")]
+    spread = np.array([np.median(np.linalg.norm(each - own, axis=1)) for own, each in orientations]) / usual
+    return figures.stationarity(xy[:, 0], xy[:, 1], orientations, spread)

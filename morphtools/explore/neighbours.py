@@ -109,8 +109,8 @@ class Neighbours:
         """
         queries = self.as_values(queries)
         n = min(n, len(self))
-        found = [self._search(queries[i : i + _QUERIES], n) for i in range(0, len(queries), _QUERIES)]
-        rows, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        answers = [self._search(queries[i : i + _QUERIES], n) for i in range(0, len(queries), _QUERIES)]
+        rows, distances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         return rows, distances
 
     def as_values(self, representations: np.ndarray) -> np.ndarray:
@@ -147,9 +147,9 @@ class Neighbours:
             Fraction of the true `n` nearest that are found: 1 for an exact search.
         """
         some_rows = np.random.default_rng(seed).choice(len(self), min(queries, len(self)), replace=False)
-        found, _ = self.nearest(self.values[some_rows], n)
+        approximate, _ = self.nearest(self.values[some_rows], n)
         true, _ = exact(self.values, self.values[some_rows], min(n, len(self)), self.metric)
-        return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+        return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, approximate, strict=True)]))
 
 
 def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarray:
@@ -249,8 +249,8 @@ def _nearest_to(values: np.ndarray, query: np.ndarray, n: int, metric: str) -> t
 def _by_scikit_learn(values, queries, n, metric):
     from sklearn.neighbors import NearestNeighbors
 
-    found = NearestNeighbors(n_neighbors=n, algorithm="brute", metric=metric).fit(values).kneighbors(queries)
-    return found[1], found[0].astype(np.float32)
+    nearest = NearestNeighbors(n_neighbors=n, algorithm="brute", metric=metric).fit(values).kneighbors(queries)
+    return nearest[1], nearest[0].astype(np.float32)
 
 
 def _partition(values: np.ndarray, metric: str, seed: int):

@@ -117,12 +117,12 @@ def pixel_noise(pixels: np.ndarray) -> np.ndarray:
 
 def thumbnails(pictures: Pictures, ids: Iterable[str], side: int = 64) -> list[np.ndarray]:
     """A picture (side, side, 3) uint8 of every galaxy; grey where there is none."""
-    found = list(pictures.read(ids, side))
-    missing = [str(picture) for picture in found if isinstance(picture, ValueError)]
+    images = list(pictures.read(ids, side))
+    missing = [str(picture) for picture in images if isinstance(picture, ValueError)]
     if missing:
-        log.warning("%d of %d pictures cannot be read: %s", len(missing), len(found), some(missing, 2))
+        log.warning("%d of %d pictures cannot be read: %s", len(missing), len(images), some(missing, 2))
     grey = np.full((side, side, 3), 128, np.uint8)
-    return [grey if isinstance(picture, ValueError) else picture for picture in found]
+    return [grey if isinstance(picture, ValueError) else picture for picture in images]
 
 
 def data_url(picture: np.ndarray) -> str:

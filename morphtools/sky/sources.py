@@ -99,12 +99,12 @@ def neighbours(seed, galaxies, *, field, camera, bands, crowding=1.0):
     field = np.asarray(field, float)
     area = crowding * (field / 60) ** 2
     generators = streams(seed, galaxies, NEIGHBOURS)
-    found = [_field(rng, a, camera.limit) for rng, a in zip(generators, area, strict=True)]
+    fields = [_field(rng, a, camera.limit) for rng, a in zip(generators, area, strict=True)]
     wavelengths = np.array(camera.wavelengths)[bands]
-    longest = max([1, *(len(f) for f in found)])
-    table = np.zeros((len(found), longest, 8))
+    longest = max([1, *(len(f) for f in fields)])
+    table = np.zeros((len(fields), longest, 8))
     table[..., 0] = 99.0  # magnitude of an unused slot
-    for row, sources in zip(table, found, strict=True):
+    for row, sources in zip(table, fields, strict=True):
         row[: len(sources)] = sources
     return _blobs(table, field, wavelengths)
 

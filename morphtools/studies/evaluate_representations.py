@@ -96,16 +96,16 @@ def evaluate_representations(
 
 def _encoders(records: Records, weights: str, orientations: int, seed: int) -> dict:
     """Encoder, how to read images for it, and their noise if they are flux, by name; a random one last."""
-    found = {}
+    encoders = {}
     for name in weights.split(","):
         card = Card.open(find_card(name.strip()))
         prepared = prepare(card, records)
         encoder = load_pretrained(name.strip(), orientations=orientations, **prepared.loading)
         noise = records.noise if card.range == "flux" else None
-        found[Path(name.strip()).name] = encoder, prepared.reading, noise
+        encoders[Path(name.strip()).name] = encoder, prepared.reading, noise
     fresh = random_encoder(records, card, prepared, seed)
     fresh = keras.Sequential([keras.Input(fresh.input_shape[1:]), *any_way_up(fresh, orientations)])
-    return found | {"random encoder": (fresh, prepared.reading, noise)}
+    return encoders | {"random encoder": (fresh, prepared.reading, noise)}
 
 
 def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
@@ -128,7 +128,7 @@ def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
 
 
 def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: int) -> pd.DataFrame:
-    found = []
+    rows = []
     for name in tables["fit"]:
         known = {part: tables[part][name].notna().to_numpy() for part in tables}
         x = {part: views[part][known[part]] for part in tables}
@@ -137,16 +137,16 @@ def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: in
             log.warning("%s is left out: too few galaxies have it", name)
             continue
         options: dict[str, Any] = {"numbers": numbers, "repeats": repeats, "seed": seed}
-        found.append(label_efficiency(x["fit"], y["fit"], x["test"], y["test"], **options).assign(label=name))
-    return pd.concat(found)
+        rows.append(label_efficiency(x["fit"], y["fit"], x["test"], y["test"], **options).assign(label=name))
+    return pd.concat(rows)
 
 
 def _pixels(sets: dict, noise, seed: int) -> dict:
     both = np.concatenate([images for images, _ in sets.values()])
     both = both if noise is None else np.arcsinh(both / np.asarray(noise, np.float32))
-    found = principal_components(both, seed=seed)
+    components = principal_components(both, seed=seed)
     fit = len(sets["fit"][0])
-    return {"fit": found[:fit], "test": found[fit:]}
+    return {"fit": components[:fit], "test": components[fit:]}
 
 
 def _stationarity(encoder, images: np.ndarray, noise, seed: int) -> dict[str, float]:

@@ -76,8 +76,8 @@ def _probes(classes: bool, number: int) -> dict:
 
 
 def _two_classes(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    found = weighted_scores(label.astype(float), probability, np.ones((1, len(label))))
-    scores = {name: float(found[name][0]) for name in ("precision", "recall", "auc")}
+    point_scores = weighted_scores(label.astype(float), probability, np.ones((1, len(label))))
+    scores = {name: float(point_scores[name][0]) for name in ("precision", "recall", "auc")}
     return scores | {"outliers": outlier_percent(label, probability)}
 
 

@@ -49,7 +49,7 @@ def baseline_redshifts(
     if not train.any() or not val.any():
         raise ValueError("baselines need galaxies of the splits 'train' and 'val' with redshifts")
     z, asked = galaxies["redshift"].to_numpy(float), (galaxies["split"] == "test").to_numpy()
-    found = {"mean": np.tile(training_pdf(z[train], edges), (asked.sum(), 1))}
+    pdfs = {"mean": np.tile(training_pdf(z[train], edges), (asked.sum(), 1))}
 
     def neighbours(x):
         validation = {"validation": x[val], "validation_redshift": z[val]}
@@ -58,12 +58,12 @@ def baseline_redshifts(
     if pictures is not None:
         ebv = galaxies["ebv"].to_numpy(float) if survey is not None and "ebv" in galaxies else None
         x = measure(pictures, galaxies.index, ebv, survey)
-        found["neighbours of magnitudes"] = neighbours(scaled(x, train))
-        found["boosting of magnitudes"] = boosted_pdf(x[train], z[train], x[asked], edges, seed=seed)
+        pdfs["neighbours of magnitudes"] = neighbours(scaled(x, train))
+        pdfs["boosting of magnitudes"] = boosted_pdf(x[train], z[train], x[asked], edges, seed=seed)
     for name, store in (representations or {}).items():
-        found[f"neighbours of {name}"] = neighbours(reduced(store, galaxies.index, train))
+        pdfs[f"neighbours of {name}"] = neighbours(reduced(store, galaxies.index, train))
     ids = galaxies.index[asked].to_numpy()
-    return {name: Redshifts(ids, pdf, edges, "mean", z[asked], {"baseline": name}) for name, pdf in found.items()}
+    return {name: Redshifts(ids, pdf, edges, "mean", z[asked], {"baseline": name}) for name, pdf in pdfs.items()}
 
 
 def boosted_pdf(known, redshift, asked, edges, *, seed: int = 0) -> np.ndarray:

@@ -33,7 +33,7 @@ def photoz_scores(
     known = redshifts.redshift[np.isfinite(redshifts.redshift)]
     if not len(known):
         raise ValueError("there are no galaxies with a redshift to compare with")
-    found = photoz_metrics(redshifts, threshold=threshold, resamples=resamples, seed=seed)
+    scores = photoz_metrics(redshifts, threshold=threshold, resamples=resamples, seed=seed)
     with np.errstate(divide="ignore"):
         density = np.exp(log_likelihood(redshifts.pdf, redshifts.edges, redshifts.redshift))
     density = density[np.isfinite(redshifts.redshift)]
@@ -41,7 +41,7 @@ def photoz_scores(
     rng = np.random.default_rng(seed)
     means = [logs[rng.integers(len(logs), size=len(logs))].mean() for _ in range(resamples)]
     low, high = np.percentile(means, (2.5, 97.5))
-    return found | {"log_likelihood": {"value": float(logs.mean()), "low": float(low), "high": float(high)}}
+    return scores | {"log_likelihood": {"value": float(logs.mean()), "low": float(low), "high": float(high)}}
 
 
 def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
@@ -56,10 +56,10 @@ def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
         (Kolmogorov–Smirnov), and `chi2_p` of their histogram, which sees what is wrong at the ends.
     """
     pit = pit[np.isfinite(pit)]
-    found = kstest(pit, "uniform")
+    ks_test = kstest(pit, "uniform")
     bins = max(2, min(bins, len(pit) // 10))
     counts, _ = np.histogram(pit, bins, (0, 1))
-    return {"ks": float(found.statistic), "ks_p": float(found.pvalue), "chi2_p": float(chisquare(counts).pvalue)}
+    return {"ks": float(ks_test.statistic), "ks_p": float(ks_test.pvalue), "chi2_p": float(chisquare(counts).pvalue)}
 
 
 def scores_by(

@@ -38,22 +38,22 @@ def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, 
             if catalog[name].nunique() < 2:
                 raise ValueError(f"column {name!r} has one value only, {some(catalog[name].dropna().unique())}")
         return {name: _as_label(catalog[name]) for name in names}
-    found = {}
+    candidates = {}
     for name in catalog.columns:
         text = not pd.api.types.is_numeric_dtype(catalog[name])
         if text and name not in _OURS and not name.startswith("true_"):
-            found[name] = catalog[name]
+            candidates[name] = catalog[name]
     for name, task in TASKS.items():
         try:
             answers = task_labels(task, catalog)[0]
         except ValueError:
             continue
-        found[name] = answers.map({0.0: task.classes[0], 1.0: task.classes[1]})
-    found = {name: _as_label(values) for name, values in found.items() if _tells_something(values)}
+        candidates[name] = answers.map({0.0: task.classes[0], 1.0: task.classes[1]})
+    candidates = {name: _as_label(values) for name, values in candidates.items() if _tells_something(values)}
     for name in PHOTOZ.columns:
         if name in catalog.columns and catalog[name].nunique() > _CLASSES:
-            found[name] = _as_label(catalog[name])
-    return found
+            candidates[name] = _as_label(catalog[name])
+    return candidates
 
 
 def _as_label(values: pd.Series) -> pd.Series:

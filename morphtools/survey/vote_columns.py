@@ -48,10 +48,10 @@ def read_votes(catalog, schema, total=None):
         raise ValueError(unknown("column", total, catalog.columns))
     total = total or ("total_classifications" if "total_classifications" in catalog.columns else None)
     everyone = count_whole(catalog, [total])[:, 0] if total else None
-    found = match(schema, catalog.columns)
+    matches = match(schema, catalog.columns)
     votes = {}
     for question in schema.questions:
-        columns = found.get(question.text)
+        columns = matches.get(question.text)
         if columns is None:
             counts = np.zeros((len(catalog), len(question.answers)), int)
         else:

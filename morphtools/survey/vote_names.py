@@ -44,32 +44,32 @@ def total_column(question, schema, columns):
 
 def match(schema, columns):
     """The columns of every question that the catalogue has."""
-    columns, found, missing = set(map(str, columns)), {}, []
+    columns, matches, missing = set(map(str, columns)), {}, []
     for question in schema.questions:
         places = [[stem + ending for stem in stems] for stems, ending in variants(question, schema)]
         whole = next((names for names in places if columns >= set(names)), None)
         partial = next((names for names in places if columns & set(names)), None)
         if whole:
-            found[question.text] = whole
+            matches[question.text] = whole
         elif partial:
             missing += sorted(set(partial) - columns)
-    used = {name for names in found.values() for name in names}
+    used = {name for names in matches.values() for name in names}
     ours = {name for known in SCHEMAS.values() for name in known.label_cols}
     possible = {stem + end for q in schema.questions for stems, end in variants(q, schema) for stem in stems}
     hints = _near(
-        missing or [c for q in schema.questions if q.text not in found for c in q.label_cols],
+        missing or [c for q in schema.questions if q.text not in matches for c in q.label_cols],
         columns - used - ours - possible,
     )
     if missing:
         raise ValueError(f"schema {schema.name!r} also needs the columns {some(missing, 8)}{hints}")
-    if not found:
+    if not matches:
         wanted = some(schema.label_cols, 4)
         others = [name for name, known in SCHEMAS.items() if columns >= set(known.questions[0].label_cols)]
         hints += f"; there are votes of {some(others)}" if others else ""
         raise ValueError(f"no votes for schema {schema.name!r}: none of the columns {wanted} is there{hints}")
     if hints:
         logger.warning("some questions of schema %r have no votes%s", schema.name, hints)
-    return found
+    return matches
 
 
 def _near(wanted, free):
