@@ -14,27 +14,27 @@ import argparse
 import tempfile
 import time
 import tracemalloc
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rows import report
 
 from morphtools.anomalies.acquisition import most_promising
 from morphtools.anomalies.gaussian_process import Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 
 
-def timed(name: str, function, repeats: int, scale: float = 1.0) -> dict:
-    best = None
+def timed(ways: dict[str, tuple], repeats: int) -> dict[str, list[np.ndarray]]:
+    """Seconds of the clock and of the processor, in turns; `ways` are functions and by how much to scale."""
+    times = {name: [] for name in ways}
     for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        function()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        if best is None or wall < best[0]:
-            best = wall, cpu
-    row = {"": name, "seconds": scale * best[0], "processor seconds": scale * best[1], "cores": best[1] / best[0]}
-    print(f"{name}: {row['seconds']:.2f} s", flush=True)
-    return row
+        for name, (function, scale) in ways.items():
+            start = np.array([time.perf_counter(), time.process_time()])
+            function()
+            times[name].append(scale * (np.array([time.perf_counter(), time.process_time()]) - start))
+    return times
 
 
 def main():
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--peer-candidates", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=40)
     parser.add_argument("--ratings", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--kernel", default="rational_quadratic")
     options = parser.parse_args()
 
@@ -98,15 +98,25 @@ def compare(options, x, learner, points, ratings, rated) -> list[dict]:
         for start in range(0, len(x), 16384):
             (x[start : start + 16384] @ bits) @ width
 
-    n = options.repeats
+    ways = {
+        "ours: fit and next ten": (ours, 1),
+        "  the fit alone": (lambda: fit_learner(points, ratings, options.kernel), 1),
+        "ours: liar, diverse": (lambda: learner.query(x, 10, asked=rated, diversity="liar"), 1),
+        "ours: scores of all, with deviations": (lambda: Posterior(learner.estimator).predict(x), 1),
+        "NumPy: two matrix products": (products, 1),
+        "scikit-learn: prediction with deviations": (lambda: learner.predict(part, return_std=True), scale),
+        "modAL: fit and max_EI": (modal, scale),
+    }
+    times = timed(ways, options.repeats)
+    for what, peer, package in ((3, 5, "scikit-learn"), (0, 6, "modAL-python")):
+        mine, theirs = ([float(each[0]) for each in times[list(ways)[place]]] for place in (what, peer))
+        note = f"theirs from {len(part):,} candidates, scaled up"
+        name = list(ways)[what].removeprefix("ours: ")
+        sizes = f"{name}, {len(x):,} × {options.dimension}, {options.ratings} ratings, seed 0"
+        report(sizes, f"{package} {version(package)}", mine, theirs, "s", note)
+    best = {name: min(map(tuple, each)) for name, each in times.items()}
     return [
-        timed("ours: fit and next ten", ours, n),
-        timed("  the fit alone", lambda: fit_learner(points, ratings, options.kernel), n),
-        timed("ours: liar, diverse", lambda: learner.query(x, 10, asked=rated, diversity="liar"), n),
-        timed("ours: scores of all, with deviations", lambda: Posterior(learner.estimator).predict(x), n),
-        timed("NumPy: two matrix products", products, n),
-        timed("scikit-learn: prediction with deviations", lambda: learner.predict(part, return_std=True), 2, scale),
-        timed("modAL: fit and max_EI", modal, 2, scale),
+        {"": name, "seconds": wall, "processor seconds": cpu, "cores": cpu / wall} for name, (wall, cpu) in best.items()
     ]
 
 

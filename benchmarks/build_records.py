@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 from astropy.wcs import WCS
+from rows import ask, report
 
 from tfrecords_builder import Records, build_records
 
@@ -94,12 +95,33 @@ def build(catalog: pd.DataFrame, out: Path, **options) -> Records:
     return build_records(catalog, out, **options)
 
 
+def against_cutana(options, places: pd.DataFrame, tiles: Path) -> None:
+    """Cutouts of the same mosaics: ours are records that are ready to train with, Cutana's a zarr archive."""
+    table = pd.DataFrame(
+        {"SourceID": places["id_str"], "RA": places["ra"], "Dec": places["dec"], "diameter_pixel": 128}
+    )
+    table["fits_file_paths"] = [json.dumps([str((tiles / name).resolve())]) for name in places["file_loc"]]
+    table.to_csv(options.folder / "sources.csv", index=False)
+    ours, theirs = [], []
+    for turn in range(options.repeat):
+        start = time.perf_counter()
+        build(places, options.folder / "out" / "turn", images=tiles, cutout=128, workers=2)
+        ours.append(len(places) / (time.perf_counter() - start))
+        out = options.folder / f"cutana-{turn}"
+        shutil.rmtree(out, ignore_errors=True)
+        theirs.append(ask(options.cutana_python, "cutana_cutouts.py", options.folder / "sources.csv", out))
+    rates = [len(places) / each["seconds"] for each in theirs]
+    what = f"{len(places):,} cutouts of 128 px from mosaics of 10,000 px, two workers"
+    report(what, f"Cutana {theirs[0]['cutana']}", ours, rates, "galaxies/s", "both with what they need to start")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--galaxies", type=int, default=2000)
     parser.add_argument("--cutouts", type=int, default=20_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--cutana-python", help="of Cutana's environment, see peers/cutana_cutouts.py")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     images, tiles = options.folder / "images", options.folder / "mosaics"
@@ -139,6 +161,11 @@ def main() -> None:
         rate = statistics.median(found)
         print(f"{name:32} {rate:8.0f}/s  ×{rate / first:5.2f}  ({min(found):.0f}–{max(found):.0f})")
     print(json.dumps({name: [round(rate) for rate in found] for name, found in rates.items()}))
+    loop = "a loop over astropy and TFRecordWriter", rates["naive loop, 5×107×107 FITS"]
+    report("records of 5×107×107 FITS", loop[0], rates["build_records"], loop[1], "galaxies/s")
+    report("the same, two workers", loop[0], rates["build_records, two workers"], loop[1], "galaxies/s")
+    if options.cutana_python is not None:
+        against_cutana(options, places, tiles)
 
 
 if __name__ == "__main__":

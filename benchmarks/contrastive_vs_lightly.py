@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
+from rows import ask, report
 
 
 def ours(options) -> float:
@@ -24,7 +24,7 @@ def ours(options) -> float:
     code = "import sys, json; sys.path.insert(0, sys.argv[2]); import contrastive_vs_lightly as here;"
     code += "print(here.measure(**json.loads(sys.argv[1])))"
     command = [sys.executable, "-c", code, json.dumps(arguments), str(Path(__file__).parent)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
 def measure(
@@ -66,24 +66,15 @@ def main():
     parser.add_argument("--turns", type=int, default=2, help="ours and theirs in turns: a machine changes its pace")
     parser.add_argument("--bfloat16", action="store_true")
     options = parser.parse_args()
-    peer = Path(__file__).parent / "peers" / "lightly_moco.py"
-    sizes = [str(int(n)) for n in (options.side, options.batch_size, options.steps, options.queue, options.bfloat16)]
-    rows = []
-    for turn in range(options.turns):
-        mine = ours(options)
-        done = subprocess.run(
-            [options.lightly_python, str(peer), options.encoder, *sizes], check=True, capture_output=True, text=True
-        )
-        theirs = json.loads(done.stdout.splitlines()[-1])
-        rows.append({"turn": turn, "morphtools, images/s": mine, "lightly, images/s": theirs["images_per_second"]})
-        print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
-    table["ours / theirs"] = table["morphtools, images/s"] / table["lightly, images/s"]
-    print(
-        f"\n{options.encoder}, {options.side} px, batch {options.batch_size}, {options.augmentations} against no views,"
-    )
-    print(f"lightly {theirs['lightly']} on PyTorch {theirs['torch']}")
-    print(table.round(2).to_string(index=False))
+    sizes = [int(n) for n in (options.side, options.batch_size, options.steps, options.queue, options.bfloat16)]
+    mine, theirs = [], []
+    for _ in range(options.turns):
+        mine.append(ours(options))
+        theirs.append(ask(options.lightly_python, "lightly_moco.py", options.encoder, *sizes))
+    what = f"MoCo step, {options.encoder}, {options.side} px, batch {options.batch_size}, "
+    what += f"{'bfloat16' if options.bfloat16 else 'float32'}, views {options.augmentations} against none"
+    peer = f"lightly {theirs[0]['lightly']} on PyTorch {theirs[0]['torch']}"
+    report(what, peer, mine, [each["images_per_second"] for each in theirs], "images/s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Head-only fine-tuning against zoobot: the same galaxies, size, architecture and number of epochs, in one run.
+"""Head-only fine-tuning against zoobot: the same galaxies, size and architecture, in one run.
 
     python benchmarks/finetune_vs_zoobot.py --zoobot-python ENV/bin/python --catalog galaxies.csv --images jpegs/
 
@@ -6,6 +6,9 @@
 their imports. Ours is the whole of `finetune`: records, representations, head, and the test galaxies, scores and
 figures, which zoobot's fit does not include. zoobot runs its encoder on every galaxy in every epoch, on new random
 views; ours once, in eight orientations: that is the point, and also the difference.
+
+With `--to-auc` both start from EfficientNet-Lite0 with its published weights from ImageNet (zoobot's own encoders need
+the network), and zoobot stops at the epoch whose test AUC reaches ours, or after `--epochs`; testing costs it nothing.
 """
 
 import argparse
@@ -15,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pandas as pd
+from rows import ask, report
 
 TIMM = {"efficientnet_b0": "efficientnet_b0", "mobilenet_v3_small": "mobilenetv3_small_100", "resnet18": "resnet18"}
 
@@ -24,26 +27,20 @@ def ours(options, out: Path) -> float:
     """Seconds of `finetune`, in a process of its own."""
     code = "import json, sys, time, keras, morphtools; morphtools.finetune; options = json.loads(sys.argv[1]);"
     code += "start = time.perf_counter(); morphtools.finetune(**options); print(time.perf_counter() - start)"
-    arguments = {
-        "labels": options.labels,
-        "catalog": options.catalog,
-        "images": options.images,
-        "column": options.column,
-        "weights": "random",
-        "encoder": options.encoder,
-        "orientations": options.orientations,
-        "image_size": options.image_size,
-        "epochs": options.epochs,
-        "out": str(out),
-    }
+    names = ("labels", "catalog", "images", "column", "orientations", "image_size")
+    arguments = {"task": "rings", **{name: getattr(options, name) for name in names}, "out": str(out)}
+    if options.to_auc:
+        arguments["weights"] = "efficientnet_lite0_imagenet"
+    else:
+        arguments |= {"weights": "random", "encoder": options.encoder, "epochs": options.epochs}
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(arguments)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, text=True
     )
     return float(done.stdout.split()[-1])
 
 
-def zoobot(options, run: Path, folder: Path) -> dict:
-    """What zoobot takes to fit the galaxies that `run` was trained and validated on."""
+def zoobot(options, folder: Path, enough: float) -> dict:
+    """What zoobot takes to fit the galaxies that ours was trained and validated on."""
     from morphtools.answers.drawing import draw_classes
     from morphtools.survey.tasks import get_task, task_labels
     from tfrecords_builder.catalog import read_catalog
@@ -52,14 +49,12 @@ def zoobot(options, run: Path, folder: Path) -> dict:
     catalog["label"] = task_labels(task, catalog, options.column)[0]
     drawn = draw_classes(catalog, options.labels, test_labels=2000, classes=task.classes, seed=0)
     drawn["file_loc"] = [str(Path(options.images) / name) for name in drawn["file_loc"]]
-    for split in ("train", "val"):
+    for split in ("train", "val", "test"):
         drawn[drawn["split"] == split][["id_str", "file_loc", "label"]].to_csv(folder / f"{split}.csv", index=False)
-    peer = Path(__file__).parent / "peers" / "zoobot_head_only.py"
-    sizes = [str(options.image_size), str(options.epochs), str(options.workers)]
-    tables = [str(folder / "train.csv"), str(folder / "val.csv")]
-    command = [options.zoobot_python, str(peer), TIMM[options.encoder], *tables, *sizes]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    arguments = [TIMM[options.encoder], folder / "train.csv", folder / "val.csv"]
+    arguments += [options.image_size, options.epochs, options.workers]
+    tested = [folder / "test.csv", enough] if options.to_auc else []
+    return ask(options.zoobot_python, "zoobot_head_only.py", *arguments, *tested)
 
 
 def main():
@@ -73,27 +68,38 @@ def main():
     parser.add_argument("--orientations", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--to-auc", action="store_true")
+    parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="of zoobot's loader; 0 was fastest on two cores")
     options = parser.parse_args()
-    rows = []
+    mine, theirs = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for turn in ("first", "second"):  # ours before and after zoobot, in case the machine changes its pace
-            seconds = ours(options, folder / turn)
-            rows.append({"": f"morphtools ({turn})", "seconds": seconds})
-            print(f"morphtools: {seconds:.1f} s", flush=True)
-            if turn == "first":
-                peer = zoobot(options, folder / turn, folder)
-                print(f"zoobot: {peer['seconds']:.1f} s", flush=True)
-                rows.append({"": f"zoobot {peer['zoobot']}", "seconds": peer["seconds"]})
-        splits = json.loads((folder / "first" / "metrics.json").read_text())["galaxies"]
-    table = pd.DataFrame(rows)
-    table["zoobot takes … times as long"] = peer["seconds"] / table["seconds"]
-    print(
-        f"\n{options.encoder}, {splits['train']} + {splits['val']} galaxies (and ours tests {splits['test']}), "
-        f"{options.image_size} px, {options.orientations} orientations, {options.epochs} epochs, head only"
-    )
-    print(table.round(1).to_string(index=False))
+        for turn in range(options.turns):
+            mine.append(ours(options, folder / str(turn)))
+            metrics = json.loads((folder / str(turn) / "metrics.json").read_text())
+            theirs.append(zoobot(options, folder, metrics["test"]["auc"]["value"]))
+    splits, seconds = metrics["galaxies"], [each["seconds"] for each in theirs]
+    what = f"head on {splits['train']} + {splits['val']} galaxies of {options.image_size} px, seed 0"
+    what += f" (ours tests {splits['test']} more)"
+    if options.to_auc:
+        tests, auc = theirs[-1]["tests"], metrics["test"]["auc"]["value"]
+        seconds = [each["tests"][-1]["seconds"] for each in theirs]
+        best = max(test["auc"] for test in tests)
+        note = (
+            f"reached after {len(tests)} epochs" if best >= auc else f"not reached: {best:.3f} in {len(tests)} epochs"
+        )
+        report(
+            f"EfficientNet-Lite0 from ImageNet, to AUC {auc:.3f}, {what}",
+            f"zoobot {theirs[0]['zoobot']}",
+            mine,
+            seconds,
+            "s",
+            note,
+        )
+    else:
+        what = f"{options.encoder}, {options.epochs} epochs, {what}"
+        report(what, f"zoobot {theirs[0]['zoobot']}", mine, seconds)
 
 
 if __name__ == "__main__":

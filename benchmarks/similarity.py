@@ -14,7 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import faiss
 import numpy as np
+import sklearn
+from rows import report
 from sklearn.neighbors import KDTree, NearestNeighbors
 
 from morphtools import Neighbours, Representations
@@ -67,11 +70,13 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=40)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--approximate", action="store_true")
+    parser.add_argument("--no-tree", action="store_true", help="leave out scikit-learn's tree, slow to build")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = make(Path(folder) / "r", options.galaxies, options.dimension)
         bare = exact_searches(store, options.repeat)
-        tree_search(store, bare)  # one large thing after another: ten million in 40 dimensions fit into 12 GiB
+        if not options.no_tree:
+            tree_search(store, bare)  # one large thing after another: ten million in 40 dimensions fit into 12 GiB
         if options.approximate:
             approximate_search(store, options.repeat, bare)
 
@@ -92,10 +97,16 @@ def exact_searches(store: Representations, repeat: int) -> float:
         "Neighbours, Euclidean": lambda: near["euclidean"].nearest(query, 20),
         "Neighbours without faiss, Euclidean": lambda: without_faiss(near["euclidean"], query),
         "scikit-learn brute force, Euclidean": lambda: brute.kneighbors(query),
+        "faiss": lambda: faiss.knn(query, values, 20),
     }
     found = timed(rows, repeat)
     bare = statistics.median(found["matrix × vector"])
     show(found, bare)
+    learn = f"scikit-learn {sklearn.__version__}", found["scikit-learn brute force, Euclidean"]
+    nearest, ours = f"20 nearest to one of {shape}, Euclidean", found["Neighbours, Euclidean"]
+    report(nearest, f"faiss {faiss.__version__}", ours, found["faiss"], "ms")
+    report(nearest, learn[0], ours, learn[1], "ms")
+    report(f"{nearest}, without faiss", learn[0], found["Neighbours without faiss, Euclidean"], learn[1], "ms")
     few = {"256 queries at once, cosine": lambda: near["cosine"].nearest(many, 20)}
     few["256 queries at once, Euclidean"] = lambda: near["euclidean"].nearest(many, 20)
     show(timed(few, 2), bare)

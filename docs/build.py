@@ -121,12 +121,13 @@ def _commands() -> str:
 
 
 def _benchmarks() -> str:
-    """What each benchmark measures."""
+    """What was measured, and what each script measures."""
     rows = []
     for script in sorted((ROOT / "benchmarks").glob("**/*.py")):
         first = (ast.get_docstring(ast.parse(script.read_text())) or "").split("\n\n")[0].replace("\n", " ")
         rows.append(f"| `{script.relative_to(ROOT)}` | {first} |")
-    head = "# Benchmarks\n\nScripts of the repository; each prints a table, beside the tool it is compared with.\n\n"
+    head = (HERE / "benchmarks.md").read_text()
+    head += "\n## All scripts\n\nEach prints a table, beside the tool it is compared with if there is one.\n\n"
     return head + "\n".join(["| script | measures |", "|---|---|", *rows]) + "\n"
 
 
