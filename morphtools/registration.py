@@ -29,6 +29,7 @@ CLASSES = {
     "RandomNoise": "morphtools.data.augment_light",
     "RandomView": "morphtools.data.augment",
     "RedshiftLoss": "morphtools.models.redshift_head",
+    "SeveralHead": "morphtools.models.several_head",
     "Standardize": "morphtools.models.standardize",
 }
 

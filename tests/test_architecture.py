@@ -109,7 +109,7 @@ def test_what_an_import_says_is_heard_only_if_it_fails(inside, heard):
     assert done.stderr == heard
 
 
-ANSWERS = {"Classes", "Fractions", "Numbers", "Photoz", "Votes"}
+ANSWERS = {"Classes", "Fractions", "Numbers", "Photoz", "Several", "Votes"}
 
 
 METRICS = {"accuracy", "auc", "brier", "cross_entropy", "crps", "log_loss", "macro_f1", "rmse", "sigma_mad"}

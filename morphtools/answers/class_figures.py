@@ -26,23 +26,26 @@ def training_curve(history, loss: str = "cross-entropy") -> Figure:
     For a head that was solved exactly, the losses are shown against its penalty.
 
     Args:
-        history: Table with `stage`, `epoch` or `strength`, `loss`, `val_loss`, `kept`.
+        history: Table with `stage`, `epoch` or `strength`, `loss`, `val_loss`, `kept`; and `question`, where a head
+            was solved for each of several.
         loss: What was minimised, for the axis.
     """
     exact = "strength" in history
     figure, axes = _axes(
         "Which penalty?" if exact else "Training", xlabel="penalty on the head" if exact else "epoch", ylabel=loss
     )
-    at = history["strength"].to_numpy() if exact else np.arange(1, len(history) + 1)
-    axes.plot(at, history["loss"], color=BLUE, lw=1, label="training")
-    axes.plot(at, history["val_loss"], color=ORANGE, lw=1.5, label="left-out galaxies" if exact else "validation")
-    kept = history["kept"].to_numpy()
-    axes.plot(at[kept], history["val_loss"][kept], "o", color=ORANGE, label="chosen")
+    for question, part in history.groupby("question", sort=False) if "question" in history else [("", history)]:
+        at, kept = part["strength"].to_numpy() if exact else np.arange(1, len(part) + 1), part["kept"].to_numpy()
+        axes.plot(at, part["loss"], color=BLUE, lw=1, label="training")
+        axes.plot(at, part["val_loss"], color=ORANGE, lw=1.5, label="left-out galaxies" if exact else "validation")
+        axes.plot(at[kept], part["val_loss"][kept], "o", color=ORANGE, label="chosen")
+        if question:
+            axes.annotate(question, (at[kept][0], part["val_loss"][kept].iloc[0]), fontsize=8, va="bottom")
     if exact:
         axes.set(xscale="log", ylim=(0, 1.3 * min(history["val_loss"].max(), 3 * history["val_loss"].min())))
     for i in np.flatnonzero(history["stage"].to_numpy()[1:] != history["stage"].to_numpy()[:-1]):
         axes.axvline(i + 1.5, color=GREY, ls=":", label="encoder unfrozen")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(handles=axes.get_lines()[:3] if exact else None, frameon=False, fontsize=8)
     return figure
 
 

@@ -45,11 +45,22 @@ class Classes:
     def draw(self, galaxies: pd.DataFrame, labels: int, *, test_labels: int, seed: int, balance: bool = False):
         """Which galaxies train, validate and test (see `draw_classes`), and the answer without classes left out."""
         drawn = draw_classes(galaxies, labels, test_labels=test_labels, classes=self.names, seed=seed)
-        kept = sorted(drawn["label"].unique())
-        drawn["label"] = drawn["label"].map({old: new for new, old in enumerate(kept)})
-        shares = drawn.loc[drawn["split"] != "test", "label"].value_counts(normalize=True).sort_index()
+        answer, label = self.among(drawn["label"], drawn["split"], balance)
+        return answer, drawn.assign(label=label)
+
+    def among(self, labels: pd.Series, splits: pd.Series, balance: bool) -> "tuple[Classes, pd.Series]":
+        """The answer with those classes only that drawn galaxies have, and their labels by its numbers.
+
+        Args:
+            labels: (N,) 0 … K-1, NaN where unknown.
+            splits: Whether each galaxy is for training, validation or the test.
+            balance: Whether all classes count the same, however many galaxies of training and validation they have.
+        """
+        kept = sorted(labels.dropna().unique())
+        labels = labels.map({old: new for new, old in enumerate(kept)})
+        shares = labels[splits != "test"].value_counts(normalize=True).sort_index()
         weights = tuple(float(w) for w in 1 / (shares * len(kept))) if balance else ()
-        return Classes(tuple(self.names[k] for k in kept), weights), drawn
+        return Classes(tuple(self.names[int(k)] for k in kept), weights), labels
 
     def check_usable(self, rows: pd.DataFrame) -> None:
         """Raises ValueError if images of too few galaxies could be read."""

@@ -46,10 +46,7 @@ def draw_classes(catalog: pd.DataFrame, labels: int, *, test_labels: int, classe
         )
     known = _in_order(known, seed)
     if len(classes) > 2:
-        known = _without_rare(known, classes)
-    kept = sorted(known["label"].unique())
-    if len(kept) < 2:
-        raise ValueError(f"too few labels: only one class has at least {RARE} outside the test")
+        known = known[known["label"].isin(_common(known["label"], known["split"], classes))]
     test = _stratified(known[known["split"] == "test"], test_labels)
     fitted = _stratified(known[known["split"] != "test"], labels)
     # An eighth of every class validates: by the hash alone, a small set could be left without one.
@@ -57,16 +54,62 @@ def draw_classes(catalog: pd.DataFrame, labels: int, *, test_labels: int, classe
     size = fitted.groupby("label")["label"].transform("size")
     fitted = fitted.assign(split=np.where(rank < np.maximum(1, (size * _VALIDATE).round()), "val", "train"))
     drawn = pd.concat([fitted, test])
-    for split, least in (("train", 2), ("val", 1), ("test", 1)):
-        have = drawn[drawn["split"] == split]["label"].value_counts().reindex(kept, fill_value=0)
-        enough = have.min() >= least or (split == "test" and len(classes) > 2 and have.sum())
-        if not enough:
-            raise ValueError(
-                f"too few labels: {_in_words(have, classes)} for {split}, at least {least} of each are needed; "
-                f"{labels} were requested, and the catalogue has {_in_words(counts[kept], classes)}"
-            )
+    _check_enough(drawn, known["label"], classes, labels)
     _remark_on_fewer(len(fitted), labels)
     return drawn
+
+
+def draw_several(
+    catalog: pd.DataFrame, labels: int, *, questions: dict[str, tuple[str, ...]], test_labels: int, seed: int
+) -> pd.DataFrame:
+    """Draws galaxies that have an answer to any of several questions for training, validation and test.
+
+    The first three of every class are drawn, the others at random. A class with fewer labels is left out, with a
+    warning that names it, unless there are only two: its labels are unknown then, and the galaxies teach the others.
+
+    Args:
+        catalog: `id_str`, the columns `label_0`, `label_1`, … (0 … K-1, or NaN) and, where it is decided already,
+            `split`.
+        labels: Galaxies for training and validation together.
+        questions: Names of the classes of each question, by its name.
+        test_labels: Maximum number of galaxies for the test.
+        seed: Seed of the draw and of the splits.
+
+    Returns:
+        The drawn rows with `split`.
+
+    Raises:
+        ValueError: Of a question there is only one class, or too few galaxies of one to train, validate and test.
+    """
+    columns = [f"label_{q}" for q in range(len(questions))]
+    known = _in_order(catalog[catalog[columns].notna().any(axis=1)].copy(), seed)
+    for column, (question, classes) in zip(columns, questions.items(), strict=True):
+        if len(classes) > 2:
+            common = _common(known[column], known["split"], classes, f"{question}: ")
+            known[column] = known[column].where(known[column].isin(common))
+    known = known[known[columns].notna().any(axis=1)]
+    fitted = known[known["split"] != "test"]
+    first = _among_first(fitted[columns], RARE)
+    fitted = pd.concat([fitted[first], fitted[~first]]).head(labels)
+    validates = _among_first(fitted[columns], 1)
+    more = max(0, round(len(fitted) * _VALIDATE) - validates.sum())
+    validates[fitted.index[~validates & ~first[fitted.index]][:more]] = True
+    test = known[known["split"] == "test"].head(test_labels)
+    drawn = pd.concat([fitted.assign(split=np.where(validates, "val", "train")), test])
+    for column, (question, classes) in zip(columns, questions.items(), strict=True):
+        rows = drawn[["split"]].assign(label=drawn[column])[drawn[column].notna()]
+        _check_enough(rows, known[column], classes, labels, f" of {question}")
+    _remark_on_fewer(len(fitted), labels)
+    return drawn
+
+
+def _among_first(labels: pd.DataFrame, n: int) -> pd.Series:
+    """Which galaxies are among the first n of any class of any question."""
+    chosen = pd.Series(False, labels.index)
+    for _, column in labels.items():
+        answered = column.dropna()
+        chosen[answered.index[answered.groupby(answered).cumcount() < n]] = True
+    return chosen
 
 
 def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, seed: int, trainable=None):
@@ -75,7 +118,7 @@ def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, s
     Args:
         catalog: `id_str`, the columns and, where it is decided already, `split`.
         labels: Galaxies for training and validation together.
-        columns: Labels; a galaxy needs all of them.
+        columns: Labels; a galaxy needs one of them.
         test_labels: Maximum number of galaxies for the test.
         seed: Seed of the draw and of the splits.
         trainable: (N,) whether a galaxy may be drawn for training and validation; by default all may.
@@ -87,7 +130,7 @@ def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, s
         ValueError: There are too few to train, validate and test.
     """
     trainable = pd.Series(True, catalog.index) if trainable is None else pd.Series(trainable, catalog.index)
-    known = _in_order(catalog[catalog[list(columns)].notna().all(axis=1)].copy(), seed)
+    known = _in_order(catalog[catalog[list(columns)].notna().any(axis=1)].copy(), seed)
     test = known[known["split"] == "test"].head(test_labels)
     fitted = known[(known["split"] != "test") & trainable[known.index]].head(labels)
     validating = max(1, round(len(fitted) * _VALIDATE))
@@ -129,11 +172,11 @@ def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, reds
         raise ValueError(str(error).replace("labels", "redshifts").replace(" to train", within)) from None
 
 
-def check_classes(rows: pd.DataFrame) -> None:
+def check_classes(rows: pd.DataFrame, of: str = "") -> None:
     """Raises ValueError if a split has one class only: images of too few galaxies could be read."""
     left = rows.groupby("split")["label"].nunique()
     if (left < 2).any():
-        raise ValueError(f"too few usable images: only one class is left for {left.idxmin()}")
+        raise ValueError(f"too few usable images: only one class{of} is left for {left.idxmin()}")
 
 
 def check_splits(rows: pd.DataFrame) -> None:
@@ -144,15 +187,38 @@ def check_splits(rows: pd.DataFrame) -> None:
             raise ValueError(f"too few usable images: none is left for {split}")
 
 
-def _without_rare(known: pd.DataFrame, classes) -> pd.DataFrame:
-    """The rows of classes with enough labels outside the test."""
-    there = known[known["split"] != "test"]["label"].value_counts().reindex(range(len(classes)), fill_value=0)
-    everywhere = known["label"].value_counts()
-    rare = [k for k in everywhere.index.sort_values() if there[k] < RARE]
-    if rare:
-        names = ", ".join(f"{classes[k]} ({everywhere[k]})" for k in rare)
-        log.warning("left out, with fewer than %d labels outside the test: %s", RARE, names)
-    return known[~known["label"].isin(rare)]
+def _common(labels: pd.Series, splits: pd.Series, classes, of: str = "") -> list:
+    """The classes with enough labels outside the test, of those that there are; a warning names the others."""
+    everywhere = labels.value_counts().sort_index()
+    outside = labels[splits != "test"].value_counts().reindex(everywhere.index, fill_value=0)
+    rare = everywhere[outside < RARE]
+    if len(rare):
+        names = ", ".join(f"{classes[int(k)]} ({count})" for k, count in rare.items())
+        log.warning("%sleft out, with fewer than %d labels outside the test: %s", of, RARE, names)
+    return list(everywhere.index.difference(rare.index))
+
+
+def _check_enough(drawn: pd.DataFrame, known: pd.Series, classes, labels: int, of: str = "") -> None:
+    """Raises ValueError where a class has too few labels to train, to validate or to test.
+
+    Args:
+        drawn: `label` and `split`.
+        known: Labels of the catalogue, without classes that were left out.
+        classes: Names of all classes.
+        labels: How many were requested.
+        of: The question, for the message.
+    """
+    counts = known.value_counts().sort_index()
+    if len(counts) < 2:
+        raise ValueError(f"too few labels{of}: only one class has at least {RARE} outside the test")
+    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+        have = drawn[drawn["split"] == split]["label"].value_counts().reindex(counts.index, fill_value=0)
+        enough = have.min() >= least or (split == "test" and len(classes) > 2 and have.sum())
+        if not enough:
+            raise ValueError(
+                f"too few labels{of}: {_in_words(have, classes)} for {split}, at least {least} of each are needed; "
+                f"{labels} were requested, and the catalogue has {_in_words(counts, classes)}"
+            )
 
 
 def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -168,7 +234,7 @@ def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def _in_words(counts: pd.Series, classes) -> str:
-    words = [f"{n} {classes[k]}" for k, n in counts.items()]
+    words = [f"{n} {classes[int(k)]}" for k, n in counts.items()]
     return " and ".join(words) if len(words) == 2 else ", ".join(words)
 
 

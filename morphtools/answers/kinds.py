@@ -7,13 +7,14 @@ from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
 from tfrecords_builder.naming import unknown
 
-Answer = Classes | Fractions | Numbers | Photoz  # what `finetune` asks
+Answer = Classes | Several | Fractions | Numbers | Photoz  # what `finetune` asks
 AnyAnswer = Answer | Votes
-KINDS: dict[str, type] = {kind.kind: kind for kind in (Votes, Classes, Photoz, Fractions, Numbers)}
+KINDS: dict[str, type] = {kind.kind: kind for kind in (Votes, Classes, Several, Photoz, Fractions, Numbers)}
 _NEEDED = {"votes": "schema", "classes": "classes", "redshifts": "redshifts"}
 
 
@@ -27,7 +28,8 @@ def read_answer(
         schema: Of votes, as `Schema.to_dict` gives it.
         classes: Names of classes.
         redshifts: `bins`, `range`, `pdf` and `estimate`.
-        answer: Of fractions the names of the `answers`; of numbers `columns`, `centre` and `scale`.
+        answer: Of fractions the names of the `answers`; of numbers `columns`, `centre` and `scale`; of several
+            questions the classes of each, by its name.
 
     Raises:
         ValueError: There is no such kind, or it lacks something.
@@ -47,8 +49,11 @@ def read_answer(
     try:
         if kind == "redshifts":
             return Photoz(given["bins"], given["range"], given["pdf"], given["estimate"])
+        if kind == "several":
+            classes = given["questions"].values()
+            return Several(tuple(given["questions"]), tuple(Classes(tuple(names)) for names in classes))
         return KINDS[kind](**{name: tuple(values) for name, values in given.items()})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{needed!r} of a card of kind {kind!r} cannot be {given!r} ({error})") from None
 
 

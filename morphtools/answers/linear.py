@@ -9,6 +9,7 @@ penalised solution has no other. This is exact, and far faster where n < D.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ class Linear:
     bias: np.ndarray
     left_out: np.ndarray
     history: pd.DataFrame
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(N, D) representations → (N, K) outputs; of classes logits."""
+        return (x - self.mean) / self.deviation @ self.kernel + self.bias
 
 
 @threadpool_limits.wrap(limits=1)  # threads that wait for each other on busy cores are far slower
@@ -116,6 +121,20 @@ def fit_normal(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
     losses = (((fitted - targets) / scale) ** 2).mean(axis=(1, 2)), squared.mean(axis=(1, 2))
     kernel = np.concatenate([kernel, np.zeros_like(kernel)], axis=1)
     return Linear(mean, deviation, kernel, np.concatenate([bias, log_sigma]), left_out, _history(*losses, best))
+
+
+def side_by_side(x: np.ndarray, heads: Sequence[Linear]) -> Linear:
+    """One head that gives what several give, one after the other, each of which has a standardisation of its own.
+
+    Args:
+        x: (N, D) representations of all galaxies that any of them was fitted to.
+        heads: With `left_out` of all N galaxies.
+    """
+    mean, deviation = standardisation(x)
+    kernel = np.concatenate([head.kernel * (deviation / head.deviation)[:, np.newaxis] for head in heads], axis=1)
+    bias = np.concatenate([head.bias + (mean - head.mean) / head.deviation @ head.kernel for head in heads])
+    left_out = np.concatenate([head.left_out for head in heads], axis=1)
+    return Linear(mean, deviation, kernel, bias, left_out, pd.concat([head.history for head in heads]))
 
 
 def standardisation(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -39,12 +39,16 @@ class Numbers:
     stretch: ClassVar[str] = "dr2_rgb"
     dereddens: ClassVar[bool] = False
     every_view: ClassVar[bool] = False
-    metric: ClassVar[str] = "rmse"
 
     @property
     def outputs(self) -> int:
         """Numbers that a head gives for a galaxy: a mean and a log standard deviation for each column."""
         return 2 * len(self.columns)
+
+    @property
+    def metric(self) -> str:
+        """The score that learning curves show: that of the first number."""
+        return "rmse" if len(self.columns) == 1 else f"rmse of {self.columns[0]}"
 
     @property
     def label_cols(self) -> tuple[str, ...]:
@@ -57,10 +61,17 @@ class Numbers:
             raise ValueError("balance is about classes: numbers have none")
         drawn = draw_any(galaxies, labels, columns=self.label_cols, test_labels=test_labels, seed=seed)
         values = drawn.loc[drawn["split"] != "test", list(self.label_cols)].to_numpy(float)
-        for name, spread in zip(self.columns, values.std(axis=0), strict=True):
-            if not spread > 0:
-                raise ValueError(f"column {name!r} has one value only among the {len(values)} labels that were drawn")
-        return Numbers(self.columns, tuple(values.mean(axis=0).tolist()), tuple(values.std(axis=0).tolist())), drawn
+        for name, label, numbers in zip(self.columns, self.label_cols, values.T, strict=True):
+            known, tested = numbers[np.isfinite(numbers)], drawn.loc[drawn["split"] == "test", label].count()
+            if len(known) < 3 or tested < 1:
+                raise ValueError(
+                    f"column {name!r} has too few numbers: {len(known)} to train and validate, {tested} to test; at "
+                    "least 3 and 1 are needed"
+                )
+            if not known.std() > 0:
+                raise ValueError(f"column {name!r} has one value only among the {len(known)} labels that were drawn")
+        centre, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        return Numbers(self.columns, tuple(centre.tolist()), tuple(scale.tolist())), drawn
 
     def check_usable(self, rows: pd.DataFrame) -> None:
         """Raises ValueError if images of too few galaxies could be read."""
@@ -75,23 +86,31 @@ class Numbers:
         return np.zeros(self.outputs)
 
     def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
-        """The `Linear` head of a frozen encoder, from (N, D) representations and (N, M) numbers.
+        """The `Linear` head of a frozen encoder, from (N, D) representations and (N, M) numbers, NaN where unknown.
 
-        Where the labels tell that some galaxies are harder than others, each has a standard deviation of its own.
-        What it left out is in the units of the numbers, its weights in those of the head.
+        Each number is fitted alone. Where the labels tell that some galaxies are harder than others, each has a
+        standard deviation of its own. What was left out is in the units of the numbers, weights in those of the head.
         """
-        from morphtools.answers.linear import fit_normal
+        from morphtools.answers.linear import fit_normal, side_by_side
         from morphtools.answers.spread import fit_spread
 
-        numbers = (targets - self.centre) / self.scale
-        fitted = fit_normal(x, numbers, seed=seed)
-        m = len(self.columns)
-        mean = fitted.left_out[:, :m]
-        kernel, bias, log_sigma = fit_spread(x, mean - numbers, seed=seed)
-        kernel = np.concatenate([fitted.kernel[:, :m], kernel], axis=1)
-        fitted = dataclasses.replace(fitted, kernel=kernel, bias=np.concatenate([fitted.bias[:m], bias]))
+        heads = []
+        for name, number in zip(self.columns, ((targets - self.centre) / self.scale).T, strict=True):
+            known = np.isfinite(number)
+            truth = number[known, np.newaxis]
+            head = fit_normal(x[known], truth, seed=seed)
+            mean = head.left_out[:, :1]
+            kernel, bias, log_sigma = fit_spread(x[known], mean - truth, seed=seed)
+            kernel, bias = np.concatenate([head.kernel[:, :1], kernel], axis=1), np.append(head.bias[:1], bias)
+            history = head.history if len(self.columns) == 1 else head.history.assign(question=name)
+            head = dataclasses.replace(head, kernel=kernel, bias=bias, history=history)
+            left_out = head(x)  # galaxies whose number is not known have been left out anyway
+            left_out[known] = np.concatenate([mean, log_sigma], axis=1)
+            heads.append(dataclasses.replace(head, left_out=left_out))
+        both, order = side_by_side(x, heads), np.arange(self.outputs).reshape(-1, 2).T.ravel()  # means first
+        mean, log_sigma = np.split(both.left_out[:, order], 2, axis=1)
         left_out = np.concatenate([mean * self.scale + self.centre, log_sigma + np.log(self.scale)], axis=1)
-        return dataclasses.replace(fitted, left_out=left_out)
+        return dataclasses.replace(both, kernel=both.kernel[:, order], bias=both.bias[order], left_out=left_out)
 
     def results(self, ids, outputs: np.ndarray, truth: np.ndarray, provenance: dict[str, str]) -> Estimates:
         """Estimates for (N,) galaxies from (N, 2M) outputs of the head; `truth` (N, M) may be NaN."""
@@ -107,11 +126,13 @@ class Numbers:
         draw_number_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers."""
-        spread = targets[near].std(axis=1, ddof=1) if near.shape[1] > 1 else targets.std(axis=0)[np.newaxis]
-        spread = np.maximum(spread, 1e-3 * np.asarray(targets.std(axis=0)))
-        mean = targets[near].mean(axis=1)
-        return np.concatenate([mean, np.broadcast_to(np.log(spread), mean.shape)], axis=1)
+        """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers; of all where none is known."""
+        there, known = np.nan_to_num(targets[near]), np.isfinite(targets[near])
+        n, usual = known.sum(axis=1), np.nanstd(targets, axis=0)
+        mean = np.where(n > 0, there.sum(axis=1) / np.maximum(n, 1), np.nanmean(targets, axis=0))
+        squared = (known * (there - mean[:, np.newaxis]) ** 2).sum(axis=1)
+        spread = np.where(n > 1, np.sqrt(squared / np.maximum(n - 1, 1)), usual)
+        return np.concatenate([mean, np.log(np.maximum(spread, 1e-3 * usual))], axis=1)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
         """A table to read, and one with intervals and the answers of every model, from (S, N, 2M) outputs of S models.

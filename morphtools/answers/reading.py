@@ -14,6 +14,7 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.kinds import Answer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.vote_totals import votes_of
 from morphtools.survey.label_values import as_numbers, galaxies, is_yes_or_no, read_answers, read_words
 from morphtools.survey.tasks import RedshiftTask, Task, task_labels, task_redshifts
@@ -75,11 +76,8 @@ def read_question(
     if len(set(columns)) < len(columns):
         raise ValueError(f"the columns {', '.join(columns)} must all be different")
     kind = answer or _kind_of_several(catalog, columns)
-    if kind == "classes":
-        raise ValueError(
-            f"the columns {', '.join(columns)} are {len(columns)} questions about classes: finetune one after the other"
-        )
-    return _numbers(catalog, *columns) if kind == "number" else _fractions(catalog, columns)
+    read = {"classes": _several, "fractions": _fractions, "number": _numbers}[kind]
+    return read(catalog, *columns)
 
 
 def _of_task(task, catalog, columns, answer, photoz) -> Reading:
@@ -125,21 +123,24 @@ def _kind_of(catalog: pd.DataFrame, name: str) -> str:
 
 def _kind_of_several(catalog: pd.DataFrame, columns: tuple[str, ...]) -> str:
     """What several columns hold together, where that is certain."""
-    read = [as_numbers(catalog[name]) for name in columns]
-    if any(words.any() for _, words in read):
-        return "classes"
     if votes_of(catalog, columns) is not None:
         return "fractions"
+    read = [as_numbers(catalog[name]) for name in columns]
+    if any(words.any() or numbers.dropna().isin((0, 1)).all() for numbers, words in read):
+        kinds = {name: _kind_of(catalog, name) for name in columns}
+        if set(kinds.values()) > {"classes"}:
+            listed = ", ".join(f"{name} holds {'a ' * (kind == 'number')}{kind}" for name, kind in kinds.items())
+            raise ValueError(f"columns that are learned together must be of one kind: {listed}")
+        return "classes"
     for name, (numbers, _) in zip(columns, read, strict=True):
         if numbers.nunique() < 2:
             raise ValueError(f"column {name!r} has one value only")
-        if numbers.dropna().isin((0, 1)).all():
-            return "classes"
-    table = pd.concat([numbers for numbers, _ in read], axis=1).dropna()
-    inside = bool(((table >= 0) & (table <= 1)).all(axis=None))
-    if inside and (np.abs(table.sum(axis=1) - 1) < 0.02).mean() > 0.95:
+    table = pd.concat([numbers for numbers, _ in read], axis=1)
+    empty, whole = table.isna(), table.dropna()
+    inside = bool((table.ge(0) & table.le(1) | empty).all(axis=None))
+    if inside and (np.abs(whole.sum(axis=1) - 1) < 0.02).mean() > 0.95:
         return "fractions"
-    if inside or bool(((table >= 0) & (table % 1 == 0)).all(axis=None)):
+    if inside or bool((table.ge(0) & (table % 1).eq(0) | empty).all(axis=None)):
         what = "lie between 0 and 1 but do not add up to 1" if inside else "hold whole numbers"
         raise ValueError(
             f"the columns {', '.join(columns)} {what}: they may be votes for the answers to a question, or measures; "
@@ -149,12 +150,27 @@ def _kind_of_several(catalog: pd.DataFrame, columns: tuple[str, ...]) -> str:
 
 
 def _classes(catalog: pd.DataFrame, name: str) -> Reading:
-    """Two classes where the column says yes and no, otherwise one for each word or code."""
+    """The classes of one column."""
+    names, labels, rule = _names_of_classes(catalog, name)
+    return Reading(Classes(names), labels.to_frame("label"), rule)
+
+
+def _several(catalog: pd.DataFrame, *columns: str) -> Reading:
+    """A question about classes for each column."""
+    answers, labels, rules = [], {}, []
+    for q, column in enumerate(columns):
+        names, labels[f"label_{q}"], rule = _names_of_classes(catalog, column)
+        answers.append(Classes(("no", "yes") if is_yes_or_no(catalog[column]) else names))
+        rules.append(rule)
+    return Reading(Several(columns, tuple(answers)), pd.DataFrame(labels), "; ".join(rules))
+
+
+def _names_of_classes(catalog: pd.DataFrame, name: str) -> tuple[tuple[str, ...], pd.Series, str]:
+    """Two classes where the column says yes and no, otherwise one for each word or code; labels and the rule."""
     if is_yes_or_no(catalog[name]):
         what = name.replace("_", " ")
         names = (f"no {what}", what)
-        values = read_answers(catalog, name, names)
-        return Reading(Classes(names), values.to_frame("label"), f"column {name!r}: 1 {names[1]}, 0 {names[0]}")
+        return names, read_answers(catalog, name, names), f"column {name!r}: 1 {names[1]}, 0 {names[0]}"
     words = read_words(catalog, name)
     counts = words.value_counts().sort_index()
     if len(counts) < 2:
@@ -164,10 +180,9 @@ def _classes(catalog: pd.DataFrame, name: str) -> Reading:
             f"column {name!r} has {len(counts)} different values, such as {some(counts.index[:3])}: too many classes "
             f"(at most {_MOST}); join some of them"
         )
-    names = tuple(counts.index)
-    codes = words.map({word: float(k) for k, word in enumerate(names)})
+    codes = words.map({word: float(k) for k, word in enumerate(counts.index)})
     listed = ", ".join(f"{word} {count}" for word, count in counts.items())
-    return Reading(Classes(names), codes.to_frame("label"), f"column {name!r}: {listed}; unknown {words.isna().sum()}")
+    return tuple(counts.index), codes, f"column {name!r}: {listed}; unknown {words.isna().sum()}"
 
 
 def _fraction(catalog: pd.DataFrame, name: str) -> Reading:
@@ -186,7 +201,7 @@ def _fraction(catalog: pd.DataFrame, name: str) -> Reading:
     )
 
 
-def _fractions(catalog: pd.DataFrame, columns: tuple[str, ...]) -> Reading:
+def _fractions(catalog: pd.DataFrame, *columns: str) -> Reading:
     """Fractions or counts of the answers to one question; weighted by votes where their number is known."""
     counts = votes_of(catalog, columns)
     table = pd.concat([_measured(catalog, name) for name in columns], axis=1).astype(float)

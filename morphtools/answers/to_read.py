@@ -6,21 +6,29 @@ import numpy as np
 import pandas as pd
 
 from morphtools.answers.kinds import AnyAnswer
+from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.survey.question_filter import choose_questions
+from tfrecords_builder.naming import unknown
 
 
 def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
-    """The questions of a vote model that a table is to have (see `choose_questions`); none of other models.
+    """The questions that a table is to have: of a vote model see `choose_questions`; () for all.
 
     Raises:
-        ValueError: No such question, or the model is not one of votes.
+        ValueError: No such question, or the model answers one only.
     """
     if isinstance(answer, Votes):
         return choose_questions(answer.schema, wanted, surveys)
-    if wanted is not None:
-        raise ValueError(f"`questions` choose among those of a vote model, and these weights predict {answer.kind}")
-    return ()
+    if wanted is None:
+        return ()
+    if not isinstance(answer, Several):
+        raise ValueError(f"`questions` choose among several, and these weights predict {answer.kind}")
+    names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else wanted
+    for name in names:
+        if name not in answer.questions:
+            raise ValueError(unknown("question", name, answer.questions))
+    return tuple(names)
 
 
 def beside_catalog(catalog: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.reading import read_question
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.survey.label_values import galaxies, plain_word, read_answers, read_words
 from morphtools.survey.tasks import PHOTOZ, TASKS, RedshiftTask, Task, task_labels, task_redshifts
@@ -30,7 +31,7 @@ def read_truth(
         answer: What was predicted.
         catalog: One row per galaxy.
         columns: Those that have it. By default the columns of the votes, of a built-in task with these classes, of
-            these fractions or numbers, or of redshifts.
+            these questions, fractions or numbers, or of redshifts.
         task: Rule for what counts as a yes, where two classes were predicted.
 
     Returns:
@@ -46,7 +47,8 @@ def read_truth(
     if isinstance(task, RedshiftTask):
         raise ValueError("a `task` is a rule for two classes here: give the `column` with redshifts instead")
     if task is not None and not (isinstance(answer, Classes) and len(answer.names) == 2):
-        raise ValueError(f"a `task` is a rule for two classes, and the predictions are {answer.kind}")
+        what = "several questions" if isinstance(answer, Several) else answer.kind
+        raise ValueError(f"a `task` is a rule for two classes, and the predictions are {what}")
     match answer:
         case Votes():
             if columns:
@@ -56,14 +58,15 @@ def read_truth(
         case Classes():
             labels, rule = _labels(answer, catalog, columns, task)
             truth = labels.to_numpy(float)[:, np.newaxis]
+        case Several():
+            truth, rule = _questions(answer, catalog, columns)
         case Photoz():
             _one(columns, "redshifts")
             redshifts, rule = task_redshifts(PHOTOZ, catalog, *columns)
             truth = redshifts.to_numpy(float)[:, np.newaxis]
         case Fractions() | Numbers():
             truth, rule = _several(answer, catalog, columns)
-    known = np.isfinite(truth)
-    return truth, known.any(axis=1) if isinstance(answer, Numbers) else known.all(axis=1), rule
+    return truth, np.isfinite(truth).any(axis=1), rule
 
 
 def _one(columns: tuple[str, ...], what: str) -> None:
@@ -106,6 +109,30 @@ def _labels(answer: Classes, catalog: pd.DataFrame, columns: tuple[str, ...], ta
             some(words[strange].unique(), 6), strange.sum(),
         )  # fmt: skip
     return labels, f"column {name!r}"
+
+
+def _questions(answer: Several, catalog: pd.DataFrame, columns: tuple[str, ...]):
+    """Classes of each question, of those at least that the catalogue has a column for."""
+    if columns and len(columns) != len(answer.questions):
+        raise ValueError(
+            f"the predictions answer {', '.join(answer.questions)}: give as many columns, in this order, got "
+            f"{', '.join(columns)}"
+        )
+    read, rules = [], []
+    for question, each, name in zip(answer.questions, answer.answers, columns or answer.questions, strict=True):
+        if name in catalog.columns:
+            labels, rule = _labels(each, catalog, (name,), None)
+            rules.append(rule)
+        else:
+            log.info("the catalogue has no column %r: the question is not scored", question)
+            labels = pd.Series(np.nan, catalog.index)
+        read.append(labels.to_numpy(float))
+    if not rules:
+        raise ValueError(
+            f"the predictions answer {', '.join(answer.questions)}, and the catalogue has none of these columns: give "
+            "`column`"
+        )
+    return np.stack(read, axis=1), ", ".join(rules)
 
 
 def _several(answer: Fractions | Numbers, catalog: pd.DataFrame, columns: tuple[str, ...]):

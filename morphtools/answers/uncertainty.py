@@ -7,23 +7,33 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
+from tfrecords_builder.naming import unknown
 
 
-def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray) -> np.ndarray:
+def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None = None) -> np.ndarray:
     """How uncertain (N,) answers are, 0 for those that are certain.
 
-    Classes and fractions: 1 minus the margin between the two most probable. Numbers: the standard deviation, of several
-    the mean of each over its mean. Redshifts: the standard deviation of the PDF.
+    Classes and fractions: 1 minus the margin between the two most probable; of several questions the mean. Numbers: the
+    standard deviation, of several the mean of each over its mean. Redshifts: the standard deviation of the PDF.
 
     Args:
         answer: What was asked.
         outputs: (N, `answer.outputs`) of a head.
+        question: Of several questions, the one that counts; all by default.
 
     Raises:
-        ValueError: Votes, whose galaxies need no single label.
+        ValueError: Votes, whose galaxies need no single label; or there is no such question.
     """
     outputs = np.asarray(outputs, float)
+    if question is not None and not isinstance(answer, Several):
+        raise ValueError(f"`question` chooses among several, and the run answers one only, about {answer.kind}")
     match answer:
+        case Several():
+            if question is not None and question not in answer.questions:
+                raise ValueError(unknown("question", question, answer.questions))
+            chosen = [(each, place) for name, each, place in answer if question in (None, name)]
+            return np.mean([uncertainty_of(each, outputs[:, place]) for each, place in chosen], axis=0)
         case Classes() | Fractions():
             ordered = np.sort(outputs, axis=1)
             return 1 - (ordered[:, -1] - ordered[:, -2])

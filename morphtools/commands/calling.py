@@ -18,6 +18,11 @@ def typed(options: dict) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def joined(context, option, values: tuple[str, ...]) -> str | None:
+    """What was typed for an option that can be repeated, with commas between; None if it was not typed."""
+    return ",".join(values) or None
+
+
 def import_quietly():
     """Imports Keras and lets TensorFlow find its devices, without their messages about the machine and tracing."""
     if sys.stderr.isatty():  # the first import on a machine may take half a minute

@@ -272,6 +272,7 @@ def evaluate_retrieval(representations, config, **options):
 @click.argument("run", type=click.Path())
 @click.argument("representations", type=click.Path())
 @click.option("--galaxies", type=int, help="Number of galaxies to suggest (50).")
+@click.option("--question", help="Of a run with several questions, the one to label for (all).")
 @_with_images
 @_EXCLUDE
 @click.option("--seed", type=int, help="Seed of the draws (0).")

@@ -5,7 +5,7 @@ import shutil
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, import_quietly, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, joined, typed
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
@@ -61,7 +61,12 @@ def predict(weights, out, config, **options):
 @click.command()
 @click.argument("predictions", type=click.Path())
 @click.argument("catalog", type=click.Path())
-@click.option("--column", help="With the truth, or several as a,b,c (found by name for votes, numbers, redshifts).")
+@click.option(
+    "--column",
+    multiple=True,
+    callback=joined,
+    help="With the truth; repeat it for several (found by name for votes, numbers, redshifts).",
+)
 @click.option("--task", help="For two classes: whose rule decides what counts as a yes, as rings or a YAML file.")
 @click.option("--images", type=click.Path(), help="Folder, zip or stack of images, for galleries.")
 @click.option("--records", type=click.Path(), help="Records with the images, instead.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
+from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined, typed
 
 
 @click.command()
@@ -13,7 +13,10 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, typed
     "--task", help="rings (default), bars, spirals, edge-on, mergers, smooth, photoz, or a YAML file of your own."
 )
 @click.option(
-    "--column", help="Instead of a task, the column to learn, or several (a,b,c): classes, fractions or numbers."
+    "--column",
+    multiple=True,
+    callback=joined,
+    help="Instead of a task, the column to learn: classes, fractions or numbers. Repeat it for several at once.",
 )
 @click.option("--answer", help="What the column holds, if that is ambiguous: classes, fractions or number.")
 @click.option("--labels", type=int, help="Number of labelled galaxies for training and validation (500).")
@@ -72,6 +75,10 @@ def finetune(config, **options):
     Any column can be the question:
 
         morphtools finetune --column hubble_type --labels 300 --catalog galaxies.csv --images jpegs/
+
+    Several columns are learned at once; a galaxy may lack some of the answers:
+
+        morphtools finetune --column bar --column ring --column hubble_type --catalog galaxies.csv --images jpegs/
     """
     import_quietly()
     click.echo(call(morphtools.finetune, config, typed(options)).summary)
@@ -131,7 +138,7 @@ def train(config, **options):
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
 @click.option("--images", type=click.Path(), help="Folder or zip archive of images (the catalogue's folder).")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
-@click.option("--column", help="As for finetune.")
+@click.option("--column", multiple=True, callback=joined, help="As for finetune.")
 @click.option("--answer", help="As for finetune.")
 @click.option("--metric", help="Score to draw (accuracy, or sigma_mad for redshifts).")
 @click.option("--reference", help="Training to compare with (the first from random weights).")

@@ -24,6 +24,7 @@ def suggest_labels(
     representations: str | Path | Representations,
     galaxies: int = 50,
     *,
+    question: str | None = None,
     exclude: str | Path | pd.DataFrame | None = None,
     catalog: str | Path | pd.DataFrame | None = None,
     images: str | Path | None = None,
@@ -46,6 +47,7 @@ def suggest_labels(
         representations: By the run (`represent RUN …`), or by the weights that it started from where these stayed
             frozen.
         galaxies: Number of galaxies to suggest.
+        question: Of a run with several questions, the one that the labels are for; all by default.
         exclude: Table with `id_str` of more galaxies to leave out, such as artefacts or those labelled already.
         catalog: Table with `id_str` and any other columns.
         images: Folder, zip archive or stack of its images.
@@ -74,7 +76,7 @@ def suggest_labels(
     if not ids:
         raise ValueError(f"no galaxies are left to suggest: all {len(store)} are in the run or left out")
     ids, x, outputs = np.concatenate(ids), np.concatenate(values), np.concatenate(outputs)
-    uncertainty = uncertainty_of(answer, outputs)
+    uncertainty = uncertainty_of(answer, outputs, question)
     candidates = np.argsort(-uncertainty, kind="stable")[:_CANDIDATES]
     rows = candidates[choose_diverse(x[candidates], uncertainty[candidates], galaxies, seed=seed)]
     predicted = answer.tables(ids[rows], outputs[rows][np.newaxis], 0.9)[0].rename(columns=_as_predicted)

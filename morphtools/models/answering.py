@@ -10,11 +10,13 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.kinds import Answer, AnyAnswer
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.models.dirichlet import DirichletHead, DirichletMultinomialLoss
 from morphtools.models.heads import DenseHead
 from morphtools.models.number_head import NumberHead, number_loss
 from morphtools.models.redshift_head import RedshiftLoss, redshift_head
+from morphtools.models.several_head import SeveralHead, several_loss
 
 HIDDEN = (64, 64)  # layers of a head that is trained by gradients (Walmsley et al. 2022)
 
@@ -30,6 +32,8 @@ def head_for(answer: AnyAnswer, *, hidden: tuple[int, ...] = HIDDEN, seed: int |
     match answer:
         case Classes() | Fractions():
             return DenseHead(answer.outputs, "softmax", hidden=hidden, seed=seed, name="classification")
+        case Several():
+            return SeveralHead([each.outputs for each in answer.answers], hidden=hidden, seed=seed, name="several")
         case Numbers():
             return NumberHead(answer.centre, answer.scale, hidden=hidden, seed=seed, name="numbers")
         case Photoz():
@@ -47,6 +51,9 @@ def loss_for(answer: AnyAnswer) -> keras.losses.Loss | Callable:
     match answer:
         case Classes():
             return _weighted(answer.weights) if answer.weights else "sparse_categorical_crossentropy"
+        case Several():
+            weights = [each.weights or (1.0,) * each.outputs for each in answer.answers]
+            return lambda labels, probabilities: several_loss(labels, probabilities, weights)
         case Fractions():
             return lambda votes, fraction: _cross_entropy(ops.cast(votes, "float32") / answer.votes, fraction)
         case Numbers():

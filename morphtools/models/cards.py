@@ -41,8 +41,8 @@ class Card:
     Attributes:
         name: As in `load_pretrained(NAME)`.
         kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`),
-            `redshifts` (a probability for each bin of `redshifts`), `fractions` or `numbers` (see `answer`), or
-            `encoder` (representations only).
+            `redshifts` (a probability for each bin of `redshifts`), `several` questions about classes, `fractions` or
+            `numbers` (see `answer`), or `encoder` (representations only).
         encoder: Arguments of `build_encoder` but for `input_shape`.
         bands: Names of the bands of the images, in order.
         range: `picture` for values 0–1, as of JPEG files; `flux` for pixels in the units of the survey.
@@ -52,7 +52,8 @@ class Card:
         schema: The question tree, as `Schema.to_dict` gives it.
         classes: Names of the classes.
         redshifts: `bins`, their `range` [low, high], `pdf` (see `redshift_head`) and `estimate` (see `Redshifts`).
-        answer: Of fractions the names of the `answers`; of numbers `columns`, their names, `centre` and `scale`.
+        answer: Of several `questions` the classes of each; of fractions the names of the `answers`; of numbers
+            `columns`, their names, `centre` and `scale`.
         hidden: Widths of the head's hidden layers.
         dereddened: Survey (see `morphtools.survey.extinction`) whose dimming by the Galaxy's dust was undone.
         pixel_scale: Arcsec per pixel, if all images had the same.

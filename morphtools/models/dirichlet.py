@@ -29,7 +29,7 @@ def dirichlet_multinomial_loss(votes, concentrations, membership):
     one answered question only, train together.
 
     Args:
-        votes: (B, A) counts, zero where a question was not asked.
+        votes: (B, A) counts, zero or NaN where a question was not asked.
         concentrations: (B, A) positive.
         membership: (Q, A): 1 where an answer belongs to a question.
 
@@ -39,7 +39,7 @@ def dirichlet_multinomial_loss(votes, concentrations, membership):
     Reference:
         Walmsley et al. 2022, arXiv:2102.08414, equation 3, here with the multinomial coefficient.
     """
-    k, alpha = ops.cast(votes, "float32"), ops.cast(concentrations, "float32")
+    k, alpha = ops.nan_to_num(ops.cast(votes, "float32")), ops.cast(concentrations, "float32")
     to_question = ops.transpose(ops.convert_to_tensor(membership, "float32"))
     n, a = ops.matmul(k, to_question), ops.matmul(alpha, to_question)
     by_answer = log_gamma(alpha + k) - log_gamma(alpha) - log_gamma(k + 1.0)

@@ -9,8 +9,10 @@ from morphtools.models.heads import DenseHead
 def number_loss(number, outputs):
     """−log of the density of the numbers, without its constant, one per galaxy: Σ (y − μ)² / 2σ² + ln σ.
 
+    Unknown numbers cost nothing.
+
     Args:
-        number: (B, M), or (B,) of one number.
+        number: (B, M), or (B,) of one number; NaN where unknown.
         outputs: (B, 2M): M means and M logarithms of standard deviations, in the units of the numbers.
 
     Returns:
@@ -20,8 +22,10 @@ def number_loss(number, outputs):
         Nix & Weigend 1994, "Estimating the mean and variance of the target probability distribution".
     """
     mean, log_sigma = ops.split(ops.cast(outputs, "float32"), 2, axis=-1)
-    off = (ops.reshape(ops.cast(number, "float32"), ops.shape(mean)) - mean) * ops.exp(-log_sigma)
-    return ops.sum(off**2 / 2 + log_sigma, axis=-1)
+    number = ops.reshape(ops.cast(number, "float32"), ops.shape(mean))
+    known = ops.isfinite(number)
+    off = (ops.where(known, number, mean) - mean) * ops.exp(-log_sigma)
+    return ops.sum(ops.where(known, off**2 / 2 + log_sigma, 0.0), axis=-1)
 
 
 @keras.saving.register_keras_serializable("morphtools")

@@ -75,7 +75,7 @@ def learning_curve(
     catalog: str | Path | None = None,
     images: str | Path | None = None,
     records: str | Path | None = None,
-    column: str | None = None,
+    column: str | Sequence[str] | None = None,
     answer: str | None = None,
     metric: str | None = None,
     reference: str | None = None,
@@ -119,7 +119,7 @@ def learning_curve(
     reference = reference or next((name for name, way in ways.items() if way.get("weights") == "random"), None)
     if reference is not None and reference not in ways:
         raise ValueError(unknown("way", reference, ways))
-    out = Path(out)
+    out, column = Path(out), column if column is None or isinstance(column, str) else ",".join(column)
     where: dict[str, Any] = {"catalog": catalog, "images": images, "records": records}
     question = {"task": task, "column": column, "answer": answer}
     numbers = _numbers(labels, where, question)
@@ -211,7 +211,7 @@ def _available(where: Mapping, question: Mapping) -> int:
     galaxies = check_catalog(galaxies, ("id_str",))
     columns = () if column is None else (column,) if column in galaxies else tuple(column.split(","))
     labels = read_question(galaxies, task=task, columns=columns, answer=question.get("answer")).labels
-    known = galaxies[labels.notna().all(axis=1)]
+    known = galaxies[labels.notna().any(axis=1)]
     splits = known["split"] if "split" in known else known["id_str"].map(split_of)
     return int((splits != "test").sum())
 

@@ -32,7 +32,7 @@ def feed(
         model: Compiled before anything is fed to it.
         records: The galaxies.
         reading: Keyword arguments of `load_dataset`.
-        columns: The labels (B, L) to learn; unknown ones are 0. None for images alone, without validation.
+        columns: The labels (B, L) to learn, NaN where unknown. None for images alone, without validation.
         batch_size: Galaxies per step.
         seed: Decides the order, together with the number of the epoch.
         in_memory: As for `keep_on_device`.
@@ -48,7 +48,7 @@ def feed(
     splits = ["train", "val"] if columns else ["train"]
     tested = tested or batch_size
     if keep_on_device(records, splits, reading, in_memory, state):
-        labels = (lambda batch: labels_of(batch, columns, unknown=0.0)) if columns else None
+        labels = (lambda batch: labels_of(batch, columns)) if columns else None
         kept = {split: Resident(records, split, reading, labels) for split in splits}
         return (
             lambda epoch: lambda: kept["train"].train(model, batch_size, [seed, epoch], remainder=remainder),
@@ -61,16 +61,16 @@ def feed(
     )
 
 
-def labels_of(rows: Any, columns: Sequence[str], unknown: float = np.nan) -> np.ndarray:
-    """Labels (N, L) of galaxies, from a table or a batch."""
+def labels_of(rows: Any, columns: Sequence[str]) -> np.ndarray:
+    """Labels (N, L) of galaxies, from a table or a batch; NaN where unknown."""
     labels = np.stack([np.asarray(rows[name], float) for name in columns], axis=1)
-    return np.where(np.isfinite(labels), labels, unknown)
+    return np.where(np.isfinite(labels), labels, np.nan)
 
 
 def _from_files(records: Records, split: str, columns: Sequence[str], batch_size: int, **options: Any) -> Iterable:
     """Batches of arrays (images, labels)."""
     for batch in read_batches(records, split, batch_size=batch_size, **options):
-        yield batch["image"], labels_of(batch, columns, unknown=0.0) if columns else None
+        yield batch["image"], labels_of(batch, columns) if columns else None
 
 
 def _dealt(records: Records, split: str, columns: Sequence[str], batch_size: int, **options: Any) -> Iterable:
@@ -83,6 +83,6 @@ def _dealt(records: Records, split: str, columns: Sequence[str], batch_size: int
         if not columns:
             return batch["image"]
         labels = tf.stack([batch[name] for name in columns], axis=1)
-        return batch["image"], tf.where(tf.math.is_finite(labels), labels, 0.0)
+        return batch["image"], tf.where(tf.math.is_finite(labels), labels, np.nan)
 
     return load_dataset(records, split, batch_size=batch_size, **options).map(learned)

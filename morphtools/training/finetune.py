@@ -99,9 +99,10 @@ def finetune(
             redshifts also `ebv`, the Galactic reddening E(B-V).
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
-        column: Without a task, the column to predict, or several, separated by commas: class names, or yes and no;
-            fractions or counts of the votes for each answer; numbers. With a task, the column with its labels (0/1),
-            vote fractions or redshifts, if it is not found by its name.
+        column: Without a task, the column to predict, or several of one kind, as a list or separated by commas: class
+            names, or yes and no, each column a question; fractions or counts of the votes for each answer to one
+            question; numbers. A galaxy may lack some of the classes or numbers. With a task, the column with its
+            labels (0/1), vote fractions or redshifts, if it is not found by its name.
         answer: What the columns hold, if that is ambiguous: `classes`, `fractions` or `number`.
         balance: Whether all classes have the same weight in training, however rare they are (Walmsley et al. 2022,
             arXiv:2102.08414, section 4.2.2). Probabilities are then those for equally common classes. The test always

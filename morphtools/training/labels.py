@@ -59,7 +59,7 @@ def _simulated(task: Task | RedshiftTask, settings: FinetuneSettings):
                 "start": _CHUNK * len(catalogs),
             }
             catalog, rendered = simulate_galaxies(_CHUNK, **options, **task.sky)
-            labelled += read_question(catalog, task=task).labels.notna().all(axis=1).sum()
+            labelled += read_question(catalog, task=task).labels.notna().any(axis=1).sum()
             progress.update(min(labelled, needed) - progress.n)
             catalogs.append(catalog)
             images.append(rendered)

@@ -75,12 +75,13 @@ def solve_head(
     if linear is None:
         return None
     take_linear(model.layers[-1], linear)
-    kept = linear.history[linear.history["kept"]].iloc[0]
-    log.info(
-        "head: cross-validation chose a penalty of %.3g (loss %.4f on left-out galaxies)",
-        kept["strength"],
-        kept["val_loss"],
-    )
+    for _, kept in linear.history[linear.history["kept"]].iterrows():
+        log.info(
+            "head%s: cross-validation chose a penalty of %.3g (loss %.4f on left-out galaxies)",
+            f" of {kept['question']}" if "question" in kept else "",
+            kept["strength"],
+            kept["val_loss"],
+        )
     return linear, rows
 
 

@@ -45,6 +45,35 @@ def test_models_are_mixed_and_intervals_hold_their_share():
     assert full["mass_predicted_1"].item() == 13
 
 
-def test_neighbours_answer_by_mean_and_spread():
-    targets, near = np.array([[1.0], [3.0], [5.0]]), np.array([[0, 1, 2]])
-    np.testing.assert_allclose(Numbers(("n",)).neighbours(targets, near), [[3.0, np.log(2.0)]])
+def test_neighbours_answer_by_mean_and_spread_of_those_that_are_known():
+    targets, near = np.array([[1.0], [3.0], [5.0], [np.nan], [np.nan]]), np.array([[0, 1, 2], [3, 0, 1], [3, 4, 3]])
+    spread, everywhere = np.std([1, 3], ddof=1), np.std([1, 3, 5])
+    np.testing.assert_allclose(
+        Numbers(("n",)).neighbours(targets, near),
+        [[3.0, np.log(2.0)], [2.0, np.log(spread)], [3.0, np.log(everywhere)]],
+    )
+
+
+def test_the_head_of_each_number_is_the_one_it_has_alone_from_the_galaxies_that_have_it():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(120, 6))
+    y = np.stack([10 + 2 * x[:, 0], 3 + 0.5 * x[:, 1]], axis=1) + rng.normal(0, 0.2, (120, 2))
+    y[::3, 0], y[1::4, 1] = np.nan, np.nan
+    both = ANSWER.linear(x, y, 0)
+    for i, (column, centre, scale) in enumerate(zip(ANSWER.columns, ANSWER.centre, ANSWER.scale, strict=True)):
+        known = np.isfinite(y[:, i])
+        alone = Numbers((column,), (centre,), (scale,)).linear(x[known], y[known, i : i + 1], 0)
+        np.testing.assert_allclose(both(x)[:, [i, i + 2]], alone(x), atol=1e-8)
+        np.testing.assert_allclose(both.left_out[known][:, [i, i + 2]], alone.left_out)
+
+
+def test_a_galaxy_needs_one_of_the_numbers():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id_str": [f"g{i}" for i in range(300)], "number_0": np.nan, "number_1": np.nan})
+    table.loc[:199, "number_0"], table.loc[100:, "number_1"] = rng.normal(10, 2, 200), rng.normal(3, 1, 200)
+    answer, drawn = Numbers(("mass", "size")).draw(table, 150, test_labels=50, seed=0)
+    used = drawn.loc[drawn["split"] != "test"]
+    assert len(used) == 150 and used[["number_0", "number_1"]].isna().any(axis=None)
+    assert answer.centre == pytest.approx((used["number_0"].mean(), used["number_1"].mean()))
+    with pytest.raises(ValueError, match="column 'size' has too few numbers: 0 to train and validate, 0 to test"):
+        Numbers(("mass", "size")).draw(table.assign(number_1=np.nan), 150, test_labels=50, seed=0)

@@ -7,6 +7,7 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.reading import read_question
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.survey.tasks import get_task
 
 NAN = np.nan
@@ -50,6 +51,21 @@ def test_codes_are_classes_when_told():
     reading = read({"type": [3, 1, 1.0, NAN, 10]}, "type", "classes")
     assert reading.answer.names == ("1", "10", "3")
     np.testing.assert_array_equal(reading.labels["label"], [2, 0, 0, NAN, 1])
+
+
+@pytest.mark.parametrize("answer", [None, "classes"])
+def test_columns_of_classes_are_questions_each_with_answers_of_its_own(answer):
+    columns = {"bar": [1, 0, NAN, 1], "type": ["Sb", None, "E", "E"], "is_ring": ["yes", "", "no", "no"]}
+    reading = read(columns, "bar,type,is_ring", answer)
+    yes_no = Classes(("no", "yes"))
+    assert reading.answer == Several(("bar", "type", "is_ring"), (yes_no, Classes(("E", "Sb")), yes_no))
+    np.testing.assert_array_equal(reading.labels, [[1, 1, 1], [0, NAN, NAN], [NAN, 0, 0], [1, 0, 0]])
+    assert list(reading.labels) == list(reading.answer.label_cols)
+
+
+def test_numbers_of_different_galaxies_are_still_numbers():
+    reading = read({"mass": [9.1, 10.2, NAN, NAN], "size": [NAN, NAN, 2.5, 0.4]}, "mass,size")
+    assert reading.answer == Numbers(("mass", "size"))
 
 
 def test_measures_are_numbers():
@@ -98,7 +114,10 @@ def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_thei
         ({"x": ["a", "a"]}, "x", None, "has one value only, a"),
         ({"x": [0.5, 1.5]}, "x", "fractions", r"fractions from 0 to 1, not 1.5 \(galaxy g1\)"),
         ({"x": [1.2, 1.5, 1.9, 1.4, -99]}, "x", None, r"holds -99 \(galaxy g4\), far from all other values"),
-        ({"x": list("ab"), "y": list("ab")}, "x,y", None, "are 2 questions about classes: finetune one after"),
+        ({"x": list("ab"), "y": [0.5, 1.5]}, "x,y", None, "be of one kind: x holds classes, y holds a number"),
+        ({"x": list("ab"), "y": [1, 2]}, "x,y", None, "column 'y' holds 2 whole numbers, 1, 2: .* classes or number"),
+        ({"x": [0, 1], "y": [1, 1]}, "x,y", None, "column 'y' has one value only, 1"),
+        ({"x": list("ab"), "y": list("ab")}, "x,x", None, "the columns x, x must all be different"),
         ({"x": [0.5, 0.1], "y": [0.6, 0.7]}, "x,y", None, "do not add up to 1: .* fractions or number"),
         ({"x": [0.5, 0.1], "y": [0.6, 0.7]}, "x,y", "fractions", r"must add up to 1, not 1.1 \(galaxy g0, g1\)"),
         ({"x": [5, 1], "y": [6, 7]}, "x,y", None, "hold whole numbers: .* fractions or number"),

@@ -5,6 +5,7 @@ import pytest
 from morphtools.answers.classes import Classes
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.to_read import beside_catalog, choose
 from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
@@ -55,6 +56,10 @@ def test_votes_to_read_are_fractions_of_the_questions_that_most_would_be_asked()
     ("answer", "outputs"),
     [
         (Classes(("a", "b", "c")), np.array([[[0.70001, 0.2, 0.09999]], [[0.5, 0.25, 0.25]]])),
+        (
+            Several(("q", "r"), (Classes(("a", "b", "c")), Classes(("no", "yes")))),
+            np.array([[[0.70001, 0.2, 0.09999, 0.4, 0.6]], [[0.5, 0.25, 0.25, 0.1, 0.9]]]),
+        ),
         (Numbers(("r_concentration", "mass")), np.array([[[3.1, 10.2, np.log(0.3), np.log(0.01)]]])),
         (Photoz(4, (0.0, 0.4)), np.array([[[0.125, 0.5, 0.25, 0.125]]])),
         (Votes(TREE), np.array([[[9.0, 1.0, 3.0, 7.0]], [[2.0, 8.0, 3.0, 7.0]]])),
@@ -71,6 +76,6 @@ def test_questions_are_about_votes():
     assert choose(Votes(TREE), "bar", ()) == ("bar",)
     assert choose(Classes(("a", "b")), None, ()) == ()
     with pytest.raises(
-        ValueError, match="`questions` choose among those of a vote model, and these weights predict cla"
+        ValueError, match="`questions` choose among several, and these weights predict cla"
     ):
         choose(Classes(("a", "b")), "bar", ())

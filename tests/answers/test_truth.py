@@ -6,17 +6,20 @@ from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.truth import read_truth
 from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
 from morphtools.survey.tasks import PHOTOZ, TASKS
 
 TREE = Schema.from_dict({"name": "one", "questions": [{"question": "bar", "answers": ["yes", "no"]}]})
+TYPES, YES_NO = Classes(("E", "S0", "SB")), Classes(("no", "yes"))
 CATALOG = pd.DataFrame(
     {
         "id_str": ["a", "b", "c"],
         "ring_fraction": [0.5, 0.01, None],
         "type": ["Sb", "E", None],
+        "barred": ["yes", None, "no"],
         "size": [1.5, None, 3.5],
         "mass": [None, None, 9.5],
         "red_disk": [0.25, 0.5, None],
@@ -34,6 +37,8 @@ CATALOG = pd.DataFrame(
     [
         (Classes(("no ring", "ring")), (), [[1], [0], [np.nan]], [1, 1, 0]),
         (Classes(("E", "S0", "SB")), ("type",), [[2], [0], [np.nan]], [1, 1, 0]),
+        (Several(("type", "red"), (TYPES, YES_NO)), (), [[2, np.nan], [0, np.nan], [np.nan] * 2], [1, 1, 0]),
+        (Several(("q", "r"), (TYPES, YES_NO)), ("type", "barred"), [[2, 1], [0, np.nan], [np.nan, 0]], [1, 1, 1]),
         (Numbers(("size", "mass")), (), [[1.5, np.nan], [np.nan, np.nan], [3.5, 9.5]], [1, 0, 1]),
         (Numbers(("radius",)), ("size",), [[1.5], [np.nan], [3.5]], [1, 0, 1]),
         (Fractions(("no red disk", "red disk")), (), [[0.75, 0.25], [0.5, 0.5], [np.nan, np.nan]], [1, 1, 0]),
@@ -57,6 +62,8 @@ def test_fractions_are_in_the_order_of_the_predictions_or_of_the_columns(columns
     ("answer", "columns", "message"),
     [
         (Classes(("a", "b")), (), "which column has the classes a, b"),
+        (Several(("q", "r"), (TYPES, YES_NO)), (), "answer q, r, and the catalogue has none of these columns"),
+        (Several(("q", "r"), (TYPES, YES_NO)), ("type",), "answer q, r: give as many columns, in this order, got type"),
         (Classes(("a", "b", "c")), ("type",), r"column 'type' holds Sb, E, none of which is a class of .*\(a, b, c\)"),
         (Classes(("a", "b")), ("ring_fraction",), r"holds fractions, such as 0.5 \(galaxy a.*classes \(a, b\): give"),
         (Classes(("a", "b")), ("type", "size"), "the predictions are classes: give one `column`, got type, size"),

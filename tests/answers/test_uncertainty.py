@@ -4,12 +4,24 @@ import pytest
 from morphtools.answers.classes import Classes
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.uncertainty import uncertainty_of
 
 
 def test_classes_are_uncertain_by_the_margin_of_the_two_most_probable():
     p = np.array([[0.4, 0.4, 0.2], [0.7, 0.1, 0.2], [1.0, 0.0, 0.0]])
     np.testing.assert_allclose(uncertainty_of(Classes(("a", "b", "c")), p), [1.0, 0.5, 0.0])
+
+
+def test_several_questions_are_uncertain_by_their_mean_or_by_the_one_that_is_chosen():
+    answer = Several(("bar", "type"), (Classes(("no", "yes")), Classes(("a", "b", "c"))))
+    p = np.array([[0.5, 0.5, 1.0, 0.0, 0.0], [0.9, 0.1, 0.5, 0.3, 0.2]])
+    np.testing.assert_allclose(uncertainty_of(answer, p), [0.5, 0.5])
+    np.testing.assert_allclose(uncertainty_of(answer, p, "bar"), [1.0, 0.2])
+    with pytest.raises(ValueError, match="unknown question 'ring'; known questions: bar, type"):
+        uncertainty_of(answer, p, "ring")
+    with pytest.raises(ValueError, match="the run answers one only"):
+        uncertainty_of(answer.answers[0], p[:, :2], "bar")
 
 
 def test_numbers_are_uncertain_by_their_standard_deviations_whatever_their_units():

@@ -9,10 +9,12 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.linear import fit_normal, fit_softmax
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.models.answering import begin, head_for, loss_for, take_linear
 from morphtools.models.number_head import number_loss
 
 ANSWERS = [Classes(("a", "b", "c")), Fractions(("a", "b")), Numbers(("m", "n"), (5.0, 1.0), (2.0, 0.1)), Photoz(bins=8)]
+ANSWERS += [Several(("q", "r"), (Classes(("a", "b", "c")), Classes(("no", "yes"), (0.5, 1.5))))]
 RNG = np.random.default_rng(0)
 
 
@@ -45,6 +47,16 @@ def test_the_likelihood_of_numbers_is_that_of_scipy_but_for_its_constant():
     truth, mean, sigma = RNG.normal(size=(5, 2)), RNG.normal(size=(5, 2)), RNG.uniform(0.5, 2, (5, 2))
     ours = keras.ops.convert_to_numpy(number_loss(truth, np.concatenate([mean, np.log(sigma)], axis=1)))
     np.testing.assert_allclose(ours, -norm.logpdf(truth, mean, sigma).sum(axis=1) - np.log(2 * np.pi), rtol=1e-4)
+
+
+def test_an_unknown_number_costs_nothing():
+    truth, outputs = RNG.normal(size=(4, 2)), RNG.normal(size=(4, 4))
+    both = value(number_loss, truth, outputs) * 4
+    first, second = (value(number_loss, truth[:, [i]], outputs[:, [i, i + 2]]) * 4 for i in (0, 1))
+    lost = value(number_loss, truth[:1, [1]], outputs[:1, [1, 3]])
+    truth[0, 1] = np.nan
+    assert value(number_loss, truth, outputs) * 4 == pytest.approx(first + second - lost, rel=1e-4)
+    assert both == pytest.approx(first + second, rel=1e-4)
 
 
 def test_soft_labels_are_weighted_by_votes_and_hard_ones_by_their_class():

@@ -47,6 +47,8 @@ def test_questions_add_and_one_without_votes_costs_nothing():
     loss = ops.convert_to_numpy(dirichlet_multinomial_loss(votes, alpha, MEMBERSHIP))
     np.testing.assert_allclose(loss, by_hand, rtol=1e-4, atol=3e-4)
     np.testing.assert_array_equal(loss[votes.sum(axis=1) == 0], 0.0)
+    unknown = np.where(votes @ MEMBERSHIP.T @ MEMBERSHIP == 0, np.nan, votes)
+    np.testing.assert_array_equal(ops.convert_to_numpy(dirichlet_multinomial_loss(unknown, alpha, MEMBERSHIP)), loss)
 
 
 def gradient(votes, alpha):

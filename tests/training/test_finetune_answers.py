@@ -7,6 +7,7 @@ from PIL import Image
 
 from morphtools.answers.estimates import Estimates
 from morphtools.answers.predictions import Predictions
+from morphtools.answers.several_predictions import SeveralPredictions
 from morphtools.answers.shares import Shares
 from morphtools.inference.predict import predict
 from morphtools.models.cards import Card
@@ -91,6 +92,32 @@ def test_two_numbers_at_once_each_with_its_uncertainty(sky, tmp_path):
     assert list(read)[-4:] == ["size_predicted", "size_sigma", "area_predicted", "area_sigma"]
     truth = pd.read_csv(sky / "catalog.csv").set_index("id_str").loc[read["id_str"], "area"]
     assert np.corrcoef(read["area_predicted"], truth)[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("depth", ["head", pytest.param("all", marks=pytest.mark.slow)])
+def test_two_questions_at_once_of_galaxies_that_lack_the_answer_to_one(sky, tmp_path, depth):
+    catalog = pd.read_csv(sky / "catalog.csv")
+    catalog["big"] = np.where(catalog["size"] > 6, "yes", "no")
+    catalog.loc[::3, "big"], catalog.loc[1::4, "type"] = None, None
+    catalog.to_csv(sky / "some.csv", index=False)
+    options = {"catalog": sky / "some.csv", "images": sky, "depth": depth, "epochs": 30, "learning_rate": 1e-2}
+    run = run_of(sky, tmp_path, ["big", "type"], **options)
+    scores = {name: score["value"] for name, score in run.metrics["test"].items()}
+    least = 0.85 if depth == "head" else 0.5
+    assert scores["accuracy of big"] > least and scores["accuracy of type"] > least
+    assert run.summary.startswith("big, type from 80 labels") and "big: base rates: no " in run.summary
+    figures = {str(path.relative_to(run.out / "figures")) for path in (run.out / "figures").rglob("*.png")}
+    assert {"big/roc.png", "big/mistakes.png", "type/confusion_examples.png", "unfamiliar.png"} <= figures
+    assert ("training_curve.png" if depth == "all" else "big/training_curve.png") in figures
+    test = SeveralPredictions.open(run.out / "predictions.parquet")
+    known = catalog.set_index("id_str").loc[test.id_str]
+    assert (np.isnan(test.predictions[0].label) == known["big"].isna()).all()
+    out = predict(run.out, tmp_path / "out", catalog=sky / "some.csv", images=sky, orientations=2, questions="big")
+    again = pd.read_parquet(out / "predictions-full.parquet").set_index("id_str").loc[test.id_str]
+    np.testing.assert_allclose(again["big_yes"], test.predictions[0].probability, atol=1e-3)
+    np.testing.assert_allclose(again["type_red"], test.predictions[1].by_class[:, 2], atol=1e-3)
+    read = pd.read_csv(out / "predictions.csv")
+    assert [name for name in read if name not in catalog] == ["big_predicted", "big_no", "big_yes", "familiarity"]
 
 
 @pytest.mark.parametrize("depth", ["head", pytest.param("all", marks=pytest.mark.slow)])
