@@ -13,6 +13,7 @@ from morphtools.answers.fractions import Fractions
 from morphtools.answers.kinds import answer_metadata
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.studies.evaluate_predictions import evaluate_predictions
 
@@ -69,6 +70,21 @@ def test_two_classes_are_scored_as_scikit_learn_does(rings, tmp_path, written):
         assert scores["log_loss"] == pytest.approx(log_loss(truth[:50], p[:50]))
     assert {"confusion.png", "calibration.png"} <= {f.name for f in (tmp_path / "out/figures").iterdir()}
     assert len(pd.read_parquet(tmp_path / "out/predictions.parquet")) == len(kept)
+
+
+def test_several_questions_are_scored_each_where_its_answer_is_known(tmp_path):
+    rng = np.random.default_rng(2)
+    answer = Several(("bar", "type", "odd"), (Classes(("no", "yes")), TYPES, Classes(("no", "yes"))))
+    p = np.concatenate([rng.dirichlet(np.ones(k), N) for k in (2, 3, 2)], axis=1)
+    bar, kind = rng.integers(0, 2, N), rng.integers(0, 3, N)
+    columns = {"bar": np.where(np.arange(N) % 3, bar, np.nan), "type": np.array(TYPES.names)[kind]}
+    folder = predicted(tmp_path / "predictions", answer, p[np.newaxis])
+    scores = values(evaluate_predictions(folder, catalog_of(tmp_path, **columns), out=tmp_path / "out"))
+    known = np.flatnonzero(np.isfinite(columns["bar"][:50]))
+    assert scores["auc of bar"] == pytest.approx(roc_auc_score(bar[known], p[known, 1]))
+    assert scores["accuracy of type"] == pytest.approx(accuracy_score(kind[:50], p[:50, 2:5].argmax(axis=1)))
+    assert not any(name.endswith("of odd") for name in scores.index)  # the catalogue has no such column
+    assert (tmp_path / "out/figures/type/confusion.png").exists() and not (tmp_path / "out/figures/odd").exists()
 
 
 def test_the_column_of_a_built_in_task_is_found_and_its_rule_cuts_fractions(rings, tmp_path):
