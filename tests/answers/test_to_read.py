@@ -75,7 +75,5 @@ def test_what_a_model_gave_is_in_the_table_with_everything(answer, outputs):
 def test_questions_are_about_votes():
     assert choose(Votes(TREE), "bar", ()) == ("bar",)
     assert choose(Classes(("a", "b")), None, ()) == ()
-    with pytest.raises(
-        ValueError, match="`questions` choose among several, and these weights predict cla"
-    ):
+    with pytest.raises(ValueError, match="`questions` choose among several, and these weights predict cla"):
         choose(Classes(("a", "b")), "bar", ())
