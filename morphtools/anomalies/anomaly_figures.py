@@ -47,6 +47,7 @@ def ranking_curves(rankings: Mapping[str, Sequence[np.ndarray]]) -> Figure:
     for axes in (left, right):
         axes.set(xlim=(1, min(total, max(10 * anomalies, 100))), ylim=(0, 1.03), xscale="log")
         axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{anomalies} anomalies among {total:,} galaxies", fontsize=11)
     if len(rankings) > 1:  # many curves fill the axes: the legend stands outside
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     else:

@@ -73,6 +73,7 @@ def coverage(estimates: Estimates) -> Figure:
         pull = pull[np.isfinite(pull)]
         axes.plot(level, [np.mean(pull < norm.ppf((1 + each) / 2)) for each in level], label=name)
     axes.set(xlabel="probability of an interval", ylabel="fraction of galaxies inside", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title("How many galaxies lie inside their intervals", fontsize=11)
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

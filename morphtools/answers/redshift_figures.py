@@ -50,6 +50,7 @@ def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
     if image is not None:
         figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
     axes.set(xlabel="spectroscopic redshift", ylabel="photometric redshift")
+    axes.set_title("Predicted redshifts against spectra", fontsize=11)
     return figure
 
 
@@ -92,6 +93,7 @@ def pit_histogram(values, bins: int = 20) -> Figure:
     axes = figure.subplots()
     draw_pit(axes, values, bins)
     axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies")
+    axes.set_title("PIT: flat if the PDFs are calibrated", fontsize=11)
     axes.legend(frameon=False, fontsize=8, loc="upper right")
     return figure
 

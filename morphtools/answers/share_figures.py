@@ -55,6 +55,7 @@ def against_votes(shares: Shares) -> Figure:
         error = np.sqrt(np.nanmean((shares.voted[:, k] - shares.predicted[:, k]) ** 2))
         axes.set_title(f"{shares.answers[k]}: rmse {error:.3f}", fontsize=9)
         axes.set(xlabel="voted fraction", ylabel="predicted fraction")
+    figure.suptitle("Predicted fractions against votes", fontsize=11)
     return figure
 
 
@@ -71,6 +72,7 @@ def calibration(shares: Shares, bins: int = 10) -> Figure:
             axes.errorbar(predicted[which == each].mean(), inside.mean(), error, fmt="o", color=BLUE, capsize=2)
         axes.set_title(shares.answers[k], fontsize=9)
         axes.set(xlabel="predicted fraction", ylabel="mean voted fraction")
+    figure.suptitle("Calibration: mean of the votes in bins of the prediction", fontsize=11)
     return figure
 
 

@@ -1,5 +1,7 @@
 """Figures that show how a vote model does, question by question. Each function returns a matplotlib `Figure`."""
 
+import itertools
+
 import numpy as np
 
 from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, ORANGE, Figure
@@ -18,6 +20,7 @@ def skill(table) -> Figure:
     axes.plot(table["baseline_rmse"], y, "|", color=ORANGE, ms=11, mew=2, label="baseline: always the mean")
     axes.plot(table["rmse"], y, "o", color=BLUE, label="model")
     axes.set(xlabel="root mean square error of vote fractions", xlim=(0, None))
+    figure.suptitle("Error of the predicted vote fractions", fontsize=11)
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return figure
 
@@ -38,6 +41,7 @@ def coverage(table) -> Figure:
             of_truth = table[f"truth_{level}"]
             axes.plot(of_truth, y, "D", color=colour, mfc="white", label=f"{level}%, of the truth")
     axes.set(xlabel="share of answers inside", xlim=(0, 1.02))
+    figure.suptitle("How many answers lie inside the predicted intervals", fontsize=11)
     axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
@@ -68,6 +72,7 @@ def ranks(values, schema, bins: int = 20) -> Figure:
         )
         axes.set(xlim=(0, 1), ylim=(0, max(1.6, 1.1 * bars[0].xy[:, 1].max())), xticks=[0, 0.5, 1], yticks=[0, 1])
     figure.supxlabel("rank of the votes in their predicted distribution", fontsize=9)
+    figure.suptitle("Ranks of the votes: flat if the model is calibrated", fontsize=11)
     return figure
 
 
@@ -84,6 +89,7 @@ def reliability(table) -> Figure:
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     figure.supxlabel("predicted fraction of the votes", fontsize=9)
     figure.supylabel("observed fraction of the votes", fontsize=9)
+    figure.suptitle("Observed against predicted vote fractions", fontsize=11)
     return figure
 
 
@@ -104,11 +110,12 @@ def bias(table) -> Figure:
         axes.locator_params(axis="y", nbins=5)
     figure.supxlabel("number of people who answered", fontsize=9)
     figure.supylabel("observed − predicted fraction", fontsize=9)
+    figure.suptitle("Error of vote fractions against the number of votes", fontsize=11)
     return figure
 
 
 def _lines(axes, table, x, y):
-    for colour, (answer, rows) in zip(COLOURS, table.groupby("answer", sort=False), strict=False):
+    for colour, (answer, rows) in zip(itertools.cycle(COLOURS), table.groupby("answer", sort=False), strict=False):
         rows = rows[rows["galaxies"] >= 10]
         axes.errorbar(rows[x], y(rows), rows["error"], fmt=".-", ms=4, lw=1, color=colour, label=answer)
     axes.legend(frameon=False, fontsize=6, handlelength=1, labelspacing=0.2, borderaxespad=0.2)

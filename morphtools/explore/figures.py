@@ -227,6 +227,7 @@ def precision_bars(table: pd.DataFrame, k: int) -> Figure:
     axes.set_yticks(ticks, [each.replace("_", " ") for each in labels], fontsize=7)
     axes.set_ylim(len(classes) * (len(stores) + 1) - 1, -1)
     axes.set(xlim=(0, 1), xlabel=f"precision@{k} (dotted: chance)")
+    axes.set_title(f"Of the {k} nearest neighbours, how many share the class?", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(fontsize=7, frameon=False, loc="outside upper center", ncols=min(3, len(stores)))
     return figure

@@ -259,5 +259,6 @@ def _figure(table: pd.DataFrame, common: float, neighbours: int) -> Figure:
     axes.text(common, len(table) - 0.5, " always the most common class", fontsize=7, color="0.4", va="bottom")
     axes.set_yticks(places, table["weights"], fontsize=8)
     axes.set(xlabel=f"accuracy of {neighbours} neighbours, with 95% intervals", ylim=(-0.6, len(table) - 0.1))
+    axes.set_title("Which weights know the classes?", fontsize=11, pad=14)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

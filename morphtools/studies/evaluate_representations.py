@@ -217,6 +217,7 @@ def _moved_figure(moved: pd.DataFrame) -> Figure:
     axes.axhline(1, color="0.55", ls=":", lw=1)
     axes.set_xticks(np.arange(len(table.columns)) + 0.4 - width / 2, table.columns, fontsize=8)
     axes.set_ylabel("displacement / distance\nof two galaxies", fontsize=8)
+    axes.set_title("How far a galaxy moves when its image changes", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7)
     return figure
