@@ -45,6 +45,7 @@ class AnomalyLoop:
             `outliers`, those that an isolation forest finds least like the others.
         components: Number of principal components.
         rater: Name of the person who rates.
+        own: Whether only the ratings of this person count; otherwise those of all raters do, averaged.
         seed: Seed of the random start and the forest.
 
     Raises:
@@ -67,6 +68,7 @@ class AnomalyLoop:
         start: str = "random",
         components: int = 40,
         rater: str = "me",
+        own: bool = False,
         seed: int = 0,
     ):
         choices = (
@@ -79,7 +81,7 @@ class AnomalyLoop:
             if name not in known:
                 raise ValueError(unknown(kind, name, known))
         check_rater(rater)
-        self.out, self.rater = Path(out), rater
+        self.out, self.rater, self.own = Path(out), rater, own
         self._kernel, self._start, self._seed = kernel, start, seed
         self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
         store = Representations.open(representations)
@@ -103,7 +105,7 @@ class AnomalyLoop:
             ValueError: n is not a whole number, or below 1.
         """
         n = at_least_one(n, "the number of galaxies to rate")
-        begun = self._store.asked(self.rater)
+        begun = self.asked()
         if begun:
             return begun
         seen, ratings = self._seen()
@@ -129,14 +131,14 @@ class AnomalyLoop:
         """
         n = at_least_one(n, "the number of galaxies to rate")
         seen, ratings = self._seen()
-        taken = np.union1d(seen, self._names.get_indexer(self._store.asked(self.rater)))
+        taken = np.union1d(seen, self._names.get_indexer(self.asked()))
         if learn and np.isfinite(ratings).any():
             chosen, _ = self._learner().query(self._candidates, n, asked=taken, **self._acquisition)
         else:
             free = np.setdiff1d(np.arange(len(self._names)), taken)
             chosen = _random(self._candidates, free, min(n, len(free)), self._seed + len(taken))
         names = [str(name) for name in self._names[chosen]]
-        begun = self._store.asked(self.rater)  # again: some may have been rated meanwhile
+        begun = self.asked()  # again: some may have been rated meanwhile
         self._store.ask([*begun, *(name for name in names if name not in begun)], self.rater)
         return names
 
@@ -196,7 +198,7 @@ class AnomalyLoop:
         """
         name = self._store.take_back(judgement, self.rater)
         if name is not None:
-            begun = self._store.asked(self.rater)
+            begun = self.asked()
             self._store.ask([name, *(each for each in begun if each != name)], self.rater)
         return name
 
@@ -216,12 +218,12 @@ class AnomalyLoop:
         return self._store.tally()
 
     def asked(self) -> list[str]:
-        """The galaxies that you are asked about and nobody has rated yet."""
-        return self._store.asked(self.rater)
+        """The galaxies that you are asked about and nobody has rated yet; with `own`, that you have not."""
+        return self._store.asked(self.rater, self._whose)
 
     def ratings(self) -> pd.DataFrame:
-        """Every galaxy seen so far: `id_str`, `rating` (mean of the raters, NaN if skipped), `raters`."""
-        return self._store.current()
+        """Every galaxy seen so far: `id_str`, `rating` (mean of the raters that count, NaN if skipped), `raters`."""
+        return self._store.current(self._whose)
 
     def history(self) -> pd.DataFrame:
         """Every rating ever given: `id_str`, `rating`, `rater`, `time` (UTC) and when it was `undone`, if it was."""
@@ -261,7 +263,7 @@ class AnomalyLoop:
             raise ValueError(f"there are no ratings in {self.out} yet, so no scores")
         score, uncertainty = self.expected()
         rating, raters = np.full(len(score), np.nan), np.zeros(len(score), int)
-        current = self._store.current()
+        current = self._store.current(self._whose)
         rows = self._names.get_indexer(current["id_str"])
         rating[rows], raters[rows] = current["rating"], current["raters"]
         columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
@@ -272,9 +274,14 @@ class AnomalyLoop:
         """(N,) the rating that is expected of every galaxy, in the order of the store, and its standard deviation."""
         return Posterior(self._learner().estimator).predict(self._candidates)
 
+    @property
+    def _whose(self) -> str:
+        """The rater whose ratings count; empty for all."""
+        return self.rater if self.own else ""
+
     def _seen(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the galaxies that were rated or skipped, and their ratings, NaN where skipped."""
-        current = self._store.current()
+        current = self._store.current(self._whose)
         return self._names.get_indexer(current["id_str"]), current["rating"].to_numpy()
 
     def _learner(self):

@@ -23,7 +23,10 @@ CREATE TABLE IF NOT EXISTS asked (
 """
 _RATING = "id_str, rating, rater, time, undone"
 # Each rater's latest rating of a galaxy that was not taken back (with max, SQLite takes that row's other columns).
-_STANDING = "SELECT id_str, rating, max(time) AS time, number FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
+_STANDING = (
+    "SELECT id_str, rating, max(time) AS time, number, rater FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
+)
+_OF = "? IN (rater, '')"  # of one rater, or with an empty name of all
 
 
 class Ratings:
@@ -145,10 +148,15 @@ class Ratings:
         with self._open() as database:
             return database.execute(last, (rater, n)).fetchall()
 
-    def current(self) -> pd.DataFrame:
-        """One row per galaxy in the order of the ratings: `id_str`, mean `rating` (NaN if all skipped), `raters`."""
+    def current(self, rater: str = "") -> pd.DataFrame:
+        """One row per galaxy in the order of the ratings: `id_str`, mean `rating` (NaN if all skipped), `raters`.
+
+        Args:
+            rater: Only the ratings of this one.
+        """
+        query = f"SELECT * FROM ({_STANDING}) WHERE {_OF} ORDER BY time, number"
         with self._open() as database:
-            standing = pd.read_sql_query(f"{_STANDING} ORDER BY time, number", database)
+            standing = pd.read_sql_query(query, database, params=(rater,))
         standing["rating"] = standing["rating"].astype(float)
         grouped = standing.groupby("id_str", sort=False)
         return grouped.agg(rating=("rating", "mean"), raters=("rating", "count")).reset_index()
@@ -192,12 +200,12 @@ class Ratings:
             rows = [(rater, place, name) for place, name in enumerate(names)]
             database.executemany("INSERT INTO asked VALUES (?, ?, ?)", rows)
 
-    def asked(self, rater: str) -> list[str]:
-        """The galaxies of the rater's last batch that nobody has rated yet."""
+    def asked(self, rater: str, by: str = "") -> list[str]:
+        """The galaxies of the rater's last batch that nobody has rated yet, or not this one (`by`)."""
         open_ones = f"""SELECT id_str FROM asked WHERE rater = ?
-            AND id_str NOT IN (SELECT id_str FROM ({_STANDING})) ORDER BY place"""
+            AND id_str NOT IN (SELECT id_str FROM ({_STANDING}) WHERE {_OF}) ORDER BY place"""
         with self._open() as database:
-            return [row[0] for row in database.execute(open_ones, (rater,))]
+            return [row[0] for row in database.execute(open_ones, (rater, by))]
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -5,6 +5,7 @@ import json
 from collections import deque
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from morphtools.anomalies.ranking import ranking_metrics
 from morphtools.anomalies.ratings import HIGHEST
 from morphtools.anomalies.simulation import vote_fractions
 from morphtools.answers import class_figures as figures
+from morphtools.explore.figures import contact_sheet
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.showing import show
 from morphtools.explore.tables import write_table
@@ -24,6 +26,7 @@ from tfrecords_builder.locks import lock
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
+_ROW, _ROWS = 10, 25  # galaxies in a row of the history, and its rows at most
 _HELP = "0 (dull) to 5 (what you look for), s skip, u undo, q stop"
 
 
@@ -45,6 +48,7 @@ def find_anomalies(
     start: str = "random",
     components: int = 40,
     rater: str = "me",
+    own: bool = False,
     seed: int = 0,
     out: str | Path = "morphtools-runs/anomalies",
 ) -> AnomalyLoop:
@@ -52,7 +56,7 @@ def find_anomalies(
 
     Galaxies are shown in `contact_sheet.png` (in a notebook, below the cell) and you type a rating for each. Stop when
     you like: every rating is kept, and the same call continues. In the end, or when you stop, `scores.csv` has every
-    galaxy, the most interesting first, and `top.png` shows the first of them.
+    galaxy, the most interesting first; `top.png` shows the first of them, `history.png` those rated, in order.
 
     With `oracle` you rate nothing: the rating of a galaxy is five times its vote fraction, rounded. `metrics.json`
     and `recall.png` say how well this found the galaxies with a fraction above `threshold`.
@@ -74,6 +78,8 @@ def find_anomalies(
         start: The first batch, unless there are examples.
         components: Number of principal components.
         rater: Your name, kept with every rating.
+        own: Whether only your own ratings count, so that the ranking follows your taste; results are then in a folder
+            of your own, such as `of-ann`. By default the ratings of all who rate in `out` are averaged.
         seed: Seed of a random start.
         out: Folder of the session.
 
@@ -90,7 +96,8 @@ def find_anomalies(
     pictures = Pictures(records, catalog, images, store) if records is not None or images is not None else None
     fractions = None if oracle is None else vote_fractions(store.id_str, oracle, catalog, records)
     name = rater if oracle is None else f"column {oracle}"
-    settings |= {"tradeoff": tradeoff, "start": start, "components": components, "rater": name, "seed": seed}
+    settings |= {"tradeoff": tradeoff, "start": start, "components": components, "seed": seed}
+    settings |= {"rater": name, "own": own}
     loop = AnomalyLoop(store, out, **settings)
     with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # one per rater
         known = set(loop.ratings()["id_str"])
@@ -150,10 +157,29 @@ def _show(loop: AnomalyLoop, pictures: Pictures, batch: list[str]) -> None:
     show(path)
 
 
+def _history(loop: AnomalyLoop, pictures: Pictures):
+    """The rated galaxies in the order in which they were rated, ten in a row: what the search learned to ask for.
+
+    Reference:
+        Mohale & Lochner 2023, arXiv:2311.14157, figure 10.
+    """
+    rated = loop.ratings().dropna(subset="rating").reset_index(drop=True)
+    starts = range(0, len(rated), _ROW)
+    rows = [rated.iloc[start : start + _ROW] for start in starts][:: -(-len(starts) // _ROWS)]
+    captions = [f"{row.index[0] + 1}–{row.index[-1] + 1}\nmean rating {row['rating'].mean():.1f}" for row in rows]
+    title = "What was rated, in order" + (
+        "" if len(rows) == len(starts) else f" (one row of {-(-len(starts) // _ROWS)})"
+    )
+    return contact_sheet([thumbnails(pictures, row["id_str"]) for row in rows], captions, title)
+
+
 def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.Series | None) -> None:
-    """`scores.csv`; `top.png` where there are pictures; `metrics.json` and `recall.png` where the truth is known."""
-    scores = loop.scores()
-    write_table(loop.out / "scores.csv", scores)
+    """Writes `scores.csv`; with pictures `top.png`, `history.png`; with the truth `metrics.json`, `recall.png`."""
+    out, scores = loop.out, loop.scores()
+    if loop.own:
+        out = out / f"of-{quote(loop.rater, safe=' ')}"
+        out.mkdir(exist_ok=True)
+    write_table(out / "scores.csv", scores)
     if pictures is not None:
         top = scores.head(48)
         captions = [
@@ -163,7 +189,8 @@ def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.S
         ]
         shown = thumbnails(pictures, top["id_str"], 128)
         title = f"The {len(top)} most interesting of {len(scores)} galaxies, after {_rated(loop)} ratings"
-        write_figure(loop.out / "top.png", figures.gallery(shown, captions, title))
+        write_figure(out / "top.png", figures.gallery(shown, captions, title))
+        write_figure(out / "history.png", _history(loop, pictures))
     if anomalous is not None:
         ranked = anomalous[scores["id_str"]].to_numpy()
         new = ranked[scores["raters"].to_numpy() == 0]
@@ -171,5 +198,5 @@ def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.S
         metrics |= {"rated_anomalies": int(ranked.sum() - new.sum()), "all": ranking_metrics(ranked)}
         metrics["unrated"] = ranking_metrics(new)
         clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)
-        write_whole(loop.out / "metrics.json", json.dumps(clean, indent=1))
-        write_figure(loop.out / "recall.png", ranking_curves({"this session": [ranked]}))
+        write_whole(out / "metrics.json", json.dumps(clean, indent=1))
+        write_figure(out / "recall.png", ranking_curves({"this session": [ranked]}))

@@ -39,6 +39,7 @@ def _galaxies(command):
 @click.option("--diversity", help="How the galaxies of a batch are kept different: none (default), believer or liar.")
 @click.option("--start", help="First batch: random (default), spacing or outliers.")
 @click.option("--rater", help="Your name, kept with every rating (me).")
+@click.option("--own", is_flag=True, default=None, help="Learn from your own ratings only, not those of all raters.")
 @click.option("--seed", type=int, help="Seed of the random start (0).")
 @click.option("--out", type=click.Path(), help="Session folder (morphtools-runs/anomalies).")
 @_galaxies
@@ -60,7 +61,8 @@ def find_anomalies(config, **options):
         given["examples"] = tuple(name.strip() for name in given["examples"].split(","))
     loop = call(morphtools.find_anomalies, config, given)
     ratings = loop.ratings()["rating"].notna().sum()
-    click.echo(f"{ratings} ratings in {loop.out}" + (": scores.csv has every galaxy" if ratings else ""))
+    whose = "of your own " if loop.own else ""
+    click.echo(f"{ratings} ratings {whose}in {loop.out}" + (": scores.csv has every galaxy" if ratings else ""))
     return with_known(loop.scores(), given.get("catalog")) if ratings else None
 
 

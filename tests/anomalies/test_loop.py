@@ -226,3 +226,20 @@ def test_importing_the_loop_does_not_import_tensorflow():
     code = "import sys, morphtools.anomalies.loop; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_own_ranking_of_a_rater_is_that_of_a_session_in_which_nobody_else_rated(store, truth, tmp_path):
+    alone = AnomalyLoop(store, tmp_path / "alone", rater="ann")
+    shared = AnomalyLoop(store, tmp_path / "shared", rater="ann", own=True)
+    other = shared.of("bob")
+    for batch in range(3):
+        names = alone.suggest(5)
+        assert shared.suggest(5) == names  # whatever the other has rated
+        other.rate({name: 5 - truth[name] for name in [*names[:2], f"g{batch:03d}"]})
+        assert shared.asked() == names
+        for loop in (alone, shared):
+            loop.rate({name: truth[name] for name in names})
+    assert shared.scores().equals(alone.scores()) and shared.ratings().equals(alone.ratings())
+    together = AnomalyLoop(store, tmp_path / "shared", rater="ann")
+    assert not together.scores().equals(alone.scores())
+    assert together.ratings()["raters"].max() == 2 and shared.ratings()["raters"].max() == 1

@@ -47,7 +47,7 @@ def test_an_oracle_finds_the_anomalies_and_tells_how_well(survey):
     assert metrics["rated_anomalies"] == (loop.ratings()["rating"] == 5).sum() > 25 / 2  # five times 0.95, rounded
     scores = pd.read_csv(out / "scores.csv")
     assert len(scores) == 40 and scores["score"].is_monotonic_decreasing
-    for name in ("top.png", "recall.png"):
+    for name in ("top.png", "history.png", "recall.png"):
         assert imread(out / name).std() > 0.05
     assert set(loop.history()["rater"]) == {"column fraction"}
 
@@ -138,3 +138,21 @@ def test_what_cannot_be_is_refused(survey):
     ):
         with pytest.raises(ValueError, match=message):
             find_anomalies(store, **settings, out=out)
+
+
+def test_two_raters_with_own_rankings_have_a_folder_each(tmp_path):
+    ids = [f"g{i}" for i in range(40)]
+    store = Representations.create(tmp_path / "r", 3, {"weights": "a"})
+    store.append(ids, np.random.default_rng(0).normal(size=(40, 3)).astype("float32"))
+    catalog = pd.DataFrame({"id_str": ids, "up": np.linspace(0, 1, 40), "down": np.linspace(1, 0, 40)})
+    how = {"catalog": catalog, "ratings": 10, "batch_size": 5, "own": True, "out": tmp_path / "session"}
+    for column in ("up", "down"):
+        find_anomalies(store, oracle=column, **how)
+    folders = sorted(path.name for path in (tmp_path / "session").glob("of-*"))
+    assert folders == ["of-column down", "of-column up"] and not (tmp_path / "session" / "scores.csv").exists()
+    for column in ("up", "down"):
+        scores = pd.read_csv(tmp_path / "session" / f"of-column {column}" / "scores.csv").set_index("id_str")
+        rated = scores["rating"].dropna()
+        assert len(rated) == 10
+        expected = (5 * catalog.set_index("id_str")[column].loc[rated.index]).round()
+        assert (rated == expected).all()
