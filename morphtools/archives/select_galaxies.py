@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.archives.kept_tables import KeptTable, keep_table
-from morphtools.survey.quality_cuts import Cuts, columns_of, passes, read_cuts
+from morphtools.survey.quality_cuts import Cuts, class_of, columns_of, passes, read_cuts
 from tfrecords_builder.tables_out import ending_of, write_chunks
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def select_galaxies(
 ) -> Selection:
     """Selects the galaxies of a catalogue that pass a set of cuts.
 
-    Cuts apply one after the other, and the result reports how many galaxies each leaves. Galaxies for which it is
+    Cuts apply one after the other, and the result reports how many galaxies each leaves. A set with classes, such as
+    `mohale2023`, adds a column with the class of each galaxy. Galaxies for which it is
     unknown whether they pass, because a cell is empty, are left out, unless the cut keeps them. Published tables are
     recognised (see `morphtools.survey.known_tables`). Tables may be larger than memory if `out` is csv or parquet.
 
@@ -67,6 +68,8 @@ def select_galaxies(
         table = keep_table(catalog, Path(folder) / "table", places=False)
         for remark in table.remarks:
             log.info("%s", remark)
+        if cuts.column in table.table.column_names:
+            raise ValueError(f"the table has a column {cuts.column!r} already, which these cuts write: rename it first")
         columns = columns_of(cuts, pd.Index(table.table.column_names), names)
         counts = np.zeros((len(cuts.cuts), 3), int)
         write_chunks(_passing(table, cuts, columns, counts), out)
@@ -82,6 +85,8 @@ def _passing(table: KeptTable, cuts: Cuts, columns: Mapping[str, str], counts: n
             keep = passed.fillna(cut.keep_unknown).to_numpy(bool)
             counts[number] += [len(piece) - keep.sum(), unknown, keep.sum()]
             piece = piece[keep]
+        if cuts.classes:
+            piece = piece.assign(**{cuts.column: class_of(cuts, piece, columns)})
         yield piece
     if not counts[-1, 2]:
         steps = _steps(cuts, counts)

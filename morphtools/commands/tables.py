@@ -63,7 +63,7 @@ def convert_table(table, out):
 @click.argument("catalog", type=click.Path())
 @click.argument("out", type=click.Path())
 @click.option(
-    "--cuts", required=True, help="gz2, gz2_odd, gz_decals, gz_decals_votes, photoz_pasquet2019, or a YAML file."
+    "--cuts", required=True, help="gz2, gz2_odd, gz_decals, gz_decals_votes, mohale2023, photoz_pasquet2019, or YAML."
 )
 @click.option(
     "--column", multiple=True, metavar="CUT=TABLE", help="What the table calls a column of the cuts; repeatable."

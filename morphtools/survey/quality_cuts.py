@@ -11,9 +11,18 @@ A set of cuts is a YAML file, and the sets of some papers come with the package 
           - {column: flags, operator: any bit of, value: [64]}
         unknown: keep
 
-`column` may be a list of names of which the table has the first that it has. `all` and `any` join conditions and may be
-nested. Where a cell is empty a condition is neither true nor false, and so is what depends on it (any of true and
-unknown is true); what remains unknown is left out, or kept with `unknown: keep`. Nothing in a file is executed.
+A set may sort galaxies into classes instead, or besides: each gets in `column` the first class whose conditions it
+passes, and those that pass none are left out.
+
+    column: shape
+    classes:
+      smooth: {column: Class1.1, operator: ">", value: 0.8}
+      edge-on: {column: Class2.1, operator: ">", value: 0.8}
+
+`column` of a condition may be a list of names of which the table has the first that it has. `all` and `any` join
+conditions and may be nested. Where a cell is empty a condition is neither true nor false, and so is what depends on it
+(any of true and unknown is true); what remains unknown is left out, or kept with `unknown: keep`. Nothing in a file is
+executed.
 """
 
 import operator
@@ -67,11 +76,13 @@ class Cut(NamedTuple):
 
 
 class Cuts(NamedTuple):
-    """A set of cuts, in order."""
+    """A set of cuts, in order; and the classes among which it sorts galaxies, with the column that gets their names."""
 
     name: str
     source: str
     cuts: tuple[Cut, ...]
+    column: str = ""
+    classes: tuple[tuple[str, Condition | Joined], ...] = ()
 
 
 def list_cuts() -> list[str]:
@@ -97,15 +108,52 @@ def read_cuts(cuts: str | Path | Mapping) -> Cuts:
         cuts = read_yaml(path)
     else:
         where = "the set of cuts"
-    if not isinstance(cuts, Mapping) or not isinstance(cuts.get("cuts"), list) or not cuts["cuts"]:
+    given = cuts.get("cuts") or [] if isinstance(cuts, Mapping) else None
+    if not isinstance(given, list) or not (given or cuts.get("classes")):
         raise ValueError(f"{where} needs a list `cuts` with at least one cut")
     made = []
-    for number, cut in enumerate(cuts["cuts"], 1):
+    for number, cut in enumerate(given, 1):
         try:
             made.append(_cut(cut))
         except ValueError as error:
             raise ValueError(f"{where}, cut {number}: {error}") from None
-    return Cuts(str(cuts.get("name", where)), str(cuts.get("source", "")), tuple(made))
+    name, source = str(cuts.get("name", where)), str(cuts.get("source", ""))
+    if not cuts.get("classes"):
+        return Cuts(name, source, tuple(made))
+    try:
+        column, classes = _classes(cuts)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    any_class = Cut(Joined("any", tuple(test for _, test in classes)), str(cuts.get("section", "")), "", False)
+    return Cuts(name, source, (*made, any_class), column, classes)
+
+
+def _classes(cuts: Mapping) -> tuple[str, tuple[tuple[str, Condition | Joined], ...]]:
+    """The column for the names of classes, and the test of each."""
+    column, classes = cuts.get("column"), cuts["classes"]
+    if not isinstance(column, str) or not column:
+        raise ValueError(f"classes need a `column` for their names, got {column!r}")
+    if not isinstance(classes, Mapping):
+        raise ValueError(f"classes are conditions by name, got {classes!r}")
+    made = []
+    for name, test in classes.items():
+        try:
+            made.append((str(name), _test(test)))
+        except ValueError as error:
+            raise ValueError(f"class {name}: {error}") from None
+    return column, tuple(made)
+
+
+def class_of(cuts: Cuts, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
+    """The first class that each row passes, as text; empty where it passes none, or where that is unknown.
+
+    Args:
+        cuts: A set with classes.
+        table: Rows.
+        columns: As `columns_of` has them.
+    """
+    passed = [passes(test, table, columns).fillna(False).to_numpy(bool) for _, test in cuts.classes]
+    return pd.Series(np.select(passed, [name for name, _ in cuts.classes], ""), index=table.index)
 
 
 def _cut(cut: object) -> Cut:

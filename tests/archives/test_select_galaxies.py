@@ -69,3 +69,17 @@ def test_a_published_table_has_the_names_that_other_verbs_know(tmp_path):
     made["smooth-or-featured_total-votes"], made["wrong_size_warning"] = [40, 40], [False, False]
     selection = morphtools.select_galaxies(made, tmp_path / "out.csv", "gz_decals")
     assert selection.galaxies == 1 and list(pd.read_csv(tmp_path / "out.csv")["id_str"]) == ["J1"]
+
+
+def test_a_set_with_classes_adds_their_names_and_leaves_out_the_others(table):
+    classes = {
+        "large": {"column": "radius", "operator": ">", "value": 6},
+        "odd": {"column": "votes", "operator": "==", "value": 36},
+    }
+    cuts = {"column": "kind", "classes": classes}
+    selection = morphtools.select_galaxies(table / "galaxies.csv", table / "out.csv", cuts)
+    kept = pd.read_csv(table / "out.csv", dtype=str)
+    assert dict(zip(kept["id_str"], kept["kind"], strict=True)) == {"0002": "odd", "0003": "large", "0005": "large"}
+    assert selection.steps[["left_out", "left"]].to_numpy().tolist() == [[3, 3]]
+    with pytest.raises(ValueError, match="the table has a column 'votes' already"):
+        morphtools.select_galaxies(table / "galaxies.csv", table / "other.csv", cuts | {"column": "votes"})

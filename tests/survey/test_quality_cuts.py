@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.survey.quality_cuts import OPERATORS, columns_of, list_cuts, passes, read_cuts
+from morphtools.survey.quality_cuts import OPERATORS, class_of, columns_of, list_cuts, passes, read_cuts
 
 
 def passed(test, table, **about):
@@ -152,3 +152,42 @@ def test_galaxy_zoo_2_keeps_what_its_paper_keeps():
     for cut in cuts.cuts:
         kept &= passes(cut.test, table, columns).fillna(cut.keep_unknown).to_numpy(bool)
     assert kept.tolist() == [expected for _, expected in others]
+
+
+def test_a_set_with_classes_gives_each_galaxy_the_first_class_that_it_passes():
+    classes = {"small": condition("x", "<", 2), "low": condition("x", "<", 3), "far": condition("y", ">", 0)}
+    cuts = read_cuts({"column": "kind", "classes": classes})
+    table = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.nan, np.nan], "y": [1.0, np.nan, 1.0, 1.0, np.nan]})
+    columns = columns_of(cuts, table.columns)
+    assert list(class_of(cuts, table, columns)) == ["small", "low", "far", "far", ""]
+    kept = passes(cuts.cuts[-1].test, table, columns)
+    assert [None if pd.isna(each) else bool(each) for each in kept] == [True, True, True, True, None]
+
+
+def test_the_three_shapes_are_those_of_galaxies_about_which_volunteers_agree():
+    cuts = read_cuts("mohale2023")
+    smooth, disk, edge, face = (
+        [0.9, 0.1, 0.05, 0.05],
+        [0.05, 0.95, 0.0, 0.95],
+        [0.1, 0.9, 0.85, 0.05],
+        [0.5, 0.5, 0.2, 0.3],
+    )
+    table = pd.DataFrame([smooth, disk, edge, face], columns=["Class1.1", "Class1.2", "Class2.1", "Class2.2"])
+    assert list(class_of(cuts, table, columns_of(cuts, table.columns))) == ["smooth", "featured", "edge-on", ""]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        ({"classes": {"a": condition("x", "<", 2)}}, r"the set of cuts: classes need a `column` for their names"),
+        ({"column": "kind", "classes": ["a"]}, r"the set of cuts: classes are conditions by name, got \['a'\]"),
+        (
+            {"column": "kind", "classes": {"a": 3}},
+            r"the set of cuts: class a: a condition has column, operator and value",
+        ),
+        ({"column": "kind"}, "needs a list `cuts` with at least one cut"),
+    ],
+)
+def test_classes_that_cannot_be_read_are_refused_in_one_sentence(cuts, message):
+    with pytest.raises(ValueError, match=message):
+        read_cuts(cuts)
