@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import hsv_to_rgb
 
 from tfrecords_builder.plain_figure import BLUE, COLOURS, ORANGE, Figure
 
+CLUSTER = "cluster"  # the column of `cluster`: its numbers are names
 _MOST_DOTS = 100_000
 
 
@@ -118,8 +120,8 @@ def map_of_pictures(grid: np.ndarray, pictures: dict[int, np.ndarray], title: st
 def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0) -> Figure:
     """The map once for every column, coloured by it; galaxies of which it is not known are grey.
 
-    Numbers are drawn in viridis between their 1st and 99th percentile, words in a colour each, at most eight.
-    Of more than 100,000 galaxies a random part is drawn.
+    Numbers are drawn in viridis between their 1st and 99th percentile; words in a colour each, at most eight, and
+    numbers of a column `cluster` too, however many. Of more than 100,000 galaxies a random part is drawn.
 
     Args:
         x: (N,) positions.
@@ -143,8 +145,13 @@ def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0)
         there = known[name].notna().to_numpy()
         axes.scatter(x[~there], y[~there], color="0.88", **dots | {"s": dots["s"] / 2})
         dots_there = dots | {"s": float(np.clip(3e4 / max(1, there.sum()), dots["s"], 14))}
-        draw = _numbers if pd.api.types.is_numeric_dtype(known[name]) and known[name].nunique() > 2 else _words
-        draw(figure, axes, x[there], y[there], known[name][there], dots_there)
+        values = known[name][there]
+        if name == CLUSTER:
+            _words(axes, x[there], y[there], values.astype(int), dots_there, colours_of(values.nunique()))
+        elif pd.api.types.is_numeric_dtype(values) and values.nunique() > 2:
+            _numbers(figure, axes, x[there], y[there], values, dots_there)
+        else:
+            _words(axes, x[there], y[there], values, dots_there, COLOURS)
         axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
     if not len(known.columns):
         panels[0].set_visible(True)
@@ -158,14 +165,24 @@ def _numbers(figure, axes, x, y, values: pd.Series, dots) -> None:
     figure.colorbar(drawn, ax=axes, shrink=0.75, pad=0.01).ax.tick_params(labelsize=7)
 
 
-def _words(figure, axes, x, y, values: pd.Series, dots) -> None:
-    names = values.value_counts().index
-    for i, name in enumerate(names[: len(COLOURS)]):
+def colours_of(number: int) -> list:
+    """So many colours: those of the palette, or for more than it has, hues all around, one after another far apart."""
+    if number <= len(COLOURS):
+        return list(COLOURS[:number])
+    hues = np.arange(number) * (np.sqrt(5) - 1) / 2 % 1  # the golden ratio: any number of them is spread evenly
+    brightness = np.take([0.85, 0.55], np.arange(number) % 2)
+    return list(hsv_to_rgb(np.stack([hues, np.full(number, 0.75), brightness], axis=1)))
+
+
+def _words(axes, x, y, values: pd.Series, dots, colours: Sequence) -> None:
+    names = sorted(values.unique()) if values.name == CLUSTER else values.value_counts().index
+    for name, colour in zip(names, colours, strict=False):
         at = (values == name).to_numpy()
-        axes.scatter(x[at], y[at], color=COLOURS[i], label=str(name), **dots)
-    if len(names) > len(COLOURS):
-        axes.scatter([], [], color="0.88", label=f"{len(names) - len(COLOURS)} others, not drawn")
-    legend = axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.1)
+        axes.scatter(x[at], y[at], color=colour, label=str(name), **dots)
+    if len(names) > len(colours):
+        axes.scatter([], [], color="0.88", label=f"{len(names) - len(colours)} others, not drawn")
+    where = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(axes.collections) // 25)}
+    legend = axes.legend(fontsize=6, frameon=False, handletextpad=0.1, **where)
     for handle in legend.legend_handles:
         handle.set_sizes([18])
 

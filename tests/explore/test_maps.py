@@ -109,3 +109,13 @@ def test_a_cell_shows_the_galaxy_nearest_to_its_middle():
 def test_too_few_galaxies_for_a_map_are_named(three_kinds, tmp_path):
     with pytest.raises(ValueError, match="with 60 neighbours needs more than 60 galaxies"):
         make_map(three_kinds[0], neighbours=60, out=tmp_path)
+
+
+def test_clusters_have_as_many_colours_as_there_are_clusters_and_all_differ():
+    rng = np.random.default_rng(0)
+    known = pd.DataFrame({"cluster": np.arange(300) % 30, "kind": [f"kind {i % 30}" for i in range(300)]})
+    clusters, kinds = figures.map_panels(*rng.normal(size=(2, 300)), known).axes
+    colours = {tuple(dots.get_facecolor()[0]) for dots in clusters.collections if len(dots.get_offsets())}
+    assert len(colours) == 30
+    assert len([dots for dots in kinds.collections if len(dots.get_offsets())]) == 8
+    assert kinds.get_legend().get_texts()[-1].get_text() == "22 others, not drawn"
