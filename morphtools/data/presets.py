@@ -28,6 +28,13 @@ PRESETS: dict[str, list[dict]] = {
         {"RandomView": {"rotation": 0.5, "flip": False, "zoom": 0.0, "shift": 0.0, "jitter": 7}},
         {"RandomNoise": {"scale": [1.0 * _MAD, 3.0 * _MAD]}},
     ],
+    # The same, blurred as by a point spread function, which its appendix D tries and leaves out. Ours: the widths.
+    "hayat2021_blur": [
+        {"RandomExtinction": {"ebv": [0.0, 0.5]}},
+        {"RandomView": {"rotation": 0.5, "flip": False, "zoom": 0.0, "shift": 0.0, "jitter": 7}},
+        {"RandomBlur": {"sigma": [0.5, 1.5]}},
+        {"RandomNoise": {"scale": [1.0 * _MAD, 3.0 * _MAD]}},
+    ],
     # Mohale & Lochner 2023, arXiv:2311.14157: pictures of 300 px. Ours, which the paper does not give: the width of the
     # blur (that of SimCLR, for smaller pictures) and the aspect of the crops (that of torchvision).
     "mohale2023": [
@@ -87,7 +94,7 @@ def build_augmentations(
         bands: Names of the bands, in order.
         noise: Sky noise per band, for flux; None for pictures.
         size: Side in pixels of the views; by default that of the images.
-        without: A part to leave out (see `parts_of`).
+        without: A part to leave out (see `parts_of`), or several, joined by `+`.
         seed: Seed of the views; every layer has its own from it.
 
     Returns:
@@ -130,17 +137,19 @@ def parts_of(augmentations: str | Path | Sequence[Mapping]) -> list[str]:
 def read_augmentations(
     augmentations: str | Path | Sequence[Mapping], without: str | None = None
 ) -> list[tuple[str, dict]]:
-    """The names and arguments of a preset, a file or a list, checked for their form, but for one part."""
+    """The names and arguments of a preset, a file or a list, checked for their form, but for the parts `without`."""
     entries = _entries(augmentations)
-    if without is None:
-        return entries
-    parts = parts_of(augmentations)
-    if without not in parts:
-        raise ValueError(unknown("part", without, parts))
-    layer, _, key = without.partition("RandomView.")
-    if not key:
-        return [entry for entry in entries if entry[0] != layer]
-    return [(name, arguments | ({key: _STILL[key]} if name == "RandomView" else {})) for name, arguments in entries]
+    for part in () if without is None else (each.strip() for each in without.split("+")):
+        known = parts_of(augmentations)
+        if part not in known:
+            raise ValueError(unknown("part", part, known))
+        layer, _, key = part.partition("RandomView.")
+        if key:
+            still = {key: _STILL[key]}
+            entries = [(name, given | (still if name == "RandomView" else {})) for name, given in entries]
+        else:
+            entries = [entry for entry in entries if entry[0] != layer]
+    return entries
 
 
 def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, dict]]:

@@ -85,7 +85,8 @@ def pretrain(
         small_images: Whether the encoder has the first layers for images of about 64 pixels.
         augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`), a YAML file, or a list (see
             `build_augmentations`); by default `rgb` for pictures and `hayat2021` for flux.
-        without: An augmentation to leave out: `RandomNoise`, `RandomView.rotation`, … (see `ablate_augmentations`).
+        without: An augmentation to leave out: `RandomNoise`, `RandomView.rotation`, …, or several, joined by `+` (see
+            `ablate_augmentations`).
         epochs: Number of epochs.
         batch_size: Galaxies per step, over all devices.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).

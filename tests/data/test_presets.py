@@ -113,6 +113,9 @@ def test_presets_say_only_what_the_layers_take():
 
 def test_every_part_can_be_left_out_alone():
     assert parts_of("hayat2021") == ["RandomExtinction", "RandomView.rotation", "RandomView.jitter", "RandomNoise"]
+    without = dict(read_augmentations("hayat2021", without="RandomNoise + RandomView.jitter"))
+    assert list(without) == ["RandomExtinction", "RandomView"] and without["RandomView"]["jitter"] == 0
+    assert without["RandomView"]["rotation"] == 0.5
     kept = [name for name, _ in read_augmentations("hayat2021", without="RandomNoise")]
     assert kept == ["RandomExtinction", "RandomView"]
     ((name, arguments),) = [e for e in read_augmentations("hayat2021", "RandomView.rotation") if e[0] == "RandomView"]
