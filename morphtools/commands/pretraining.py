@@ -106,10 +106,13 @@ def evaluate_representations(config, **options):
 @click.command()
 @click.argument("pretraining", type=click.Path())
 @click.argument("records", type=click.Path())
-@click.option("--parts", help="Augmentations to leave out, such as RandomNoise,RandomView.rotation (each in turn).")
+@click.option("--parts", help="What to leave out, such as RandomNoise,RandomNoise+RandomBlur (each part in turn).")
+@click.option("--labels", help="Then fine-tune on so many labels, or fractions of all, such as 0.1,0.2,0.3.")
+@click.option("--finetuning", type=click.Path(), help="YAML file for finetune (redshifts, all layers).")
+@click.option("--seeds", type=int, help="How often to fine-tune (1).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/ablation).")
 def ablate_augmentations(pretraining, **options):
-    """Measure what each augmentation contributes.
+    """Measure what augmentations contribute.
 
     Pretrains with all augmentations, then without each in turn. Resumes if interrupted.
 
@@ -118,9 +121,13 @@ def ablate_augmentations(pretraining, **options):
     import_quietly()
     from morphtools.config import read_config
 
+    given = typed(options)
     arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
-    table = morphtools.ablate_augmentations(arguments, **typed(options))
-    echo_table(table)
+    if "finetuning" in given:
+        given["finetuning"] = read_config(given["finetuning"], inspect.signature(morphtools.finetune).parameters)
+    if "labels" in given:
+        given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
+    echo_table(morphtools.ablate_augmentations(arguments, **given))
 
 
 @click.command()
@@ -156,6 +163,8 @@ def compare_starts(pretraining, **options):
 @click.option("--galaxies", type=int, help="Galaxies to simulate, without catalogue or records (1000).")
 @click.option("--neighbours", type=int, help="Neighbours that vote on a class (5).")
 @click.option("--splits", type=int, help="Random splits into 75% and 25% (50).")
+@click.option("--labels", help="Numbers of labels to fit a head to, such as 20,50,100.")
+@click.option("--repeats", type=int, help="Repetitions for each number of labels (5).")
 @click.option("--orientations", type=int, help="Average over 8, 4, 2 or 1 orientations of every image (8).")
 @click.option("--image-size", type=int, help="Image side in pixels for all weights (each those of its training).")
 @click.option("--seed", type=int, help="Seed of splits, random encoder and simulated sky (0).")
@@ -171,4 +180,9 @@ def compare_weights(weights, config, **options):
     """
     import_quietly()
     given = typed(options) | ({} if weights is None else {"weights": weights})
+    if "labels" in given:
+        try:
+            given["labels"] = [int(number) for number in given["labels"].split(",")]
+        except ValueError:
+            raise ValueError(f"--labels must be a list such as 20,50,100, got {given['labels']!r}") from None
     click.echo(call(morphtools.compare_weights, config, given).summary)

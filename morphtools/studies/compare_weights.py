@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,16 @@ from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import any_way_up
 from morphtools.models.preparation import prepare
 from morphtools.sky.simulate import simulate_survey
+from morphtools.studies.frozen_heads import METRICS, frozen_heads
+from morphtools.studies.label_savings import in_a_sentence, label_savings, means_by_labels
+from morphtools.training.learning_figures import scores_by_labels
 from morphtools.training.probes import knn_scores
 from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, check_numbers, config_of
 from morphtools.training.starting import random_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
+from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
@@ -45,6 +51,8 @@ class CompareSettings:
     galaxies: int
     neighbours: int
     splits: int
+    labels: tuple[int, ...]
+    repeats: int
     orientations: int
     image_size: int | None
     seed: int
@@ -61,6 +69,8 @@ def compare_weights(
     galaxies: int = 1000,
     neighbours: int = 5,
     splits: int = 50,
+    labels: Sequence[int] = (),
+    repeats: int = 5,
     orientations: int = 8,
     image_size: int | None = None,
     seed: int = 0,
@@ -86,6 +96,9 @@ def compare_weights(
         galaxies: Number of galaxies to simulate, if there are neither.
         neighbours: How many vote.
         splits: How many random splits.
+        labels: Numbers of labels to which a head is fitted on the representations by each of the weights, and tested on
+            galaxies kept back (see `frozen_heads`): writes `heads.csv`, `heads_table.csv` and `figures/heads.png`.
+        repeats: How often, each with other galaxies.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
         image_size: Side in pixels at which all weights see the images; by default each those of its training, which
             mixes what they know with how finely they look.
@@ -105,7 +118,18 @@ def compare_weights(
     """
     inputs = Inputs(catalog, images, records).checked()
     settings = CompareSettings(
-        weights, label, classes, inputs, galaxies, neighbours, splits, orientations, image_size, seed
+        weights,
+        label,
+        classes,
+        inputs,
+        galaxies,
+        neighbours,
+        splits,
+        tuple(labels),
+        repeats,
+        orientations,
+        image_size,
+        seed,
     )
     check_numbers(settings)
     if label is None and (catalog or records):
@@ -117,12 +141,12 @@ def compare_weights(
         run.keep()
         stores = _represented(found, [name.strip() for name in weights.split(",")], settings, run.out)
         truth = _classes(known, label or "shape", stores, classes, seed)
+        values = dict(_values(stores, truth.index))
         scores = pd.DataFrame(
-            {
-                name: knn_scores(values, truth, neighbours=neighbours, splits=splits, seed=seed)
-                for name, values in _values(stores, truth.index)
-            }
+            {name: knn_scores(x, truth, neighbours=neighbours, splits=splits, seed=seed) for name, x in values.items()}
         )
+        if labels:
+            _write_heads(run.out, frozen_heads(values, truth, labels, repeats=repeats, seed=seed), label or "shape")
         _finish(run, scores, truth, neighbours)
     return run
 
@@ -242,6 +266,18 @@ def _finish(run: Run, scores: pd.DataFrame, truth: pd.Series, neighbours: int) -
             "baseline": f"always {share.index[0]}: {share.iloc[0]:.3f}",
         }
     )
+
+
+def _write_heads(out: Path, results: pd.DataFrame, label: str) -> None:
+    """Tables of the heads on frozen encoders, and their loss against the number of labels, with what it says."""
+    table = means_by_labels(results, list(METRICS))
+    saved = label_savings(results, "log_loss", "random").iterrows()
+    below = "\n".join(in_a_sentence(row, "log_loss", "random") for _, row in saved)
+    log.info("%s", below)
+    for name, each in {"heads": results, "heads_table": table}.items():
+        write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
+    title = f"{label}: a head on frozen representations, tested on galaxies kept back"
+    write_figure(out / "figures" / "heads.png", scores_by_labels(results, table, "log_loss", {}, title, below))
 
 
 def _order(table: pd.DataFrame) -> str:

@@ -6,7 +6,8 @@ from scipy.optimize import isotonic_regression
 from scipy.stats import t as student
 
 _SHARES = ("accuracy", "precision", "recall", "f1", "auc", "outlier_fraction", "calibration_error")
-LOWER_IS_BETTER = ("sigma_mad", "outlier_fraction", "crps", "calibration_error")
+_LOSSES = ("log_loss", "brier", "rmse", "cross_entropy", "eta")
+LOWER_IS_BETTER = ("sigma_mad", "outlier_fraction", "crps", "calibration_error", *_LOSSES)
 
 
 def means_by_labels(results: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

@@ -104,6 +104,7 @@ def learning_curve(
         column: As for `finetune`.
         answer: As for `finetune`.
         metric: What to draw; by default the one that suits the answer: `accuracy`, `rmse`, or `sigma_mad` of redshifts.
+            Several, separated by commas, get a panel each; labels are saved with respect to the first.
         reference: The way that others are compared with; by default the first that starts from random weights.
         published: Numbers of others by name, drawn as lines; the names say what they are about.
         out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv` and `learning_curve.png`.
@@ -233,13 +234,16 @@ def _of_run(metrics: Mapping) -> dict:
 def _report(out: Path, task, results: pd.DataFrame, metric, reference, published) -> LearningCurve:
     """Writes tables and figure of the cells that are finished."""
     scores = list(results.columns.drop([*_CELL]))
-    if metric not in scores:
-        raise ValueError(unknown("metric", metric, scores))
+    drawn = [each.strip() for each in metric.split(",")]
+    for each in drawn:
+        if each not in scores:
+            raise ValueError(unknown("metric", each, scores))
+    metric = drawn[0]
     out.mkdir(parents=True, exist_ok=True)
     table = means_by_labels(results, scores)
     savings = pd.DataFrame() if reference is None else label_savings(results, metric, reference)
     sentences = tuple(in_a_sentence(row, metric, reference) for _, row in savings.iterrows())
-    figure = scores_by_labels(results, table, metric, published, title=task, below="\n".join(sentences))
+    figure = scores_by_labels(results, table, drawn, published, title=task, below="\n".join(sentences))
     for name, each in {"results": results, "table": table, "savings": savings}.items():
         write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
     write_figure(out / "learning_curve.png", figure)

@@ -1,6 +1,7 @@
 """Figures of training against time and against the number of labels."""
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.ticker import NullLocator
@@ -38,19 +39,32 @@ def learning_curve(history, baselines: dict[str, dict], guess: float, title: str
     return figure
 
 
-def scores_by_labels(results, table, metric: str, published: dict[str, float], title: str, below: str = "") -> Figure:
-    """Draws a score against the number of labels for every way of training, with the interval of the mean over seeds.
+def scores_by_labels(
+    results, table, metric: str | Sequence[str], published: dict[str, float], title: str, below: str = ""
+) -> Figure:
+    """Draws scores against the number of labels for every way of training, with the interval of the mean over seeds.
 
     Args:
-        results: One row per `way`, number of `labels` and seed, with the score.
-        table: One row per `way` and number, with the mean score, `… low` and `… high`.
-        metric: Name of the score.
-        published: Published scores by name, drawn as dotted lines.
+        results: One row per `way`, number of `labels` and seed, with the scores.
+        table: One row per `way` and number, with the mean scores, `… low` and `… high`.
+        metric: Name of the score, or of several, with a panel each.
+        published: Published scores by name, drawn as dotted lines in the first panel.
         title: Title of the figure.
         below: Text under the axes.
     """
-    figure = Figure(figsize=(7.6, 5.2 + 0.25 * (below.count("\n") + 1)), layout="constrained")
-    axes = figure.subplots()
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    width = 7.6 if len(metrics) == 1 else 4.8 * len(metrics)
+    figure = Figure(figsize=(width, 5.2 + 0.25 * (below.count("\n") + 1)), layout="constrained")
+    for axes, each in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+        _by_labels(axes, results, table, each, published if each == metrics[0] else {})
+    figure.suptitle(title, fontsize=11)
+    if below:
+        wrapped = "\n".join(textwrap.fill(line, round(14.5 * width)) for line in below.split("\n"))
+        figure.supxlabel(wrapped, fontsize=7.5, x=0.02, ha="left")
+    return figure
+
+
+def _by_labels(axes, results, table, metric: str, published: dict[str, float]) -> None:
     for i, (way, part) in enumerate(table.groupby("way", sort=False)):
         colour, aside = COLOURS[i % len(COLOURS)], 1.015 ** (i - (table["way"].nunique() - 1) / 2)
         x, y = aside * part["labels"].to_numpy(float), part[metric].to_numpy(float)
@@ -64,17 +78,11 @@ def scores_by_labels(results, table, metric: str, published: dict[str, float], t
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_title(title, fontsize=11)
     several = " (mean over seeds, 95% interval)" if (table["seeds"] > 1).any() else ""
     axes.set(xlabel="labels, for training and validation", ylabel=metric.replace("_", " ") + several)
     axes.grid(axis="y", color="0.93")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
-    if below:
-        figure.supxlabel(
-            "\n".join(textwrap.fill(line, 110) for line in below.split("\n")), fontsize=7.5, x=0.02, ha="left"
-        )
-    return figure
 
 
 def scores_by_epoch(table, pixels: dict[str, float], title: str = "") -> Figure:

@@ -54,6 +54,16 @@ def test_weights_are_ranked_and_indistinguishable_ones_are_reported_as_such(gala
     assert run.metrics["test"]["good"]["low"] < run.metrics["test"]["good"]["value"]
 
 
+def test_heads_on_frozen_encoders_are_compared_by_number_of_labels(galaxies, tmp_path):
+    how = {"label": "kind", "classes": "FRI,FRII", "catalog": galaxies, "labels": [8, 40], "repeats": 2}
+    run = compare_weights("good,same", **how, out=tmp_path / "out")
+    table = pd.read_csv(run.out / "heads_table.csv").set_index(["way", "labels"])
+    assert set(table.index) == {(way, n) for way in ("good", "same", "random", "pixels") for n in (8, 40)}
+    assert table["accuracy"]["good", 40] > 0.8 > table["accuracy"]["random", 40] and set(table["seeds"]) == {2}
+    assert (run.out / "figures/heads.png").stat().st_size > 5000
+    assert len(pd.read_csv(run.out / "heads.csv")) == 16
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

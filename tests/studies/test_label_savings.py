@@ -41,7 +41,7 @@ def test_equivalent_labels_are_read_off_a_line_in_the_logarithm():
     assert equivalent_labels([10, 100, 200, 400], scores, 0.95) == np.inf
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("accuracy", 1.0), ("sigma_mad", -1.0)])
+@pytest.mark.parametrize(("metric", "sign"), [("accuracy", 1.0), ("sigma_mad", -1.0), ("rmse", -1.0)])
 @pytest.mark.parametrize("factor", [1.5, 3.0])
 def test_a_known_factor_is_found(metric, sign, factor):
     (row,) = label_savings(study(factor=factor, metric=metric, sign=sign), metric, "slow").itertuples()

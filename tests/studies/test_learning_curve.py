@@ -103,6 +103,22 @@ def test_the_figure_shows_every_way_with_intervals_and_what_others_published(tmp
     figure.savefig(tmp_path / "figure.png")
 
 
+def test_several_metrics_get_a_panel_each_and_what_others_published_is_about_the_first(cells, monkeypatch, tmp_path):
+    results = pd.DataFrame({"way": "a", "asked": 50, "labels": 50, "seed": [0, 1], "accuracy": 0.5, "auc": [0.6, 0.7]})
+    table = means_by_labels(results, ["accuracy", "auc"])
+    left, right = scores_by_labels(results, table, ["auc", "accuracy"], {"theirs": 0.7}, "rings").axes
+    assert left.get_ylabel().startswith("auc") and right.get_ylabel().startswith("accuracy")
+    legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in (left, right)]
+    assert legends == [["published: theirs", "a"], ["a"]]
+    drawn = []
+    monkeypatch.setattr(module, "scores_by_labels", lambda results, table, metric, *rest, **how: drawn.append(metric))
+    monkeypatch.setattr(module, "write_figure", lambda path, figure: None)
+    assert learning_curve("bars", [50], metric="auc, accuracy", seeds=1, out=tmp_path).metric == "auc"
+    assert drawn[-1] == ["auc", "accuracy"]
+    with pytest.raises(ValueError, match="unknown metric 'acuracy'"):
+        learning_curve("bars", [50], metric="auc,acuracy", seeds=1, out=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
