@@ -66,7 +66,7 @@ def stage(folder: Path) -> list:
         (folder / page).write_text(_links((ROOT / file).read_text()))
     shutil.copy(HERE / "picture.jpg", folder)
     shutil.copytree(ROOT / "examples" / "screenshots", folder / "screenshots")
-    tutorials = [_tutorial(script, folder / "tutorials") for script in sorted((ROOT / "examples").glob("0*.py"))]
+    tutorials = [_tutorial(script, folder / "tutorials") for script in sorted((ROOT / "examples").glob("[0-9]*.py"))]
     (folder / "commands.md").write_text(_commands())
     (folder / "benchmarks.md").write_text(_benchmarks())
     (folder / "cite.md").write_text(f"# Cite\n\n```\n{morphtools.cite(None, False)}\n```\n")
@@ -82,7 +82,7 @@ def stage(folder: Path) -> list:
 def _links(text: str) -> str:
     """Links between files of the project as links between pages of the site."""
     text = re.sub(r"\]\((?:docs/)?README\.md#reference\)", "](reference/index.md)", text)
-    text = re.sub(r"\]\((?:\.\./)?examples/(?:notebooks/)?(0\w+)\.(?:py|ipynb)\)", r"](tutorials/\1.md)", text)
+    text = re.sub(r"\]\((?:\.\./)?examples/(?:notebooks/)?(\d\d_\w+)\.(?:py|ipynb)\)", r"](tutorials/\1.md)", text)
     text = re.sub(r"\]\(docs/", "](", text)
     return text.replace("](CONTRIBUTING.md)", "](developers.md)").replace("](CITATION.cff)", "](cite.md)")
 

@@ -101,7 +101,7 @@ def kept(script: Path) -> dict:
 
 def main(names: list[str]) -> None:
     """Executes tutorials, all by default, and prints what each took."""
-    for script in sorted(EXAMPLES.glob("0*.py")):
+    for script in sorted(EXAMPLES.glob("[0-9]*.py")):
         if not names or script.stem in names:
             book, took = execute(script)
             keep(book, took, OUTPUTS / script.stem)

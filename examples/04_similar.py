@@ -17,19 +17,21 @@ GALAXIES, CLUSTERS = (48, 3) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 # ## A survey, and a number of numbers for each galaxy
 
 # %%
-options = {"bands": "gri", "image_size": 128, "field_radii": 12, "magnitude_limit": 15.5}
+options = {"bands": "gri", "image_size": 128, "field_radii": 8, "magnitude_limit": 15.5}
 options["fractions"] = {"ring": 0.1, "merger": 0.06}
 sky = morphtools.simulate_survey("mixed", galaxies=GALAXIES, artifact_rate=0.06, seed=7, **options)
 sky["kind"] = "disk"
 for kind in ("smooth", "edge_on", "ring", "merger"):
     sky.loc[sky[f"true_{kind}"] > 0, "kind"] = kind
 sky.loc[sky["true_artifact"] != "none", "kind"] = "artefact"
-store = morphtools.represent("efficientnet_lite0_gz2", "representations", catalog="mixed/catalog.csv", images="mixed")
+records = morphtools.build_records(sky[["id_str", "file_loc", "redshift"]], "mixed-records", images="mixed")
+store = morphtools.represent("efficientnet_lite0_gz2", "representations", records=records)
 print(len(store), "galaxies in", store.dimension, "dimensions;", sky["kind"].value_counts().to_dict())
 where = {"catalog": sky, "images": "mixed"}
 
 # %% [markdown]
-# Computed once, kept on disk, used by everything below.
+# Computed once, kept on disk, used by everything below. (If your galaxies are small on their images, `represent` with
+# `crop=96` looks at the middle 96 pixels, and all pictures show the same.)
 #
 # ## A search engine
 #
@@ -84,14 +86,14 @@ print(f"{len(names)} glances gave {len(named.galaxies)} labels, {named.metrics['
 # %% [markdown]
 # ## A broom
 #
-# Some rubbish gathers in a place of its own: above, galaxies of which one band is missing, in strange colours. List
-# it, **look at the list**, and leave it out of all that follows. Nothing is deleted: without the list everything is
-# as before.
+# Every survey has rubbish. Some of it gives itself away in its pixels: a band is missing, columns are dead, the galaxy
+# lies at the edge of a field. `build_records` said so (the lines "odd:" at the top) and noted it for each galaxy. List
+# them, **look at the list**, and leave them out of all that follows. Nothing is deleted: without the list everything
+# is as before.
 
 # %%
-summary = clusters.summary
-dirtiest = summary.loc[(summary["is artefact"] / summary["galaxies"]).idxmax(), "cluster"]
-listed = morphtools.find_artifacts(clusters="clusters", numbers=[dirtiest], **where, out="artifacts")
+odd = records.index(["id_str", "findings"]).query("findings != ''")
+listed = morphtools.find_artifacts(ids=odd["id_str"], **where, out="artifacts")
 morphtools.show("artifacts/artifacts.png")
 caught = sky.set_index("id_str").loc[listed["id_str"], "kind"].eq("artefact")
 print(f"{len(listed)} listed, {caught.mean():.0%} of them artefacts, of {(sky['kind'] == 'artefact').sum()} there are")
@@ -99,9 +101,17 @@ clean = morphtools.make_map("representations", **where, exclude="artifacts/artif
 print(len(clean), "galaxies on the map without the rubbish")
 
 # %% [markdown]
-# And the others? A trail across a spiral leaves a spiral: it lies among its kind, and no cluster has it. For these,
-# search for more like one of them, or rate (tutorial 5).
-#
+# And the others? These weights learned to look past a trail or a bright star: a spiral with a trail lies among the
+# spirals, and no cluster holds the rubbish. `find_outliers` ranks galaxies by how unlike all others they are; look at
+# the first, and put what you do not want on the list, too.
+
+# %%
+options = {"method": "local_outlier_factor", "galaxies": 24, "exclude": "artifacts/artifacts.csv"}
+outliers = morphtools.find_outliers("representations", **options, **where, out="outliers")
+morphtools.show("outliers/outliers.png")
+print("the first 24:", sky.set_index("id_str").loc[outliers["id_str"], "kind"].value_counts().to_dict())
+
+# %% [markdown]
 # ## How far can you trust it?
 #
 # Of the ten nearest to a galaxy, how many are of its kind? Beside the network, the least it has to beat: the pixels

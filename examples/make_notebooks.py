@@ -46,7 +46,7 @@ def _cell(number: int, kind: str, source: str) -> dict:
 
 def scripts() -> list[Path]:
     """The tutorials, in order."""
-    return sorted(HERE.glob("0*.py"))
+    return sorted(HERE.glob("[0-9]*.py"))
 
 
 if __name__ == "__main__":

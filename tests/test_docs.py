@@ -101,8 +101,10 @@ def test_the_site_builds_without_a_warning_and_its_reference_has_every_public_na
     pages = "".join(page.read_text() for page in (tmp_path / "reference").rglob("*.html"))
     for package, name in PUBLIC:
         assert f'id="{getattr(package, name).__module__}.{name}"' in pages, name
-    assert len(list((tmp_path / "tutorials").glob("*/index.html"))) == len(list((ROOT / "examples").glob("0*.py")))
-    for script in (ROOT / "examples").glob("0*.py"):  # every picture on a page is there, and every one there is shown
+    assert len(list((tmp_path / "tutorials").glob("*/index.html"))) == len(list((ROOT / "examples").glob("[0-9]*.py")))
+    for script in (ROOT / "examples").glob(
+        "[0-9]*.py"
+    ):  # every picture on a page is there, and every one there is shown
         folder = tmp_path / "tutorials" / script.stem
         shown = set(re.findall(r'<img [^>]*src="(\d\d-\d+\.webp)"', (folder / "index.html").read_text()))
         assert shown == {path.name for path in folder.glob("*.webp")}
@@ -111,7 +113,7 @@ def test_the_site_builds_without_a_warning_and_its_reference_has_every_public_na
 def test_what_is_kept_of_the_tutorials_outputs_is_small_and_belongs_to_a_tutorial():
     kept = [path for path in (ROOT / "docs" / "outputs").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in kept) < 1.5e6
-    assert {path.parent.name for path in kept} <= {path.stem for path in (ROOT / "examples").glob("0*.py")}
+    assert {path.parent.name for path in kept} <= {path.stem for path in (ROOT / "examples").glob("[0-9]*.py")}
 
 
 def our_names():

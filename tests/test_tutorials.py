@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SCRIPTS = sorted(EXAMPLES.glob("0*.py"))
+SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
 FAST = {"02_fits"}  # the others wait for networks to be compiled
 every_tutorial = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 
