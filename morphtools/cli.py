@@ -68,13 +68,14 @@ def _with_value(option: str, match: re.Match) -> str:
 
 
 @click.command()
-def doctor():
+@click.option("--speed", is_flag=True, help="Measure, too, which settings are fastest on this machine (a minute).")
+def doctor(speed):
     """Check this installation and suggest fixes.
 
     morphtools doctor
     """
     import_quietly()
-    report, healthy = morphtools.doctor()
+    report, healthy = morphtools.doctor(speed)
     click.echo(report)
     sys.exit(0 if healthy else 1)
 

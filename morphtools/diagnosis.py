@@ -1,18 +1,25 @@
 """What works on this machine, and how to fix what does not."""
 
 import importlib.metadata
+import inspect
+import json
 import os
 import platform
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from morphtools.models.cards import list_pretrained
 from tfrecords_builder.quiet import quietly
 
 
-def doctor() -> tuple[str, bool]:
+def doctor(speed: bool = False) -> tuple[str, bool]:
     """Looks at Python, packages, backend, devices, memory and weights.
+
+    Args:
+        speed: Whether to measure, too, which settings are fastest here for the default weights; takes about a minute.
 
     Returns:
         A report to read, and whether everything that morphtools needs is there.
@@ -37,6 +44,7 @@ def doctor() -> tuple[str, bool]:
     weights = [card.name for card in list_pretrained()]
     lines.append(_row("weights", ", ".join(weights) or "none: encoders start from random weights"))
     fixes += backend_fixes
+    lines += _speed() if speed else []
     lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo fix:")
     return "\n".join(lines + [f"  {fix}" for fix in fixes]), not fixes
 
@@ -82,11 +90,52 @@ def _backend() -> tuple[list[str], list[str]]:
         _row("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
     )
     if keras.backend.backend() == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ and _is_x86_without_vnni():
-        lines.append(_row("tip", "TF_ENABLE_ONEDNN_OPTS=1 trains a ResNet on this processor up to three times as fast"))
+        lines.append(
+            _row("tip", "TF_ENABLE_ONEDNN_OPTS=1 may be much faster here; morphtools doctor --speed measures it")
+        )
     fixes = []
     if shutil.which("nvidia-smi") and not any("gpu" in device.lower() for device in devices):
         fixes.append('there is a GPU that the backend does not see: pip install "tensorflow[and-cuda]"')
     return lines, fixes
+
+
+_WORTHWHILE = 1.1  # times as fast: below, it is not worth a setting
+
+
+def _speed() -> list[str]:
+    """Images per second of the default encoder, with and without oneDNN and bfloat16, and what to set."""
+    import keras
+
+    import morphtools
+
+    weights = str(inspect.signature(morphtools.finetune).parameters["weights"].default)
+    on = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0" if _is_x86_without_vnni() else "1") != "0"
+    now, other = ("oneDNN on", "oneDNN off") if on else ("oneDNN off", "oneDNN on")
+    rates = {now: _rates(weights, "1" if on else "0")}
+    if keras.backend.backend() == "tensorflow":  # where it is chosen by the first import
+        rates[other] = _rates(weights, "0" if on else "1")
+    lines = [_row("speed", f"{weights}, images per second on {keras.backend.backend()}")]
+    lines += [
+        _row(f"  {name}", ", ".join(f"{what} {n:.0f}" for what, n in each.items())) for name, each in rates.items()
+    ]
+    gains = {what: rate / rates[now][what] for what, rate in rates.get(other, {}).items() if what.endswith("float32")}
+    if any(gain > _WORTHWHILE for gain in gains.values()):
+        times = ", ".join(f"{what} {gain:.1f}" for what, gain in gains.items())
+        lines.append(_row("tip", f"set TF_ENABLE_ONEDNN_OPTS={0 if on else 1} (times as fast: {times})"))
+    gain = rates[now]["train bfloat16"] / rates[now]["train float32"]
+    advice = "use" if gain > _WORTHWHILE else "leave out"
+    lines.append(_row("tip", f"{advice} --mixed-precision: in bfloat16 training is {gain:.1f} times as fast"))
+    return lines
+
+
+def _rates(weights: str, onednn: str) -> dict[str, float]:
+    """Measured in a process of its own, with oneDNN off (0) or on (1)."""
+    code = "import json, sys; from morphtools.training.speed import images_per_second;"
+    code += "print(json.dumps(images_per_second(sys.argv[1])))"
+    settings = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": onednn}
+    command = [sys.executable, "-c", code, weights]
+    done = subprocess.run(command, env=settings, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _is_x86_without_vnni() -> bool:

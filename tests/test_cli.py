@@ -200,6 +200,25 @@ def test_doctor_gives_the_fix_for_what_is_missing(monkeypatch):
     assert 'pip install "nosuchpackage>=1.2"' in report and 'pip install "numpy>=99.0"' in report
 
 
+@pytest.mark.parametrize(("now", "gain"), [("1", 2.0), ("0", 2.0), ("1", 0.5), ("0", 1.0)])
+def test_doctor_advises_what_is_faster_here(monkeypatch, now, gain):
+    from morphtools import diagnosis
+
+    def rates(weights, onednn):  # the other setting is `gain` times as fast as now, and bfloat16 than float32
+        factor = 100 if onednn == now else 100 * gain
+        return {f"{what} {kind}": factor * (gain if kind == "bfloat16" else 1) for what, kind in KINDS}
+
+    monkeypatch.setattr(diagnosis, "_rates", rates)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", now)
+    report, _ = diagnosis.doctor(speed=True)
+    advice = f"set TF_ENABLE_ONEDNN_OPTS={1 - int(now)} (times as fast: predict float32 {gain}, train float32 {gain})"
+    assert (advice in report) == (gain > 1)
+    assert f"{'use' if gain > 1 else 'leave out'} --mixed-precision: in bfloat16 training is {gain} times" in report
+
+
+KINDS = [(what, kind) for kind in ("float32", "bfloat16") for what in ("predict", "train")]
+
+
 @pytest.mark.slow
 def test_the_readme_command_runs_offline_on_the_simulated_sky(tmp_path):
     command = re.search(r"\.venv/bin/(morphtools finetune .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
