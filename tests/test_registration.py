@@ -47,7 +47,7 @@ def saved(tmp_path_factory):
     "imports",
     [
         "import morphtools, keras",
-        "import keras, morphtools",
+        pytest.param("import keras, morphtools", marks=pytest.mark.slow),
         # the same two, but that our own modules import Keras
         pytest.param("import morphtools; from morphtools.models import heads; import keras", marks=pytest.mark.slow),
         pytest.param("import morphtools; morphtools.load_dataset; import keras", marks=pytest.mark.slow),

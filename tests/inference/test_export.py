@@ -28,7 +28,7 @@ def saved(folder, kind="encoder", bands=("r", "g", "b"), **encoder):
     card = {"name": "tiny", "kind": kind, "encoder": encoder, "bands": bands, "image_size": (32, 32)}
     card |= {"range": "flux" if encoder.get("noise") else "picture", "licence": "CC-BY-4.0", "data": "three galaxies"}
     body = build_encoder(input_shape=(32, 32, len(bands)), **encoder)
-    settle_batch_norm(body, images(len(bands), n=64))
+    settle_batch_norm(body, images(len(bands), n=16))
     model = body
     if kind == "classes":
         card["classes"] = ("no ring", "ring")
@@ -68,12 +68,14 @@ def test_a_saved_model_gives_what_keras_gives(tmp_path):
     "encoder",
     [
         {"name": "resnet18"},
-        {"name": "efficientnet_lite0"},
+        pytest.param({"name": "efficientnet_lite0"}, marks=pytest.mark.slow),
         pytest.param(
             {"name": "efficientnet_b0", "torch": True, "mean": (0.4, 0.5, 0.6), "deviation": (0.2, 0.3, 0.1)},
             marks=pytest.mark.slow,
         ),
-        {"name": "convnext_pico", "mean": (0.4,), "deviation": (0.2,), "grey": True},
+        pytest.param(
+            {"name": "convnext_pico", "mean": (0.4,), "deviation": (0.2,), "grey": True}, marks=pytest.mark.slow
+        ),
     ],
     ids=lambda e: e["name"],
 )

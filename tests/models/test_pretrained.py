@@ -98,7 +98,9 @@ def test_pooling_is_that_of_the_feature_maps(tiny):
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize(("name", "bands"), [("resnet10_half", 1), ("efficientnet_b0", 5)])
+@pytest.mark.parametrize(
+    ("name", "bands"), [("resnet10_half", 1), pytest.param("efficientnet_b0", 5, marks=pytest.mark.slow)]
+)
 def test_images_equal_in_all_bands_give_the_same_with_any_number_of_bands(tmp_path, name, bands):
     card = dataclasses.replace(CARD, encoder={"name": name})
     save(tmp_path, card=card)
