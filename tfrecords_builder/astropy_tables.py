@@ -33,7 +33,7 @@ def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
                 cell, rest = re.split(f"(?=[{separator}\n])", line, maxsplit=1)
                 line = f'"{cell}"{rest}'
             lines.append(line)
-            open_quote ^= line.count('"') % 2 == 1  # a cell may go on in the next line
+            open_quote ^= line.count('"') % 2 == 1  # a cell may continue on the next line
             if len(lines) >= rows and not open_quote:
                 yield _from_astropy(path, Table.read("".join([*head, *lines]), format="ascii.ecsv"))
                 any_rows, lines = True, []

@@ -29,7 +29,7 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
         path: File to read; the format follows from its ending.
 
     Returns:
-        One row per galaxy, columns as in the file, but for `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
+        One row per galaxy, columns as in the file, except `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
         lower case.
 
     Raises:

@@ -48,7 +48,7 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what `write_whole` was writing in a folder when it was killed; nobody else may write there."""
+    """Removes what `write_whole` was writing in a folder when it was killed; no other process may write there."""
     for path in folder.glob(".[0-9]*.partial.*"):
         path.unlink(missing_ok=True)
 

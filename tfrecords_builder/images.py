@@ -1,7 +1,7 @@
 """Images and where they lie.
 
 A *source* has a method `read(rows)`: for every row of the catalogue (a dict) it yields an `Image`, or a
-`ValueError` that says in words why there is none, so that the builder lists it and goes on. `open_images` chooses
+`ValueError` that explains why there is none, so that the builder lists it and continues. `open_images` chooses
 it; a plain function from `file_loc` to an `Image` will do as well.
 """
 

@@ -48,7 +48,7 @@ class Mosaics(NamedTuple):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The columns a catalogue must have, but for the position, which a row may lack."""
+        """The columns a catalogue must have, except the position, which a row may lack."""
         return self.files.needs if self.files.place.is_dir() else ("id_str",)
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:

@@ -1,4 +1,4 @@
-"""Progress of a long call, if somebody may be watching."""
+"""Progress bars of long calls, on a terminal or in a notebook."""
 
 import sys
 import warnings

@@ -134,7 +134,7 @@ class Records:
         return records
 
     def fields(self) -> dict:
-        """Everything but the folder, as it stands in `records.json`."""
+        """Everything except the folder, as in `records.json`."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "folder"}
 
     def save(self) -> None:

@@ -22,7 +22,7 @@ def split_of(id_str: str, seed: int = 0, fractions=FRACTIONS) -> str:
 
     Args:
         id_str: The galaxy's name.
-        seed: Another seed deals the galaxies anew.
+        seed: Another seed gives another split.
         fractions: Expected shares of train, val and test; they sum to one. The default is that of
             Walmsley et al. (2022), section 4.
 

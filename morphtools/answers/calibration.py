@@ -29,7 +29,7 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
         seed: of the random part of the coverage of counts.
 
     Returns:
-        One row per question, NaN where nobody was asked:
+        One row per question, NaN for questions without votes:
 
         - ``galaxies`` with votes, and all their ``votes``;
         - ``loss``: minus the log probability of a galaxy's votes, in nats; ``baseline_loss``; ``gain``, their
@@ -229,5 +229,5 @@ def _checked(votes, concentrations, schema):
             f"the {len(schema.label_cols)} answers of schema {schema.name!r}"
         )
     if not (votes >= 0).all():
-        raise ValueError("votes must be counts, 0 where nobody answered")
+        raise ValueError("votes must be counts, 0 for questions without an answer")
     return votes

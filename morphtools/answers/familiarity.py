@@ -128,7 +128,7 @@ def _fit(x: np.ndarray, components: int, shrinkage: float | None = None) -> tupl
     n, dimension = x.shape
     mean = x.mean(axis=0)
     away = x - mean
-    # both products have the same eigenvalues but for zeros: the smaller one is decomposed
+    # both products have the same non-zero eigenvalues, so the smaller one is decomposed
     products = away @ away.T if n < dimension else away.T @ away
     values, sides = np.linalg.eigh(products / n)
     values, sides = np.maximum(values[::-1], 0), sides[:, ::-1]

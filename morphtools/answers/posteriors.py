@@ -107,7 +107,7 @@ def predictive(votes, concentrations, schema):
         schema: ``Schema`` with A answers.
 
     Returns:
-        Two arrays (N, A), from the mixture of the views' beta-binomials. A question nobody answered has (0, 1).
+        Two arrays (N, A), from the mixture of the views' beta-binomials. A question without votes has (0, 1).
     """
     alpha, total = _totals(concentrations, schema)
     k, n = np.asarray(votes, float), per_answer(np.asarray(votes, float), schema)
@@ -123,7 +123,7 @@ def predictive(votes, concentrations, schema):
 
 
 def log_score(votes, concentrations, schema):
-    """Log probability (N, Q) of the votes for each question; exactly 0 where nobody answered.
+    """Log probability (N, Q) of the votes for each question; exactly 0 for questions without votes.
 
     The Dirichlet-multinomial including its multinomial coefficient; for several views the log of the mean probability.
     """

@@ -20,7 +20,7 @@ class Tallies:
     Attributes:
         id_str: (N,) names.
         concentrations: (S, N, A) of S views or models.
-        votes: (N, A) counts; 0 where nobody was asked, NaN where that is unknown.
+        votes: (N, A) counts; 0 for questions without votes, NaN if unknown.
         schema: The questions.
         provenance: Where they come from: hashes of the weights and of the records, version.
     """

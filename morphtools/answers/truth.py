@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def read_truth(
     answer: AnyAnswer, catalog: pd.DataFrame, columns: tuple[str, ...] = (), task: Task | RedshiftTask | None = None
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Reads from a catalogue what is known of what was predicted.
+    """Reads the true answers to predictions from a catalogue.
 
     Args:
         answer: What was predicted.

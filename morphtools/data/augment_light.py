@@ -1,7 +1,7 @@
 """Augmentations of light: dust, seeing and noise between us and a galaxy, and how its picture is displayed.
 
-Every layer draws anew for each galaxy, takes (B, H, W, C) float32 with any number of bands and acts when `training`,
-which is the default where nothing is said, as in `tf.data`.
+Every layer draws new numbers for each galaxy, takes (B, H, W, C) float32 with any number of bands and acts when
+`training`, which is the default, as in `tf.data`.
 """
 
 import math

@@ -43,7 +43,7 @@ class Card:
         kind: `votes` (concentrations for the answers of `schema`), `classes` (a probability for each of `classes`),
             `redshifts` (a probability for each bin of `redshifts`), `several` questions about classes, `fractions` or
             `numbers` (see `answer`), or `encoder` (representations only).
-        encoder: Arguments of `build_encoder` but for `input_shape`.
+        encoder: Arguments of `build_encoder` except `input_shape`.
         bands: Names of the bands of the images, in order.
         range: `picture` for values 0–1, as of JPEG files; `flux` for pixels in the units of the survey.
         image_size: (H, W) in pixels that the network was trained on.
@@ -138,7 +138,7 @@ class Card:
             path: Of the JSON file (see `find_card`).
 
         Raises:
-            ValueError: It is damaged, or no card; says what is wrong.
+            ValueError: It is damaged, or not a card; the message explains what is wrong.
         """
         try:
             fields = json.loads(Path(path).read_text())

@@ -32,7 +32,7 @@ def aperture_fluxes(image: np.ndarray) -> np.ndarray:
 
 
 def asinh_magnitude(flux, softening):
-    """Magnitudes that go on through zero and below, where logarithms end.
+    """Magnitudes that are defined for zero and negative flux, unlike logarithms.
 
     Args:
         flux: In nanomaggies, any shape.

@@ -27,10 +27,10 @@ def compare_starts(
     """Pretrains the same encoder from several starts and compares what five neighbours know after every epoch.
 
     Every start is a run of `pretrain` in `out/START`; the same call resumes after a kill, and one with more starts
-    keeps those that are finished. The figure is drawn anew after every run.
+    keeps those that are finished. The figure is drawn again after every run.
 
     Args:
-        pretraining: Keyword arguments of `pretrain`, as in `configs/pretrain/`, but for the encoder and its weights.
+        pretraining: Keyword arguments of `pretrain`, as in `configs/pretrain/`, except the encoder and its weights.
         records: Folder of records, with labels to watch.
         starts: Weights to start from (see `load_pretrained`), all of one architecture, and `random` for none; a list,
             or text separated by commas.

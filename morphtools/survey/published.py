@@ -22,7 +22,7 @@ class Published(NamedTuple):
     total: str
 
 
-_HUBBLE = [  # numbered anew for every task; the words of Galaxy Zoo 2
+_HUBBLE = [  # numbered from 0 in every task; the words of Galaxy Zoo 2
     ("t01_smooth_or_features", "smooth-or-featured", "smooth features artifact"),
     ("t02_edgeon", "disk-edge-on", "yes no"),
     ("t03_bar", "bar", "yes no"),

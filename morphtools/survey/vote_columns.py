@@ -97,7 +97,7 @@ def counts_from_fractions(fractions, totals, schema):
     """Vote counts from vote fractions, walking down the tree.
 
     Args:
-        fractions: (N, A); NaN or all zero where nobody answered a question.
+        fractions: (N, A); NaN or all zero for questions without votes.
         totals: (N,) people who classified each galaxy, or (N, Q) who answered each question. With the former a
             question is answered by all who gave one of the answers that lead to it.
         schema: as ``get_schema`` takes it.
@@ -137,7 +137,7 @@ def _numbers(catalog, columns):
     _refuse(catalog, partly, f"some of {some(columns)} are empty and others not")
     values[empty] = 0
     for k, name in enumerate(columns):
-        hint = "; leave the cells empty where nobody was asked"
+        hint = "; leave the cells empty for questions without votes"
         _refuse(catalog, values[:, k] < 0, f"column {name!r} must not be negative", hint)
     return values
 
@@ -152,7 +152,7 @@ def count_whole(catalog, columns):
 
 
 def _fractions(catalog, columns):
-    """(N, a) fractions that add up to exactly 1, or 0 where nobody answered."""
+    """(N, a) fractions that add up to exactly 1, or 0 for questions without votes."""
     values = _numbers(catalog, columns)
     added = values.sum(axis=1, keepdims=True)
     wrong = (added > 0) & (abs(added - 1) > _SLACK)
