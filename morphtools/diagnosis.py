@@ -66,7 +66,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _requirements() -> dict[str, str]:
     """Lower bounds of what morphtools requires, from its own metadata."""
-    requires = importlib.metadata.requires("morphtools") if _version("morphtools") else []
+    requires = (importlib.metadata.requires("morphtools") if _version("morphtools") else None) or []
     matches = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)", line) for line in requires]
     return {m[1]: m[2] for m in matches if m}
 

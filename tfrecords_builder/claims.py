@@ -189,7 +189,7 @@ def _clear(out: Path, theirs: set[str]) -> None:
 
 def inputs_of(
     catalog: str | Path | None = None, images: str | Path | None = None, records: str | Path | Records | None = None
-) -> dict[str, str | None]:
+) -> dict[str, str]:
     """The identities of what a verb works on, as `claim` wants them.
 
     Of a catalogue it is the content, of records the catalogue and settings they were built from and the checksums of

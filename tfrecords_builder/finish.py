@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         return dataclasses.replace(job.records, folder=out)
     before, appended = job.records, bool(job.records.checksums)
     splits, checksums, totals = Counter(before.splits), dict(before.checksums), Counter(before.totals)
-    levels, uniform, incomplete = [], before.uniform, before.incomplete
+    levels, failed, uniform, incomplete = [], [], before.uniform, before.incomplete
     masked = before.masked
     for name in shards:
         tally = read_tally(job, name)
@@ -46,13 +47,14 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         splits[name.split("-")[0]] += tally.galaxies
         totals.update(tally.totals)
         levels += tally.levels
+        failed += tally.failures
         uniform, incomplete = uniform and tally.uniform, incomplete + tally.incomplete
         masked += tally.masked
     sky, noise = before.sky, before.noise
     if levels and not appended:  # what was trained on the records before relies on their noise
         values = np.nanmedian(levels, axis=0).tolist()
         sky, noise = tuple(values[: len(values) // 2]), tuple(values[len(values) // 2 :])
-    failures = _failures(job, shards, appended)
+    failures = _with_earlier(failed, job, shards) if appended else failed
     if failures or before.failed:
         table = pa.Table.from_pylist(failures, _FAILURES)
         write_whole(job.records.folder / "failures.parquet", lambda path: pq.write_table(table, path))
@@ -93,11 +95,14 @@ def _check_index(job: Job) -> None:
 
 def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
     """One row group per shard, so that no more than one is in memory."""
-    before = pq.ParquetFile(job.records.folder / "index.parquet") if appended else None
-    schema = before.schema_arrow.remove_metadata() if before else read_lines(job, next(iter(shards))).schema
+    groups: Iterable[pa.Table] = ()
+    if appended:
+        before = pq.ParquetFile(job.records.folder / "index.parquet")
+        schema, groups = before.schema_arrow.remove_metadata(), map(before.read_row_group, range(before.num_row_groups))
+    else:
+        schema = read_lines(job, next(iter(shards))).schema
     with pq.ParquetWriter(path, schema) as writer:
-        for i in range(before.num_row_groups if before else 0):
-            rows = before.read_row_group(i)
+        for rows in groups:
             rows = rows.filter(pa.array([name not in shards for name in rows["shard"].to_pylist()]))
             if len(rows):  # without what a killed call has added already
                 writer.write_table(rows.cast(schema))
@@ -111,15 +116,12 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
     write_json(job.plan / "index.json", {"checksum_of_index": file_checksum(path)})
 
 
-def _failures(job: Job, shards: dict[str, int], appended: bool) -> list[dict]:
-    """All failures; those of before only where the galaxy was not tried again."""
+def _with_earlier(failures: list[dict], job: Job, shards: dict[str, int]) -> list[dict]:
+    """Failures, after those of before whose galaxy was not tried again."""
     path = job.records.folder / "failures.parquet"
-    before = pq.read_table(path, schema=_FAILURES).to_pylist() if appended and path.exists() else []
-    ids = {failure["id_str"] for failure in before}
-    tried, failures = set(), []
+    if not path.exists():
+        return failures
+    before, tried = pq.read_table(path, schema=_FAILURES).to_pylist(), {failure["id_str"] for failure in failures}
     for name in shards:
-        failures += read_tally(job, name).failures
-        if ids:
-            tried |= ids & set(read_lines(job, name)["id_str"].to_pylist())
-    tried |= {failure["id_str"] for failure in failures}
+        tried |= set(read_lines(job, name)["id_str"].to_pylist())
     return [failure for failure in before if failure["id_str"] not in tried] + failures

@@ -16,8 +16,8 @@ def camera(header: Callable[[str], object]) -> tuple[float | None, str]:
         return None, telescope
     area = _area(header, "CD", 0.0)
     if area is None:  # increments, turned by a matrix
-        steps, turn = (_number(header("CDELT1")), _number(header("CDELT2"))), _area(header, "PC", 1.0)
-        area = None if None in steps else steps[0] * steps[1] * (1.0 if turn is None else turn)
+        x, y, turn = _number(header("CDELT1")), _number(header("CDELT2")), _area(header, "PC", 1.0)
+        area = None if x is None or y is None else x * y * (1.0 if turn is None else turn)
     scale = abs(area) ** 0.5 * 3600 if area else None
     return scale if scale and 1e-4 < scale < 3600 else None, telescope
 

@@ -5,14 +5,15 @@ import errno
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
+if sys.platform == "win32":
+    fcntl = None  # there, nobody is kept out
+else:
     import fcntl
-except ImportError:  # not on Windows: there, nobody is kept out
-    fcntl = None
 
 log = logging.getLogger(__name__)
 

@@ -82,7 +82,8 @@ def plane_bits(header) -> dict[str, int]:
 
 
 def _names(header) -> str:
-    return some(sorted(plane_bits(header), key=plane_bits(header).get), 20)
+    bits = plane_bits(header)
+    return some(sorted(bits, key=lambda name: bits[name]), 20)
 
 
 def _unsigned(stored: np.ndarray, header) -> np.ndarray:

@@ -3,6 +3,7 @@
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Mosaic:
         name = Path(path).name
         if name.endswith(".gz"):
             raise ValueError(f"{name} cannot be read in parts; unpack it, or compress it with fpack")
-        self._hdus = self._image = self._mask = None
+        self._hdus: Any = None
+        self._mask: Planes | None = None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -51,7 +53,6 @@ class Mosaic:
     def close(self) -> None:
         """Closes the file."""
         if self._hdus is not None:
-            self._image = self._mask = None
             self._hdus.close()
 
     __del__ = close  # when the cache has dropped it and nobody reads from it any more

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import matplotlib.figure
-import numpy as np
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
@@ -37,7 +36,8 @@ def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 
     """
     path = Path(path)
     write_whole(path, lambda new: figure.savefig(new, dpi=dpi))
-    pictures = [image for image in figure.findobj(AxesImage) if np.ndim(image.get_array()) == 3]  # in RGB
+    images = (image.get_array() for image in figure.findobj(AxesImage))
+    pictures = [image for image in images if image is not None and image.ndim == 3]  # in RGB
     if path.suffix == ".png" and not pictures:
         with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType: journals refuse matplotlib's default
             write_whole(path.with_suffix(".pdf"), lambda new: figure.savefig(new, dpi=dpi, metadata=_UNDATED))

@@ -47,12 +47,11 @@ class Census(NamedTuple):
 
 def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> Census:
     """Checks a catalogue chunk by chunk and counts its rows; an `id_str` that repeats later shows up in `deal`."""
-    hasher, rows, schema, splits = hashlib.sha256(), 0, None, Counter()
+    hasher, rows, schemas, splits = hashlib.sha256(), 0, [], Counter()
     for chunk in read_checked(catalog, needs):
         table = _to_arrow(chunk, rows)
         try:
-            known = table.schema if schema is None else schema
-            schema = pa.unify_schemas([known, table.schema], promote_options="permissive")
+            schemas = [pa.unify_schemas([*schemas, table.schema], promote_options="permissive")]
             hasher.update(pd.util.hash_pandas_object(chunk, index=False).to_numpy().tobytes())
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
             raise ValueError(f"rows from {rows} on are unlike those before, or no plain values: {error}") from error
@@ -60,6 +59,7 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
         splits.update(chunk.get("split", ()))
     if not splits:
         splits = {split: round(rows * share) for split, share in zip(SPLITS, FRACTIONS, strict=True)}
+    (schema,) = schemas
     labels = tuple(f.name for f in schema if _is_number(f.type) and f.name not in ("id_str", "file_loc"))
     taken = [name for name in schema.names if name in (ORDER, "_place") or (name in _TAKEN and name in labels)]
     if taken:

@@ -31,7 +31,7 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
     if bands != records.shape[2] and (not encoded or bands > records.shape[2]):
         raise ValueError(f"has {bands} bands where the records have {records.shape[2]}")
     if image.bands and image.bands != records.bands and set(image.bands) & set(records.bands):
-        image = _in_order(image, records.bands)
+        image = _in_order(image, image.bands, records.bands)
     if image.hdu and records.hdu and image.hdu != records.hdu:
         raise ValueError(
             f"would be read from extension {image.hdu} where the records are from {records.hdu}; give hdu to choose one"
@@ -62,10 +62,10 @@ def _with_camera(image: Image, records: Records) -> Image:
     return image
 
 
-def _in_order(image: Image, bands: tuple[str, ...]) -> Image:
-    if set(image.bands) != set(bands):
-        raise ValueError(f"has the bands {', '.join(image.bands)} where the records have {', '.join(bands)}")
-    order = [image.bands.index(band) for band in bands]
+def _in_order(image: Image, there: tuple[str, ...], bands: tuple[str, ...]) -> Image:
+    if set(there) != set(bands):
+        raise ValueError(f"has the bands {', '.join(there)} where the records have {', '.join(bands)}")
+    order = [there.index(band) for band in bands]
     mask = None if image.mask is None else image.mask[..., order]
     return image._replace(data=np.ascontiguousarray(image.data[..., order]), mask=mask, bands=bands)
 

@@ -83,9 +83,11 @@ def _mean_of_good(pixels: np.ndarray, mask: np.ndarray | None, resampled: Callab
     good = there if mask is None else there & ~np.moveaxis(mask, -1, 0)
     values = resampled(np.where(good, planes, 0).astype(np.float32)) / np.maximum(_share(good, resampled), 1e-6)
     values = np.where(_share(there, resampled) < 0.5, np.nan, values).astype(np.float32)
-    masked = None if mask is None else _share(np.moveaxis(~mask, -1, 0), resampled) < 0.5
-    masked = None if mask is None else np.moveaxis(np.broadcast_to(masked, values.shape), 0, -1)
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1)), masked
+    out = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    if mask is None:
+        return out, None
+    bad = _share(np.moveaxis(~mask, -1, 0), resampled) < 0.5
+    return out, np.moveaxis(np.broadcast_to(bad, values.shape), 0, -1)
 
 
 def _share(good: np.ndarray, resampled: Callable) -> np.ndarray:

@@ -67,9 +67,9 @@ def _load(path: str, name: str | None, changed: int, limits: Limits):
         import h5py
 
         file = h5py.File(path, "r")
-        of_its_own = name is not None and ("/" in name or name in list(file))
-        chosen = name if of_its_own else _choose(file, dataset_names(file), name, path)
-        return _checked(own_dataset(file, chosen), path, limits)
+        if name is None or ("/" not in name and name not in list(file)):
+            name = _choose(file, dataset_names(file), name, path)
+        return _checked(own_dataset(file, name), path, limits)
     except ValueError:
         raise
     except Exception as error:  # every library has its own exceptions for a broken file

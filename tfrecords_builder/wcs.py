@@ -54,8 +54,8 @@ class Grid(NamedTuple):
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore")
             pixels = np.array(self.wcs.all_world2pix(world, 0, quiet=True), float)
-            if shape is not None and self._around() is not None:
-                pixels = _turned(pixels, self._around(), shape)
+            if shape is not None and (turn := self._around()) is not None:
+                pixels = _turned(pixels, turn, shape)
             off = self._separation(pixels, world)
         lost, wrong = ~np.isfinite(pixels).all(axis=1), ~(off <= _AGREE)
         reasons = np.full(len(sky), "", object)

@@ -97,11 +97,11 @@ def most_promising(
         return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
 
     posterior = Posterior(learner.estimator)
-    asked = np.asarray(asked, int)
+    asked, believe = np.asarray(asked, int), DIVERSITIES[diversity]
     mean, deviation = posterior.predict(candidates, ratings=_FEW)
     mean[asked] = -np.inf
     first = _largest(mean, _POOL)
-    wanted = n_instances if DIVERSITIES[diversity] is None else _POOL
+    wanted = n_instances if believe is None else _POOL
     reached = value(*posterior.predict(candidates, first))
     pool = first
     if len(first) >= wanted:
@@ -112,10 +112,10 @@ def most_promising(
     mean, deviation = posterior.predict(candidates, pool)
     reached = value(mean, deviation)
     best = _largest(reached, n_instances)
-    if DIVERSITIES[diversity] is None or not len(pool):
+    if believe is None or not len(pool):
         return pool[best], reached[best]
     pool = pool[_largest(reached, _POOL)]
-    best, reached = _one_after_another(learner, candidates[pool], n_instances, value, DIVERSITIES[diversity])
+    best, reached = _one_after_another(learner, candidates[pool], n_instances, value, believe)
     return pool[best], reached
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,12 @@ def vote_fractions(
     Raises:
         ValueError: There is neither, they have no such column, or it is not a fraction from 0 to 1.
     """
-    if catalog is None and records is None:
+    if catalog is not None:
+        table = catalog
+    elif records is not None:
+        table = Records.open(records).index()
+    else:
         raise ValueError(f"the column {column!r} needs a catalog or records: give either")
-    table = catalog if catalog is not None else Records.open(records).index()
     values = pd.to_numeric(column_of(known_of(ids, table), column), errors="coerce").astype(float)
     if not values.dropna().between(0, 1).all():
         low, high = values.min(), values.max()
@@ -68,7 +71,12 @@ def searches(
     Raises:
         ValueError: One of them is unknown.
     """
-    known = {"method": METHODS, "acquisition": ACQUISITIONS, "diversity": DIVERSITIES, "start": STARTS}
+    known: dict[str, Collection[str]] = {
+        "method": METHODS,
+        "acquisition": ACQUISITIONS,
+        "diversity": DIVERSITIES,
+        "start": STARTS,
+    }
     for (kind, names), given in zip(known.items(), (methods, acquisitions, diversities, starts), strict=True):
         for name in given:
             if name not in names:

@@ -114,6 +114,10 @@ class Atlas:
             raise LookupError(f"there is no galaxy {id_str!r} in {self.store.folder}")
         return row
 
+    def most_typical_first(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of galaxies by their distance from the centre of their cluster; as they are without clusters."""
+        return rows if self.typical is None else rows[np.argsort(self.typical[rows], kind="stable")]
+
     def rows(self, ids: list[str]) -> np.ndarray:
         """The rows of galaxies, in the order given.
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Representing:
 
     def __init__(self, weights: str | Path, store: str | Path):
         self._arguments = [str(weights), str(store)]
-        self._process: subprocess.Popen | None = None
+        self._process: Any = None
         self._lock = threading.Lock()
 
     def __call__(self, image: Path) -> np.ndarray:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from tfrecords_builder.json_files import read_json, write_json
 
-try:
+if sys.platform == "win32":
+    fcntl = None  # there, jobs of an earlier server count as ended
+else:
     import fcntl
-except ImportError:  # not on Windows, where jobs of an earlier server count as ended
-    fcntl = None
 
 log = logging.getLogger(__name__)
 

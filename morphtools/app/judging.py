@@ -47,7 +47,7 @@ class Judging:
     def make_table(self, body: dict) -> str:
         """Makes a table of labels, or changes one; returns its name."""
         with self._lock:
-            made = checked_table(body, self.labels.tables.get(body.get("name")))
+            made = checked_table(body, self.labels.tables.get(str(body.get("name"))))
             self._judge(body, "table", lambda: made)
         return made["name"]
 
@@ -198,9 +198,9 @@ class Judging:
 
     def _clustering(self) -> str:
         """Short name of the fit that numbered the clusters, or else of what it gave."""
-        if self.atlas.clusters is None:
+        if self.atlas.clusters is None or self.atlas.clusters_folder is None:
             return ""
-        fit = Path(self.atlas.clusters_folder) / "estimator.npz"
+        fit = self.atlas.clusters_folder / "estimator.npz"
         if fit.exists():
             return hashlib.sha256(fit.read_bytes()).hexdigest()[:16]
         return f"{zlib.crc32(self.atlas.clusters.tobytes()):08x}"

@@ -1,5 +1,7 @@
 """Routes of labels and of names of clusters."""
 
+from typing import Any
+
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -45,7 +47,7 @@ class JudgingRoutes:
         """Every table of labels."""
         return [self._about(name) for name in list(self.judging.labels.tables)]
 
-    def _about(self, name: str) -> dict:
+    def _about(self, name: Any) -> dict:
         return self.judging.labels.about(name, self.judging.folder)
 
     def _tables(self, request: Request) -> Response:
@@ -117,7 +119,7 @@ class JudgingRoutes:
         listed = []
         for number in np.flatnonzero(counts).tolist():
             rows = np.flatnonzero(numbers == number)
-            rows = rows[np.argsort(self.atlas.typical[rows], kind="stable")]
+            rows = self.atlas.most_typical_first(rows)
             rows = rows[np.linspace(0, len(rows) - 1, min(_TYPICAL, len(rows))).astype(int)]
             listed.append(
                 {

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Rating:
         judgement = check_judgement(body.get("judgement"))
         with self._changing:
             rater = self._rater(body.get("rater"))
-            answer = {"judgement": judgement}
+            answer: dict[str, Any] = {"judgement": judgement}
             if "undo" in body:
                 answer["undone"] = rater.loop.take_back(str(body["undo"]))
             else:
@@ -97,22 +97,21 @@ class Rating:
 
     def rated(self, _: str) -> np.ndarray:
         """Rows of the galaxies that were rated."""
-        if self._loop is None:
-            self._open()
-        return self.atlas.rows(self._loop.ratings()["id_str"].tolist())
+        return self.atlas.rows(self._session().ratings()["id_str"].tolist())
 
     def _rater(self, name) -> _Rater:
         check_rater(name)
-        if self._loop is None:
-            self._open()
+        session = self._session()
         if name not in self._raters:
             digest = hashlib.sha256(name.encode()).hexdigest()[:12]  # as `find_anomalies` has it: one terminal or page
             self._locks.enter_context(lock(self.folder, name=f".lock-{digest}"))
-            self._raters[name] = _Rater(self._loop.of(name))
+            self._raters[name] = _Rater(session.of(name))
         return self._raters[name]
 
-    def _open(self) -> None:
-        """Begins to open the session; NotReady until it is."""
+    def _session(self) -> "AnomalyLoop":
+        """The session, which is opened when it is first needed; NotReady until it is."""
+        if self._loop is not None:
+            return self._loop
         with self._lock:
             if self._failure:
                 failure, self._failure, self._thread = self._failure, "", None
@@ -123,6 +122,7 @@ class Rating:
         self._thread.join(0.2)
         if self._loop is None:
             raise NotReady(self._failure or "the session is being opened")
+        return self._loop
 
     def _opened(self) -> None:
         from morphtools.anomalies.loop import AnomalyLoop  # scikit-learn: a second of a start that is one

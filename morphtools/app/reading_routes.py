@@ -176,8 +176,8 @@ class ReadingRoutes:
         return [column["name"] for column in self.atlas.columns.about()[:number]]
 
     def _placed(self, row: int) -> dict:
-        x, y = (None, None) if self.atlas.x is None else (float(self.atlas.x[row]), float(self.atlas.y[row]))
-        there = x is not None and np.isfinite(x) and np.isfinite(y)
+        x, y = (np.nan, np.nan) if self.atlas.x is None else (float(self.atlas.x[row]), float(self.atlas.y[row]))
+        there = np.isfinite(x) and np.isfinite(y)
         (name,) = self.atlas.names([row])
         return {"id_str": name, "x": x if there else None, "y": y if there else None}
 
@@ -217,7 +217,7 @@ def number_of(request: Request, name: str, default: float | None = None) -> floa
     if text is None and default is not None:
         return default
     try:
-        value = float(text)
+        value = np.nan if text is None else float(text)
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value):

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ class Sets:
         combined = {"add": other | mask, "remove": other & ~mask, "keep": other & mask}[mode]
         return self.keep(np.flatnonzero(combined))
 
-    def save(self, name: str, text: str, replace: bool) -> Path:
+    def save(self, name: Any, text: str, replace: bool) -> Path:
         """Writes a set as `selections/NAME.csv`, a list of galaxies as all commands take it.
 
         Raises:
@@ -110,7 +111,7 @@ class Sets:
         write_table(path, pd.DataFrame({"id_str": ids.to_pandas()}))
         return path
 
-    def path_of(self, name: str) -> Path:
+    def path_of(self, name: Any) -> Path:
         """The file of a saved selection."""
         return self.folder / f"{checked_name(name)}.csv"
 
@@ -157,7 +158,7 @@ class Sets:
         rows = np.flatnonzero(self.atlas.clusters == int(number)) if number.isdigit() else np.array([], int)
         if not len(rows):
             raise LookupError(f"there is no cluster {number!r}")
-        return rows[np.argsort(self.atlas.typical[rows], kind="stable")]
+        return self.atlas.most_typical_first(rows)
 
     def _as_mask(self, rows: np.ndarray) -> np.ndarray:
         mask = np.zeros(len(self.atlas), bool)
@@ -165,7 +166,7 @@ class Sets:
         return mask
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: Any) -> str:
     """A name that may be one of a file and of a column.
 
     Raises:

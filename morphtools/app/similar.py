@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -146,14 +147,15 @@ class Similar:
 
     def _begin(self, handle: str) -> None:
         if self._represent is not None and not isinstance(self._vectors.get(handle), np.ndarray):
-            threading.Thread(target=self._represented, args=(handle,), daemon=True, name="representing").start()
+            arguments = (handle, self._represent)
+            threading.Thread(target=self._represented, args=arguments, daemon=True, name="representing").start()
 
-    def _represented(self, handle: str) -> None:
+    def _represented(self, handle: str, represent: Callable[[Path], np.ndarray]) -> None:
         with self._lock:
             if isinstance(self._vectors.get(handle), np.ndarray):
                 return
             try:
-                self._vectors[handle] = self._represent(self._file(handle))
+                self._vectors[handle] = represent(self._file(handle))
             except (ValueError, OSError, LookupError) as error:
                 self._vectors[handle] = str(error)
 

@@ -4,7 +4,6 @@ import collections
 import io
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -43,11 +42,18 @@ class Thumbnails:
         self._kept: collections.OrderedDict[tuple, bytes] = collections.OrderedDict()
         self._bytes, self._lock, self._reading = 0, threading.Lock(), threading.Lock()
 
-    def open(self) -> None:
-        """Opens records or images, if they are not open yet."""
+    def open(self) -> Pictures:
+        """Opens records or images, if they are not open yet.
+
+        Raises:
+            LookupError: There are none.
+        """
+        if not self.there:
+            raise LookupError("there are no pictures: give records, or a catalogue and its images")
         with self._reading:
-            if self.there and self._pictures is None:
+            if self._pictures is None:
                 self._pictures = Pictures(*self._where)
+            return self._pictures
 
     def jpeg(self, id_str: str, side: int, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> bytes:
         """Draws the picture of a galaxy as JPEG.
@@ -67,12 +73,10 @@ class Thumbnails:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        if not self.there:
-            raise LookupError("there are no pictures: give records, or a catalogue and its images")
-        self.open()
+        pictures = self.open()
         with self._reading:  # the files behind are not made for several threads
-            (image,) = self._read(id_str)
-        picture = self._pictures.middle(shown(image, self._pictures.noise, stretch, brightness, contrast))
+            image = _read(pictures, id_str)
+        picture = pictures.middle(shown(image, pictures.noise, stretch, brightness, contrast))
         data = encoded(picture, side)
         with self._lock:
             if key not in self._kept:
@@ -88,20 +92,19 @@ class Thumbnails:
         Raises:
             LookupError: There are no pictures, or none of this galaxy; says why.
         """
-        if not self.there:
-            raise LookupError("there are no pictures: give records, or a catalogue and its images")
-        self.open()
+        pictures = self.open()
         with self._reading:
-            return self._read(id_str)[0]
+            return _read(pictures, id_str)
 
-    def _read(self, id_str: str) -> list[Any]:
-        try:
-            images = list(self._pictures.images([id_str]))
-        except (ValueError, OSError) as error:
-            raise LookupError(f"{id_str}: {error}") from None
-        if not isinstance(images[0], Image):
-            raise LookupError(f"{id_str}: {images[0]}")
-        return images
+
+def _read(pictures: Pictures, id_str: str) -> Image:
+    try:
+        (image,) = pictures.images([id_str])
+    except (ValueError, OSError) as error:
+        raise LookupError(f"{id_str}: {error}") from None
+    if not isinstance(image, Image):
+        raise LookupError(f"{id_str}: {image}")
+    return image
 
 
 def shown(image: Image, noise, stretch: str = "asinh", brightness: float = 0, contrast: float = 1) -> np.ndarray:

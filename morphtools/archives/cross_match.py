@@ -120,13 +120,13 @@ def cross_match(
         rows_a, rows_b, separations = _match(sky_a, sky_b, limit, find, remarks)
         if unmatched:
             rows_a, rows_b, separations = _with_unmatched(rows_a, rows_b, separations, len(tables[0].sky), left_out[0])
-        if len(duplicates):
+        if same is not None and len(duplicates):
             remarks.append(f"{len(duplicates)} duplicates within {same * 3600:g} arcsec were left out")
         for remark in remarks:
             log.info("%s", remark)
         pieces = _joined(tables, rows_a, rows_b, separations, suffixes)
         table = None
-        if out is None:
+        if out is None or listed is None:
             table = pd.concat(pieces, ignore_index=True)
         else:
             write_chunks(pieces, out)
@@ -208,7 +208,9 @@ def _match(sky_a, sky_b, limit: float, find: str, remarks: list[str]):
 
 def _duplicates(tables: list[KeptTable], radius: float | None) -> pd.DataFrame:
     parts = [pd.DataFrame({"table": [], "row": [], "kept_row": [], _SEPARATION: []})]
-    for name, kept in zip("ab", tables, strict=True) if radius is not None else ():
+    if radius is None:
+        return parts[0]
+    for name, kept in zip("ab", tables, strict=True):
         group = groups_of(kept.sky, radius)
         order = np.lexsort((np.arange(len(group)), kept.empty, group))
         best = np.zeros(len(group), int)

@@ -67,6 +67,8 @@ def hips(order: Order, client: PoliteClient, ra: float, dec: float) -> bytes:
     place |= {"fov": f"{order.size * order.pixel_scale / 3600:.9g}", "projection": "TAN", "coordsys": "icrs"}
     place |= {"format": "fits" if order.format == "fits" else "jpg"}
     url = f"{order.base_url}/hips2fits"
+    if order.hips is None:
+        raise ValueError("hips2fits needs the name of a HiPS")
     if "{band}" not in order.hips:
         return client.get(url, {"hips": order.hips, **place}, partial(check_image, order))
     names = [order.hips.replace("{band}", band) for band in order.bands]

@@ -138,11 +138,12 @@ def place_order(
     if field is not None:
         _check_field(name, service, field, size)
         pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has a scale of its own
-    if pixel_scale is None and service.pixel_scale is None:
+    given = service.pixel_scale if pixel_scale is None else pixel_scale
+    if given is None:
         raise ValueError("a HiPS has no pixel scale of its own: give `pixel_scale` in arcsec")
     if pixel_scale is not None and not service.rescales and pixel_scale != service.pixel_scale:
         raise ValueError(f"{name} has pixels of {service.pixel_scale} arcsec only, got {pixel_scale}")
-    scale = float(service.pixel_scale if pixel_scale is None else pixel_scale)
+    scale = float(given)
     if not 0 < scale < 3600:
         raise ValueError(f"the pixel scale must be arcsec per pixel, more than 0, got {scale:g}")
     side = _pixels(size, scale)

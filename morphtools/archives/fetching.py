@@ -264,7 +264,7 @@ def _answers(service, orders, client, workers, missing) -> Iterator[tuple[int, b
                 if not running:
                     return
                 done: set[Future] = wait(running, return_when=FIRST_COMPLETED).done
-                for future in sorted(done, key=running.get):
+                for future in sorted(done, key=lambda future: running[future]):
                     yield running.pop(future), future.result()
         finally:
             client.stop()

@@ -203,7 +203,7 @@ def _fitted(out: Path, settings: dict):
 
 def _assign(store: Representations, keep: np.ndarray, projection: Projection, fitted, order) -> pd.DataFrame:
     number_of = np.argsort(order)
-    centres = getattr(fitted, "means_", getattr(fitted, "cluster_centers_", None))
+    centres = fitted.means_ if hasattr(fitted, "means_") else fitted.cluster_centers_
     parts = []
     bar = progress_bar(total=int(keep.sum()), desc="assigning to clusters", unit="galaxy")
     with bar:

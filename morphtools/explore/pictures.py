@@ -43,22 +43,24 @@ class Pictures:
     """
 
     def __init__(self, records=None, catalog=None, images=None, store: Representations | None = None):
-        self.noise, self.bands, self._places = None, None, None
+        self.noise, self.bands = None, None
+        self._galaxies: Records | pd.DataFrame
         self._shares = (1.0, 1.0) if store is None else _shares_represented(store)
         if records is not None:
-            records = Records.open(records)
+            self._galaxies = records = Records.open(records)
             self._source, self.noise, self.bands = records.source(), records.noise, records.bands
         elif images is not None and catalog is not None:
             catalog = check_catalog(open_catalog(catalog))
             self._source = open_images(images)
-            self._places = catalog.set_index("id_str", drop=False)
+            self._galaxies = catalog.set_index("id_str", drop=False)
         else:
             raise ValueError("pictures need records, or a catalog with its images")
 
     @property
-    def id_str(self) -> pd.Index | None:
-        """All galaxies of the catalogue; None for records, whose index tells."""
-        return None if self._places is None else self._places.index
+    def id_str(self) -> pd.Index:
+        """All galaxies of the records or the catalogue."""
+        there = self._galaxies
+        return pd.Index(there.index(["id_str"])["id_str"]) if isinstance(there, Records) else there.index
 
     def read(self, ids: Iterable[str], side: int) -> Iterator[np.ndarray | ValueError]:
         """The picture (side, side, 3) uint8 of every galaxy, or why there is none."""
@@ -70,12 +72,12 @@ class Pictures:
 
     def images(self, ids: Iterable[str]) -> Iterator[Image | ValueError]:
         """The image of every galaxy, or why there is none."""
-        if self._places is None:
+        if isinstance(self._galaxies, Records):
             return read_images(self._source, ({"file_loc": id_str} for id_str in ids))
-        unlisted = [id_str for id_str in ids if id_str not in self._places.index]
+        unlisted = [id_str for id_str in ids if id_str not in self._galaxies.index]
         if unlisted:
             raise ValueError(f"the catalogue has no {some(unlisted)}")
-        return read_images(self._source, self._places.loc[list(ids)].to_dict("records"))
+        return read_images(self._source, self._galaxies.loc[list(ids)].to_dict("records"))
 
     def _picture(self, image: Image, side: int) -> np.ndarray:
         from PIL import Image as Picture
@@ -157,7 +159,7 @@ def represent_pixels(
         The store, in 3 × `image_size`² dimensions; usually reduced next.
     """
     pictures = Pictures(records, catalog, images)
-    ids = pictures.id_str if pictures.id_str is not None else Records.open(records).index(["id_str"])["id_str"]
+    ids = pictures.id_str
     with claim(out, "represent-pixels", {}, {}, old="representations.json", others=True) as claimed:
         claimed.keep()
         store = Representations.create(out, 3 * image_size**2, {"weights": f"pixels of {image_size}×{image_size}"})

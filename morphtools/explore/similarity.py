@@ -81,7 +81,7 @@ def find_similar(
     known = known_of(near.id_str, catalog)
     if (ra is None) != (dec is None):
         raise ValueError("give both ra and dec, in degrees")
-    if ra is not None:
+    if ra is not None and dec is not None:
         row, separation = nearest_on_sky(known, ra, dec, max_separation)
         like = [*like, near.id_str[row]]
         log.info("%s is %.2f arcsec from ra %g, dec %g", near.id_str[row], separation, ra, dec)
@@ -91,7 +91,7 @@ def find_similar(
         allowed &= within_cone(known, *within)
     found, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
     table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
-    if ra is not None:
+    if ra is not None and dec is not None:
         table["separation"] = _separation(known, ra, dec)[found]
     more = known.iloc[found].drop(columns="file_loc", errors="ignore").reset_index(drop=True)
     more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})

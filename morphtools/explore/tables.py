@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,12 @@ from tfrecords_builder.naming import unknown
 from tfrecords_builder.table_files import for_spreadsheets
 
 
+@overload
+def open_catalog(catalog: str | Path | pd.DataFrame) -> pd.DataFrame: ...
+@overload
+def open_catalog(catalog: None) -> None: ...
+@overload
+def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | None: ...
 def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | None:
     """A catalogue from its path (a table, and None, are passed through)."""
     return read_catalog(catalog) if isinstance(catalog, str | Path) else catalog

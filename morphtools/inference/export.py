@@ -89,7 +89,7 @@ def _galaxies(card: Card, records: str | Path | None) -> tuple[np.ndarray, tuple
     """(N, H, W, C) images as the weights take them, and (H, W, C)."""
     if records is not None:
         opened = Records.open(records)
-        split = max(opened.splits, key=opened.splits.get)
+        split = max(opened.splits, key=lambda name: opened.splits[name])
         prepared = prepare(card, opened)
         batch = next(iter(load_dataset(opened, split, batch_size=_SHOWN, **prepared.reading)))
         return batch["image"].numpy(), prepared.loading["input_shape"]

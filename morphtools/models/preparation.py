@@ -135,8 +135,9 @@ def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
         if card.stretch != "grey":
             log.warning("%s was trained on colour pictures and %s have one band: shown in grey", card.name, where)
         return "grey"
-    if (name or card.stretch) in usable:
-        return name or card.stretch
+    wanted = name or card.stretch
+    if wanted is not None and wanted in usable:
+        return wanted
     of = ", ".join(records.bands)
     if name is None and card.stretch is not None and usable:
         name = survey_stretch(records.bands)

@@ -84,26 +84,26 @@ def load_pretrained(
 def _checked_weights(card: Card, path: Path) -> Path:
     """The weights of a card, downloaded if necessary, once their hash is right."""
     file = weights_beside(path)
-    if file is None and card.url is None:
-        raise FileNotFoundError(f"there are no weights beside {path}")
     if file is None:
-        file = _fetched(card)
+        if card.url is None:
+            raise FileNotFoundError(f"there are no weights beside {path}")
+        file = _fetched(card, card.url)
     if sha256_of(file) != card.sha256:
         raise ValueError(f"{file} is damaged or not what its card describes (the sha256 differs): get it again")
     return file
 
 
-def _fetched(card: Card) -> Path:
+def _fetched(card: Card, url: str) -> Path:
     """The weights from their address, kept by Keras (`~/.keras`, or `KERAS_HOME`)."""
-    if not card.url.startswith(("https://", "http://")):
-        raise ValueError(f"the card of {card.name} has an address that is not on the web: {card.url}")
-    name = f"{card.sha256[:16]}.{'keras' if card.url.endswith('.keras') else 'weights.h5'}"
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"the card of {card.name} has an address that is not on the web: {url}")
+    name = f"{card.sha256[:16]}.{'keras' if url.endswith('.keras') else 'weights.h5'}"
     try:
         file = keras.utils.get_file(
-            name, card.url, cache_subdir="morphtools", file_hash=card.sha256, hash_algorithm="sha256"
+            name, url, cache_subdir="morphtools", file_hash=card.sha256, hash_algorithm="sha256"
         )
     except ValueError as error:
-        raise ValueError(f"the download of {card.url} has another sha256 than the card of {card.name}") from error
+        raise ValueError(f"the download of {url} has another sha256 than the card of {card.name}") from error
     except Exception as error:  # Keras raises a plain Exception for whatever the network does
         raise OSError(f"cannot fetch the weights of {card.name}: {error}") from error
     return Path(file)

@@ -68,10 +68,18 @@ def _tensors(layer: layers.Layer, prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}.weight": kernel} | ({f"{prefix}.bias": Tensor(layer.bias)} if layer.use_bias else {})
 
 
+def _parts(pattern: str, layer: str) -> tuple[str, ...]:
+    """What the groups of a pattern match in the name of a layer."""
+    match = re.fullmatch(pattern, layer)
+    if match is None:
+        raise ValueError(f"the layer {layer!r} has no counterpart in PyTorch")
+    return match.groups()
+
+
 def _resnet(layer: str) -> str:
     if layer in ("stem_conv", "stem_bn"):
         return {"stem_conv": "conv1", "stem_bn": "bn1"}[layer]
-    group, block, part, kind = re.fullmatch(r"block(\d)_(\d+)_(\d|shortcut)_(conv|bn)", layer).groups()
+    group, block, part, kind = _parts(r"block(\d)_(\d+)_(\d|shortcut)_(conv|bn)", layer)
     where = f"layer{group}.{int(block) - 1}"
     return f"{where}.downsample.{0 if kind == 'conv' else 1}" if part == "shortcut" else f"{where}.{kind}{part}"
 
@@ -86,7 +94,7 @@ def _efficientnet(layer: str) -> str:
     ends = {"stem_conv": "conv_stem", "stem_bn": "bn1", "top_conv": "conv_head", "top_bn": "bn2"}
     if layer in ends:
         return ends[layer]
-    group, block, part = re.fullmatch(r"block(\d)([a-z])_(\w+)", layer).groups()
+    group, block, part = _parts(r"block(\d)([a-z])_(\w+)", layer)
     part = (_FIRST if group == "1" else _WIDENED)[part]
     return f"blocks.{int(group) - 1}.{ord(block) - ord('a')}.{part}"
 
@@ -106,6 +114,6 @@ def _convnext(layer: str) -> str:
         return ends[layer]
     if match := re.fullmatch(r"block(\d)_downsample_(norm|conv)", layer):
         return f"stages.{int(match[1]) - 1}.downsample.{0 if match[2] == 'norm' else 1}"
-    stage, block, part = re.fullmatch(r"block(\d)_(\d+)_(\w+)", layer).groups()
+    stage, block, part = _parts(r"block(\d)_(\d+)_(\w+)", layer)
     parts = {"dwconv": "conv_dw", "norm": "norm", "expand_conv": "mlp.fc1", "project_conv": "mlp.fc2", "scale": "gamma"}
     return f"stages.{int(stage) - 1}.blocks.{int(block) - 1}.{parts[part]}"

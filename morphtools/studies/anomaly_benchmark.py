@@ -1,6 +1,7 @@
 """`benchmark_anomalies`: how well anomalies are found, by representation, regressor, acquisition and start."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -157,10 +158,8 @@ def _truth(stores: Mapping[str, Representations], catalog, records, column: str)
     """The column, by name, for galaxies that have it and that all stores have."""
     if ELLIPSES in stores:
         raise ValueError(f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name")
-    common = None
-    for store in stores.values():
-        names = pd.Index(store.id_str)
-        common = names if common is None else common[common.isin(names)]
+    names = [pd.Index(store.id_str) for store in stores.values()]
+    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
     return vote_fractions(common, column, catalog, records).dropna()
 
 
@@ -190,6 +189,8 @@ def _values(name: str, kind: str, stores, ids, components: int, out: Path, pictu
             standardized_components(stores[name], components, path, whiten=kind == "whitened")
         return np.load(path, mmap_mode="r")[pd.Index(stores[name].id_str).get_indexer(ids)]
     if not path.exists():
+        if pictures is None:
+            raise ValueError("ellipses are measured in pictures: give images or records")
         shown = pictures.read(progress_bar(ids, "measuring ellipses", unit="galaxy"), _SIDE)
         blank = np.zeros((_SIDE, _SIDE), np.uint8)
         features = ellipse_features(blank if isinstance(each, ValueError) else each for each in shown)

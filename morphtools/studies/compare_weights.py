@@ -165,7 +165,8 @@ def _galaxies(settings: CompareSettings, out: Path) -> tuple[Records, pd.DataFra
         table["shape"] = np.select([smooth, edge_on], ["smooth", "edge-on"], "spiral")
     else:
         table = read_catalog(catalog)
-    build_records(table, out / "state" / "records", images=images or Path(catalog).parent)
+        images = images or Path(catalog).parent
+    build_records(table, out / "state" / "records", images=images)
     return Records.open(out / "state" / "records"), table
 
 
@@ -182,7 +183,9 @@ def _represented(records: Records, weights: list[str], settings: CompareSettings
         stores[short] = represent(name, folder / short, records=records.folder, **options)
     card, seed = Card.open(find_card(weights[0])), settings.seed
     prepared = prepare(card, records, image_size=settings.image_size, adapt_bands=len(records.bands) == 1)
-    encoder = random_encoder(records, card, prepared, seed, split=max(records.splits, key=records.splits.get))
+    encoder = random_encoder(
+        records, card, prepared, seed, split=max(records.splits, key=lambda name: records.splits[name])
+    )
     model = keras.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations)])
     about = {"weights": f"random {card.encoder['name']}, seed {seed}", "records": origin(records)} | prepared.reading
     log.info("representing by a random encoder")

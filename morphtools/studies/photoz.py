@@ -1,5 +1,6 @@
 """`evaluate_photoz`: how good redshifts from images are, beside what can be had without a network."""
 
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -154,8 +155,8 @@ def _represented(config: dict, survey: str | None, out: Path, catalog, images, r
     from morphtools.inference.represent import represent
 
     name = Path(weights).name
-    how = {option: config.get(option) for option in ("image_size", "stretch")} | {"survey": survey}
-    where = {"records": records} if records else {"catalog": catalog, "images": images}
+    how: dict[str, Any] = {option: config.get(option) for option in ("image_size", "stretch")} | {"survey": survey}
+    where: dict[str, Any] = {"records": records} if records else {"catalog": catalog, "images": images}
     return {name: represent(weights, out / "representations" / name, **where, **how)}
 
 
@@ -174,10 +175,8 @@ def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts
 
 def _of_common_galaxies(tests: dict[str, Redshifts]) -> dict[str, Redshifts]:
     """All methods about the same galaxies, those with a spectrum, in one order."""
-    common = None
-    for redshifts in tests.values():
-        ids = pd.Index(redshifts.id_str[np.isfinite(redshifts.redshift)])
-        common = ids if common is None else common[common.isin(ids)]
+    names = [pd.Index(redshifts.id_str[np.isfinite(redshifts.redshift)]) for redshifts in tests.values()]
+    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
     if not len(common):
         raise ValueError(f"no galaxy with a redshift is in all of {some(tests)}")
     most = max(len(redshifts.id_str) for redshifts in tests.values())

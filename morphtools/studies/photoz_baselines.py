@@ -108,12 +108,12 @@ def measure(pictures: Pictures, ids: pd.Index, ebv=None, survey: str | None = No
         ebv: (N,) E(B−V), to deredden them.
         survey: Whose filters these are.
     """
-    fluxes, noises, bands = {}, [], pictures.bands
+    fluxes, noises, bands = {}, [], tuple(pictures.bands or ())
     images = progress_bar(pictures.images(ids), "measuring magnitudes", total=len(ids), unit="galaxy")
     for row, image in enumerate(images):
         if not isinstance(image, Image):
             continue
-        pixels, bands = to_pixels(image), bands or image.bands
+        pixels, bands = to_pixels(image), bands or image.bands or ()
         if isinstance(image.data, bytes):  # the sky of a picture is not black
             pixels = pixels - np.median(pixels, axis=(0, 1))
         fluxes[row] = aperture_fluxes(pixels)

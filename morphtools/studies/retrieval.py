@@ -1,5 +1,6 @@
 """`evaluate_retrieval`: does what is nearest look alike to people, too?"""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -46,10 +47,8 @@ def evaluate_retrieval(
     stores = {name: Representations.open(store) for name, store in representations.items()}
     if not stores:
         raise ValueError("which representations? give at least one store")
-    common = None
-    for store in stores.values():
-        ids = pd.Index(store.id_str)
-        common = ids if common is None else common[common.isin(ids)]
+    names = [pd.Index(store.id_str) for store in stores.values()]
+    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
     known = known_of(common, catalog)
     classes = {column: _classes(column_of(known, column)) for column in labels}
     few = [column for column, known_class in classes.items() if len(known_class) <= k]

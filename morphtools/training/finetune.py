@@ -216,7 +216,8 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     """Draws labelled galaxies, and builds records of these galaxies only."""
     answer, drawn, source, bands = labelled_galaxies(settings)
     options: dict[str, Any] = {"bands": settings.bands or bands, "image_size": settings.start.image_size}
-    chosen = build_records(drawn, run.out / "state" / "records", images=source, **options)
+    build_records(drawn, run.out / "state" / "records", images=source, **options)
+    chosen = Records.open(run.out / "state" / "records")
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
         write_whole(

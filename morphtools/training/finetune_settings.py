@@ -45,6 +45,12 @@ class FinetuneSettings:
         """The task; None if columns are the question."""
         return None if self.task is None else open_task(self.task)
 
+    def simulated_task(self) -> Task | RedshiftTask:
+        """The task, which the simulated sky can answer; ValueError for a column, which needs a catalogue."""
+        if self.question is None:
+            raise ValueError(f"column {self.column!r} needs a catalog or records that have it")
+        return self.question
+
     @property
     def name(self) -> str:
         """The question in a word or two."""
@@ -62,7 +68,11 @@ class FinetuneSettings:
         return tuple(name.strip() for name in self.column.split(","))
 
     def with_rates(self, answer: Any) -> "FinetuneSettings":
-        """Returns the settings with the learning rate of the encoder, which depends on the kind of answer.
+        """Returns the settings with the learning rate of the encoder (see `encoder_rate`)."""
+        return dataclasses.replace(self, encoder_learning_rate=self.encoder_rate(answer))
+
+    def encoder_rate(self, answer: Any) -> float:
+        """The learning rate of the encoder, which depends on the kind of answer.
 
         Raises:
             ValueError: The rates contradict each other.
@@ -77,7 +87,7 @@ class FinetuneSettings:
                 f"encoder_learning_rate must be at most {part}learning_rate ({self.learning_rate}), got {slow}: larger "
                 "steps destroy what the encoder has learned"
             )
-        return dataclasses.replace(self, encoder_learning_rate=slow)
+        return slow
 
     def checked(self) -> "FinetuneSettings":
         """Checks the settings and returns them as plain numbers and text, with absolute paths.
@@ -116,12 +126,10 @@ def _kind_of(task: Task | RedshiftTask) -> type[Photoz] | type[Classes]:
 
 def _for_simulated_sky(settings: FinetuneSettings) -> FinetuneSettings:
     """Renders the simulated sky, which is flux, as pictures of the size the weights take, so nothing is resized."""
-    if settings.question is None:
-        raise ValueError(f"column {settings.column!r} needs a catalog or records that have it")
-    start = settings.start
+    task, start = settings.simulated_task(), settings.start
     if not start.pretrained:
         return settings
-    stretch = _kind_of(settings.question).stretch if start.card.range == "picture" else None
+    stretch = _kind_of(task).stretch if start.card.range == "picture" else None
     size = start.image_size or start.card.image_size[0]
     start = dataclasses.replace(start, stretch=start.stretch or stretch, image_size=size)
     return dataclasses.replace(settings, start=start)

@@ -33,7 +33,7 @@ def labelled_galaxies(
         the bands of the images, if known.
     """
     given = given_galaxies(settings.inputs)
-    galaxies, source, bands = given or _simulated(settings.question, settings)
+    galaxies, source, bands = given or _simulated(settings.simulated_task(), settings)
     question: dict[str, Any] = {
         "task": settings.question,
         "columns": settings.columns(galaxies.columns),

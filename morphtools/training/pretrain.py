@@ -169,7 +169,8 @@ def _galaxies(run: Run, settings: PretrainSettings) -> Records:
         return Records.open(folder)
     given = given_galaxies(settings.inputs)
     catalog, source = given[:2] if given else bright_galaxies(size, seed, field_radii=6.0)
-    return build_records(catalog, folder, images=source, image_size=size, seed=seed)
+    build_records(catalog, folder, images=source, image_size=size, seed=seed)
+    return Records.open(folder)
 
 
 def _baselines(run: Run, prepared: Prepared, galaxies: Watched, settings: PretrainSettings) -> dict[str, dict]:

@@ -166,7 +166,7 @@ def _optimizer(viewed, encoder, answer: Answer, settings: FinetuneSettings, drop
 
     If the head was trained before, both have the rate of the encoder.
     """
-    slow = settings.encoder_learning_rate
+    slow = settings.encoder_rate(answer)
     fast = slow if answer.head_first and settings.start.pretrained else settings.learning_rate
     steps = -(-chosen.splits["train"] // settings.batch_size)
     rate = fast

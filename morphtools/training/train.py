@@ -190,7 +190,8 @@ def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
         names = catalog[[name for name in ("id_str", "file_loc", "split") if name in catalog]]
         galaxies = pd.concat([names, votes], axis=1)[(votes > 0).any(axis=1)]
         options: dict[str, Any] = {"images": source, "bands": bands, "image_size": size}
-        records = build_records(galaxies, run.out / "state" / "records", **options)
+        build_records(galaxies, run.out / "state" / "records", **options)
+        records = Records.open(run.out / "state" / "records")
     empty = [split for split in ("train", "val", "test") if not records.splits.get(split)]
     if empty or records.splits["train"] < settings.optimization.batch_size:
         what = (

@@ -53,7 +53,7 @@ PREDICTED = ["predicted", "no ring", "ring", "familiarity"]
 def test_galaxies_of_records_get_the_columns_of_their_catalogue_shard_by_shard(sky, full, monkeypatch, rows):
     monkeypatch.setattr(tables_to_read, "_ROWS", rows)
     records = Records.open(sky / "records")
-    write_to_read(full, RING, (), ["parquet", "csv"], catalog=None, records=records)
+    write_to_read(full, RING, (), ["parquet", "csv"], beside=records)
     table = pd.read_parquet(full.with_name("predictions.parquet"))
     assert list(table) == [*COLUMNS, "split", *PREDICTED]
     assert table["id_str"].tolist() == pd.read_parquet(full)["id_str"].tolist()
@@ -67,7 +67,7 @@ def test_galaxies_of_records_get_the_columns_of_their_catalogue_shard_by_shard(s
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "fits", "vot", "ecsv"])
 def test_every_format_has_the_galaxies_of_a_catalogue_in_its_order(sky, full, ending):
-    (name,) = write_to_read(full, RING, (), [ending], catalog=sky / "catalog.csv", records=None)
+    (name,) = write_to_read(full, RING, (), [ending], beside=sky / "catalog.csv")
     table = read_catalog(full.with_name(name))
     assert list(table) == [*COLUMNS, *PREDICTED]
     assert table["id_str"].tolist() == [f"{i:03d}" for i in range(30) if i != 7]
@@ -80,7 +80,7 @@ def test_records_of_other_galaxies_are_noticed(sky, full, tmp_path):
     catalog = read_catalog(sky / "catalog.csv")[:9].assign(id_str=[f"x{i}" for i in range(9)])
     others = build_records(catalog, tmp_path / "others", images=sky)
     with pytest.raises(ValueError, match=r"some galaxies of the predictions are not in .*others"):
-        write_to_read(full, RING, (), ["csv"], catalog=None, records=others)
+        write_to_read(full, RING, (), ["csv"], beside=others)
 
 
 def test_formats_are_endings():
