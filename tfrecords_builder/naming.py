@@ -12,13 +12,8 @@ def unknown(kind: str, name: str, known) -> str:
     known = sorted(str(k) for k in known)
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    plural = (
-        f"{kind[:-1]}ies"
-        if kind.endswith("y") and not kind.endswith("key")
-        else f"{kind}es"
-        if kind.endswith("ch")
-        else f"{kind}s"
-    )
+    y = kind.endswith("y") and kind[-2] not in "aeiou"  # queries, but surveys
+    plural = f"{kind[:-1]}ies" if y else f"{kind}es" if kind.endswith("ch") else f"{kind}s"
     return f"unknown {kind} {name!r}; known {plural}: {', '.join(known)}{hint}"
 
 
@@ -39,5 +34,5 @@ def band_names(bands) -> list[str] | None:
     >>> band_names("g, r,z")
     ['g', 'r', 'z']
     """
-    names = bands.split(",") if isinstance(bands, str) else bands
+    names = bands.split(",") if bands and isinstance(bands, str) else bands
     return [str(name).strip() for name in names] if names else None
