@@ -31,13 +31,7 @@ SCORES = ("auc", "log_loss", "accuracy", "calibration_error")
 
 def main() -> None:
     """Prints the table, a row for each question and number of labels."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", default="efficientnet_lite0_gz2")
-    parser.add_argument("--seeds", type=int, default=10)
-    options = parser.parse_args()
-    rows = []
+    options, rows = typed(__doc__), []
     for question, (name, read) in QUESTIONS.items():
         x, y = galaxies(options, name, read)
         for labels in LABELS:
@@ -53,6 +47,16 @@ def main() -> None:
     for name, sign in {"auc": 1, "log_loss": -1, "calibration_error": -1}.items():
         better = (sign * (ours[name] - theirs[name]) >= 0).sum()
         print(f"{name}: ours at least as good at {better} of {len(ours)} points")
+
+
+def typed(about: str) -> argparse.Namespace:
+    """The arguments of a benchmark on these questions."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--weights", default="efficientnet_lite0_gz2")
+    parser.add_argument("--seeds", type=int, default=10)
+    return parser.parse_args()
 
 
 def _positive(values: pd.Series) -> pd.Series:

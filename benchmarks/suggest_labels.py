@@ -8,12 +8,9 @@ more are labelled at a time: those that `suggest_labels` suggests, or random one
 are tested on the same galaxies. OUT gets `suggestions.csv`, a row for each question, way, number of labels and seed.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from few_labels import QUESTIONS, galaxies, our_head, scores_of
+from few_labels import QUESTIONS, galaxies, our_head, scores_of, typed
 from sklearn.model_selection import train_test_split
 
 from morphtools.answers.classes import Classes
@@ -27,13 +24,7 @@ WAYS, METRICS = ("random", "suggested"), ("auc", "accuracy")
 
 def main() -> None:
     """Prints a table for each question, and in sentences how many labels are saved."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", default="efficientnet_lite0_gz2")
-    parser.add_argument("--seeds", type=int, default=10)
-    options = parser.parse_args()
-    rows = []
+    options, rows = typed(__doc__), []
     for question, (name, read) in QUESTIONS.items():
         x, y = galaxies(options, name, read)
         of_question = [row for seed in range(options.seeds) for row in _label(x, y, seed)]

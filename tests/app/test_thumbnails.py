@@ -33,7 +33,7 @@ def test_memory_is_bounded_and_the_last_ones_are_kept(galaxies_shown, monkeypatc
 
 def test_a_picture_in_memory_is_not_read_again(galaxies_shown, monkeypatch):
     first = galaxies_shown.jpeg("g03", 32)
-    monkeypatch.setattr(galaxies_shown, "_read", lambda name: pytest.fail("read again"))
+    monkeypatch.setattr(thumbnails, "_read", lambda pictures, name: pytest.fail("read again"))
     assert galaxies_shown.jpeg("g03", 32) is first
 
 
