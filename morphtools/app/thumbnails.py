@@ -42,12 +42,12 @@ class Thumbnails:
         self._kept: collections.OrderedDict[tuple, bytes] = collections.OrderedDict()
         self._bytes, self._lock, self._reading = 0, threading.Lock(), threading.Lock()
 
-    def open(self) -> Pictures:
-        """Opens records or images, if they are not open yet.
+    def open(self) -> None:
+        """Opens records or images, if there are any and they are not open yet."""
+        if self.there:
+            self._opened()
 
-        Raises:
-            LookupError: There are none.
-        """
+    def _opened(self) -> Pictures:
         if not self.there:
             raise LookupError("there are no pictures: give records, or a catalogue and its images")
         with self._reading:
@@ -73,7 +73,7 @@ class Thumbnails:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        pictures = self.open()
+        pictures = self._opened()
         with self._reading:  # the files behind are not made for several threads
             image = _read(pictures, id_str)
         picture = pictures.middle(shown(image, pictures.noise, stretch, brightness, contrast))
@@ -92,7 +92,7 @@ class Thumbnails:
         Raises:
             LookupError: There are no pictures, or none of this galaxy; says why.
         """
-        pictures = self.open()
+        pictures = self._opened()
         with self._reading:
             return _read(pictures, id_str)
 
