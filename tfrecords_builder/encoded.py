@@ -16,7 +16,7 @@ from tfrecords_builder.prepare import examine_picture
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # others, such as EPS, run programs
 _BANDS = {"L": 1, "1": 1, "LA": 1, "P": 3, "PA": 3, "RGB": 3, "RGBA": 3}
-_DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 _ORIENTATION = 0x0112
 
 
@@ -57,7 +57,7 @@ def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
         raise
     except Exception as error:  # Pillow raises many kinds, all meaning the same to us
         raise ValueError(f"not a readable {_kind(data)}: {error or type(error).__name__}") from error
-    if picture.mode in _DEEP:
+    if picture.mode in DEEP:
         return from_values(np.asarray(picture))
     if picture.mode not in _BANDS:
         inks = "the four inks of print (CMYK)" if picture.mode == "CMYK" else f"colours of the kind {picture.mode}"

@@ -135,7 +135,7 @@ def examine(image: Image, bad: float) -> Image:
     level = _sky_level(image)
     if level > _FROM_ZERO:
         image = note(image, "sky_not_zero", f"the edge lies {level:.0f} times its noise from zero")
-    return note(image, "like_a_picture") if _like_picture(image.data) else image
+    return note(image, "like_a_picture") if like_picture(image.data) else image
 
 
 def _stand_in(pixels: np.ndarray) -> float | None:
@@ -148,7 +148,7 @@ def _stand_in(pixels: np.ndarray) -> float | None:
     return None
 
 
-def _like_picture(pixels: np.ndarray) -> bool:
+def like_picture(pixels: np.ndarray) -> bool:
     """Whether three bands hold the 256 levels of a picture, as 0–255 or 0–1, which sky and noise never do."""
     if pixels.shape[2] != 3 or not _levels(pixels[0]) or pixels.min() < 0:
         return False

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from keras import ops
+from PIL import ImageOps
 
 from morphtools.models.cards import Card, find_card
+from morphtools.models.guarded import beyond_picture
+from tfrecords_builder.encoded import DEEP
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.image_files import decode
 from tfrecords_builder.pixels import to_pixels
@@ -37,16 +40,19 @@ def _one(card: Card, image, number: int) -> np.ndarray:
         pixels = to_pixels(decode(str(image), Path(image).read_bytes()))
     else:
         grey = len(card.bands) == 1
-        pixels = np.asarray(image.convert("L" if grey else "RGB") if hasattr(image, "convert") else image)
-        if pixels.dtype.kind in "ui" and card.range == "picture":
-            pixels = pixels / np.float32(np.iinfo(np.uint8).max)
+        if hasattr(image, "convert"):
+            image = ImageOps.exif_transpose(image)
+            image = image if image.mode in DEEP else image.convert("L" if grey else "RGB")
+        pixels = np.asarray(image)
+        if pixels.dtype.kind in "ui" and card.range == "picture" and pixels.max(initial=0) <= 255:
+            pixels = pixels / np.float32(255)
     pixels = np.asarray(pixels, np.float32)
     pixels = filled(pixels[..., np.newaxis] if pixels.ndim == 2 else pixels)
     bands = len(card.bands)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, bands):
         raise ValueError(f"image {number} has shape {pixels.shape}; {card.name} takes (height, width, {bands})")
     low, high = float(pixels.min()), float(pixels.max())
-    if card.range == "picture" and not -0.5 <= low <= high <= 1.5:
+    if card.range == "picture" and beyond_picture(pixels):
         raise ValueError(
             f"image {number} has values from {low:.4g} to {high:.4g}; {card.name} takes pictures: numbers from 0 to 1, "
             "or integers from 0 to 255"

@@ -8,6 +8,7 @@ from keras import layers, ops
 from morphtools.models.answering import head_for
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.encoders import any_way_up, build_encoder, check_keras
+from morphtools.models.guarded import GalaxyEncoder, GalaxyModel
 from tfrecords_builder.hdf5 import check_weights
 
 
@@ -28,8 +29,7 @@ def load_pretrained(
 
     Pictures are numbers from 0 to 1, (B, H, W, 3) from red to blue: 0–255 give confident nonsense. Flux is in the units
     of the records it was trained on. `prepare_images(weights, images)` makes what the weights expect of PIL images,
-    arrays or files, and refuses what they cannot be. The model itself does not check: `predict` compiles its layers,
-    which then never see a number. Give it what `prepare_images` returns.
+    arrays or files, and refuses what they cannot be. Given images of another range, the model warns once.
 
     With another number of bands, every band gets the mean over the bands of the first convolution's kernel, scaled so
     that images equal in all bands give what they gave before. That is a start for training, not a finished encoder.
@@ -74,11 +74,11 @@ def load_pretrained(
         body = _with_bands(body, card, (input_shape or card.input_shape)[2], noise)
     body = _pooled(body, pooling)
     if orientations == 1 and not include_top:
-        return body
+        return GalaxyEncoder(body.input, body.output, name=body.name)
     if pooling is None:
         raise ValueError("feature maps of different orientations have no mean: pooling='avg', or orientations=1")
     top = [head] if include_top else []
-    return keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body, orientations), *top])
+    return GalaxyModel([keras.Input(body.input_shape[1:]), *any_way_up(body, orientations), *top])
 
 
 def _checked_weights(card: Card, path: Path) -> Path:

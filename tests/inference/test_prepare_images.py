@@ -43,7 +43,28 @@ def test_the_middle_is_cut_out_where_the_network_saw_the_middle():
     np.testing.assert_array_equal(prepare_images(card, image), np.ones((1, 4, 4, 3)))
 
 
-@pytest.mark.parametrize("image", [PICTURE * 1.0, np.full((8, 8, 3), -3.0), np.zeros((8, 8, 2)), np.zeros(8)])
+def test_a_picture_of_a_camera_held_sideways_is_turned_upright():
+    sideways = Image.fromarray(PICTURE)
+    sideways.getexif()[0x0112] = 6  # 90 degrees
+    expected = np.rot90(PICTURE, -1)[np.newaxis] / np.float32(255)
+    np.testing.assert_allclose(prepare_images(CARD, sideways), expected, atol=1e-7)
+
+
+DEEP = Image.fromarray(PICTURE[..., 0].astype("u2") * 257)  # which Pillow's own conversion cuts off at 255
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        PICTURE * 1.0,
+        DEEP,
+        PICTURE / 255 / 255,
+        PICTURE / -600.0,
+        np.full((8, 8, 3), -3.0),
+        np.zeros((8, 8, 2)),
+        np.zeros(8),
+    ],
+)
 def test_what_cannot_be_a_picture_is_refused_with_what_it_has(image):
     with pytest.raises(ValueError, match=r"image 0 has (values from|shape)"):
         prepare_images(CARD, image)
