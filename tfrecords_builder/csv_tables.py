@@ -1,5 +1,7 @@
 """Catalogues as csv or tsv, with the separator, decimal sign and encoding they happen to have."""
 
+import csv
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -34,9 +36,14 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         unknown |= {n: [*_UNKNOWN, "None"] for n in names if n not in text and not _has_words(sample[n])}
         options |= {"dtype": dict.fromkeys(text, str), "dtype_backend": "numpy_nullable"}
         options |= {"na_values": unknown, "chunksize": rows, "low_memory": False}
+        last = next(name for name in reversed(names) if name not in nameless)
+        whole = True
         for i, chunk in enumerate(_parsed(path, options)):
             if i == 0:
                 _report_text(path, chunk.drop(columns=text))
+            if whole and chunk[last].isna().any():  # empty, or not there
+                _check_short_rows(path, options, names.index(last) + 1)
+                whole = False
             yield chunk.drop(columns=nameless).assign(**{name: chunk[name].str.strip() for name in text})
     except pd.errors.EmptyDataError:
         raise ValueError("it is empty") from None
@@ -70,6 +77,22 @@ def _dialect(path: Path) -> dict:
     points = commas and re.search(rf"{edge}[-+]?\d+\.\d+{close}", text, re.MULTILINE)
     options = {"sep": separator, "decimal": "," if commas and not points else ".", "encoding": encoding}
     return options | {"skipinitialspace": separator != "\t"}
+
+
+def _check_short_rows(path: Path, options: dict, cells: int) -> None:
+    """Raises ValueError at the first row with fewer cells than there are names: it is unclear which cells it lacks."""
+    limit = csv.field_size_limit(2**30)  # of a cell; it is the same for all who read csv in this process
+    try:
+        with open_table(path) as file, io.TextIOWrapper(file, options["encoding"], newline="") as text:
+            table = csv.reader(text, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
+            for row in table:
+                if len(row) < cells and any(cell.strip() for cell in row):
+                    raise ValueError(
+                        f"line {table.line_num} has {len(row)} cells ({some(row, 8)}) where the first line has "
+                        f"{cells} names: write the separators of empty cells too"
+                    )
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _names(path: Path, options: dict) -> tuple[list[str], list[str]]:

@@ -41,6 +41,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         for i, field in enumerate(table.schema):
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             kind = pa.float64() if pa.types.is_decimal(kind) else kind
+            kind = pa.string() if pa.types.is_binary(kind) and field.name.lower() in TEXT else kind
             if kind != field.type:
                 table = table.set_column(i, field.name, table[i].cast(kind))
         return table.to_pandas(types_mapper=nullable)

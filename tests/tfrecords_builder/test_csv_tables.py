@@ -93,3 +93,34 @@ def test_galaxies_swallowed_by_a_quote_that_is_not_closed_are_reported(tmp_path,
 def test_what_is_not_a_table_of_galaxies_is_refused_with_the_reason(tmp_path, content, reason):
     with pytest.raises(ValueError, match=reason):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "row"),
+    [
+        ("id_str,bar,ring\na,1,0\nb,1\nc,0,1\n", 3, "b, 1"),  # bar or ring?
+        ('id_str;bar;ring\na;1;0\n"b\nb";1\n', 4, "b b, 1"),
+        ("id_str\tbar\tring\na\t1\t0\n\nend of table\n", 4, "end of table"),
+        ("id_str,bar,ring\na,1,0\nb,1,1\nc,0", 4, "c, 0"),  # cut off
+        ("id_str,bar,ring,,\na,1,0\nb,1\n", 3, "b, 1"),
+    ],
+)
+def test_a_row_with_fewer_cells_than_names_is_refused_with_its_line(tmp_path, text, line, row):
+    with pytest.raises(ValueError) as error:
+        read(tmp_path, text)
+    assert f"line {line} has {row.count(',') + 1} cells ({row}) where the first line has 3 names" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id_str,bar,ring,,\na,1,0\nb,1,\nc,0,1,,\n",
+        "id_str,bar,ring\na,1,0\n\n   \nb,1,\nc,0,1\n\n",
+        'id_str,bar,ring\na,1,0\nb,1,""\n"c",0,1',
+        "id_str,bar,ring\r\na,1,0\r\nb,1,\r\nc,0,1\r\n".encode("utf-16"),
+    ],
+)
+def test_empty_cells_at_the_end_of_a_row_are_unknown(tmp_path, text):
+    catalog = read(tmp_path, text)
+    assert catalog["id_str"].tolist() == ["a", "b", "c"]
+    assert catalog["ring"].isna().tolist() == [False, True, False]
