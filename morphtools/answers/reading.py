@@ -171,6 +171,12 @@ def _names_of_classes(catalog: pd.DataFrame, name: str) -> tuple[tuple[str, ...]
         what = name.replace("_", " ")
         names = (f"no {what}", what)
         return names, read_answers(catalog, name, names), f"column {name!r}: 1 {names[1]}, 0 {names[0]}"
+    stand_ins = as_numbers(catalog[name])[0].isin(_SENTINELS)
+    if stand_ins.any():
+        raise ValueError(
+            f"column {name!r} holds {some(catalog[name][stand_ins].unique())} ({galaxies(catalog, stand_ins)}), which "
+            "people write for unknown ones: leave cells empty where the class is unknown"
+        )
     words = read_words(catalog, name)
     counts = words.value_counts().sort_index()
     if len(counts) < 2:
@@ -239,7 +245,7 @@ def _numbers(catalog: pd.DataFrame, *columns: str) -> Reading:
         if len(rest):
             low, high = np.percentile(rest, (25, 75))
             margin = 10 * max(high - low, 1e-12)
-            far = values.isin(_SENTINELS) & ~values.between(low - margin, high + margin)
+            far = (values.isin(_SENTINELS) | (values.abs() > 1e19)) & ~values.between(low - margin, high + margin)
             if far.any():
                 raise ValueError(
                     f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "

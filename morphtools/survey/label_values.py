@@ -1,6 +1,8 @@
 """Cells of label columns: numbers and words as people write them, and which galaxies hold something else."""
 
 import logging
+import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -100,5 +102,9 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
 
 
 def plain_word(word: str) -> str:
-    """A word without capitals, underscores, hyphens and double spaces: two spellings of one word are equal."""
-    return " ".join(word.lower().replace("_", " ").replace("-", " ").split())
+    """A word without capitals, underscores, hyphens and double spaces: two spellings of one word are equal.
+
+    A hyphen before a number is its sign: -1 is not 1.
+    """
+    word = unicodedata.normalize("NFC", word.strip().lower().replace("_", " "))
+    return " ".join(re.sub(r"(?<!^)-|^-(?!\d)", " ", word).split())

@@ -160,7 +160,7 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     """
     if column is not None and column not in catalog.columns:
         raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
-    name = column or next((c for c in task.columns if c in catalog.columns), None)
+    name = column or _column_of(task, catalog)
     if name is None:
         raise ValueError(
             f"no redshifts: none of the columns {', '.join(task.columns)} (the catalogue has "
@@ -177,6 +177,12 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
                 f"column {name!r} {what}, not {some(catalog[name][bad].unique())} ({galaxies(catalog, bad)}); leave "
                 "cells empty where the redshift is unknown"
             )
+    zero = values == 0
+    if zero.any():
+        log.warning(
+            "column %r: %d redshifts are exactly 0 (%s); if that means unknown, leave these cells empty",
+            *(name, zero.sum(), galaxies(catalog, zero)),
+        )
     below = values.notna() & ~measured
     if below.any():
         log.warning(
@@ -206,12 +212,13 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
     """
     if column is not None and column not in catalog.columns:
         raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
-    name = column or next((c for c in task.columns if c in catalog.columns), None)
+    name = column or _column_of(task, catalog)
     if name is not None:
         values = read_answers(catalog, name, task.classes)
-        if name == "spiral" and {"elliptical", "uncertain"} <= set(catalog.columns):
+        flags = {str(c).lower(): c for c in catalog.columns}
+        if name.lower() == "spiral" and {"elliptical", "uncertain"} <= set(flags):
             # Galaxy Zoo 1 (Lintott et al. 2011, arXiv:1007.3265, table 2): 0 also where nobody knows
-            values = values.where(read_answers(catalog, "uncertain", ("no", "uncertain")) != 1)
+            values = values.where(read_answers(catalog, flags["uncertain"], ("no", "uncertain")) != 1)
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
         return _cut(values, task), _rule(task, repr(name))
@@ -230,6 +237,15 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         f"no labels for task {task.name!r}: none of the columns {', '.join(wanted)} (the catalogue has "
         f"{some(catalog.columns, 12)}); name yours with `column`"
     )
+
+
+def _column_of(task: Task | RedshiftTask, catalog: pd.DataFrame) -> str | None:
+    """The first column of a task that the catalogue has, or the only one that differs from it in capitals alone."""
+    for name in task.columns:
+        same = [c for c in catalog.columns if str(c).lower() == name.lower()]
+        if name in same or len(same) == 1:
+            return name if name in same else same[0]
+    return None
 
 
 def _cut(fraction: pd.Series, task: Task) -> pd.Series:

@@ -140,3 +140,26 @@ def test_a_task_knows_its_answer():
     assert redshifts.answer == pdfs and labels(redshifts) == [[0.1], [0.2]]
     with pytest.raises(ValueError, match="give either task or answer"):
         read({"ring": [1, 0]}, "", "classes", task=get_task("rings"))
+
+
+def test_a_code_and_its_negative_are_two_classes():
+    answer, table, _ = read({"ttype": [-5, 5, -1, 1, 0, 5]}, "ttype", "classes")
+    assert answer == Classes(("-1", "-5", "0", "1", "5"))
+    assert table["label"].tolist() == [1, 4, 0, 3, 2, 4]
+
+
+def test_two_unicode_forms_of_a_word_are_one_class():
+    answer, table, _ = read({"type": ["\u00e9toile", "e\u0301toile", "\u00e9toile", "spirale"]}, "type")
+    assert answer == Classes(("spirale", "\u00e9toile")) and table["label"].tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("code", [-99, 99, 999, -9999, 999999])
+def test_codes_that_people_write_for_unknown_classes_are_refused_with_their_galaxies(code):
+    with pytest.raises(ValueError, match=rf"column 'k' holds {code} \(galaxy g2\)"):
+        read({"k": [1, 2, code, 3]}, "k", "classes")
+
+
+@pytest.mark.parametrize("value", [1e20, -1e30, 3.4e38])
+def test_enormous_numbers_for_unknown_ones_are_refused(value):
+    with pytest.raises(ValueError, match="far from all other values"):
+        read({"size": [*np.linspace(15, 18, 30), value]}, "size", "number")

@@ -90,3 +90,20 @@ def test_a_galaxy_that_galaxy_zoo_1_calls_uncertain_is_not_one_without_arms():
     labels, _ = task_labels(TASKS["spirals"], flags)
     assert labels[:2].tolist() == [1.0, 0.0] and np.isnan(labels[2])
     assert task_labels(TASKS["spirals"], flags[["spiral"]])[0].tolist() == [1.0, 0.0, 0.0]  # somebody's own labels
+
+
+def test_columns_of_a_task_are_found_in_whatever_capitals_they_are_published():
+    flags = pd.DataFrame({"SPIRAL": [1, 0, 0], "ELLIPTICAL": [0, 1, 0], "UNCERTAIN": [0, 0, 1]})  # Galaxy Zoo 1
+    for column in (None, "SPIRAL"):
+        labels, _ = task_labels(TASKS["spirals"], flags, column)
+        assert labels[:2].tolist() == [1.0, 0.0] and np.isnan(labels[2])
+    assert list(task_redshifts(get_task("photoz"), pd.DataFrame({"REDSHIFT": [0.1]}))[0]) == [0.1]
+    both = pd.DataFrame({"Ring": [0, 0], "RING": [1, 1]})  # which of them?
+    with pytest.raises(ValueError, match="name yours with"):
+        task_labels(TASKS["rings"], both)
+
+
+def test_redshifts_of_exactly_zero_are_reported_with_their_galaxies(caplog):
+    table = pd.DataFrame({"id_str": list("abc"), "redshift": [0.1, 0.0, 0.0]})
+    assert list(task_redshifts(get_task("photoz"), table)[0]) == [0.1, 0, 0]
+    assert "2 redshifts are exactly 0 (galaxy b, c)" in caplog.text
