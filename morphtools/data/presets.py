@@ -104,7 +104,7 @@ def build_augmentations(
         ValueError: An unknown preset, layer or argument, or a layer that needs to know more about the survey.
         FileNotFoundError: The file does not exist.
     """
-    known = {"noise": noise, "size": size, **_survey(bands)}
+    known = {"noise": noise, "size": size, **facts_of(bands)}
     made = []
     for i, (name, arguments) in enumerate(read_augmentations(augmentations, without)):
         kind = _layer(name)
@@ -197,8 +197,8 @@ def _layer(name: str) -> type:
     return found
 
 
-def _survey(bands: Sequence[str]) -> dict:
-    """What the layers need to know about the bands of a known camera."""
+def facts_of(bands: Sequence[str]) -> dict:
+    """What the layers need to know of the survey; nothing where no known camera has these bands."""
     try:
         camera = camera_for(tuple(bands))
     except ValueError:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 
 from morphtools.data.batches import read_batches
-from morphtools.data.presets import build_augmentations
+from morphtools.data.presets import build_augmentations, facts_of, read_augmentations
 from morphtools.models.contrastive import BYOL, MoCo, SimCLR
 from morphtools.models.encoders import build_encoder, settle_batch_norm
 from morphtools.models.preparation import prepare
@@ -85,12 +85,15 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
 def build_views(prepared: Prepared, settings: PretrainSettings) -> keras.Model:
     """Builds the augmentations for the images as they are read."""
     noise = prepared.noise
+    bands = () if noise is None else prepared.records.bands
+    chosen = read_augmentations(settings.augmentations or ("rgb" if noise is None else "hayat2021"), settings.without)
+    if settings.augmentations is None and not facts_of(bands):
+        chosen = [(name, arguments) for name, arguments in chosen if name != "RandomExtinction"]
     return build_augmentations(
-        settings.augmentations or ("rgb" if noise is None else "hayat2021"),
-        bands=() if noise is None else prepared.records.bands,
+        [{name: arguments} for name, arguments in chosen],
+        bands=bands,
         noise=noise,
         size=settings.start.view_size,
-        without=settings.without,
         seed=settings.seed,
     )
 
@@ -113,6 +116,8 @@ def build_learner(prepared: Prepared, settings: PretrainSettings) -> keras.Model
             synchronize_batch_norm(learner)
         learner.compile(build_optimizer(how, steps))
         learner.optimizer.build(learner.trainable_variables)
+    if settings.augmentations is None and prepared.noise is not None and not facts_of(records.bands):
+        log.warning("no camera we know has the bands %s: views are not reddened by dust", ", ".join(records.bands))
     log.info("%s of %s on %d device%s", settings.learner.method, encoder.name, replicas, "s" if replicas > 1 else "")
     return learner
 

@@ -15,6 +15,8 @@ from PIL import Image
 from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.training.pretrain import pretrain
+from tfrecords_builder.build import build_records
+from tfrecords_builder.images import from_pixels
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {"epochs": 2, "batch_size": 16, "encoder": "resnet10_half", "watched": 40}
@@ -119,8 +121,6 @@ def test_the_other_methods_start_from_weights_and_show_them_as_a_baseline(method
 @pytest.mark.slow
 def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
     from morphtools.sky.simulate import simulate_galaxies
-    from tfrecords_builder.build import build_records
-    from tfrecords_builder.images import from_pixels
 
     catalog, images = simulate_galaxies(40, image_size=24, bands="ugriz", seed=1, magnitude_limit=15.5)
     catalog["file_loc"] = catalog.index.astype(str)
@@ -133,6 +133,21 @@ def test_flux_of_five_bands_is_cut_to_views_and_loads_again(tmp_path):
     assert encoder.input_shape == (None, 16, 16, 5) and "redshift" in run.summary
     assert Card.open(run.out / "card.json").middle_of == (24, 24)  # so others cut images as it did
     assert np.isfinite(encoder.predict(images[:4, 4:20, 4:20], verbose=0)).all()
+
+
+def test_bands_of_no_known_camera_and_a_sky_of_zeros_are_learned_from_by_default(tmp_path, caplog):
+    y, x = np.mgrid[:16, :16] - 7.5
+    maps = [np.maximum(np.exp(-np.hypot(x, y) / (2 + i % 3)) - 0.3, 0).astype("f4") for i in range(40)]  # as of radio
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(40)], "file_loc": [str(i) for i in range(40)]})
+    records = build_records(catalog, tmp_path / "records", images=lambda name: from_pixels(maps[int(name)]))
+    options = TINY | {"epochs": 1, "batch_size": 8}
+    run = pretrain("byol", records=records.folder, hidden=8, out=tmp_path / "a", **options)
+    assert np.isfinite(pd.read_csv(run.out / "history.csv")["loss"]).all()
+    assert "views are not reddened by dust" in caplog.text
+    with pytest.raises(
+        ValueError, match="RandomExtinction cannot be made"
+    ):  # what is asked for by name is not left out
+        pretrain("byol", records=records.folder, augmentations="hayat2021", out=tmp_path / "b", **options)
 
 
 @pytest.mark.parametrize(
