@@ -48,7 +48,7 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
     sky = None
     if fill and (records.incomplete or records.masked):
         sky = _sky(image, mask, records.sky or (0.0,) * records.shape[2])
-        image, mask = tf.where(_good(image, mask), image, np.nan), None
+        image, mask = image if mask is None else tf.where(mask, np.nan, image), None
     resized = _resized(image, mask, height, width)
     if sky is not None:
         resized["image"] = tf.where(tf.math.is_finite(resized["image"]), resized["image"], sky)
@@ -109,10 +109,12 @@ def _resized(image, mask, height: int, width: int) -> dict:
     def resize_good(good):
         """The mean of the good pixels below each; NaN where less than half of those that are not masked is there."""
         complete = tf.reduce_all(good, axis=(-3, -2, -1), keepdims=True)  # stays to the bit what it is among its like
-        share = scaled(tf.cast(good, tf.float32))
+        there = tf.cast(good, tf.float32)
+        share = scaled(there)
         known = share if mask is None else scaled(tf.cast(tf.math.is_finite(image), tf.float32))
-        weight, there = tf.where(complete, 1.0, tf.maximum(share, 1e-6)), complete | (known >= 0.5)
-        return tf.where(there, scaled(tf.where(good, image, 0.0)) / weight, np.nan)
+        weight, enough = tf.where(complete, 1.0, tf.maximum(share, 1e-6)), complete | (known >= 0.5)
+        zero = tf.math.multiply_no_nan(image, there)  # where not good; `tf.where` takes as long as resizing
+        return tf.where(enough, scaled(zero) / weight, np.nan)
 
     def resize_mask():
         return scaled(tf.cast(mask, tf.float32)) > 0.5

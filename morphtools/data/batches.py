@@ -139,7 +139,8 @@ def _resized(image: np.ndarray, good: np.ndarray | None, size: tuple[int, int], 
     sky = sky_of(image, good, fallback).astype(np.float32)
     if same:
         return np.where(good, image, sky)
-    share = _scaled(good.astype(np.float32), size)
+    alike = (good == good[..., :1]).all()  # where all bands lack the same pixels, one is enough
+    share = _scaled((good[..., :1] if alike else good).astype(np.float32), size)
     mean = _scaled(np.where(good, image, np.float32(0)), size) / np.maximum(share, np.float32(1e-6))
     return np.where(share >= 0.5, mean, sky)
 
