@@ -104,11 +104,12 @@ def good_pixels(image: Image) -> np.ndarray:
 
 
 def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
-    """(C, H, W) as (H, W, C): the bands are the axis of length `bands`, or the shorter of first and last."""
+    """(C, H, W) as (H, W, C): the bands are the axis of length `bands`, that beside a square, or the shorter one."""
     if pixels.ndim != 3:
         return pixels
-    first, last = pixels.shape[0], pixels.shape[2]
-    bands = min(first, last) if bands is None else bands
+    first, middle, last = pixels.shape
+    if bands is None:
+        bands = first if middle == last else last if first == middle else min(first, last)
     return np.moveaxis(pixels, 0, -1) if first == bands else pixels
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrecords_builder import build_records, parse, read_pixels
 from tfrecords_builder.images import Image, from_pixels
+from tfrecords_builder.pixels import bands_last
 from tfrecords_builder.tfrecord import decode, encode, frame
 
 N = 24
@@ -146,3 +147,18 @@ assert not verify_records(records) and next(read_pixels(records, ["g3"])).shape 
 assert not {{"tensorflow", "astropy", "matplotlib"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 20, 20), (20, 20, 3)),
+        ((20, 20, 3), (20, 20, 3)),
+        ((50, 20, 20), (20, 20, 50)),  # a cube with more planes than pixels on a side
+        ((20, 20, 50), (20, 20, 50)),
+        ((5, 4, 40), (4, 40, 5)),
+        ((4, 40, 5), (4, 40, 5)),
+    ],
+)
+def test_the_bands_are_the_axis_beside_a_square_or_the_shorter_one(shape, expected):
+    assert bands_last(np.zeros(shape)).shape == expected
