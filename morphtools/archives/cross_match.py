@@ -118,6 +118,7 @@ def cross_match(
         left_out = [duplicates["row"][duplicates["table"] == name].to_numpy(int) for name in "ab"]
         sky_a, sky_b = (_without(table.sky, rows) for table, rows in zip(tables, left_out, strict=True))
         rows_a, rows_b, separations = _match(sky_a, sky_b, limit, find, remarks)
+        remarks += [] if len(rows_a) else _other_units(sky_a, sky_b, limit)
         if unmatched:
             rows_a, rows_b, separations = _with_unmatched(rows_a, rows_b, separations, len(tables[0].sky), left_out[0])
         if same is not None and len(duplicates):
@@ -204,6 +205,17 @@ def _match(sky_a, sky_b, limit: float, find: str, remarks: list[str]):
             )
         rows_a, rows_b, separations = rows_a[kept], rows_b[kept], separations[kept]
     return rows_a, rows_b, separations
+
+
+def _other_units(sky_a, sky_b, limit: float) -> list[str]:
+    """Which table seems to be in hours or radians, by the matches that there would be then."""
+    for unit, factors in (("ra in hours", (15.0, 1.0)), ("ra and dec in radians", (180 / np.pi, 180 / np.pi))):
+        for name, a, b in (("a", sky_a * factors, sky_b), ("b", sky_a, sky_b * factors)):
+            if not (np.abs(np.concatenate([a, b])) > (360, 90)).any():
+                matches = len(nearest_within(a, b, limit)[0])
+                if matches:
+                    return [f"no matches, but {matches} if table {name} has {unit}: convert them to degrees"]
+    return []
 
 
 def _duplicates(tables: list[KeptTable], radius: float | None) -> pd.DataFrame:

@@ -186,3 +186,15 @@ def test_labels_of_volunteers_reach_a_catalogue_of_images():
     match = morphtools.cross_match(images, zoo)
     assert match.table["id_str"].tolist() == ["g1", "g2", "g3"] and match.table["id_str_b"][0] == "587727178986356823"
     np.testing.assert_array_equal(match.table["gz1_spiral"].to_numpy(float, na_value=np.nan), [1, 0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("unit", "ra", "dec"), [("ra in hours", 15, 1), ("ra and dec in radians", 57.29577951, 57.29577951)]
+)
+def test_positions_in_other_units_are_recognised_where_nothing_matches(unit, ra, dec):
+    a = pd.DataFrame({"ra": [150.0, 200.0], "dec": [2.0, -10.0]})
+    b = pd.DataFrame({"ra": [200.0 / ra, 20.0 / ra], "dec": [-10.0 / dec, 5.0 / dec]})
+    expected = f"no matches, but 1 if table b has {unit}: convert them to degrees"
+    assert expected in cross_match(a, b).remarks
+    assert expected.replace("b has", "a has") in cross_match(b, a).remarks
+    assert not cross_match(a, a).remarks and not cross_match(a, a.assign(ra=a["ra"] + 50)).remarks
