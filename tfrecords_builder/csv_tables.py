@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -83,7 +84,9 @@ def _check_short_rows(path: Path, options: dict, cells: int) -> None:
     """Raises ValueError at the first row with fewer cells than there are names: it is unclear which cells it lacks."""
     limit = csv.field_size_limit(2**30)  # of a cell; it is the same for all who read csv in this process
     try:
-        with open_table(path) as file, io.TextIOWrapper(file, options["encoding"], newline="") as text:
+        with open_table(path) as file:
+            binary: Any = file
+            text = io.TextIOWrapper(binary, options["encoding"], newline="")
             table = csv.reader(text, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
             for row in table:
                 if len(row) < cells and any(cell.strip() for cell in row):

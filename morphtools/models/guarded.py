@@ -20,7 +20,7 @@ def beyond_picture(images: np.ndarray) -> bool:
         images: Of any shape, without missing values.
     """
     low, high = float(images.min()), float(images.max())
-    return not -0.5 <= low <= high <= 1.5 or 0 < high < _DARK or np.mean(images < 0) > 0.25
+    return bool(not -0.5 <= low <= high <= 1.5 or 0 < high < _DARK or np.mean(images < 0) > 0.25)
 
 
 def _beyond_flux(images: np.ndarray, noise: tuple[float, ...]) -> bool:
@@ -33,6 +33,7 @@ def _beyond_flux(images: np.ndarray, noise: tuple[float, ...]) -> bool:
 class _Guard:
     """Looks at images before they reach the network, which is compiled and sees no numbers. In training nobody does."""
 
+    layers: list
     _warned = _looked_into = False
 
     def __call__(self, *args, **kwargs):

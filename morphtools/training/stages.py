@@ -104,6 +104,7 @@ def represent_for_head(
     """
     represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
     splits = ["train", "val", "test"] if settings.frozen else ["train", "val"]
+    log.info("representing %d galaxies …", sum(chosen.splits[split] for split in splits))
     return represent_splits(represent, chosen, splits, state / "representations", reading)
 
 
