@@ -54,7 +54,7 @@ class _Guard:
 
     def _first_batch(self, x):
         """The first batch of a dataset, which is begun once more for it, but for each model only once."""
-        if isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec"):  # of `tf.data`
+        if isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec"):
             if self._looked_into:
                 return None
             self._looked_into = True
