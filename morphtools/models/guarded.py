@@ -3,7 +3,6 @@
 import warnings
 
 import keras
-import numpy as np
 
 from morphtools.models.inputs import AsinhStretch
 from tfrecords_builder.prepare import like_picture
@@ -13,20 +12,21 @@ _DARK = 1.01 / 255  # a picture that was divided by 255 once more has nothing br
 _FAR = 1000.0  # times the noise: half of the pixels of a galaxy's image are never beyond
 
 
-def beyond_picture(images: np.ndarray) -> bool:
+def beyond_picture(images) -> bool:
     """Whether images cannot be pictures from 0 to 1.
 
     Args:
-        images: Of any shape, without missing values.
+        images: An array of NumPy, of any shape, without missing values.
     """
     low, high = float(images.min()), float(images.max())
-    return bool(not -0.5 <= low <= high <= 1.5 or 0 < high < _DARK or np.mean(images < 0) > 0.25)
+    return bool(not -0.5 <= low <= high <= 1.5 or 0 < high < _DARK or (images < 0).mean() > 0.25)
 
 
-def _beyond_flux(images: np.ndarray, noise: tuple[float, ...]) -> bool:
+def _beyond_flux(images, good, noise: tuple[float, ...]) -> bool:
     """Whether images (N, H, W, C) cannot be flux in units in which the sky has this noise."""
-    levels = np.abs(images) / np.array(noise, "float32")
-    wrong_unit = np.median(levels) > _FAR or 0 < levels.max() < 0.1
+    levels = (abs(images) / noise)[good]
+    levels.sort()
+    wrong_unit = levels[len(levels) // 2] > _FAR or 0 < levels[-1] < 0.1
     return bool(wrong_unit or any(like_picture(image) for image in images))
 
 
@@ -66,12 +66,12 @@ class _Guard:
             return
         arrays = (array for array in keras.tree.flatten(x) if len(getattr(array, "shape", ())) == 4)
         try:
-            images = np.asarray(next(arrays)[:_LOOKED_AT], "float32")
+            images = keras.ops.convert_to_numpy(next(arrays)[:_LOOKED_AT]).astype("float32")
         except Exception:  # a symbol of a compiled function, or nothing to look at
             return
-        known = images[np.isfinite(images)]
-        noise = _noise(self)
-        if not known.size or not (beyond_picture(known) if noise is None else _beyond_flux(images, noise)):
+        good, noise = abs(images) < float("inf"), _noise(self)
+        known = images[good]
+        if not known.size or not (beyond_picture(known) if noise is None else _beyond_flux(images, good, noise)):
             return
         for model in (self, *self.layers):
             if isinstance(model, _Guard):
