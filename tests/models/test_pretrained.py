@@ -260,7 +260,11 @@ def test_weights_of_the_package_are_listed_loaded_by_name_and_cited(tiny, monkey
     assert "tiny (CC-BY-4.0): Nobody 2026" in cite("tiny") and cite() == cite("tiny") and "morphtools" in cite()
 
 
-@pytest.mark.parametrize("name", [card.name for card in list_pretrained()])
+@pytest.mark.parametrize(
+    "name",
+    ["efficientnet_lite0_gz2"]
+    + [pytest.param(c.name, marks=pytest.mark.slow) for c in list_pretrained() if c.name != "efficientnet_lite0_gz2"],
+)
 def test_turning_a_galaxy_moves_it_less_in_shipped_representations_than_in_random_ones(name):
     path = find_card(name)
     card = Card.open(path)
