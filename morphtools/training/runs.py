@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ class Run:
         if unfamiliar := metrics.get("unfamiliar"):
             usual = f"usual: {unfamiliar['rare']:.0%}; see figures/unfamiliar.png"
             baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
-        title = textwrap.fill(metrics["title"], _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+        title = re.sub(r"tested on (\S+) galaxies", "tested\xa0on\xa0\\1\xa0galaxies", metrics["title"])  # not broken
+        title = textwrap.fill(title, _WIDTH, subsequent_indent="    ", break_on_hyphens=False).replace("\xa0", " ")
         return "\n".join([title, *rows, *baseline, f"  see {self.out}, figures/ first"])
 
 
