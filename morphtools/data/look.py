@@ -243,13 +243,18 @@ def _draw(found: dict[str, np.ndarray], bands, ranges: pd.DataFrame, stretches: 
         [_panel(draw(filled(pixels) if name in stretches else pixels)) for name, draw in columns.items()]
         for pixels in found.values()
     ]
+    names = list(columns), list(found)
+    if len(columns) < 3:  # few panels of a galaxy: galaxies side by side, not a tower
+        panels, names = [list(each) for each in zip(*panels, strict=True)], names[::-1]
     whole = np.concatenate([np.concatenate(row, axis=1) for row in panels], axis=0)
-    size = (2.5 + len(columns) * 0.9, 0.8 + len(found) * 0.9)
-    figure = Figure(figsize=size, layout="constrained")
+    across, down = map(len, names)
+    figure = Figure(figsize=(2.5 + across * 0.9, 1.1 + down * 0.9), layout="constrained")
     axes = figure.subplots()
     axes.imshow(whole, interpolation="nearest")
-    axes.set_xticks(_SIDE * (np.arange(len(columns)) + 0.5), columns, rotation=45)
-    axes.set_yticks(_SIDE * (np.arange(len(found)) + 0.5), found, fontsize=7)
+    axes.set_xticks(
+        _SIDE * (np.arange(across) + 0.5), names[0], rotation=45, fontsize=7 if names[0] == list(found) else None
+    )
+    axes.set_yticks(_SIDE * (np.arange(down) + 0.5), names[1], fontsize=7)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     return figure

@@ -84,3 +84,14 @@ def test_inspecting_tells_splits_votes_and_failures(source, tmp_path):
     look = inspect_records(tmp_path / "r")
     assert f"{records.splits['train']} train" in look.facts[0] and "votes: 60 in all" in look.facts
     assert look.findings == [] and list(look.ranges.index) == ["g", "r", "z"]
+
+
+def test_galaxies_of_one_band_stand_side_by_side(tmp_path):
+    catalog = pd.DataFrame({"id_str": list("abcdef"), "file_loc": range(6)})
+    np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(6, 16, 16, 1)).astype("f4"))
+    look = preview_records(catalog, images=tmp_path / "stack.npy", bands=("radio",), galaxies=6)
+    (axes,) = look.figure.axes
+    height, width = axes.images[0].get_array().shape[:2]
+    assert width == 6 * height
+    assert sorted(label.get_text() for label in axes.get_xticklabels()) == list("abcdef")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["radio"]
