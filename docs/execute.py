@@ -57,7 +57,7 @@ def keep(book: nbformat.NotebookNode, took: dict, folder: Path) -> None:
     """Writes the outputs of an executed notebook: pictures as WebP, all else into `outputs.json`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    cells = [cell for cell in book.cells if cell.cell_type == "code"][1:]  # without the installation
     outputs = {key(cell.source): _outputs(cell, number, folder) for number, cell in enumerate(cells)}
     (folder / "outputs.json").write_text(json.dumps(took | {"cells": outputs}, indent=1, ensure_ascii=False) + "\n")
 
@@ -89,7 +89,7 @@ def _outputs(cell: nbformat.NotebookNode, number: int, folder: Path) -> list[dic
 def _plain(text: str) -> str:
     """Text as it stands on a terminal in the end, without progress bars and addresses of this machine."""
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.replace("\x1b[A", "").split("\n")]
-    lines = [line for line in lines if line and not re.search(r"\d+%\||galaxy/s|it/s|\?token=", line)]
+    lines = [line for line in lines if line and not re.search(r"\[\d\d:\d\d[<,]|\?token=", line)]
     return "\n".join([*lines[:LINES], *(["…"] if len(lines) > LINES else [])])
 
 

@@ -96,10 +96,11 @@ morphtools.show("redshifts-compared/scores.png", "redshifts-compared/pit.png")
 print(table[["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crps"]].round(4).to_string(index=False))
 
 # %% [markdown]
-# Be honest with yourself here. These weights were trained to see shapes, they are frozen, and spectra are few:
-# colours and magnitudes measured by hand do better, and cost nothing. A network wins when it learns colours itself:
-# from many more spectra, trained as a whole, best after a pretraining on unlabelled images in the same bands
-# (tutorial 6). `learning_curve` shows for your galaxies how many spectra each way needs.
+# Be honest with yourself here. These weights were trained to see shapes, they are frozen, and spectra are few: the
+# network hardly beats the same answer for all, and magnitudes measured by hand do better, and cost nothing. A network
+# wins when it learns colours itself: from many more spectra, trained as a whole, best after a pretraining on
+# unlabelled images in the same bands (tutorial 6). `learning_curve` shows for your galaxies how many spectra each way
+# needs.
 #
 # ## Galaxies without a spectrum
 
