@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
@@ -56,7 +57,7 @@ def locate(folder: Path, name: str, limits: Limits) -> Path:
         ValueError: There is none, or it lies outside, also by way of `..` or a link, and that is not allowed.
     """
     try:
-        path = Path(os.path.realpath(folder / name))
+        path = Path(os.path.realpath(folder / _spelled(folder, name)))
         if not limits.outside and not path.is_relative_to(os.path.realpath(folder)):
             raise ValueError(
                 f"{name} points outside the images folder {folder}; give a folder that holds it, or outside=True"
@@ -67,6 +68,12 @@ def locate(folder: Path, name: str, limits: Limits) -> Path:
     except ValueError as error:  # also a name with a zero byte
         raise ValueError(str(error) if name in str(error) else f"cannot read {name}: {error}") from None
     return path
+
+
+def _spelled(folder: Path, name: str) -> str:
+    """The name as the files have it: macOS writes an accented letter as two characters, catalogues as one."""
+    forms = () if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((form for form in forms if os.path.lexists(folder / form)), name)
 
 
 def read_file(folder: Path, name: str, limits: Limits) -> bytes:

@@ -79,6 +79,8 @@ def open_images(
         raise FileNotFoundError(f"there is no folder, archive or stack of images at {path}")
     if not path.is_dir():
         check_regular(path)
+    if path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        raise ValueError(f"{path} is a zarr store, which is not read: save its array as npy or h5")
     if template is not None and "{band}" in template and not bands:
         raise ValueError(f"the template {template!r} has a {{band}}: give the names of the bands, in order")
     if isinstance(hdu, list):

@@ -11,7 +11,7 @@ import numpy as np
 from tfrecords_builder.bounded import LIMITS, Limits, check_regular
 from tfrecords_builder.encoded import from_array
 from tfrecords_builder.hdf5 import dataset_names, own_dataset
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.pixels import Image, bands_last
 
 
@@ -92,7 +92,10 @@ def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
         return "images"
     fitting = [n for n in names if arrays[n].ndim in (3, 4)]
     if len(fitting) != 1:
-        raise ValueError(f"{Path(path).name} has {len(fitting)} arrays that could be images; name one of {names}")
+        inside = some(names or [f"{group}/…" for group in arrays], 8)
+        raise ValueError(
+            f"{Path(path).name} has {len(fitting)} arrays that could be images; name one with hdu: {inside}"
+        )
     return fitting[0]
 
 

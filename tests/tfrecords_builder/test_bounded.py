@@ -64,6 +64,13 @@ def test_files_inside_the_folder_are_read_however_they_are_called(folder, name):
     assert read(linked, name).shape == (4, 5, 1)
 
 
+@pytest.mark.parametrize("written", ["\u00e9.fits", "e\u0301.fits"])
+@pytest.mark.parametrize("catalogued", ["\u00e9.fits", "e\u0301.fits"])
+def test_files_are_found_whichever_unicode_form_their_names_have(folder, written, catalogued):
+    (folder / written).write_bytes(fits_bytes())
+    assert read(folder, catalogued).shape == (4, 5, 1)
+
+
 def test_the_flag_is_an_argument_of_builds_and_part_of_their_settings(folder, tmp_path):
     catalog = pd.DataFrame({"id_str": ["a", "b"], "file_loc": ["a.fits", "../secret.fits"]})
     options = {"images": folder, "max_failures": 0.5}

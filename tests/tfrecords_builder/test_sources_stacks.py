@@ -66,6 +66,17 @@ def test_an_unknown_array_is_named_with_the_known_ones(tmp_path, stack):
     assert "did you mean 'images'?" in str(error)
 
 
+def test_arrays_in_groups_and_zarr_stores_are_answered_with_what_to_do(tmp_path, stack):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["survey/images"] = stack
+    (error,) = read_images(open_images(tmp_path / "s.h5"), [{"file_loc": "0"}])
+    assert "s.h5 has 0 arrays that could be images; name one with hdu: survey/…" in str(error)
+    (tmp_path / "s.zarr").mkdir()
+    (tmp_path / "s.zarr" / ".zarray").write_text("{}")
+    with pytest.raises(ValueError, match="is a zarr store, which is not read: save its array as npy or h5"):
+        open_images(tmp_path / "s.zarr")
+
+
 @pytest.mark.parametrize("ending", ["npy", "npz", "h5"])
 @pytest.mark.parametrize("bands", [1, 3])
 @pytest.mark.parametrize("bands_first", [True, False])
