@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,7 @@ class AnomalyLoop:
         if np.isfinite(ratings).any():
             chosen, _ = self._learner().query(self._candidates, n, asked=seen, **self._acquisition)
         else:
-            free = np.setdiff1d(np.arange(len(self._names)), seen)
+            free = np.flatnonzero(~np.isin(np.arange(len(self._names)), seen))
             chosen = STARTS[self._start](self._candidates, free, min(n, len(free)), self._seed)
         names = [str(name) for name in self._names[chosen]]
         self._store.ask(names, self.rater)
@@ -131,12 +131,11 @@ class AnomalyLoop:
         """
         n = at_least_one(n, "the number of galaxies to rate")
         seen, ratings = self._seen()
-        taken = np.union1d(seen, self._names.get_indexer(self.asked()))
+        taken = np.concatenate([seen, self.rows(self.asked())])
         if learn and np.isfinite(ratings).any():
             chosen, _ = self._learner().query(self._candidates, n, asked=taken, **self._acquisition)
         else:
-            free = np.setdiff1d(np.arange(len(self._names)), taken)
-            chosen = _random(self._candidates, free, min(n, len(free)), self._seed + len(taken))
+            chosen = _drawn(len(self._names), taken, n, self._seed + len(taken))
         names = [str(name) for name in self._names[chosen]]
         begun = self.asked()  # again: some may have been rated meanwhile
         self._store.ask([*begun, *(name for name in names if name not in begun)], self.rater)
@@ -264,7 +263,7 @@ class AnomalyLoop:
         score, uncertainty = self.expected()
         rating, raters = np.full(len(score), np.nan), np.zeros(len(score), int)
         current = self._store.current(self._whose)
-        rows = self._names.get_indexer(current["id_str"])
+        rows = self.rows(current["id_str"])
         rating[rows], raters[rows] = current["rating"], current["raters"]
         columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
         table = pd.DataFrame({"id_str": self._names} | columns)
@@ -274,6 +273,10 @@ class AnomalyLoop:
         """(N,) the rating that is expected of every galaxy, in the order of the store, and its standard deviation."""
         return Posterior(self._learner().estimator).predict(self._candidates)
 
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """(n,) the rows of galaxies in the order of the store, −1 for those that are not there."""
+        return self._names.get_indexer(pd.Index(list(ids), dtype=object))
+
     @property
     def _whose(self) -> str:
         """The rater whose ratings count; empty for all."""
@@ -282,7 +285,7 @@ class AnomalyLoop:
     def _seen(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the galaxies that were rated or skipped, and their ratings, NaN where skipped."""
         current = self._store.current(self._whose)
-        return self._names.get_indexer(current["id_str"]), current["rating"].to_numpy()
+        return self.rows(current["id_str"]), current["rating"].to_numpy()
 
     def _learner(self):
         rows, ratings = self._seen()
@@ -291,9 +294,15 @@ class AnomalyLoop:
 
     def _check(self, names) -> None:
         names = pd.Index(list(names), dtype=object)
-        strangers = names[self._names.get_indexer(names) < 0].unique()
+        strangers = names[self.rows(names) < 0].unique()
         if len(strangers):
             raise ValueError(f"galaxies without representations in this session: {some(strangers)}")
+
+
+def _drawn(total: int, taken: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """At most n rows at random that are not taken, in a time that does not depend on how many there are."""
+    drawn = np.random.default_rng(seed).choice(total, min(n + len(taken), total), replace=False)
+    return drawn[~np.isin(drawn, taken)][:n]
 
 
 def _random(candidates, free, n, seed):

@@ -148,7 +148,7 @@ def _neighbours(search, x, truth, *, ratings, batch_size, tradeoff, seed, watch:
     score = anomaly = isolation_forest(x, seed=seed)
     rated = np.array([], int)
     while len(rated) < ratings:
-        free = np.setdiff1d(np.arange(len(x)), rated)
+        free = np.flatnonzero(~np.isin(np.arange(len(x)), rated))
         new = free[np.argsort(-score[free], kind="stable")][: min(batch_size, ratings - len(rated))]
         rated = np.concatenate([rated, new])
         score = neighbour_score(x, anomaly, rated, truth[rated], seed=seed)

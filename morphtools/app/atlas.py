@@ -27,6 +27,7 @@ from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 2**16  # galaxies whose rows are remembered
 _PCA = "These are the first two principal components. Make a map (make-map) for a better one."
 
 
@@ -65,6 +66,7 @@ class Atlas:
         self.catalog, self.images = catalog, images
         self.columns, self.columns_ready = Columns(self.ids), False
         self.thumbnails = Thumbnails(self.records, catalog, images, self.store)
+        self._shown: dict[str, int] = {}  # rows by name
         self.messages: dict[str, str] = {}  # why something is not there, by what it is
         self.grid, self.map_kind, self.x, self.y = None, "none", None, None
         self.clusters_folder: Path | None = None
@@ -109,10 +111,7 @@ class Atlas:
         Raises:
             LookupError: There is none of that name.
         """
-        row = pc.index(self.ids, pa.scalar(id_str, self.ids.type)).as_py()
-        if row < 0:
-            raise LookupError(f"there is no galaxy {id_str!r} in {self.store.folder}")
-        return row
+        return int(self.rows([id_str])[0])
 
     def most_typical_first(self, rows: np.ndarray) -> np.ndarray:
         """Rows of galaxies by their distance from the centre of their cluster; as they are without clusters."""
@@ -124,18 +123,27 @@ class Atlas:
         Raises:
             LookupError: Some are not in the store.
         """
-        wanted = pa.array(ids, self.ids.type)
-        at = pc.index_in(self.ids, value_set=wanted, skip_nulls=True)  # a small table, however many galaxies there are
-        (rows,) = np.nonzero(at.is_valid().to_numpy(zero_copy_only=False))
-        of = dict(zip(self.ids.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
-        missing = [name for name in ids if name not in of]
+        shown, of = self._shown, {}
+        new = [name for name in ids if name not in shown]
+        if new:
+            wanted = pa.array(new, self.ids.type)
+            at = pc.index_in(self.ids, value_set=wanted, skip_nulls=True)  # goes through the names of all galaxies
+            (rows,) = np.nonzero(at.is_valid().to_numpy(zero_copy_only=False))
+            of = dict(zip(self.names(rows), rows.tolist(), strict=True))
+        missing = [name for name in new if name not in of]
         if missing:
             raise LookupError(f"there is no galaxy {some(missing)} in {self.store.folder}")
-        return np.array([of[name] for name in ids], np.int64)
+        return np.array([of[name] if name in of else shown[name] for name in ids], np.int64)
 
     def names(self, rows: Sequence[int] | np.ndarray) -> list[str]:
-        """The names of galaxies."""
-        return self.ids.take(pa.array(np.asarray(rows, np.int64))).to_pylist()
+        """The names of galaxies. Those that were shown last are remembered: it is they that are judged next."""
+        rows = np.asarray(rows, np.int64)
+        names = self.ids.take(pa.array(rows)).to_pylist()
+        if len(self._shown) + len(names) > _SHOWN:
+            self._shown = {}
+        if len(names) <= _SHOWN:
+            self._shown.update(zip(names, rows.tolist(), strict=True))
+        return names
 
     def use_map(self, folder: str | Path) -> None:
         """Takes the places of a map that `make_map` wrote.

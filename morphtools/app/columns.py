@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from morphtools.archives.kept_tables import KeptTable, keep_table, read_positions
+from morphtools.archives.kept_tables import keep_table, read_positions
 from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.naming import some, unknown
 
@@ -37,7 +37,8 @@ class Column(NamedTuple):
 
     def cells(self, rows: np.ndarray) -> list:
         """The values of some galaxies as they go into JSON."""
-        values, known = self.values[rows], self.known[rows]
+        values = self.values[rows]
+        known = Column(values, self.names).known
         if self.names is not None:
             return [str(self.names[value]) if there else None for value, there in zip(values, known, strict=True)]
         whole = [value.is_integer() and abs(value) < 2**53 for value in values.tolist()]
@@ -51,7 +52,7 @@ class _Source(NamedTuple):
     table: pa.Table
     order: np.ndarray | None  # (N,) its rows, -1 where it knows nothing; None: it is in the order of the store
     origin: str
-    kept: KeptTable | None = None
+    kinds: dict[str, str]  # of the columns that are shown
 
 
 class Columns:
@@ -92,14 +93,15 @@ class Columns:
                 f"the {origin} table knows none of the {len(self.ids)} galaxies: its id_str are like "
                 f"{theirs[0].as_py()!r}, those of the store like {self.ids[0].as_py()!r}"
             )
-        source = _Source(kept.table, order, origin, kept)
+        shown = [field.name for field in kept.table.schema if not pa.types.is_nested(field.type)]
+        kinds = {name: _kind(kept.table[name]) for name in shown if name not in _HIDDEN}
+        source = _Source(kept.table, order, origin, kinds)
         with self._lock:
             if self._sky is None and {"ra", "dec"} <= set(kept.table.column_names):
                 sky, _ = read_positions(kept.table.select(["ra", "dec"]).to_pandas(), None)
                 self._sky = sky if order is None else _taken(sky, order)
-            for name in kept.table.column_names:
-                if name not in _HIDDEN and not pa.types.is_nested(kept.table.schema.field(name).type):
-                    self._sources[name if name not in self._sources else f"{origin}_{name}"] = (name, source)
+            for name in kinds:
+                self._sources[name if name not in self._sources else f"{origin}_{name}"] = (name, source)
 
     def add(self, name: str, origin: str, values: np.ndarray, names: np.ndarray | None = None) -> None:
         """Adds a column that was made here, or replaces it.
@@ -129,7 +131,7 @@ class Columns:
     def about(self) -> list[dict]:
         """Name, kind (`number`, `category` or `text`) and origin of every column."""
         listed = [
-            {"name": name, "kind": _kind(source.table[own]), "from": source.origin}
+            {"name": name, "kind": source.kinds[own], "from": source.origin}
             for name, (own, source) in list(self._sources.items())
             if name not in self._made
         ]

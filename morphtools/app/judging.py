@@ -180,11 +180,8 @@ class Judging:
         numbers, there = body.get("clusters"), self.atlas.clusters
         if there is None:
             raise LookupError("there are no clusters")
-        if (
-            not isinstance(numbers, list)
-            or not numbers
-            or not set(map(repr, numbers)) <= set(map(repr, np.unique(there).tolist()))
-        ):
+        known = {repr(number) for number in np.flatnonzero(np.bincount(there[there >= 0])).tolist()}
+        if not isinstance(numbers, list) or not numbers or not set(map(repr, numbers)) <= known:
             raise ValueError(f"clusters must be a list of numbers of clusters, got {numbers!r:.80}")
         made = {"of": self._clustering(), "clusters": numbers}
         if "artefact" in body:

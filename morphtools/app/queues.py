@@ -1,5 +1,6 @@
 """Which galaxies to label next: those of a set, the ones a model is uncertain about, those it would learn most from."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ class Queues:
             return self._suggested(table, rows)
         rows = np.arange(len(self.atlas)) if rows is None else rows
         if origin == "random":
-            return rows[np.random.default_rng(seed).permutation(len(rows))], lambda row: ""
+            return rows[_permutation(len(rows), seed)], lambda row: ""
         if origin == "set":
             return rows, lambda row: ""
         uncertainty = self._uncertainty()
@@ -97,3 +98,9 @@ class Queues:
         if "probability" in names:
             return 1 - np.abs(2 * self.atlas.columns["probability"].values - 1)
         raise LookupError("there are no predictions with probabilities: give --predictions, or take another queue")
+
+
+@functools.lru_cache(2)
+def _permutation(number: int, seed: int) -> np.ndarray:
+    """(N,) a random order, kept: the next galaxies of the same queue are asked for again and again."""
+    return np.random.default_rng(seed).permutation(number).astype(np.int32)

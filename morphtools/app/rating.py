@@ -43,7 +43,6 @@ class Rating:
         self.atlas, self.folder = atlas, folder
         self._loop: AnomalyLoop | None = None
         self._raters: dict[str, _Rater] = {}
-        self._rows: dict[str, int] = {}
         self._lock, self._changing = threading.Lock(), threading.RLock()
         self._thread: threading.Thread | None = None
         self._failure, self._again = "", False
@@ -165,12 +164,6 @@ class Rating:
         for name, values in zip(("score", "uncertainty"), loop.expected(), strict=True):
             self.atlas.columns.add(name, "ratings", values.astype(float))
 
-    def _rows_of(self, names: list[str]) -> np.ndarray:
-        """Rows of galaxies; those that were asked for before are remembered, as a look-up goes through all galaxies."""
-        new = [name for name in names if name not in self._rows]
-        self._rows |= dict(zip(new, self.atlas.rows(new).tolist(), strict=True)) if new else {}
-        return np.array([self._rows[name] for name in names], np.int64)
-
     def _told(self, rater: _Rater) -> dict:
         means, raters = rater.loop.tally()
         given = [mean for mean in means if mean is not None]
@@ -178,7 +171,7 @@ class Rating:
         waiting = rater.loop.asked()
         columns = {column["name"] for column in self.atlas.columns.about() if column["from"] == "ratings"}
         scored = {"score", "uncertainty"} <= columns and waiting
-        rows = self._rows_of(waiting) if scored else []
+        rows = rater.loop.rows(waiting) if scored else []
         cells = self.atlas.columns.cells(["score", "uncertainty"], rows) if scored else [{}] * len(waiting)
         return {
             "queue": [

@@ -197,7 +197,7 @@ def _match(sky_a, sky_b, limit: float, find: str, remarks: list[str]):
     if find == "one-to-one":
         several = int((np.bincount(rows_a) > 1).sum())
         kept = one_to_one(rows_a, rows_b, separations)
-        lost = len(np.setdiff1d(rows_a, rows_a[kept]))
+        lost = int((np.bincount(rows_a) > 0).sum() - (np.bincount(rows_a[kept]) > 0).sum())
         if several or lost:
             remarks.append(
                 f"{several} rows of table a have several of b within {limit * 3600:g} arcsec; {lost} lost theirs "
@@ -244,7 +244,9 @@ def _without(sky: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _with_unmatched(rows_a, rows_b, separations, number: int, left_out: np.ndarray):
-    alone = np.setdiff1d(np.arange(number), np.concatenate([rows_a, left_out]))
+    matched = np.zeros(number, bool)
+    matched[rows_a] = matched[left_out] = True
+    alone = np.flatnonzero(~matched)
     rows_a = np.concatenate([rows_a, alone])
     rows_b = np.concatenate([rows_b, np.full(len(alone), -1)])
     separations = np.concatenate([separations, np.full(len(alone), np.nan)])

@@ -52,6 +52,17 @@ def test_no_galaxy_is_asked_twice_and_in_the_end_all_were(store, truth, tmp_path
     assert sorted(asked) == sorted(set(truth) - {"g007"})
 
 
+def test_galaxies_drawn_while_a_fit_runs_are_new_ones_and_in_the_end_all_were(store, truth, tmp_path):
+    loop = AnomalyLoop(store, tmp_path / "s")
+    loop.rate({"g007": 2, "g008": None})
+    asked = loop.suggest(10)
+    while batch := loop.extend(70, learn=False):
+        asked += batch
+    assert sorted(asked) == sorted(set(truth) - {"g007", "g008"}) and loop.asked() == asked
+    assert asked[10:80] != sorted(asked[10:80])
+    assert loop.rows(["g007", "no", "g299"]).tolist() == [7, -1, 299]
+
+
 def test_the_spacing_start_takes_equal_steps_along_the_first_component(store, tmp_path):
     names = AnomalyLoop(store, tmp_path / "s", start="spacing").suggest(4)
     values = store.values().astype(float)

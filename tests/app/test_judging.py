@@ -43,6 +43,13 @@ def test_labels_make_a_table_that_training_reads(labelling):
     assert (about["labelled"], about["counts"]) == (2, {"yes": 1, "no": 1, "unsure": 1})
 
 
+def test_to_label_a_galaxy_that_was_shown_goes_through_no_others(labelling, monkeypatch):
+    (shown,) = labelling.get("api/queue", params={"table": "rings", "person": "ann", "galaxies": 1}).json()["queue"]
+    monkeypatch.setattr("morphtools.app.atlas.pc.index_in", lambda *_, **__: pytest.fail("all names are gone through"))
+    judge(labelling, "label", table="rings", id_str=shown["id_str"], value="yes")
+    assert labelling.get("api/galaxy", params={"id_str": shown["id_str"]}).status_code == 200
+
+
 def test_the_last_word_of_a_person_counts_and_can_be_taken_back(labelling):
     judge(labelling, "label", table="rings", id_str="g01", value="yes")
     second = judge(labelling, "label", table="rings", id_str="g01", value="no")["judgement"]
