@@ -137,8 +137,7 @@ class AnomalyLoop:
         else:
             chosen = _drawn(len(self._names), taken, n, self._seed + len(taken))
         names = [str(name) for name in self._names[chosen]]
-        begun = self.asked()  # again: some may have been rated meanwhile
-        self._store.ask([*begun, *(name for name in names if name not in begun)], self.rater)
+        self._store.ask_more(names, self.rater)
         return names
 
     def of(self, rater: str) -> "AnomalyLoop":
@@ -215,6 +214,13 @@ class AnomalyLoop:
     def tally(self) -> tuple[list[float | None], dict[str, int]]:
         """The mean rating of every galaxy seen, None where it was skipped; and how many galaxies each rater rated."""
         return self._store.tally()
+
+    def contested(self) -> list[tuple[str, dict[str, float]]]:
+        """Galaxies that raters disagree about by 2 or more, the most first, and who rated them how.
+
+        A rating by the rater `(agreed)` settles one: it counts alone.
+        """
+        return self._store.contested()
 
     def asked(self) -> list[str]:
         """The galaxies that you are asked about and nobody has rated yet; with `own`, that you have not."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import numbers
 import sqlite3
 import zlib
@@ -13,6 +14,8 @@ import pandas as pd
 from tfrecords_builder.naming import some
 
 HIGHEST = 5
+AGREED = "(agreed)"  # the rater of what was settled where raters had disagreed: it counts alone
+_FAR = 2  # between two ratings of one galaxy, to call it a disagreement
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ratings (
@@ -27,6 +30,8 @@ _STANDING = (
     "SELECT id_str, rating, max(time) AS time, number, rater FROM ratings WHERE undone IS NULL GROUP BY rater, id_str"
 )
 _OF = "? IN (rater, '')"  # of one rater, or with an empty name of all
+_SETTLED = f"SELECT id_str FROM ratings WHERE undone IS NULL AND rater = '{AGREED}'"
+_COUNTED = f"SELECT * FROM ({_STANDING}) WHERE rater = '{AGREED}' OR id_str NOT IN ({_SETTLED})"
 
 
 class Ratings:
@@ -154,7 +159,7 @@ class Ratings:
         Args:
             rater: Only the ratings of this one.
         """
-        query = f"SELECT * FROM ({_STANDING}) WHERE {_OF} ORDER BY time, number"
+        query = f"SELECT * FROM ({_STANDING if rater else _COUNTED}) WHERE {_OF} ORDER BY time, number"
         with self._open() as database:
             standing = pd.read_sql_query(query, database, params=(rater,))
         standing["rating"] = standing["rating"].astype(float)
@@ -163,11 +168,21 @@ class Ratings:
 
     def tally(self) -> tuple[list[float | None], dict[str, int]]:
         """The mean rating of every galaxy seen, None where all skipped it; and how many galaxies each rater rated."""
-        means = f"SELECT avg(rating) FROM ({_STANDING}) GROUP BY id_str"
-        standing = "ratings WHERE undone IS NULL AND rating IS NOT NULL"
+        means = f"SELECT avg(rating) FROM ({_COUNTED}) GROUP BY id_str"
+        standing = f"ratings WHERE undone IS NULL AND rating IS NOT NULL AND rater != '{AGREED}'"
         raters = f"SELECT rater, count(DISTINCT id_str) FROM {standing} GROUP BY rater"
         with self._open() as database:
             return [row[0] for row in database.execute(means)], dict(database.execute(raters).fetchall())
+
+    def contested(self) -> list[tuple[str, dict[str, float]]]:
+        """Galaxies with ratings 2 or more apart that were not settled, and who gave which; the farthest apart first."""
+        said: dict[str, dict[str, float]] = {}
+        rated = f"SELECT id_str, rater, rating FROM ({_COUNTED}) WHERE rating IS NOT NULL ORDER BY number"
+        with self._open() as database:
+            for id_str, rater, rating in database.execute(rated):
+                said.setdefault(id_str, {})[rater] = rating
+        apart = {id_str: max(given.values()) - min(given.values()) for id_str, given in said.items()}
+        return [(name, said[name]) for name in sorted(said, key=lambda name: -apart[name]) if apart[name] >= _FAR]
 
     def history(self) -> pd.DataFrame:
         """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""
@@ -200,6 +215,15 @@ class Ratings:
             rows = [(rater, place, name) for place, name in enumerate(names)]
             database.executemany("INSERT INTO asked VALUES (?, ?, ?)", rows)
 
+    def ask_more(self, names: list[str], rater: str) -> None:
+        """Adds galaxies to the batch that a rater is shown, whatever was asked or taken back meanwhile."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            asked = dict(database.execute("SELECT id_str, place FROM asked WHERE rater = ?", (rater,)))
+            last = max(asked.values(), default=-1)
+            rows = [(rater, place, name) for place, name in enumerate(names, last + 1) if name not in asked]
+            database.executemany("INSERT INTO asked VALUES (?, ?, ?)", rows)
+
     def asked(self, rater: str, by: str = "") -> list[str]:
         """The galaxies of the rater's last batch that nobody has rated yet, or not this one (`by`)."""
         open_ones = f"""SELECT id_str FROM asked WHERE rater = ?
@@ -215,6 +239,8 @@ class Ratings:
             with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as database, database:
                 database.execute("PRAGMA synchronous = EXTRA")
                 yield database
+        except sqlite3.OperationalError as error:
+            raise cannot_store("ratings", error, self.path) from error
         except sqlite3.Error as error:
             raise OSError(f"ratings at {self.path}: {error}") from error
 
@@ -228,6 +254,18 @@ def _seal(database: sqlite3.Connection) -> None:
 
 def _checksum(rating: tuple) -> int:
     return zlib.crc32(repr(rating).encode())
+
+
+def cannot_store(what: str, error: sqlite3.OperationalError, path: Path) -> OSError:
+    """What SQLite says as the error of a file, so that a full disk is known as one wherever it is met.
+
+    Args:
+        what: That is kept there, in a word.
+        error: Of SQLite.
+        path: The database.
+    """
+    number = errno.ENOSPC if "disk is full" in str(error) else errno.EIO
+    return OSError(number, f"{what} cannot be stored: {error}", str(path))
 
 
 def check_rater(rater: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from morphtools.app.atlas import Atlas
 from morphtools.app.judgements import Judgement, Judgements, check_judgement, check_person
-from morphtools.app.label_tables import Labels, checked_table
+from morphtools.app.label_tables import SETTLED, Labels, checked_table
 from morphtools.app.sets import Sets
 from morphtools.explore.tables import write_table
 from tfrecords_builder.naming import some
@@ -54,6 +54,8 @@ class Judging:
     def label(self, body: dict) -> int:
         """Labels one galaxy, all that are named, or a set; returns how many.
 
+        With `settle` it decides what a galaxy is about which people disagree, and their own labels stay as they are.
+
         Raises:
             LookupError: There is no such table, galaxy or set.
             ValueError: The table has no such label.
@@ -61,23 +63,25 @@ class Judging:
         table, value = self.labels.table(body.get("table")), body.get("value")
         if value is not None and value not in [each.value for each in table.values]:
             raise ValueError(f"{table.name} has no label {value!r:.80}; it has {some([v.value for v in table.values])}")
-        person = check_person(body.get("person"))
+        person, settle = check_person(body.get("person")), bool(body.get("settle"))
 
         def made() -> dict:
             ids = self._ids(body)
-            if not body.get("overwrite", "id_str" in body):
+            if settle and any(name not in table.contested and table.said(name, SETTLED) is None for name in ids):
+                raise ValueError(f"nobody disagrees about {some(ids)} in {table.name}: there is nothing to settle")
+            if not settle and not body.get("overwrite", "id_str" in body):
                 ids = [name for name in ids if table.said(name, person) is None]
             return {"table": table.name, "ids": ids, "value": value}
 
         with self._lock:
-            return len(self._judge(body, "label", made).body["ids"])
+            return len(self._judge(body, "settle" if settle else "label", made).body["ids"])
 
     def undo(self, body: dict) -> list[str]:
         """Takes a labelling of the same person back; returns the galaxies, none if it was taken back before."""
         target = check_judgement(body.get("undo"))
         with self._lock:
             done = self.judgements.find(target)
-            if done is None or done.verb != "label":
+            if done is None or done.verb not in ("label", "settle"):
                 raise LookupError(f"there is no labelling {target}")
             if done.person != body.get("person"):
                 raise ValueError(f"that is what {done.person} said: only they can take it back")
@@ -139,9 +143,10 @@ class Judging:
         """What was said of one galaxy."""
         said = {}
         for name, table in self.labels.tables.items():
-            people = [(person, table.said(id_str, person)) for person in table.given.get(id_str, {})]
-            people = [{"person": person, "value": value} for person, value in people if value is not None]
-            said |= {name: people} if people else {}
+            all_said = list(table.all_said(id_str).items())
+            if (settled := table.said(id_str, SETTLED)) is not None:
+                all_said.append(("all, as settled", settled))
+            said |= {name: [{"person": person, "value": value} for person, value in all_said]} if all_said else {}
         return {"labels": said}
 
     def _judge(self, body: dict, kind: str, made: Callable[[], dict]) -> Judgement:

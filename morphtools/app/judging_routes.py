@@ -89,6 +89,7 @@ class JudgingRoutes:
                 "id_str": each.body["ids"][0] if len(each.body["ids"]) == 1 else None,
                 "galaxies": len(each.body["ids"]),
                 "value": each.body["value"],
+                "settled": each.verb == "settle",
                 "time": each.time,
             }
             for each in self.judging.labels.history(name, person)

@@ -13,6 +13,7 @@ from morphtools.explore.tables import write_table
 
 _VALUE = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 _MOST = 50  # values of a table
+SETTLED = ""  # stands for the person in what was settled where people had disagreed
 
 
 class Value(NamedTuple):
@@ -37,6 +38,7 @@ class _Table:
         self.values: tuple[Value, ...] = ()
         self.given: dict[str, dict[str, list[tuple[int, str | None]]]] = {}  # by galaxy and person
         self.agreed: dict[str, str | None] = {}  # by galaxy: what most people say; None: they do not agree
+        self.contested: dict[str, float] = {}  # by galaxy that is not settled: the share that differs from most
         self.counts: collections.Counter = collections.Counter()
         self.people: collections.Counter = collections.Counter()
 
@@ -57,14 +59,21 @@ class _Table:
         said = self.given.get(id_str, {}).get(person)
         return said[-1][1] if said else None
 
+    def all_said(self, id_str: str) -> dict[str, str]:
+        """What each person says of a galaxy now."""
+        said = {person: self.said(id_str, person) for person in self.given.get(id_str, {}) if person != SETTLED}
+        return {person: value for person, value in said.items() if value is not None}
+
     def _settle(self, id_str: str) -> None:
         if id_str in self.agreed:
             self.counts[self.agreed.pop(id_str)] -= 1
-        said = [self.said(id_str, person) for person in self.given[id_str]]
-        votes = collections.Counter(value for value in said if value is not None).most_common(2)
-        if votes:
-            tie = len(votes) == 2 and votes[0][1] == votes[1][1]
-            self.agreed[id_str] = None if tie else votes[0][0]
+        self.contested.pop(id_str, None)
+        votes, settled = collections.Counter(self.all_said(id_str).values()).most_common(), self.said(id_str, SETTLED)
+        if settled is None and len(votes) > 1:
+            self.contested[id_str] = 1 - votes[0][1] / sum(number for _, number in votes)
+        if votes or settled is not None:
+            tie = len(votes) > 1 and votes[0][1] == votes[1][1]
+            self.agreed[id_str] = settled if settled is not None else None if tie else votes[0][0]
             self.counts[self.agreed[id_str]] += 1
 
 
@@ -85,14 +94,14 @@ class Labels:
         if judgement.verb == "table":
             table = self.tables.setdefault(body["name"], _Table(body["name"]))
             table.question, table.values = body["question"], tuple(Value(*value) for value in body["values"])
-        elif judgement.verb == "label":
+        elif judgement.verb in ("label", "settle"):
             self._done[judgement.judgement] = judgement
             for id_str in body["ids"]:
-                self.tables[body["table"]].change(id_str, judgement.person, judgement.number, body["value"])
+                self.tables[body["table"]].change(id_str, _speaker(judgement), judgement.number, body["value"])
         elif judgement.verb == "undo-label" and (done := self._done.pop(body["undo"], None)) is not None:
             for id_str in done.body["ids"]:
                 table = self.tables[done.body["table"]]
-                table.change(id_str, done.person, done.number, None, undo=True)
+                table.change(id_str, _speaker(done), done.number, None, undo=True)
 
     def table(self, name) -> _Table:
         """A table by name.
@@ -124,7 +133,8 @@ class Labels:
             "labelled": sum(number for value, number in table.counts.items() if value in useful),
             "counts": {value.value: table.counts[value.value] for value in table.values},
             "disagreed": table.counts[None],
-            "people": {person: number for person, number in table.people.items() if number},
+            "contested": len(table.contested),
+            "people": {person: number for person, number in table.people.items() if number and person != SETTLED},
             "file": str(folder / f"{name}.csv"),
         }
 
@@ -132,15 +142,15 @@ class Labels:
         """A table as others read it.
 
         Returns:
-            One row per galaxy that somebody labelled: `id_str`; a column of the table's name, empty where people do
-            not agree or gave no label for training; `people`, how many; `agreement`, the share that says the same.
+            One row per galaxy that somebody labelled: `id_str`; a column of the table's name, what was settled or what
+            most people say, empty where they do not agree or gave no label for training; `people`, how many;
+            `agreement`, the share that says the same.
         """
         table = self.tables[name]
         useful, rows = {value.value for value in table.values if value.label}, []
         for id_str, value in table.agreed.items():
-            said = [table.said(id_str, person) for person in table.given[id_str]]
-            said = [each for each in said if each is not None]
-            share = max(collections.Counter(said).values()) / len(said)
+            said = table.all_said(id_str).values()
+            share = max(collections.Counter(said).values(), default=0) / max(1, len(said))
             rows.append((id_str, value if value in useful else None, len(said), share))
         return pd.DataFrame(rows, columns=["id_str", name, "people", "agreement"])
 
@@ -160,6 +170,11 @@ class Labels:
         folder.mkdir(parents=True, exist_ok=True)
         write_table(folder / f"{name}.csv", frame)
         return folder / f"{name}.csv"
+
+
+def _speaker(judgement: Judgement) -> str:
+    """In whose place a judgement stands."""
+    return SETTLED if judgement.verb == "settle" else judgement.person
 
 
 def checked_table(body: dict, before: _Table | None) -> dict:

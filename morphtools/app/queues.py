@@ -1,17 +1,16 @@
 """Which galaxies to label next: those of a set, the ones a model is uncertain about, those it would learn most from."""
 
-import functools
 from pathlib import Path
 
 import numpy as np
 
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.judging import Judging
-from morphtools.app.sets import Sets
+from morphtools.app.sets import Sets, permutation
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.naming import unknown
 
-ORIGINS = ("set", "uncertain", "suggested", "random")
+ORIGINS = ("set", "uncertain", "suggested", "random", "contested")
 
 
 class Queues:
@@ -45,13 +44,13 @@ class Queues:
             raise ValueError(unknown("queue", origin, ORIGINS))
         labels, message = self.judging.labels.table(table), ""
         rows, about = self._ordered(table, origin, chosen, seed)
-        done = [name for name, people in list(labels.given.items()) if labels.said(name, person) is not None and people]
-        if done:
+        done = [name for name in list(labels.given) if labels.said(name, person) is not None]
+        if done and origin != "contested":
             labelled = np.zeros(len(self.atlas), bool)
             labelled[self.atlas.rows(done)] = True
             rows = rows[~labelled[rows]]
         if not len(rows):
-            message = "All of these are labelled."
+            message = "Nobody disagrees." if origin == "contested" else "All of these are labelled."
         queue = [{"id_str": name, "value": None, "about": about(row)} for name, row in self._named(rows[:number])]
         return {"queue": queue, "left": len(rows), "message": message}
 
@@ -63,9 +62,11 @@ class Queues:
         rows = self.sets.rows(chosen)
         if origin == "suggested":
             return self._suggested(table, rows)
+        if origin == "contested":
+            return self._contested(table, rows)
         rows = np.arange(len(self.atlas)) if rows is None else rows
         if origin == "random":
-            return rows[_permutation(len(rows), seed)], lambda row: ""
+            return rows[permutation(len(rows), seed)], lambda row: ""
         if origin == "set":
             return rows, lambda row: ""
         uncertainty = self._uncertainty()
@@ -84,6 +85,15 @@ class Queues:
         }
         return order, lambda row: said.get(row, "")
 
+    def _contested(self, table: str, rows: np.ndarray | None):
+        """Those that people disagree most about first, and who said what."""
+        labels = self.judging.labels.table(table)
+        names = [name for name, _ in sorted(labels.contested.items(), key=lambda each: -each[1])]
+        order = self.atlas.rows(names)
+        said = {row: labels.all_said(name) for name, row in zip(names, order.tolist(), strict=True)}
+        order = order if rows is None else order[np.isin(order, rows)]
+        return order, lambda row: ", ".join(f"{person}: {value}" for person, value in said[row].items())
+
     def _uncertainty(self) -> np.ndarray:
         """(N,) of the predictions: as predicted, or 1 minus the margin between the two most probable classes."""
         if not self.atlas.columns_ready:
@@ -98,9 +108,3 @@ class Queues:
         if "probability" in names:
             return 1 - np.abs(2 * self.atlas.columns["probability"].values - 1)
         raise LookupError("there are no predictions with probabilities: give --predictions, or take another queue")
-
-
-@functools.lru_cache(2)
-def _permutation(number: int, seed: int) -> np.ndarray:
-    """(N,) a random order, kept: the next galaxies of the same queue are asked for again and again."""
-    return np.random.default_rng(seed).permutation(number).astype(np.int32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from morphtools.anomalies.ratings import HIGHEST, check_rater
+from morphtools.anomalies.ratings import AGREED, HIGHEST, check_rater
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.judgements import check_judgement
 from tfrecords_builder.locks import lock
@@ -26,7 +26,7 @@ class _Rater:
     """One rater: the session as they have it, and why they are asked about each galaxy."""
 
     def __init__(self, loop: "AnomalyLoop"):
-        self.loop, self.why, self.fitted = loop, {}, 0
+        self.loop, self.why = loop, {}
 
 
 class Rating:
@@ -45,7 +45,7 @@ class Rating:
         self._raters: dict[str, _Rater] = {}
         self._lock, self._changing = threading.Lock(), threading.RLock()
         self._thread: threading.Thread | None = None
-        self._failure, self._again = "", False
+        self._failure = ""
         self._locks = contextlib.ExitStack()
         self._state = {"state": "idle", "ratings": 0, "message": ""}
 
@@ -64,8 +64,20 @@ class Rating:
             self._refill(rater)
             return self._told(rater)
 
+    def contested(self, name: str) -> dict:
+        """What a rater is shown of the galaxies that raters disagree about, and what was settled."""
+        with self._changing:
+            loop = self._rater(name).loop
+            listed = [
+                {"id_str": id_str, "about": ", ".join(f"{rater}: {rating:g}" for rater, rating in said.items())}
+                for id_str, said in loop.contested()
+            ]
+            return {"queue": listed, "history": self._history(loop.of(AGREED))}
+
     def rate(self, body: dict) -> dict:
         """Stores a rating, or takes one back; on disk when this returns.
+
+        With `settle` it decides for all raters what a galaxy is about which they disagree.
 
         Raises:
             ValueError: It is no rating, or not of a galaxy here.
@@ -75,13 +87,14 @@ class Rating:
         with self._changing:
             rater = self._rater(body.get("rater"))
             answer: dict[str, Any] = {"judgement": judgement}
+            loop = rater.loop.of(AGREED) if body.get("settle") else rater.loop
             if "undo" in body:
-                answer["undone"] = rater.loop.take_back(str(body["undo"]))
+                answer["undone"] = loop.take_back(str(body["undo"]))
             else:
                 rating = body.get("rating")
                 if isinstance(rating, bool) or "rating" not in body or not isinstance(body.get("id_str"), str):
                     raise ValueError(f"a rating has id_str and rating, a number from 0 to {HIGHEST} or null")
-                rater.loop.rate({body["id_str"]: rating}, judgement)
+                loop.rate({body["id_str"]: rating}, judgement)
             self._refill(rater)
             return answer | self._told(rater)
 
@@ -183,8 +196,9 @@ class Rating:
             "raters": raters,
             "counts": {str(rating): int(counts[rating]) for rating in range(HIGHEST + 1)},
             "fit": self._state,
-            "history": [
-                {"judgement": judgement, "id_str": name, "rating": rating}
-                for judgement, name, rating in rater.loop.last(50)
-            ],
+            "history": self._history(rater.loop),
         }
+
+    @staticmethod
+    def _history(loop: "AnomalyLoop") -> list[dict]:
+        return [dict(zip(("judgement", "id_str", "rating"), each, strict=True)) for each in loop.last(50)]

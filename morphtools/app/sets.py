@@ -1,5 +1,6 @@
 """Sets of galaxies by name: what was drawn on the map, saved selections, clusters, labels, answers of a search."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable
@@ -154,7 +155,8 @@ class Sets:
 
     def _cluster(self, number: str) -> np.ndarray:
         if self.atlas.clusters is None:
-            raise NotReady(self.atlas.messages.get("clusters", "there are no clusters"))
+            kind = LookupError if self.atlas.columns_ready else NotReady
+            raise kind(self.atlas.messages.get("clusters", "there are no clusters"))
         rows = np.flatnonzero(self.atlas.clusters == int(number)) if number.isdigit() else np.array([], int)
         if not len(rows):
             raise LookupError(f"there is no cluster {number!r}")
@@ -204,7 +206,7 @@ def query(
     for condition in where:
         rows = rows[_passes(atlas, rows, condition)]
     if sort == "random":
-        return rows[np.random.default_rng(seed).permutation(len(rows))]
+        return rows[permutation(len(rows), seed)]
     if sort == "id_str":
         order = pc.sort_indices(atlas.ids.take(pa.array(rows))).to_numpy()
         return rows[order[::-1] if descending else order]
@@ -214,6 +216,12 @@ def query(
     values, known = column.values[rows].astype(float), column.known[rows]
     order = np.argsort(-values[known] if descending else values[known], kind="stable")
     return np.concatenate([rows[known][order], rows[~known]])
+
+
+@functools.lru_cache(2)
+def permutation(number: int, seed: int) -> np.ndarray:
+    """(N,) a random order, kept: the next galaxies in it are asked for again and again."""
+    return np.random.default_rng(seed).permutation(number).astype(np.int32)
 
 
 _COMPARED: dict[str, Callable] = {

@@ -37,7 +37,8 @@ class WorkingRoutes:
         ]
 
     def _rated(self, request: Request) -> Response:
-        return JSONResponse(self.rating.about(text_of(request, "rater")))
+        shown = self.rating.contested if request.query_params.get("from") == "contested" else self.rating.about
+        return JSONResponse(shown(text_of(request, "rater")))
 
     def _rate(self, body: dict) -> Response:
         return JSONResponse(self.rating.rate(body))

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from morphtools.anomalies.ratings import Ratings
+from morphtools.anomalies.ratings import AGREED, Ratings
 
 
 @pytest.fixture
@@ -35,6 +35,19 @@ def test_several_raters_are_averaged_and_each_ones_last_word_counts(ratings):
     ratings.add({"a": 3}, "bob")
     assert values(ratings) == {"a": 4.0, "b": 4.0}  # (5 + 3) / 2; a skip is no rating
     assert dict(ratings.current()[["id_str", "raters"]].itertuples(index=False)) == {"a": 2, "b": 1}
+
+
+def test_what_is_settled_counts_alone_until_it_is_taken_back(ratings):
+    ratings.add({"a": 5, "b": 4, "c": 0, "d": None}, "ann")
+    ratings.add({"a": 1, "b": 3, "c": 5, "d": 5}, "bob")
+    assert ratings.contested() == [("c", {"ann": 0, "bob": 5}), ("a", {"ann": 5, "bob": 1})]
+    ratings.add({"c": 4}, AGREED, "judgement-1")
+    assert values(ratings) == {"a": 3.0, "b": 3.5, "c": 4.0, "d": 5.0}
+    assert [name for name, _ in ratings.contested()] == ["a"]
+    means, raters = ratings.tally()
+    assert sorted(means) == [3.0, 3.5, 4.0, 5.0] and raters == {"ann": 3, "bob": 4}
+    ratings.take_back("judgement-1", AGREED)
+    assert values(ratings)["c"] == 2.5 and len(ratings.contested()) == 2
 
 
 def test_undo_takes_back_the_last_of_that_rater_and_forgets_nothing(ratings):

@@ -54,6 +54,27 @@ def test_the_table_has_exactly_the_labels_that_were_not_taken_back(labels, seed)
     assert about["labelled"] == frame["rings"].notna().sum()
 
 
+def test_what_is_settled_counts_for_all_until_it_is_taken_back_and_no_vote_is_changed(labels):
+    def told():
+        frame = labels.frame("rings").set_index("id_str").astype(object)
+        return {name: None if pd.isna(value) else value for name, value in frame["rings"].items()}, frame["people"][
+            "g1"
+        ]
+
+    said = [("ann", "g1", "yes"), ("bob", "g1", "yes"), ("eve", "g1", "no"), ("ann", "g2", "yes"), ("bob", "g2", "no")]
+    for number, (person, name, value) in enumerate([*said, ("ann", "g3", "no"), ("bob", "g3", "no")], 2):
+        body = {"table": "rings", "ids": [name], "value": value}
+        labels.apply(Judgement(number, f"judgement-{number}", "label", person, "", {}, body))
+    assert labels.tables["rings"].contested == {"g1": pytest.approx(1 / 3), "g2": 1 / 2}
+    body = {"table": "rings", "ids": ["g1"], "value": "no"}
+    labels.apply(Judgement(20, "judgement-20", "settle", "eve", "", {}, body))
+    assert told() == ({"g1": "no", "g2": None, "g3": "no"}, 3) and list(labels.tables["rings"].contested) == ["g2"]
+    assert labels.about("rings", Path("x"))["people"] == {"ann": 3, "bob": 3, "eve": 1}
+    labels.apply(Judgement(21, "judgement-21", "undo-label", "eve", "", {}, {"undo": "judgement-20"}))
+    assert told() == ({"g1": "yes", "g2": None, "g3": "no"}, 3)
+    assert labels.tables["rings"].contested == {"g1": pytest.approx(1 / 3), "g2": 1 / 2}
+
+
 def test_a_table_without_labels_is_written_with_its_columns(labels, tmp_path):
     path = labels.write("rings", tmp_path / "labels")
     assert pd.read_csv(path).columns.tolist() == ["id_str", "rings", "people", "agreement"]

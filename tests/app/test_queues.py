@@ -41,6 +41,27 @@ def test_the_uncertain_come_first(three_kinds, opened, tmp_path):
     assert {each["id_str"] for each in queue} == {"g28", "g29", "g30", "g31"}  # of 60, where it is nearest to 1/2
 
 
+def test_the_most_contested_come_first_with_who_said_what_and_are_settled_by_a_judgement_of_its_own(labelling):
+    said = {"g05": ("yes", "no", "no"), "g06": ("no", "yes", None), "g07": ("yes", "yes", "yes")}
+    for i, (name, values) in enumerate(said.items()):
+        for person, value in zip(("ann", "bob", "eve"), values, strict=True):
+            if value:
+                body = {"judgement": f"judgement-{i}{person}", "table": "rings", "id_str": name, "value": value}
+                post(labelling, "label", **body | {"person": person})
+    asked = {"table": "rings", "person": "ann", "from": "contested"}
+    queue = labelling.get("api/queue", params=asked).json()["queue"]
+    assert [each["id_str"] for each in queue] == ["g06", "g05"] and queue[0]["about"] == "ann: no, bob: yes"
+    body = {"table": "rings", "value": "yes", "settle": True}
+    post(labelling, "label", judgement="judgement-100", id_str="g05", **body)
+    assert [each["id_str"] for each in labelling.get("api/queue", params=asked).json()["queue"]] == ["g06"]
+    assert "g05,yes,3" in labelling.get("api/labels/rings.csv").text
+    told = labelling.get("api/galaxy", params={"id_str": "g05"}).json()["labels"]["rings"]
+    assert [each["value"] for each in told] == ["yes", "no", "no", "yes"]
+    refused = {"judgement": "judgement-101", "person": "ann", "id_str": "g07"}
+    answer = labelling.post("api/label", json=body | refused)
+    assert answer.status_code == 400 and "nobody disagrees about g07" in answer.json()["error"]
+
+
 def test_an_impossible_queue_is_reported(labelling):
     asked = {"table": "rings", "person": "ann"}
     for origin, status, words in (

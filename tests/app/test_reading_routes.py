@@ -88,7 +88,7 @@ def test_a_thumbnail_is_the_galaxy_in_the_stretch_that_was_chosen(client):
         ("api/galaxies?sort=rna", 400, "did you mean 'ra'"),
         ("api/galaxies?where=[[[", 400, "must be a list in JSON"),
         ('api/galaxies?where=["ra","<","x"]', 400, "ra is a number"),
-        ("api/galaxies?set=cluster:1", 503, "there are no clusters"),
+        ("api/galaxies?set=cluster:1", 404, "there are no clusters"),
     ],
 )
 def test_what_cannot_be_answered_is_one_sentence(client, path, status, words):

@@ -3,7 +3,6 @@ import { ask, query } from "./api.js";
 import { address, button, el, fill, go, keep, number, storage } from "./page.js";
 // How pictures are shown: the stretch is made by the server, brightness and contrast by the browser.
 export const display = { stretch: "", brightness: 1, contrast: 1, ...JSON.parse(storage.getItem("morphtools-display") ?? "{}") };
-
 export function setDisplay(changes = {}) {
   Object.assign(display, changes);
   storage.setItem("morphtools-display", JSON.stringify(display));
@@ -13,21 +12,17 @@ setDisplay();
 export const thumbnail = (id_str, side = 128) => query("api/thumbnail", { id_str, side, stretch: display.stretch });
 export const picture = (id, side, attributes = {}) => el("img",
   { src: thumbnail(id, side), alt: `Galaxy ${id}`, loading: "lazy", decoding: "async", width: side, height: side, ...attributes });
-
 // A galaxy in a grid. `tools` are [text, label, handler]; `note` stands below the name.
 export const tile = (id, { note = "", tools = [], kind = "" } = {}) => el("figure", { class: `tile ${kind}`, "data-id": id },
   button(picture(id, 160), () => openGalaxy(id), { class: "picture", "aria-label": `Open ${id}, ${note}` }),
   el("span", { class: "tools" }, tools.map(([text, label, handler]) => button(text, handler, { "aria-label": `${label}: ${id}`, title: label }))),
   el("figcaption", {}, id, note && el("span", {}, note)));
-
 export const grid = (...tiles) => el("section", { class: "grid", "aria-label": "Galaxies" }, tiles);
 export const strip = (ids, label) => el("div", { class: "strip", role: "group", "aria-label": label },
   ids.map((id) => button(picture(id, 84, { alt: "" }), () => openGalaxy(id), { title: id, "aria-label": `Open ${id}` })));
-
 const dialog = document.getElementById("galaxy");
 dialog.onclose = () => { if (address()[1].galaxy) keep({ galaxy: "" }); };
 dialog.onclick = ({ target }) => { if (target === dialog) dialog.close(); };
-
 // The large view of a galaxy; it stands in the address, so a reload opens it again.
 export async function openGalaxy(id) {
   const about = await ask("api/galaxy", { id_str: id });
@@ -51,4 +46,3 @@ export async function openGalaxy(id) {
       strip(about.nearest.map(({ id_str }) => id_str), "Nearest galaxies"))));
   if (!dialog.open) dialog.showModal();
 }
-

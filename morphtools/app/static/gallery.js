@@ -2,16 +2,13 @@
 import { ask, judge } from "./api.js";
 import { display, grid, setDisplay, tile } from "./galaxies.js";
 import { button, change, choice, el, empty, fill, galaxies, go, keep, notice, number } from "./page.js";
-
 const FILTER = /^\s*(.+?)\s*(>=|<=|!=|=|<|>|\bcontains\b|\bunknown\b|\bknown\b)\s*(.*?)\s*$/;
-
 // `redshift > 0.05 and class = spiral` as the server takes it.
 const filters = (text) => text.split(/\s+and\s+/i).filter((part) => part.trim()).map((part) => {
   const [, column, operator, value] = part.match(FILTER) ?? [];
   if (!column) throw new Error(`A filter is like: redshift > 0.05 and class = spiral. This is not one: ${part}`);
   return value === "" ? [column, operator] : [column, operator, Number.isNaN(Number(value)) ? value : Number(value)];
 });
-
 // The sets of galaxies that have names, to choose from.
 export function sets(info, now, chosen) {
   const all = [["all", "all galaxies"], ...info.selections.map((one) => [`selection:${one.name}`, `${one.name} (${number(one.galaxies)})`])];
@@ -22,7 +19,6 @@ export function sets(info, now, chosen) {
   if (!all.some(([set]) => set === now)) all.push([now, now.startsWith("~") ? "the selected galaxies" : now.replace(":", " ")]);
   return choice("Set of galaxies", all, now, chosen);
 }
-
 // What can be done with a set: keep it by name, and look at it elsewhere.
 export function uses(set, here) {
   const name = el("input", { placeholder: "name, such as rings", "aria-label": "Name of the selection", maxlength: 60, size: 16 });
@@ -37,7 +33,6 @@ export function uses(set, here) {
   return el("span", { class: "row" }, name, keeper, here !== "gallery" && button("Look at them", () => go("gallery", { set })),
     button("Label them", () => go("label", { from: "set", set })), here !== "map" && button("On the map", () => go("map", { set })));
 }
-
 export async function show(root, parameters, info) {
   const { set = "all", sort = "", descending = "", where = "", side = 140 } = parameters;
   const columns = info.columns.list.map(({ name }) => name), rules = filters(where);

@@ -1,11 +1,12 @@
 // Answers to a question of one's own, galaxy by galaxy or many at once; they make a table, and the table a network.
 import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
+import { grid, tile } from "./galaxies.js";
 import { sets } from "./gallery.js";
 import { run, watch } from "./jobs.js";
 import { button, calmly, change, choice, el, empty, fill, galaxies, number, person } from "./page.js";
 
-const SOURCES = [["random", "at random"], ["set", "of a set"], ["uncertain", "the predictions are least sure of"], ["suggested", "suggest-labels proposes"]];
+const SOURCES = [["random", "at random"], ["set", "of a set"], ["uncertain", "the predictions are least sure of"], ["suggested", "suggest-labels proposes"], ["contested", "people disagree on"]];
 const UNSURE = { value: "unsure", key: "s", label: false };
 function newQuestion() {
   const [name, question, values] = [["Name", "ring"], ["Question", "Does it have a ring?"], ["Answers", "yes, no"]].map(([label, value]) => el("input", { value, "aria-label": label, maxlength: 200 }));
@@ -29,11 +30,11 @@ export async function show(root, parameters, info) {
   if (!table) return void root.append(newQuestion());
   const { name, values } = table, who = { person: person(), table: name }, questions = info.labels.map((one) => [one.name, one.question || one.name]);
   const left = el("section", { class: "judge", "aria-label": "Label" }), about = el("section", { class: "card stack" });
-  const learn = el("section", { class: "card stack" }), work = el("div", { class: "stack job" }), all = el("div", { class: "row" });
+  const learn = el("section", { class: "card stack" }), work = el("div", { class: "stack job" }), all = el("div", { class: "row" }), others = grid();
   root.append(el("div", { class: "bar" },
     el("label", {}, "Question", choice("Question", [...questions, ["new", "another question …"]], name, (value) => change({ table: value }))),
     el("label", {}, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))), from === "set" && sets(info, set, (value) => change({ set: value })), all),
-  el("div", { class: "columns" }, left, el("aside", { class: "stack" }, about, learn)));
+  el("div", { class: "columns" }, left, el("aside", { class: "stack" }, from === "contested" && others, about, learn)));
   function tell(answer) {
     table = answer?.table ?? table;
     given?.provide();
@@ -46,12 +47,16 @@ export async function show(root, parameters, info) {
     fill(learn, el("h2", {}, "Train on these labels"), el("code", { class: "command" }, command), el("small", {}, why_not),
       button("Fine-tune", () => run(work, { verb: "finetune", table: name }), { class: "main", disabled: !can_run }), work);
   });
-  const post = (content) => judge("api/label", { ...who, ...content }, (answer) => answer && tell(answer)).judgement;
-  const ask20 = (here) => ask("api/queue", { ...who, from, ...(from === "set" && { set }), galaxies: 20 + here });
+  const post = (content) => judge("api/label", { ...who, ...(from === "contested" && { settle: true }), ...content }, (answer) => answer && tell(answer)).judgement;
+  const ask20 = async (here) => {
+    const answer = await ask("api/queue", { ...who, from, ...(from === "set" && { set }), galaxies: 20 + here });
+    fill(others, answer.queue.slice(0, 20).map((one) => tile(one.id_str, { note: one.about })));
+    return answer;
+  };
   await settled();
   const [first, past, jobs] = await Promise.all([ask20(0), ask("api/history", who), ask("api/jobs")]);
   given = await desk(left, {
-    choices: values.map(({ value, key }) => ({ key, text: value, value })), past,
+    choices: values.map(({ value, key }) => ({ key, text: value, value })), past: past.filter(({ settled }) => settled === (from === "contested")),
     more: async (here) => (await ask20(here)).queue,
     give: (id_str, value) => post({ id_str, value }),
     undo: (judgement) => post({ undo: judgement }),

@@ -1,15 +1,16 @@
 // The anomaly loop: rate from 0 to 5 what comes, and the survey is ranked by your interest.
 import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
-import { button, el, empty, fill, galaxies, go, person, plural } from "./page.js";
+import { button, change, choice, el, empty, fill, galaxies, go, person, plural } from "./page.js";
 
+const SOURCES = [["", "that promise most"], ["contested", "that raters disagree on"]];
 const queue = (answer) => answer.queue.map(({ id_str, score, uncertainty }) => (
   { id_str, about: score === null ? "drawn at random" : `expected ${score.toFixed(1)} ± ${uncertainty.toFixed(1)}` }));
-export async function show(root, _, info) {
+export async function show(root, parameters, info) {
   if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Rating needs pictures: start with --records, or with --catalog and --images.")));
-  const rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("aside", { class: "stack" });
+  const from = parameters.from === "contested" ? "contested" : "", rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("div", { class: "stack" });
   root.classList.add("columns");
-  root.append(left, right);
+  root.append(left, el("aside", { class: "stack" }, el("label", { class: "field" }, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))), right));
   const first = await settled().then(() => ask("api/rate", { rater }));
   let state = first, table;
   function tell(answer) {
@@ -22,15 +23,16 @@ export async function show(root, _, info) {
       el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are from ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
     fit.ratings > 0 && button("See the ranking", () => go("gallery", { sort: "score", descending: 1 }), { class: "main" }));
   }
-  const post = (content) => judge("api/rate", { rater, ...content }, (answer) => answer && [tell(answer), table.refill(queue(answer))]).judgement;
+  const others = async () => (await ask("api/rate", { rater, from })).queue;
+  const post = (content) => judge("api/rate", { rater, settle: Boolean(from), ...content }, (answer) => answer && [tell(answer), !from && table.refill(queue(answer))]).judgement;
   tell();
   table = await desk(left, {
     choices: [...[0, 1, 2, 3, 4, 5].map((value) => ({ key: String(value), text: { 0: "dull", 5: "wow" }[value], value })), { key: "s", text: "skip", value: null }],
-    past: first.history.map(({ judgement, id_str, rating }) => ({ judgement, id_str, value: rating })),
-    more: async () => queue(await ask("api/rate", { rater })),
+    past: (from ? await ask("api/rate", { rater, from }) : first).history.map(({ judgement, id_str, rating }) => ({ judgement, id_str, value: rating })),
+    more: from ? others : async () => queue(await ask("api/rate", { rater })),
     give: (id_str, rating) => post({ id_str, rating }),
     undo: (judgement) => post({ undo: judgement }),
-    nothing: empty("All galaxies are rated", el("p", {}, "The ranking has all of them.")),
+    nothing: from ? empty("No rater disagrees") : empty("All galaxies are rated", el("p", {}, "The ranking has all of them.")),
   });
   const timer = setInterval(async () => state.fit.state === "running" && tell(await ask("api/rate", { rater })), 1500);
   return { keys: table.keys, leave: () => clearInterval(timer) };

@@ -3,9 +3,7 @@ import { ask, send } from "./api.js";
 import { grid, tile } from "./galaxies.js";
 import { uses } from "./gallery.js";
 import { button, calmly, change, choice, el, empty, fill, galaxies, notice } from "./page.js";
-
 const lines = (text = "") => text.split("\n").filter(Boolean);
-
 export async function show(root, parameters, info) {
   const { position, n = "48" } = parameters, { image, why_no_image, position: places, why_no_position } = info.similar;
   const now = { like: lines(parameters.like), unlike: lines(parameters.unlike), images: lines(parameters.images) };
