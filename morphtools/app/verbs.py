@@ -62,22 +62,30 @@ class Verbs:
         }
 
     def suggestions(self, table: str) -> Path:
-        """The file of suggestions for a table; a job that makes it is started if there is none.
+        """The file of suggestions for a table, from its last run.
+
+        A job makes new ones when there is a newer run, or when all of the last ones are labelled; until it is done, the
+        last ones are given as long as some are left.
 
         Raises:
             NotReady: They are being made.
             ValueError: They could not be.
         """
-        name = f"suggest-{len(self.judging.labels.table(table).agreed)}"
+        run, labels = self._run_of(table), self.judging.labels.table(table).agreed
         mine = [job for job in self._states("suggest-labels") if job["about"].get("table") == table]
-        done = [job for job in mine if job["state"] == "done"]
-        if done:
-            return Path(done[0]["folder"]) / "suggestions.csv"
-        if mine and mine[0]["state"] == "failed" and mine[0]["about"]["name"] == name:
-            raise ValueError(f"suggest-labels failed: {mine[0]['error']}")
-        if not mine or mine[0]["state"] != "running":
+        done = next((Path(job["folder"]) / "suggestions.csv" for job in mine if job["state"] == "done"), None)
+        left = done is not None and not set(read_catalog(done)["id_str"]) <= labels.keys()
+        of = {"table": table, "run": str(run), "labels": len(labels)}
+        last: dict = mine[0] if mine else {"state": "", "about": {}}
+        failed = last["state"] == "failed" and last["about"] == of
+        newest = last["state"] == "done" and last["about"].get("run") == str(run) and left
+        if not (failed or newest or last["state"] == "running"):
             with self._lock:
-                self._suggest({"table": table, "name": name}, f"suggest-{table.encode().hex()[:40]}-{len(mine)}")
+                self._suggest(of, f"suggest-{table.encode().hex()[:40]}-{len(mine)}")
+        if left:
+            return done
+        if failed:
+            raise ValueError(f"suggest-labels failed: {last['error']}")
         raise NotReady("suggest-labels is choosing galaxies; this takes a minute or so")
 
     def _states(self, verb: str) -> list[dict]:
@@ -140,25 +148,23 @@ class Verbs:
         arguments = [str(self.atlas.store.folder), "--clusters", str(number), "--out", str(out)]
         return self.jobs.start(name, "cluster", arguments, out, "metrics.json", {"clusters": number})
 
+    def _run_of(self, table: str) -> Path:
+        """The run that suggests galaxies for a table."""
+        done = (job for job in self._states("finetune") if job["state"] == "done" and job["about"]["table"] == table)
+        run = self._run or next((job["folder"] for job in done), None)
+        if run is None:
+            raise ValueError("suggestions come from a run: fine-tune on some labels first, or give --run")
+        return Path(run)
+
     def _suggest(self, body: dict, name: str) -> dict:
         table = self.judging.labels.table(body.get("table"))
-        run = self._run
-        if run is None:
-            runs = [
-                job
-                for job in self._states("finetune")
-                if job["state"] == "done" and job["about"]["table"] == table.name
-            ]
-            if not runs:
-                raise ValueError("suggestions come from a run: fine-tune on some labels first, or give --run")
-            run = runs[0]["folder"]
-        out = self.atlas.out / "suggestions" / name
+        run, out = self._run_of(table.name), self.atlas.out / "suggestions" / name
         out.mkdir(parents=True, exist_ok=True)
         write_table(out / "labelled.csv", pd.DataFrame({"id_str": pd.Series(list(table.agreed), dtype=str)}))
         arguments = [str(run), str(self.atlas.store.folder), "--galaxies", "100", "--out", str(out)]
         if table.agreed:
             arguments += ["--exclude", str(out / "labelled.csv")]
-        about = {"table": table.name, "name": body.get("name", name)}
+        about = {"table": table.name, "run": str(run), "labels": len(table.agreed)}
         return self.jobs.start(name, "suggest-labels", arguments, out, "suggestions.csv", about)
 
     def _finished(self, job: dict) -> None:

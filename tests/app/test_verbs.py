@@ -1,7 +1,12 @@
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from morphtools.app.jobs import Jobs
 from tfrecords_builder.build import build_records
+from tfrecords_builder.json_files import write_json
 from tfrecords_builder.records import Records
 
 VALUES = [{"value": "yes"}, {"value": "no"}]
@@ -62,3 +67,51 @@ def test_the_reason_why_nothing_can_be_trained_is_reported(client, values, words
     assert not told["can_run"] and words in told["why_not"]
     answer = client.post("api/jobs", json={"judgement": "judgement-99", "verb": "finetune", "table": "rings"})
     assert answer.status_code == 400 and answer.json()["error"] == told["why_not"]
+
+
+def test_suggestions_are_renewed_by_a_newer_run_and_when_all_of_them_are_labelled(client, monkeypatch):
+    running, begun = set(), []
+
+    def start(self, name, verb, arguments, folder, product, about):
+        path = self.folder / name / "job.json"
+        path.parent.mkdir(parents=True)
+        job = {"job": name, "verb": verb, "command": "", "folder": str(folder), "product": product, "about": about}
+        write_json(path, job | {"started": len(begun), "pid": 1})
+        os.utime(path, (len(begun), len(begun)))  # the order in which they began
+        begun.append(arguments), running.add(name)
+        return {"job": name}
+
+    monkeypatch.setattr(Jobs, "start", start)
+    monkeypatch.setattr(Jobs, "_running", lambda self, folder: folder.name in running)
+
+    def finetuned():
+        body = {"judgement": f"judgement-{len(begun) + 50}", "verb": "finetune", "table": "my rings"}
+        assert client.post("api/jobs", json=body).status_code == 200
+        run = Path(begun[-1][-1])
+        run.mkdir(parents=True)
+        (run / "metrics.json").write_text("{}")
+        running.clear()
+        return str(run)
+
+    def suggested(ids):
+        pd.DataFrame({"id_str": ids, "uncertainty": 0.5}).to_csv(f"{begun[-1][-3]}/suggestions.csv", index=False)
+        running.clear()
+
+    def queue():
+        answer = client.get("api/queue", params={"table": "my rings", "person": "ann", "from": "suggested"})
+        return [each["id_str"] for each in answer.json()["queue"]] if answer.status_code == 200 else answer.status_code
+
+    labelled(client)
+    first = finetuned()
+    assert queue() == 503 and begun[-1][0] == first
+    suggested(["g20", "g21"])
+    assert queue() == ["g20", "g21"] and len(begun) == 2
+    second = finetuned()
+    assert queue() == ["g20", "g21"] and queue() == ["g20", "g21"]  # until the new ones are there
+    assert len(begun) == 4 and begun[-1][0] == second
+    suggested(["g30"])
+    assert queue() == ["g30"]
+    body = {"judgement": "judgement-99", "person": "ann", "table": "my rings", "id_str": "g30", "value": "yes"}
+    assert client.post("api/label", json=body).status_code == 200
+    assert queue() == 503 and len(begun) == 5
+    assert "g30" in Path(begun[-1][-1]).read_text()

@@ -2,6 +2,7 @@
 import { ask, latest, send } from "./api.js";
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { uses } from "./gallery.js";
+import { run, watch } from "./jobs.js";
 import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number } from "./page.js";
 
 const CELL = 88; // px on the screen of a galaxy on the map of thumbnails
@@ -12,8 +13,13 @@ const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], [
 async function showLegend(legend, colour, info) {
   const columns = info.columns.list.filter(({ kind }) => kind !== "text").map(({ name }) => name);
   const pick = choice("Colour by", [["", "number of galaxies"], ...columns], colour, (value) => change({ colour: value }));
-  fill(legend, el("small", {}, "Colour by"), pick, !colour && el("small", {}, info.map.message));
-  if (!colour) return;
+  const work = el("div", { class: "stack job" }), made = () => change({ x: "", y: "", w: "" });
+  const maker = info.map.kind === "pca" && [button("Make a map", () => run(work, { verb: "make-map" }, made)), work];
+  fill(legend, el("small", {}, "Colour by"), pick, !colour && [el("small", {}, info.map.message), maker]);
+  if (!colour) {
+    const job = maker && (await ask("api/jobs")).find(({ verb, state }) => verb === "make-map" && state === "running");
+    return job && watch(work, job.job, made);
+  }
   const { kind, low, high, colours, items, others, unknown } = await ask("api/legend", { colour });
   const painted = (node, background) => { node.style.background = background; return node; };
   const item = (value, paint, n) => el("li", {}, painted(el("i", { class: "swatch" }), paint), String(value), el("span", {}, number(n)));
@@ -175,8 +181,9 @@ export async function show(root, parameters, info) {
     [width, height, ratio] = [canvas.clientWidth || 1, canvas.clientHeight || 1, Math.min(devicePixelRatio || 1, 2)];
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (!view.w) {
-      const { x, y, w = whole().w / 12, at } = parameters;
-      if (x) Object.assign(view, { x: Number(x), y: Number(y), w: Number(w) });
+      const { x, y, w = whole().w / 12, at } = parameters, [px, py, pw] = [x, y, w].map(Number);
+      whole(); // also where the address leads nowhere
+      if (x && pw > (x1 - x0) * 1e-5 && px > x0 - pw && px < x1 + pw && py > y0 - pw && py < y1 + pw) Object.assign(view, { x: px, y: py, w: pw });
       if (at) hover(middle());
     }
     moved();
