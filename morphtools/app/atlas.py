@@ -111,7 +111,10 @@ class Atlas:
         Raises:
             LookupError: There is none of that name.
         """
-        return int(self.rows([id_str])[0])
+        try:
+            return int(self.rows([id_str])[0])
+        except LookupError:
+            raise LookupError(f"there is no galaxy {id_str!r} in {self.store.folder}") from None
 
     def most_typical_first(self, rows: np.ndarray) -> np.ndarray:
         """Rows of galaxies by their distance from the centre of their cluster; as they are without clusters."""
@@ -173,7 +176,7 @@ class Atlas:
             NotReady: Their places are still being computed.
         """
         if self.grid is None:
-            raise NotReady(self.messages.get("map", "the places of the galaxies are being computed"))
+            self._missing("map", "the places of the galaxies are being computed")
         return self.grid
 
     @property
@@ -184,8 +187,13 @@ class Atlas:
             NotReady: The representations are still being read.
         """
         if self._near is None:
-            raise NotReady(self.messages.get("similar", "the representations are being read for the search"))
+            self._missing("similar", "the representations are being read for the search")
         return self._near
+
+    def _missing(self, part: str, waiting: str):
+        if part in self.messages:  # it will not come
+            raise ValueError(self.messages[part])
+        raise NotReady(waiting)
 
     def nearest(self, row: int, galaxies: int) -> tuple[np.ndarray, np.ndarray]:
         """The galaxies nearest to one, and their distances."""
@@ -228,8 +236,12 @@ class Atlas:
                 x, y = kept["places"].T
                 self._place(x, y, "pca")
         if self.grid is None:
-            projection = fit_pca(self.store, components=min(2, self.store.dimension, len(self) - 1))
             places = np.zeros((len(self), 2), np.float32)
+            try:
+                projection = fit_pca(self.store, components=min(2, self.store.dimension, len(self) - 1))
+            except ValueError:  # of a single galaxy, or if all are alike: they are at one place
+                self._place(places[:, 0], places[:, 1], "none")
+                raise
             places[:, : len(projection.components)] = np.concatenate([projection(v) for _, v in batches_of(self.store)])
             path.parent.mkdir(parents=True, exist_ok=True)
             write_arrays(path, places=places, fingerprint=np.array(self.fingerprint))

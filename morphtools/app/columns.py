@@ -69,6 +69,7 @@ class Columns:
         self._kept: collections.OrderedDict[str, Column] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._sky: np.ndarray | None = None
+        self._located: _Source | None = None
 
     def add_table(self, table: str | Path | pd.DataFrame, origin: str, folder: Path) -> None:
         """Adds the columns of a table, which is read once and kept in a folder, mapped into memory.
@@ -97,6 +98,8 @@ class Columns:
         kinds = {name: _kind(kept.table[name]) for name in shown if name not in _HIDDEN}
         source = _Source(kept.table, order, origin, kinds)
         with self._lock:
+            if self._located is None and "file_loc" in kept.table.column_names:
+                self._located = source
             if self._sky is None and {"ra", "dec"} <= set(kept.table.column_names):
                 sky, _ = read_positions(kept.table.select(["ra", "dec"]).to_pandas(), None)
                 self._sky = sky if order is None else _taken(sky, order)
@@ -122,11 +125,10 @@ class Columns:
 
     def file_locs(self, rows: np.ndarray) -> list[str | None]:
         """Where the images of some galaxies are, if a table tells."""
-        for _, source in self._sources.values():
-            if "file_loc" in source.table.column_names:
-                at = rows if source.order is None else source.order[rows]
-                return source.table["file_loc"].take(pa.array(at, mask=at < 0)).to_pylist()
-        return [None] * len(rows)
+        if self._located is None:
+            return [None] * len(rows)
+        at = rows if self._located.order is None else self._located.order[rows]
+        return self._located.table["file_loc"].take(pa.array(at, mask=at < 0)).to_pylist()
 
     def about(self) -> list[dict]:
         """Name, kind (`number`, `category` or `text`) and origin of every column."""

@@ -62,8 +62,10 @@ class Grid:
     def __init__(self, x: np.ndarray, y: np.ndarray):
         total, rows = len(x), np.flatnonzero(np.isfinite(x) & np.isfinite(y)).astype(np.int32)
         x, y = np.asarray(x, np.float32)[rows], np.asarray(y, np.float32)[rows]
-        self.bounds = (float(x.min()), float(x.max()), float(y.min()), float(y.max())) if len(x) else (0.0, 1.0) * 2
-        x0, x1, y0, y1 = self.bounds
+        x0, x1, y0, y1 = (float(end) for end in (x.min(), x.max(), y.min(), y.max())) if len(x) else (0.0, 1.0) * 2
+        if x0 == x1 and y0 == y1:  # a single place is in the middle of what is shown
+            x0, x1, y0, y1 = x0 - 0.5, x1 + 0.5, y0 - 0.5, y1 + 0.5
+        self.bounds = x0, x1, y0, y1
         self._corner = np.array([x0, y0])
         self._scale = _CELLS / np.maximum([x1 - x0, y1 - y0], 1e-6)
         column, row = self._cell(x, 0), self._cell(y, 1)

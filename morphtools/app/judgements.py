@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import errno
 import json
 import re
 import sqlite3
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from morphtools.anomalies.ratings import cannot_store
 from tfrecords_builder.naming import some
 
 _TABLE = """
@@ -21,7 +21,6 @@ CREATE TABLE IF NOT EXISTS judgements (
 """
 _FIELDS = "number, judgement, verb, person, time, asked, body"
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-_FULL = re.compile(r"disk is full|disk I/O error")
 
 
 class Judgement(NamedTuple):
@@ -144,8 +143,7 @@ class Judgements:
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError):
                 raise ValueError(f"{self.path} is damaged: {error}; put it back from a copy") from None
-            full = errno.ENOSPC if _FULL.search(str(error)) else errno.EIO
-            raise OSError(full, f"judgements cannot be stored: {error}", str(self.path)) from error
+            raise cannot_store("judgements", error, self.path) from error
 
 
 def check_judgement(judgement) -> str:

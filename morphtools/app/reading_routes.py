@@ -138,7 +138,7 @@ class ReadingRoutes:
                 {"id_str": name, "distance": float(distance)}
                 for name, distance in zip(self.atlas.names(rows), distances, strict=True)
             ]
-        except NotReady:
+        except (NotReady, ValueError):
             pass
         place = self._placed(row)
         about = {

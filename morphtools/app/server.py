@@ -327,7 +327,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return JSONResponse({"error": f"The disk is full; this was not stored: {_words(error)}"}, 507)
+        where = f" on the disk of {error.filename}" if error.filename else ""
+        return JSONResponse({"error": f"The disk is full; this was not stored. Free some space{where}."}, 507)
     status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
     status = 500 if isinstance(error, KeyError | IndexError) else status
     if status == 500 and not isinstance(error, OSError | MemoryError):

@@ -1,3 +1,6 @@
+import contextlib
+import sqlite3
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -23,3 +26,25 @@ def client(three_kinds, opened):
     """The application over 60 galaxies of three kinds, with their catalogue and images."""
     store, catalog, images = three_kinds
     return opened(store, catalog=catalog, images=images)
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Lets no database grow any more, as on a full disk, or lets all of them grow again."""
+    connect, opened, full = sqlite3.connect, [], set()
+
+    def limited(*arguments, **options):
+        database = connect(*arguments, **options)
+        opened.append(database)
+        if full:
+            database.execute("PRAGMA max_page_count = 1")  # no fewer than there are
+        return database
+
+    def fill(now: bool) -> None:
+        (full.add if now else full.discard)("disk")
+        for database in opened:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed, or is another thread's
+                database.execute(f"PRAGMA max_page_count = {1 if now else 2**30}")
+
+    monkeypatch.setattr("sqlite3.connect", limited)
+    return fill

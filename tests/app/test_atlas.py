@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from morphtools.app.atlas import Atlas, NotReady
+from morphtools.app.density import View
+from morphtools.inference.representations import Representations
 
 
 def test_rows_and_names_are_those_of_the_store(three_kinds, tmp_path):
@@ -37,6 +39,18 @@ def test_without_a_map_there_are_principal_components_and_they_are_kept(three_ki
     monkeypatch.setattr("morphtools.app.atlas.fit_pca", lambda *_, **__: pytest.fail("computed again"))
     again.load()
     np.testing.assert_array_equal(again.x, atlas.x)
+
+
+@pytest.mark.parametrize("values", [[[1, 2]], [[1, 2]] * 4], ids=["one galaxy", "all alike"])
+def test_galaxies_that_cannot_be_told_apart_are_at_one_place_of_a_map_that_can_be_drawn(tmp_path, values):
+    store = Representations.create(tmp_path / "store", 2, {"weights": "w"})
+    store.append([f"g{i}" for i in range(len(values))], values)
+    atlas = Atlas(store, tmp_path / "out")
+    atlas.load()
+    x0, x1, y0, y1 = atlas.map.bounds
+    assert x0 < atlas.x[0] < x1 and y0 < atlas.y[0] < y1 and len(set(atlas.x)) == 1
+    assert atlas.map.picture(View(x0, x1, y0, y1, 40, 30))[1] == len(values)
+    assert "principal components need" in atlas.messages["map"] or "all the same" in atlas.messages["map"]
 
 
 def test_what_cannot_be_read_is_reported_and_the_rest_is_there(three_kinds, tmp_path):

@@ -121,6 +121,18 @@ def drag(page, path):
     page.mouse.up()
 
 
+def drop(target, path):
+    """Drops a file from the desktop on an element."""
+    made = """([name, bytes]) => {
+        const dropped = new DataTransfer();
+        dropped.items.add(new File([new Uint8Array(bytes)], name));
+        return dropped;
+    }"""
+    dropped = target.page.evaluate_handle(made, [path.name, list(path.read_bytes())])
+    target.dispatch_event("dragover", {"dataTransfer": dropped})
+    target.dispatch_event("drop", {"dataTransfer": dropped})
+
+
 def ids_of(path):
     return set(pd.read_csv(path, dtype=str)["id_str"])
 
@@ -224,6 +236,166 @@ def test_back_and_a_reload_show_what_was_shown(survey, open_page):
         expect(page.locator(".tile.plus")).to_have_attribute("data-id", first)
         page.go_back()
         expect(page.locator(".tile").first).to_have_attribute("data-id", first)
+        for nowhere in ("x=abc&y=1&w=1", "x=0&y=0&w=0", "x=1e9&y=0&w=1"):
+            page.goto("about:blank")
+            page.goto(f"{server.url}#map?{nowhere}")
+            expect(page.get_by_text("60 galaxies in view")).to_be_visible()
+
+
+ROLES = {"button", "link", "textbox", "combobox", "checkbox", "slider", "spinbutton", "searchbox", "image", "dialog"}
+NUMBERED = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")]
+    .filter((one) => one.checkVisibility() && !one.disabled)
+    .map((one, i) => { one.dataset.turn = i; return one.outerHTML; })"""
+
+
+@pytest.mark.slow
+def test_the_tab_key_visits_every_control_in_order_and_each_has_a_name_for_screen_readers(survey, open_page, tmp_path):
+    arguments, _, _ = survey
+    import morphtools
+
+    morphtools.cluster(arguments["store"], clusters=2, out=tmp_path / "clusters")
+    with serve(**arguments, clusters=tmp_path / "clusters", block=False, announce=lambda _: None) as server:
+        page = open_page(f"{server.url}#map?colour=kind")
+        expect(page.get_by_text("elliptical")).to_be_visible()  # by now the catalogue was read
+        page.close()
+        for name in ("map", "gallery?where=id_str contains g1", "similar?like=g01&n=24", "rate", "label", "clusters"):
+            page = open_page(f"{server.url}#{name}")
+            expect(page.locator("main button").first).to_be_visible()
+            page.wait_for_load_state("networkidle")
+            nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+            named = [(node["role"]["value"], node["name"]["value"].strip()) for node in nodes if not node["ignored"]]
+            assert [role for role, text in named if role in ROLES and not text] == [], name
+            assert len([role for role, _ in named if role in ROLES]) > 12
+            page.evaluate("document.activeElement.blur()")
+            controls = page.evaluate(NUMBERED)
+            visited = []
+            for _ in range(len(controls) + 1):
+                page.keyboard.press("Tab")
+                visited.append(page.evaluate("document.activeElement.dataset.turn"))
+            turns = [int(turn) for turn in visited if turn is not None]
+            missed = [controls[i] for i in set(range(len(controls))) - set(turns)]
+            assert turns[: len(controls)] == list(range(len(controls))), (name, missed, turns)
+            page.close()
+
+
+@pytest.mark.slow
+def test_clusters_are_merged_and_thrown_out_as_artefacts(survey, open_page, tmp_path):
+    arguments, _, out = survey
+    import morphtools
+
+    folder = tmp_path / "clusters"
+    morphtools.cluster(arguments["store"], clusters=3, out=folder)
+    members = pd.read_parquet(folder / "galaxies.parquet").groupby("cluster")["id_str"].agg(set)
+    with serve(**arguments, clusters=folder, block=False, announce=lambda _: None) as server:
+        page = open_page(f"{server.url}#clusters")
+        for number in (0, 2):
+            page.locator(".cluster").nth(number).get_by_role("checkbox").check()
+        page.get_by_label("Name for the ticked clusters").fill("galaxies")
+        page.get_by_role("button", name="Merge").click()
+        page.locator(".cluster").nth(1).get_by_role("button", name="Artefacts").click()
+        expect(page.locator(".cluster.artefact")).to_have_count(1)
+        saved(page)
+        names = pd.read_csv(out / "cluster-names.csv").set_index("cluster")["name"]
+        assert names.to_dict() == {0: "galaxies", 2: "galaxies"}
+        assert ids_of(out / "artifacts.csv") == members[1]
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator(".cluster.artefact")).to_have_count(0)
+        saved(page)
+        assert ids_of(out / "artifacts.csv") == set()
+        tab(page, "Gallery")
+        page.get_by_label("Set of galaxies").select_option("artefacts")
+        expect(page.get_by_text("There is none in this set.")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_two_fingers_zoom_the_map_around_the_place_between_them(survey, open_page):
+    arguments, _, _ = survey
+    with serve(**arguments, block=False, announce=lambda _: None) as server:
+        page = open_page(server.url, viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
+        expect(page.get_by_text("60 galaxies in view")).to_be_attached()
+        touch = page.context.new_cdp_session(page)
+
+        def send(kind, *places):
+            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        box = page.locator("canvas").bounding_box()
+        x, y = box["x"] + 120, box["y"] + 300
+
+        def under():
+            page.wait_for_timeout(300)
+            left, _, top, _ = corners(page, ["g07"])
+            width = float(re.search(r"w=([-\d.e]+)", page.url)[1])
+            return (left - x) * width, (top - y) * width, width
+
+        before = under()
+        send("touchStart", (x - 20, y), (x + 20, y))
+        for step in range(1, 6):
+            send("touchMove", (x - 20 - 6 * step, y), (x + 20 + 6 * step, y))
+        send("touchEnd")
+        after = under()
+        assert after[2] == pytest.approx(before[2] * 40 / 100, rel=0.02)  # fingers 40 px apart, then 100
+        assert after[:2] == pytest.approx(before[:2], abs=2 * before[2])  # in px × width: within 2 px
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_keys_go_on_while_the_disk_is_full_and_nothing_is_lost(survey, open_page, fill_disk):
+    arguments, _, _ = survey
+    with serve(**arguments, block=False, announce=lambda _: None) as server:
+        page = open_page(f"{server.url}#label")
+        page.get_by_role("button", name="Begin").click()
+        labels = dict(zip(press(page, "y"), ["yes"], strict=True))
+        saved(page)
+        fill_disk(True)
+        for _ in range(39):
+            labels |= dict(zip(press(page, "n"), ["no"], strict=True))
+        expect(page.locator("#unsent")).to_contain_text("not saved yet")
+        expect(page.get_by_role("alert")).to_contain_text("The disk is full; this was not stored. Free some space")
+        fill_disk(False)
+        saved(page)
+        expect(page.locator("#unsent")).to_be_empty()
+        assert labels_of(page, "ring") == labels and len(labels) == 40
+
+
+@pytest.mark.slow
+def test_where_two_people_disagree_a_key_settles_it(survey, open_page):
+    arguments, _, _ = survey
+    with serve(**arguments, block=False, announce=lambda _: None) as server:
+        page = open_page(f"{server.url}#label?from=set&set=all")
+        page.get_by_role("button", name="Begin").click()
+        assert press(page, "yyn") == ["g00", "g01", "g02"]
+        saved(page)
+        page.get_by_label("You are").fill("bob")
+        page.keyboard.press("Tab")
+        expect(page.locator(".judge")).to_have_attribute("data-galaxy", "g00")
+        page.locator("main").click(position={"x": 5, "y": 5})
+        assert press(page, "yny") == ["g00", "g01", "g02"]
+        saved(page)
+        page.get_by_label("Which galaxies come").select_option("contested")
+        expect(page.locator(".grid .tile")).to_have_count(2)
+        expect(page.locator(".tile").first).to_contain_text("me: yes, bob: no")
+        page.locator("main").click(position={"x": 5, "y": 5})
+        assert press(page, "n") == ["g01"]
+        saved(page)
+        expect(page.locator(".grid .tile")).to_have_count(1)
+        assert labels_of(page, "ring") == {"g00": "yes", "g01": "no"}
+        page.keyboard.press("u")
+        saved(page)
+        assert labels_of(page, "ring") == {"g00": "yes"}
+
+
+@pytest.mark.slow
+def test_a_map_is_made_from_a_page_without_one(survey, open_page):
+    arguments, _, out = survey
+    with serve(**arguments, block=False, announce=lambda _: None) as server:
+        page = open_page(server.url)
+        page.get_by_role("button", name="Make a map").click()
+        expect(page.get_by_role("button", name="Make a map")).to_be_hidden(timeout=400_000)
+        expect(page.get_by_text("60 galaxies in view")).to_be_visible()
+        places = pd.read_parquet(out / "map/map.parquet").set_index("id_str")
+        (told,) = [page.evaluate("() => fetch('api/place?id_str=g07').then((answer) => answer.json())")]
+        assert (told["x"], told["y"]) == pytest.approx(tuple(places.loc["g07", ["x", "y"]]), rel=1e-5)
 
 
 def started(arguments, *more):
@@ -331,6 +503,10 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
         page.get_by_label("Image file").set_input_files(image)
         nearest = page.get_by_label("Galaxies").last.locator(".tile").first
         expect(nearest).to_have_attribute("data-id", example)  # nothing is nearer to a picture than its own galaxy
+        page.get_by_role("button", name="Remove your picture").click()
+        expect(page.get_by_text("What are you looking for?")).to_be_visible()
+        drop(page.locator(".view"), image)
+        expect(nearest).to_have_attribute("data-id", example)
         page.get_by_role("button", name="Remove your picture").click()
         expect(page.get_by_text("What are you looking for?")).to_be_visible()
         page.get_by_label("Name of a galaxy, or a position").fill(example)

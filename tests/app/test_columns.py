@@ -84,3 +84,9 @@ def test_positions_and_files_are_known_where_a_table_has_them(tmp_path):
     columns.add_table(pd.DataFrame(table | {"file_loc": ["d.png", "a.png"]}), "catalogue", tmp_path / "table")
     np.testing.assert_allclose(columns.sky, [[10, -1], [np.nan] * 2, [np.nan] * 2, [150, 10]])
     assert columns.file_locs(np.array([3, 1])) == ["d.png", None]
+
+
+def test_images_are_known_from_a_table_that_has_nothing_else(tmp_path):
+    columns = Columns(pa.array(["a", "b"], pa.large_string()))
+    columns.add_table(pd.DataFrame({"id_str": ["b", "a"], "file_loc": ["b.png", "a.png"]}), "catalogue", tmp_path / "t")
+    assert columns.file_locs(np.array([0, 1])) == ["a.png", "b.png"] and columns.about() == []

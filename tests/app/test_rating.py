@@ -1,3 +1,5 @@
+import contextlib
+import sqlite3
 import time
 
 import pandas as pd
@@ -89,6 +91,37 @@ def test_two_raters_have_queues_of_their_own_and_ratings_in_common(client):
     assert {each["id_str"] for each in ann} and {each["id_str"] for each in bob}
 
 
+def test_what_raters_disagree_about_is_listed_and_settled_for_all(client):
+    def contested():
+        return client.get("api/rate", params={"rater": "ann", "from": "contested"}).json()
+
+    for rater in ("ann", "bob"):
+        about(client, rater)
+    for i, (rater, name, rating) in enumerate(
+        [
+            ("ann", "g10", 5),
+            ("bob", "g10", 1),
+            ("ann", "g11", 3),
+            ("bob", "g11", 4),
+            ("ann", "g12", 0),
+            ("bob", "g12", 5),
+        ]
+    ):
+        rate(client, name, rating, f"judgement-{i}", rater=rater)
+    assert contested() == {
+        "queue": [{"id_str": "g12", "about": "ann: 0, bob: 5"}, {"id_str": "g10", "about": "ann: 5, bob: 1"}],
+        "history": [],
+    }
+    body = {"judgement": "judgement-9", "rater": "ann", "id_str": "g12", "rating": 2, "settle": True}
+    told = client.post("api/rate", json=body).json()
+    assert told["counts"] == {"0": 0, "1": 0, "2": 1, "3": 1, "4": 1, "5": 0}  # g12, g10 and g11 (3.5, to even)
+    assert told["history"][0]["judgement"] == "judgement-4" and told["raters"] == {"ann": 3, "bob": 3}
+    assert [each["id_str"] for each in contested()["queue"]] == ["g10"]
+    assert contested()["history"] == [{"judgement": "judgement-9", "id_str": "g12", "rating": 2.0}]
+    undo = {"judgement": "judgement-10", "rater": "ann", "undo": "judgement-9", "settle": True}
+    assert client.post("api/rate", json=undo).json()["undone"] == "g12" and len(contested()["queue"]) == 2
+
+
 def test_a_rater_at_a_terminal_keeps_the_page_out(client):
     about(client)
     import hashlib
@@ -104,6 +137,28 @@ def test_a_rater_at_a_terminal_keeps_the_page_out(client):
         answer = client.get("api/rate", params={"rater": "eve"})
         assert answer.status_code == 409 and "is at work in" in answer.json()["error"]
         terminal.stdin.close()
+
+
+def test_ratings_on_a_full_disk_are_refused_in_one_sentence_and_taken_when_there_is_room(client, fill_disk):
+    about(client)
+    fill_disk(True)
+    stored = []
+    for i in range(500):
+        body = {"judgement": f"judgement-{i}", "rater": "ann", "id_str": f"g{i % 60:02d}", "rating": 3}
+        answer = client.post("api/rate", json=body)
+        if answer.status_code != 200:
+            break
+        stored.append(body["judgement"])
+    words = (
+        f"The disk is full; this was not stored. Free some space on the disk of {client.application.state.atlas.out}"
+    )
+    assert answer.status_code == 507 and answer.json()["error"].startswith(words)
+    fill_disk(False)
+    assert client.post("api/rate", json=body).status_code == 200
+    path = client.application.state.atlas.out / "anomalies/ratings.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        kept = [row[0] for row in database.execute("SELECT judgement FROM ratings ORDER BY number")]
+    assert kept == [*stored, body["judgement"]]
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ export async function ask(path, parameters = {}, { signal, body } = {}) {
   });
   const drawn = response.ok && response.headers.get("X-Galaxies"); // of a picture of the map
   if (drawn) return { picture: await createImageBitmap(await response.blob()), galaxies: Number(drawn) };
-  const answer = await response.json().catch(() => ({}));
+  const answer = await response.json().catch((error) => { if (error.name === "AbortError") throw error; return {}; });
   if (response.ok) return answer;
   if (!answer.retry) throw failure(answer.error ?? "This page is of another server: open the address that morphtools explore printed.", answer.error ? response.status : 0);
-  await pause(1000 * answer.retry); // it is not ready yet
+  notice(answer.error, 2 * answer.retry); // it is not ready yet
+  await pause(1000 * answer.retry);
   return ask(path, parameters, { signal, body });
 }
 
