@@ -220,6 +220,12 @@ def test_a_keyboard_alone_suffices(survey, open_page):
         expect(page.get_by_role("dialog")).to_contain_text("smooth_fraction")
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_be_hidden()
+        page.get_by_role("link", name="Similar").focus()
+        page.keyboard.press("Enter")
+        page.get_by_label("Name of a galaxy, or a position").focus()
+        page.keyboard.type("g07")
+        page.keyboard.press("Enter")
+        expect(page.locator(".tile.plus")).to_have_attribute("data-id", "g07")
 
 
 @pytest.mark.slow

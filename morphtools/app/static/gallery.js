@@ -36,7 +36,7 @@ export function uses(set, here) {
 export async function show(root, parameters, info) {
   const { set = "all", sort = "", descending = "", where = "", side = 140 } = parameters;
   const columns = info.columns.list.map(({ name }) => name), rules = filters(where);
-  const named = [...new Set([...columns.filter((name) => name === sort), ...rules.map(([column]) => column)])];
+  const named = columns.filter((name) => name === sort || rules.some(([column]) => column === name));
   const tiles = grid(), count = el("strong", { role: "status" }), more = button("More", load, { class: "more", hidden: true });
   const setSide = ({ target }) => { tiles.style.setProperty("--side", `${target.value}px`); keep({ side: target.value }); };
   const slider = (name, value, min, max, oninput) => el("label", {}, name, el("input", { type: "range", min, max, step: (max - min) / 50, value, oninput }));

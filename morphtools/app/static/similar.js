@@ -20,7 +20,7 @@ export async function show(root, parameters, info) {
   }
   const field = el("input", {
     list: "names", size: 30, "aria-label": "Name of a galaxy, or a position", placeholder: places ? "name, or 10:00:28.6 +02:12:21" : "name of a galaxy",
-    oninput: () => suggest(field.value), onkeydown: ({ key }) => key === "Enter" && search(),
+    oninput: () => suggest(field.value), onkeydown: ({ key }) => { if (key === "Enter") search(); }, // false would take all other keys away
   });
   const upload = async (body) => body && set("images", [...now.images, (await ask("api/uploads", { name: body.name }, { body })).upload]);
   const file = el("input", { type: "file", hidden: true, "aria-label": "Image file", onchange: () => upload(file.files[0]) });
