@@ -82,7 +82,7 @@ class Verbs:
         if not (failed or newest or last["state"] == "running"):
             with self._lock:
                 self._suggest(of, f"suggest-{table.encode().hex()[:40]}-{len(mine)}")
-        if left:
+        if done is not None and left:
             return done
         if failed:
             raise ValueError(f"suggest-labels failed: {last['error']}")
