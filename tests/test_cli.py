@@ -122,6 +122,20 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path, monkeypatc
     assert seen == {"task": "mergers", "labels": 70, "seed": 0}
 
 
+def test_an_option_that_is_repeated_is_a_list_and_one_that_is_not_typed_keeps_its_default(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(morphtools, "finetune", lambda column="ring", labels=500: seen.append(column) or Run())
+    (tmp_path / "c.yaml").write_text("column: [bar, ring]\n")
+    for arguments in (
+        ["--column", "bar", "--column", "ring"],
+        ["--column", "bar,ring"],
+        [],
+        ["--config", tmp_path / "c.yaml"],
+    ):
+        assert invoke("finetune", *arguments).exit_code == 0
+    assert seen == ["bar,ring", "bar,ring", "ring", ["bar", "ring"]]
+
+
 class Run:
     summary = "found"
 

@@ -20,18 +20,18 @@ def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None 
     Args:
         answer: What was asked.
         outputs: (N, `answer.outputs`) of a head.
-        question: Of several questions, the one that counts; all by default.
+        question: Of several questions or numbers, the one that counts; all by default.
 
     Raises:
         ValueError: Votes, whose galaxies need no single label; or there is no such question.
     """
     outputs = np.asarray(outputs, float)
-    if question is not None and not isinstance(answer, Several):
-        raise ValueError(f"`question` chooses among several, and the run answers one only, about {answer.kind}")
+    several = answer.questions if isinstance(answer, Several) else answer.columns if isinstance(answer, Numbers) else ()
+    if question is not None and question not in several:
+        one = f"`question` chooses among several, and the run answers one only, about {answer.kind}"
+        raise ValueError(unknown("question", question, several) if len(several) > 1 else one)
     match answer:
         case Several():
-            if question is not None and question not in answer.questions:
-                raise ValueError(unknown("question", question, answer.questions))
             chosen = [(each, place) for name, each, place in answer if question in (None, name)]
             return np.mean([uncertainty_of(each, outputs[:, place]) for each, place in chosen], axis=0)
         case Classes() | Fractions():
@@ -39,7 +39,8 @@ def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None 
             return 1 - (ordered[:, -1] - ordered[:, -2])
         case Numbers():
             sigma = np.exp(np.split(outputs, 2, axis=1)[1])
-            return (sigma / sigma.mean(axis=0)).mean(axis=1)
+            each = sigma / sigma.mean(axis=0)
+            return each.mean(axis=1) if question is None else each[:, answer.columns.index(question)]
         case Photoz():
             z = np.linspace(*answer.redshift_range, answer.bins)
             mean = outputs @ z / outputs.sum(axis=1)

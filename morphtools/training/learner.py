@@ -67,8 +67,7 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
     bands = 3 if reading["stretch"] else records.shape[2]
     height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
     height, width = reading.get("crop") or (height or records.shape[0], width or records.shape[1])
-    if view is not None and view > min(height, width):
-        raise ValueError(f"views of {view} pixels cannot be cut from images of {height} × {width}")
+    first.check_view(height, width)
     shape = (view or height, view or width, bands)
     if first.pretrained:
         start = load_pretrained(first.weights, **loading | {"input_shape": shape})

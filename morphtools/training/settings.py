@@ -85,6 +85,11 @@ class Start:
         """The name of the encoder, for `build_encoder`."""
         return self.card.encoder["name"] if self.pretrained else self.encoder or "resnet18"
 
+    def check_view(self, height: int, width: int) -> None:
+        """Raises ValueError if the view is larger than the images, in pixels, that it is cut from."""
+        if self.view_size is not None and self.view_size > min(height, width):
+            raise ValueError(f"views of {self.view_size} pixels cannot be cut from images of {height} × {width}")
+
     def checked(self) -> "Start":
         """Returns the start with an absolute path to the weights, if they have one.
 

@@ -41,8 +41,7 @@ def starting_encoder(
     view, size = start.view_size, start.image_size
     if view is not None:
         whole = (size, size) if size else chosen.shape[:2]
-        if view > min(whole):
-            raise ValueError(f"views of {view} pixels cannot be cut from images of {whole[0]} × {whole[1]}")
+        start.check_view(*whole)
         card = dataclasses.replace(card, image_size=(view, view), middle_of=whole)
         options["image_size"] = None
     one = len(chosen.bands) == 1  # adapting a network to a single band is exact

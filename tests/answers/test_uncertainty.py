@@ -27,6 +27,9 @@ def test_several_questions_are_uncertain_by_their_mean_or_by_the_one_that_is_cho
 def test_numbers_are_uncertain_by_their_standard_deviations_whatever_their_units():
     outputs = np.array([[0, 0, np.log(1), np.log(100)], [0, 0, np.log(3), np.log(300)]])
     np.testing.assert_allclose(uncertainty_of(Numbers(("a", "b")), outputs), [0.5, 1.5])
+    outputs[1, 3] = np.log(100)
+    np.testing.assert_allclose(uncertainty_of(Numbers(("a", "b")), outputs, "b"), [1, 1])
+    np.testing.assert_allclose(uncertainty_of(Numbers(("a", "b")), outputs, "a"), [0.5, 1.5])
 
 
 def test_a_wide_redshift_pdf_is_more_uncertain_than_a_narrow_one():
