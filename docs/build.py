@@ -103,7 +103,7 @@ def _tutorial(script: Path, folder: Path) -> str:
                 text.append(f"![Output of the cell above]({script.stem}/{output['picture']})")
             else:
                 text.append(output["html"] if "html" in output else f"```text\n{output['text']}\n```")
-    if "cpu_seconds" in kept:
+    if kept.get("cpu_seconds"):
         text.append(f"*All cells together took {kept['cpu_seconds']} seconds of processor time.*")
     (folder / f"{script.stem}.md").write_text("\n\n".join(text) + "\n")
     return f"tutorials/{script.stem}.md"

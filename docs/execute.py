@@ -82,14 +82,14 @@ def _outputs(cell: nbformat.NotebookNode, number: int, folder: Path) -> list[dic
             table = re.search(r"<table.*</table>", data["text/html"], re.DOTALL)
             shown.append({"html": re.sub(r"\n\s*", "", table[0])})
         elif "text/plain" in data and "<Figure" not in data["text/plain"] and "text/html" not in data:
-            shown.append({"text": data["text/plain"]})
+            shown += [{"text": text}] if (text := _plain(data["text/plain"])) else []
     return shown
 
 
 def _plain(text: str) -> str:
     """Text as it stands on a terminal in the end, without progress bars and addresses of this machine."""
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.replace("\x1b[A", "").split("\n")]
-    lines = [line for line in lines if line and not re.search(r"\[\d\d:\d\d[<,]|\?token=", line)]
+    lines = [line for line in lines if line and not re.search(r"\[\d\d:\d\d[<,]|http://127\.", line)]
     return "\n".join([*lines[:LINES], *(["…"] if len(lines) > LINES else [])])
 
 
