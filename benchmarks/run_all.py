@@ -214,7 +214,7 @@ def page(options, peers: dict[str, str]) -> str:
         "",
     ]
     lines += [f"- {row['what']}: {spread(row)} against {row['peer']} {row['note']}".rstrip() for row in slower] or [
-        "Nowhere in these tables."
+        "Nowhere in what was measured."
     ]
     for name, comparison in COMPARISONS.items():
         lines += ["", f"## {comparison.title}", "", comparison.about, ""]

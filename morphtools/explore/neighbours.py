@@ -232,10 +232,11 @@ def _nearest_to(values: np.ndarray, query: np.ndarray, n: int, metric: str) -> t
         Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
     """
     apart, lengths = np.empty((2, len(values)), np.float32)
-    for start in range(0, len(values), 16384):  # which stay in the cache for both passes
-        block, part = values[start : start + 16384], slice(start, start + 16384)
+    step = max(1, 2**19 // len(query))  # rows that stay in the cache for both passes
+    for start in range(0, len(values), step):  # by einsum: the threads of a matrix library wait for each other here
+        block, part = values[start : start + step], slice(start, start + step)
         lengths[part] = 1 if metric == "cosine" else np.einsum("ij,ij->i", block, block)
-        apart[part] = -2 * (block @ query)
+        apart[part] = -2 * np.einsum("ij,j->i", block, query)
     wrong = (len(query) + 4) * np.finfo(np.float32).eps * (np.sqrt(lengths) + np.linalg.norm(query)) ** 2
     if metric == "euclidean":
         apart += lengths

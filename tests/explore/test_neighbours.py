@@ -48,9 +48,9 @@ def test_a_galaxy_is_nearest_to_itself(tmp_path, library, metric):
 def test_the_nearest_to_one_are_exact_where_single_precision_cannot_tell(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     rng = np.random.default_rng(0)
-    values = (1000 + rng.normal(0, 0.01, (40_000, 5))).astype("float32")  # more than a block, far from the origin
+    values = (1000 + rng.normal(0, 0.01, (120_000, 5))).astype("float32")  # more than a block, far from the origin
     store = Representations.create(tmp_path / "far", 5, {})
-    store.append(np.arange(40_000).astype(str), values)
+    store.append(np.arange(120_000).astype(str), values)
     rows, distances = Neighbours(store, metric="euclidean").nearest(values[7], 50)
     every = cdist(values[[7]], values)[0]
     np.testing.assert_allclose(distances[0], np.sort(every)[:50], rtol=1e-6)
