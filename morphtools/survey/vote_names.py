@@ -28,6 +28,7 @@ def variants(question, schema):
     """How a question's answers may be named, in order of preference: the stems of their columns, and the ending."""
     names = [f"{text}_{{}}" for text in dict.fromkeys((question.text, base_of(question, schema)))]
     plain = [[name.format(answer) for answer in question.answers] for name in names]
+    plain += [_in_archives(stems) for stems in plain if _in_archives(stems) != stems]
     published = [[PUBLISHED[question.text].stems[a] for a in question.answers]] if question.text in PUBLISHED else []
     yield from ((stems, "") for stems in plain)
     yield from ((stems, "_count") for stems in published)
@@ -35,9 +36,15 @@ def variants(question, schema):
         yield from ((stems, ending) for stems in plain + published)
 
 
+def _in_archives(names):
+    """Names as archives and databases write them, whose languages have no hyphens in names."""
+    return [name.replace("-", "_") for name in names]
+
+
 def total_column(question, schema, columns):
     """The column of all who answered a question, None if there is none."""
     names = [f"{question.text}_total-votes", f"{base_of(question, schema)}_total-votes"]
+    names += _in_archives(names)
     names += [PUBLISHED[question.text].total] if question.text in PUBLISHED else []
     return next((name for name in names if name in columns), None)
 

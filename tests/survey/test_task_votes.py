@@ -144,3 +144,20 @@ def test_what_is_written_for_an_unknown_is_not_a_vote(sentinel):
         with pytest.raises(ValueError, match=r"column 'bar_yes' .*: galaxy b") as error:
             read()
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["", "_fraction"])
+def test_names_with_underscores_as_archives_have_them_give_the_same_labels(ending):
+    scale = 40 if ending == "" else 1
+    table = pd.DataFrame(
+        {
+            f"smooth-or-featured_smooth{ending}": np.array([0.9, 0.05, 0.5]) * scale,
+            f"smooth-or-featured_featured-or-disk{ending}": np.array([0.05, 0.9, 0.5]) * scale,
+            f"smooth-or-featured_artifact{ending}": np.array([0.05, 0.05, 0.0]) * scale,
+            "smooth-or-featured_total-votes": [40, 40, 40],
+        }
+    )
+    archived = table.rename(columns=lambda name: name.replace("-", "_"))
+    for each in (table, archived):
+        np.testing.assert_array_equal(task_labels(TASKS["smooth"], each)[0], [1, 0, np.nan])
+    pd.testing.assert_frame_equal(read_votes(archived, "gz_desi"), read_votes(table, "gz_desi"))
