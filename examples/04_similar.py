@@ -67,7 +67,7 @@ morphtools.show("map/galaxies.png", "map/panels.png")
 # %% [markdown]
 # ## An inventory
 #
-# Clusters, from the most typical member (left) to the least (right). Nobody told it what a merger is.
+# Clusters, from the most typical member (left) to the least (right). Nobody told it what a ring is.
 
 # %%
 clusters = morphtools.cluster("representations", clusters=CLUSTERS, **where, labels="kind", out="clusters")
