@@ -483,7 +483,10 @@ def trained(tmp_path_factory):
 
 def shot(page, name, tmp_path):
     """A picture of the page, for the tutorial where that is being made."""
-    page.wait_for_load_state("networkidle")
+    asked, before = "performance.getEntriesByType('resource').length", -1
+    while SCREENSHOTS and (now := page.evaluate(asked)) != before:  # until no more pictures come
+        before = now
+        page.wait_for_timeout(2000)
     page.screenshot(path=Path(SCREENSHOTS or tmp_path) / f"{name}.jpg", type="jpeg", quality=82)
 
 
@@ -532,6 +535,7 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
             labels[galaxy] = "yes" if ring[galaxy] else "no"
             press(page, labels[galaxy][0])
         saved(page)
+        expect(page.get_by_role("button", name="Fine-tune")).to_be_enabled()
         shot(page, "label", tmp_path)
         assert labels_of(page, "ring") == labels
         page.get_by_role("button", name="Fine-tune").click()
