@@ -35,7 +35,7 @@ from verbs_to_kill import VERBS, make_data
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "sqlite3.connect"}
 _CLOCKS = ["galaxies_per_second", "sha256", "checksum", "weights"]
 _WEIGHTS = "model.weights.h5"
-_PATIENCE = 300.0  # seconds until a call counts as hanging
+_PATIENCE = 1200.0  # seconds until a call counts as hanging
 _REPORT = 60.0  # seconds between lines that tell how far it is
 
 
