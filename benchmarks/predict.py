@@ -19,11 +19,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from PIL import Image
 from rows import report
 
 import morphtools.inference.predict as verb
 from morphtools.inference import stream
+from morphtools.inference.filling import compiled
 from morphtools.models.cards import Card, write_card
 from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import any_way_up, build_encoder, settle_batch_norm
@@ -83,7 +85,7 @@ def main():
         model = verb.ask_every_way([loaded], every_view=True)
         shape = model.input_shape[1:]
         batch_size = options.batch_size or stream.galaxies_per_batch(model, options.orientations)
-        step = stream._step(model, batch_size)
+        step = compiled(model, batch_size)
         batch = np.random.default_rng(0).uniform(size=(batch_size, *shape)).astype("float32")
         np.asarray(step(batch))
         rows = []
@@ -94,10 +96,12 @@ def main():
                 for _ in range(-(-(many - few) // batch_size)):
                     np.asarray(step(batch))
 
+            def table(names, values):
+                return pa.table({"id_str": names, "values": list(values.reshape(len(names), -1))})
+
             def streamed(n, chunks=chunks):
                 chunks[n].mkdir()
-                keep = lambda names, values, part: np.save(chunks[n] / f"part-{part}.npy", values)  # noqa: E731
-                stream.stream(model, records[n], chunks[n], keep, splits=["test"], batch_size=batch_size)
+                stream.stream(model, records[n], chunks[n], table, splits=["test"], batch_size=batch_size)
 
             def predicted(n, turn=turn):
                 out = folder / f"out-{turn}-{n}"

@@ -4,10 +4,8 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_all_start_methods, get_context
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,8 @@ from tfrecords_builder.plan import (
 )
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, common_scale, scale_as_read, scale_behind
-from tfrecords_builder.shards import Job, Tally, build_shard, check_failures, discard, read_tally
+from tfrecords_builder.shards import Job, build_shard, check_failures, discard, read_tally
+from tfrecords_builder.sharing import results_of, share_of
 from tfrecords_builder.splits import SPLITS
 
 log = logging.getLogger(__name__)
@@ -282,28 +281,18 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
     return planned
 
 
-def share_of(shards: dict[str, int], part: str | None) -> dict[str, int]:
-    """The shards of part `i/n`; all of them without one."""
-    if part is None:
-        return shards
-    i, _, n = str(part).partition("/")
-    if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
-        raise ValueError(f"the part must be like 2/5, from 1/5 to 5/5; not {part!r}")
-    return dict(list(shards.items())[int(i) - 1 :: int(n)])
-
-
 def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | None, *, whole: bool) -> None:
     """Builds every shard that is not finished yet, of the `whole` build or of a part of it.
 
     Raises:
         ValueError: Too many images cannot be used; the shards they belong to are taken back.
-        RuntimeError: A worker died.
+        ChildProcessError: A worker died.
     """
     failed, examples, seen = 0, [], 0
     total = sum(shards.values()) + sum(job.records.splits.values())
     try:
         with progress_bar(total=sum(shards.values()), desc="building records", unit="galaxy") as progress:
-            for name, tally in _tallies(job, shards, workers, executor):
+            for name, tally in results_of(partial(build_shard, job), shards, workers, executor):
                 progress.update(shards[name])
                 failed, seen = failed + len(tally.failures), seen + shards[name]
                 examples = (examples + tally.failures)[:3]
@@ -316,34 +305,5 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
         if whole and not any(read_tally(job, name) for name in shards):  # other parts use the plan, too
             remove_plan(job.plan)
         raise
-    except BrokenProcessPool as error:
-        raise RuntimeError("a worker process died, perhaps because memory ran out; the same call resumes") from error
     if failed:
         log.warning("%d images cannot be used and are skipped", failed)
-
-
-def _tallies(job: Job, shards, workers: int, executor: Executor | None) -> Iterator[tuple[str, Tally]]:
-    if executor is None and (workers == 1 or len(shards) == 1):
-        for name in shards:
-            yield name, build_shard(job, name)
-        return
-    pool = executor or _processes(min(workers, len(shards)))
-    futures: dict[Future, str] = {}
-    try:
-        futures = {pool.submit(build_shard, job, name): name for name in shards}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
-
-
-def _processes(workers: int) -> ProcessPoolExecutor:
-    """Processes that are not forked from this one: with TensorFlow inside they would hang."""
-    if "forkserver" not in get_all_start_methods():
-        return ProcessPoolExecutor(workers, get_context("spawn"))
-    context = get_context("forkserver")
-    context.set_forkserver_preload([build_shard.__module__])  # imported once, not by every worker
-    return ProcessPoolExecutor(workers, context)

@@ -71,3 +71,19 @@ def call(verb, config: Path | None, given: dict):
     if missing:
         raise ValueError(f"{verb.__name__.replace('_', '-')} needs {' and '.join(missing)}")
     return verb(**arguments)
+
+
+def on_cluster(given: dict, scheduler: str | None) -> dict:
+    """The arguments of a call, with the executor of a Dask scheduler if there is one.
+
+    Raises:
+        ImportError: Dask is not installed.
+        OSError: No scheduler answers.
+    """
+    if scheduler is None:
+        return given
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("scheduler needs Dask: pip install 'morphtools[dask]'") from None
+    return given | {"executor": Client(scheduler).get_executor()}

@@ -5,7 +5,7 @@ import shutil
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, import_quietly, joined, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, joined, on_cluster, typed
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
@@ -18,7 +18,8 @@ _GALAXIES = (
     click.option("--stretch", help="How flux becomes a picture (as for the weights)."),
     click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to images with other bands."),
     click.option("--bands", help="Names of the bands, in the order of the files, such as g,r,z."),
-    click.option("--part", help="Only this part of the shards, such as 2/5; run without it last."),
+    click.option("--part", help="Only this part of the shards, such as 2/5; the last part to finish merges them."),
+    click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://host:8786."),
     click.option("--config", type=click.Path(), help="YAML file with any of these options."),
 )
 
@@ -36,7 +37,7 @@ def _with_galaxies(command):
 @click.option("--questions", help="To have in the table to read, as gz2,bar-na10; or all (those of the survey).")
 @click.option("--format", help="Of the table to read, as csv,fits: csv, parquet, fits, vot, ecsv, tsv (csv,parquet).")
 @_with_galaxies
-def predict(weights, out, config, **options):
+def predict(weights, out, config, scheduler, **options):
     """Predict votes, classes, numbers or redshifts.
 
     WEIGHTS are names from list-pretrained, run folders or files; several are averaged. Resumes if interrupted.
@@ -50,9 +51,10 @@ def predict(weights, out, config, **options):
         morphtools predict efficientnet_lite0_gz2 predictions --records records --questions gz2,ring-na10 --format vot
     """
     import_quietly()
-    out = call(morphtools.predict, config, typed(options) | {"weights": list(weights), "out": out})
-    if options["part"] is not None:
-        click.echo(f"part {options['part']} of {out} is done; run the same command without --part to write the tables")
+    given = on_cluster(typed(options) | {"weights": list(weights), "out": out}, scheduler)
+    out = call(morphtools.predict, config, given)
+    if options["part"] is not None and not (out / "predict.json").exists():
+        click.echo(f"part {options['part']} of {out} is done; the last part to finish writes the tables")
     else:
         first = (options["format"] or "csv").split(",")[0]
         click.echo(f"see {out}: predictions.{first} is the table to read, predictions-full.parquet has every column")
@@ -95,7 +97,7 @@ def evaluate_predictions(predictions, catalog, config, **options):
     "--survey", help="Survey whose bands are dereddened by ebv: sdss, decals, des or ps1 (as for the weights)."
 )
 @_with_galaxies
-def represent(weights, out, config, **options):
+def represent(weights, out, config, scheduler, **options):
     """Compute the representation of every galaxy.
 
     WEIGHTS is a name from list-pretrained, a run folder or a file. Resumes if interrupted, and adds new galaxies.
@@ -103,7 +105,7 @@ def represent(weights, out, config, **options):
         morphtools represent efficientnet_lite0_gz2 representations --records records
     """
     import_quietly()
-    store = call(morphtools.represent, config, typed(options) | {"weights": weights, "out": out})
+    store = call(morphtools.represent, config, on_cluster(typed(options) | {"weights": weights, "out": out}, scheduler))
     click.echo(f"{len(store)} galaxies in {store.dimension} dimensions in {store.folder}")
 
 

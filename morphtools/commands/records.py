@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, typed
+from morphtools.commands.calling import call, on_cluster, typed
 
 
 @click.command()
@@ -56,11 +56,7 @@ def build_records(catalog, out, scheduler, preview, **options):
         shared = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
         _show(morphtools.preview_records(catalog, **shared), preview)
         return
-    if scheduler is not None:
-        from distributed import Client
-
-        given["executor"] = Client(scheduler).get_executor()
-    records = morphtools.build_records(catalog, out, **given)
+    records = morphtools.build_records(catalog, out, **on_cluster(given, scheduler))
     if records is None:
         click.echo(f"part {given['part']} of {out} is done; run the same command without --part to merge the parts")
     else:

@@ -2,7 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from keras import ops
 
@@ -18,23 +19,19 @@ from morphtools.answers.familiarity import Familiarity, tell
 from morphtools.answers.kinds import AnyAnswer, answer_metadata
 from morphtools.answers.predictions import check_table
 from morphtools.answers.to_read import choose
-from morphtools.inference.parts import read_part, write_part
-from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.merging import merge
+from morphtools.inference.stream import all_computed, galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.inference.tables_to_read import FORMATS, checked_formats, write_to_read
 from morphtools.models.cards import Card, familiarity_beside, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, inputs_of
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import band_names
 from tfrecords_builder.records import Records
-from tfrecords_builder.table_files import for_spreadsheets
 
 log = logging.getLogger(__name__)
-
-_ROWS = 16384  # of a table at a time
 
 
 def predict(
@@ -53,6 +50,7 @@ def predict(
     adapt_bands: bool = False,
     bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
+    executor: Executor | None = None,
     questions: str | Sequence[str] | None = None,
     format: str | Sequence[str] | None = None,
 ) -> Path:
@@ -78,8 +76,9 @@ def predict(
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
         bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
-        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
-            call without it puts the tables together.
+        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side. The one that finds
+            every galaxy predicted writes the tables.
+        executor: Where to compute instead, a shard at a time, as for `build_records`; the bytes are the same.
         questions: Of a vote model, those that the tables to read have, as names or separated by commas: a question,
             a campaign, the ending of a campaign, or `all` (see `choose_questions`). By default the trees of the
             galaxies' survey, if their files or the weights tell.
@@ -124,7 +123,7 @@ def predict(
             if questions is not None or format is not None:
                 _read_otherwise(out, answer, questions, format, catalog, records)
             return out
-        found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
+        found, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
         one = {"adapt_bands": adapt_bands or len(found.bands) == 1}
         prepared = [prepare(card, found, **options | one) for card in cards]
         if any(each.reading != prepared[0].reading for each in prepared):
@@ -142,36 +141,76 @@ def predict(
             model,
             found,
             chunks,
-            lambda names, outputs, name: _keep(chunks, name, _table(names, outputs, answer, level, familiar)),
+            partial(_table, answer=answer, level=level, familiar=familiar),
             splits=splits,
             batch_size=batch_size or galaxies_per_batch(model, orientations),
             part=part,
+            executor=executor,
             reading=prepared[0].reading,
         )
+        view: dict[str, Any] = {"questions": choose(answer, questions, [found.telescope, *cards[0].surveys])}
+        view |= {"format": formats}
+        about = settings | inputs | {"models": [str(find_card(each)) for each in weights]} | view
+        finish = partial(_finish, out, found, splits, cards, answer, familiar, about, catalog or found)
         if part is None:
-            counts = _merge_parts(out, found, splits, cards, answer, familiar)
-            surveys = [found.telescope, *cards[0].surveys]
-            view: dict[str, Any] = {"questions": choose(answer, questions, surveys), "format": formats}
-            checksums = write_to_read(out / "predictions-full.parquet", answer, *view.values(), beside=catalog or found)
-            damaged = counts.pop("damaged")
-            checksums |= {path.name: file_checksum(path) for path in out.glob("predictions-full.*")}
-            about = settings | inputs | {"models": [str(find_card(each)) for each in weights]} | view | counts
-            about["checksums"] = dict(sorted(checksums.items()))
-            write_json(out / "predict.json", about | ({"damaged": damaged} if damaged else {}))
-            if not damaged:
-                shutil.rmtree(out / "state")
+            finish()
+    if part is not None and all_computed(found, chunks, splits):
+        with claim(out, "predict", settings, inputs, old="predict.json", wait=True):
+            if not _finished(out):
+                finish()
     return out
 
 
-def _familiarities(weights: list[str | Path]) -> list[Familiarity]:
-    """What the training galaxies of each of the weights are like; none where it is not known of all."""
-    paths = [familiarity_beside(find_card(each)) for each in weights]
-    return [Familiarity.open(path) for path in paths] if all(path.exists() for path in paths) else []
+def _finish(
+    out: Path,
+    records: Records,
+    splits: list[str],
+    cards: list[Card],
+    answer: AnyAnswer,
+    familiar: tuple[tuple[Path, str], ...],
+    about: dict,
+    beside: str | Path | Records,
+) -> None:
+    """Puts the tables of all parts together and notes what was done, unless damage hides galaxies: then not for good.
+
+    Args:
+        out: Folder for the tables.
+        records: The galaxies.
+        splits: Their splits.
+        cards: Of the models.
+        answer: What they answer.
+        familiar: As for `_table`.
+        about: For `predict.json`.
+        beside: As for `write_to_read`.
+    """
+    counts = _merge_parts(out, records, splits, cards, answer, familiar)
+    full = out / "predictions-full.parquet"
+    checksums = write_to_read(full, answer, about["questions"], about["format"], beside=beside)
+    damaged = counts.pop("damaged")
+    checksums |= {path.name: file_checksum(path) for path in out.glob("predictions-full.*")}
+    about = about | counts | {"checksums": dict(sorted(checksums.items()))}
+    write_json(out / "predict.json", about | ({"damaged": damaged} if damaged else {}))
+    if not damaged:
+        shutil.rmtree(out / "state")
+
+
+def _familiarities(weights: list[str | Path]) -> tuple[tuple[Path, str], ...]:
+    """The files, with their checksums, that tell what the training galaxies of each of the weights are like.
+
+    None where it is not known of all.
+    """
+    paths = [familiarity_beside(find_card(each)).absolute() for each in weights]
+    return tuple((path, file_checksum(path)) for path in paths) if all(path.exists() for path in paths) else ()
+
+
+@lru_cache(maxsize=1)
+def _opened(familiar: tuple[tuple[Path, str], ...]) -> list[Familiarity]:
+    return [Familiarity.open(path) for path, _ in familiar]
 
 
 def _table(
-    names: list[str], outputs: np.ndarray, answer: AnyAnswer, level: float, familiar: list[Familiarity]
-) -> pd.DataFrame:
+    names: list[str], outputs: np.ndarray, answer: AnyAnswer, level: float, familiar: tuple[tuple[Path, str], ...]
+) -> pa.Table:
     """The table with everything, with the mean familiarity over the models where it is known.
 
     Args:
@@ -179,19 +218,30 @@ def _table(
         outputs: (n, S, A), or (n, S · A + D + …) with the representations by each model.
         answer: What was asked.
         level: Probability inside the credible intervals.
-        familiar: One for each model, or none.
+        familiar: The file of each model, or none.
     """
-    if not familiar:
-        return answer.tables(names, outputs.transpose(1, 0, 2), level)[1]
-    ends = np.cumsum([0, *(len(each.mean) for each in familiar)])
+    models = _opened(familiar)
+    if not models:
+        return _as_arrow(answer.tables(names, outputs.transpose(1, 0, 2), level)[1])
+    ends = np.cumsum([0, *(len(each.mean) for each in models)])
     outputs, represented = np.split(outputs, [outputs.shape[1] - ends[-1]], axis=1)
-    shares = [each(represented[:, a:b]) for each, a, b in zip(familiar, ends, ends[1:], strict=False)]
+    shares = [each(represented[:, a:b]) for each, a, b in zip(models, ends, ends[1:], strict=False)]
     answers = outputs.reshape(len(names), -1, answer.outputs).transpose(1, 0, 2)
-    return answer.tables(names, answers, level)[1].assign(familiarity=np.mean(shares, axis=0).astype(np.float32))
+    table = answer.tables(names, answers, level)[1]
+    return _as_arrow(table.assign(familiarity=np.mean(shares, axis=0).astype(np.float32)))
+
+
+def _as_arrow(table: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
 
 
 def _merge_parts(
-    out: Path, records: Records, splits: list[str], cards: list[Card], answer: AnyAnswer, familiar: list[Familiarity]
+    out: Path,
+    records: Records,
+    splits: list[str],
+    cards: list[Card],
+    answer: AnyAnswer,
+    familiar: tuple[tuple[Path, str], ...],
 ) -> dict:
     """Puts the tables with everything together; returns what there is to tell of them.
 
@@ -201,11 +251,11 @@ def _merge_parts(
     failures, damaged = list_failures(out, records, chunks, splits)
     provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
     metadata = (answer.metadata(provenance) or {}) | answer_metadata(answer, provenance)
-    galaxies = _merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full", metadata)
+    galaxies = merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full", metadata)
     counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings(), "damaged": damaged}
     if familiar:
         p = pq.read_table(out / "predictions-full.parquet", columns=["familiarity"])["familiarity"].to_numpy()
-        rare = max(each.rare for each in familiar)
+        rare = max(each.rare for each in _opened(familiar))
         counts["unfamiliar"] = {"rare": rare, "share": float(np.mean(p <= rare))}
         if (sentence := tell(p, rare)) is not None:
             log.warning("%s", sentence)
@@ -286,41 +336,3 @@ def ask_every_way(models: list[keras.Sequential], every_view: bool, *, represent
         return keras.Model(images, answers)
     flat = ops.reshape(answers, (-1, answers.shape[1] * answers.shape[2]))
     return keras.Model(images, ops.concatenate([flat, *representations], axis=1))
-
-
-def _keep(chunks: Path, name: str, table: pd.DataFrame) -> None:
-    """Writes the table of a chunk."""
-    write_part(chunks, f"part-{name}", pa.Table.from_pandas(table, preserve_index=False))
-
-
-def _merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -> int:
-    """Puts tables one below the other, as parquet and csv, a part at a time; returns the number of rows.
-
-    Lists go into the parquet file only, and so do the metadata.
-    """
-    if not parts:
-        raise ValueError(f"no galaxy could be used, see {to.with_name('failures.csv')}")
-    schema = read_part(parts[0]).schema.remove_metadata()
-    flat = pa.schema([field for field in schema if not pa.types.is_fixed_size_list(field.type)])
-    for ending, writer, columns in (
-        (".parquet", pq.ParquetWriter, schema.with_metadata(metadata)),
-        (".csv", pc.CSVWriter, flat),
-    ):
-
-        def write(path, writer=writer, columns=columns):
-            with writer(path, columns) as file:
-                for table in _equal_tables(parts, columns):
-                    file.write_table(for_spreadsheets(table) if path.suffix == ".csv" else table)
-
-        write_whole(to.with_suffix(ending), write)
-    return sum(pq.read_metadata(part).num_rows for part in parts)
-
-
-def _equal_tables(parts: list[Path], columns: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of parts in tables of one length, so that a file of them does not depend on where the parts end."""
-    waiting = columns.empty_table()
-    for i, part in enumerate(parts):
-        waiting = pa.concat_tables([waiting, read_part(part, columns.names).cast(columns)])
-        while len(waiting) >= _ROWS or (i == len(parts) - 1 and len(waiting)):
-            yield waiting.slice(0, _ROWS).combine_chunks()
-            waiting = waiting.slice(_ROWS)

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import shutil
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from morphtools.inference.representations import Representations
-from morphtools.inference.stream import galaxies_per_batch, list_failures, open_galaxies, stream
+from morphtools.inference.stream import all_computed, galaxies_per_batch, list_failures, open_galaxies, stream
 from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
@@ -34,6 +35,7 @@ def represent(
     adapt_bands: bool = False,
     bands: tuple[str, ...] | str | None = None,
     part: str | None = None,
+    executor: Executor | None = None,
 ) -> Representations:
     """Represents every galaxy once, as the mean over the orientations of its image.
 
@@ -58,8 +60,9 @@ def represent(
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
         bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
-        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side; at the end, the same
-            call without it looks for what is missing.
+        part: `"2/5"`: only the second fifth of the records' shards, for processes side by side. The one that finds
+            every galaxy represented finishes the store.
+        executor: Where to compute instead, a shard at a time, as for `build_records`; the bytes are the same.
 
     Returns:
         The store, in the order of the shards; what could not be represented is listed in `failures.csv`.
@@ -74,7 +77,7 @@ def represent(
     inputs |= {"records": origin(Records.open(records))} if records is not None else {}
     old, part_of_it = "representations.json", part is not None
     with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
-        found, splits = open_galaxies(out, catalog, images, records, split, part, bands)
+        found, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
         options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "survey": survey}
         options["crop"] = crop
         options["adapt_bands"] = adapt_bands or len(found.bands) == 1
@@ -85,13 +88,21 @@ def represent(
         claimed.keep()
         if part is not None:
             claimed.share()
-        options = {"batch_size": batch_size, "part": part, "reading": prepared.reading}
+        options = {"batch_size": batch_size, "part": part, "executor": executor, "reading": prepared.reading}
         store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
         if part is None:
-            _, damaged = list_failures(out, found, out, splits)
-            if not damaged:
-                shutil.rmtree(out / "state", ignore_errors=True)
+            _finish(out, found, splits)
+    if part is not None and all_computed(found, out, splits):
+        with claim(out, "represent", {}, inputs, old=old, others=True, wait=True):
+            _finish(out, found, splits)
     return store
+
+
+def _finish(out: Path, records: Records, splits: list[str]) -> None:
+    """Lists what could not be represented; removes what only an unfinished store needs."""
+    _, damaged = list_failures(out, records, out, splits)
+    if not damaged:
+        shutil.rmtree(out / "state", ignore_errors=True)
 
 
 def represent_galaxies(
@@ -103,6 +114,7 @@ def represent_galaxies(
     provenance: dict,
     batch_size: int | None = None,
     part: str | None = None,
+    executor: Executor | None = None,
     reading: dict | None = None,
 ) -> Representations:
     """The output of any model (B, H, W, C) → (B, D) for records; arguments as for `stream`."""
@@ -111,10 +123,11 @@ def represent_galaxies(
         model,
         records,
         out,
-        lambda names, values, name: store.append(names, values, part=name),
+        store.table,
         splits=splits,
         batch_size=batch_size or galaxies_per_batch(model),
         part=part,
+        executor=executor,
         reading=reading,
         label=f"representing {' '.join(splits)}",
     )

@@ -96,6 +96,18 @@ class Representations:
         Raises:
             ValueError: Another D, or values that are not finite.
         """
+        write_part(self.folder, f"part-{part or f'{len(self.parts):06d}'}", self.table(id_str, values))
+
+    def table(self, id_str: Iterable[str], values: np.ndarray) -> pa.Table:
+        """What a part with these galaxies holds.
+
+        Args:
+            id_str: (n,) names.
+            values: (n, D).
+
+        Raises:
+            ValueError: As for `append`.
+        """
         values = np.asarray(values, np.float32)
         names = [str(name) for name in id_str]
         if values.shape != (len(names), self.dimension):
@@ -105,8 +117,7 @@ class Representations:
             bad = [name for name, good in zip(names, finite, strict=True) if not good]
             raise ValueError(f"representations that are not finite: {some(bad)}")
         flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), self.dimension)
-        table = pa.table({"id_str": pa.array(names, pa.string()), "representation": flat})
-        write_part(self.folder, f"part-{part or f'{len(self.parts):06d}'}", table, compression="none")
+        return pa.table({"id_str": pa.array(names, pa.string()), "representation": flat})
 
     @property
     def parts(self) -> list[Path]:

@@ -2,39 +2,42 @@
 
 The outputs of a model are kept in files `part-SHARD-CHECKSUM-FROM-TO.CHECKSUM.parquet` (`parts.py`), each with
 consecutive galaxies of a shard, written whole. Their names alone show what is done: any process can continue, even
-with another number of parts. A galaxy whose record is damaged is in none of them, and is tried again by the next call.
+with another number of parts, in this process (`filling.py`) or on a cluster (`distributing.py`). A galaxy whose
+record is damaged is in none of them, and is tried again by the next call.
 """
 
+import contextlib
 import logging
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
-from morphtools.data.batches import read_run, read_shards
-from morphtools.inference.parts import gaps, parts_of, read_part, remove_overlaps
-from tfrecords_builder.build import build_records, share_of
+from morphtools.inference.distributing import compute_on
+from morphtools.inference.filling import compiled, fill, shard_key, shard_rows
+from morphtools.inference.parts import all_parts, gaps, read_part, remove_overlaps
+from tfrecords_builder.build import build_records
 from tfrecords_builder.checksums import reading as reading_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import band_names, some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
+from tfrecords_builder.sharing import share_of
 from tfrecords_builder.table_files import for_spreadsheets
 from tfrecords_builder.tfrecord import decode, read_record
 
 log = logging.getLogger(__name__)
 
 _DAMAGED = "the shard "  # so begins the reason where a galaxy's record is damaged
-_ROWS, _SECONDS = 8192, 15.0  # a part is written when it has so many galaxies, or after so long
 
 
 def galaxies_per_batch(model: keras.Model, orientations: int = 8) -> int:
@@ -64,11 +67,12 @@ def stream(
     model: keras.Model,
     records: Records,
     folder: Path,
-    keep: Callable[[list[str], np.ndarray, str], None],
+    table: Callable[[list[str], np.ndarray], pa.Table],
     *,
     splits: list[str],
     batch_size: int,
     part: str | None = None,
+    executor: Executor | None = None,
     reading: dict | None = None,
     label: str = "predicting",
 ) -> None:
@@ -76,137 +80,51 @@ def stream(
 
     The next batch is read while the model computes, and parts are written by another thread, so that the model waits
     for neither. Galaxies that cannot be decoded, or for which the model's output is not finite, are left
-    out; `missing_galaxies` lists them.
+    out; `missing_galaxies` lists them. A finished shard is one part, whoever computed it and however often it was
+    interrupted, and batches begin at the same galaxies, so that the bytes are those of one process.
 
     Args:
         model: (B, H, W, C) → (B, …).
         records: Where the galaxies are.
         folder: Where the parts are.
-        keep: Writes a part `(names, values, part)` as `folder/part-{part}.parquet`, whole or not at all.
+        table: What is kept of the outputs (n, …) for galaxies (n,). Can be pickled where there is an executor.
         splits: Which splits.
         batch_size: Galaxies at a time.
         part: `i/n`: only every n-th shard from the i-th on.
+        executor: Where to compute instead, a shard at a time, as for `build_records`.
         reading: Keyword arguments of `load_shards`: `image_size`, `stretch`.
         label: For the progress bar.
     """
     sizes = share_of(galaxies_per_shard(records, splits), part)
-    keys = {name: shard_key(records, name) for name in sizes}
     if part is None:
-        for key in keys.values():
-            remove_overlaps(folder, key)
-    missing = {name: gaps(folder, keys[name], size) for name, size in sizes.items()}
-    left = sum(stop - start for each in missing.values() for start, stop in each)
-    if not left:
-        return
-    for name in sizes:
-        if missing[name] and not (records.folder / name).exists():
+        for each in all_parts(folder).values():
+            remove_overlaps(each)
+    parts = all_parts(folder)
+    left = {name: each for name, n in sizes.items() if (each := gaps(parts.get(shard_key(records, name), []), n))}
+    todo = {name: sizes[name] for name in left}
+    for name in todo:
+        if not (records.folder / name).exists():
             raise FileNotFoundError(f"the shard {records.folder / name} is missing: restore it")
-    step, options = _step(model, batch_size), {"batch_size": batch_size, **(reading or {})}
-    bar = progress_bar(total=sum(sizes.values()), initial=sum(sizes.values()) - left, desc=label, unit="galaxy")
-    with bar:
-        starts = {name: each[-1][0] for name, each in missing.items() if each and each[-1][1] == sizes[name]}
-        if starts:
-            _show(_outputs(step, read_shards(records, starts, **options), bar), records, folder, keep, starts)
-        for name in sizes:  # what damage has hidden
-            for start, galaxies in _sound(records, name, gaps(folder, keys[name], sizes[name])):
-                batches = read_run(records, galaxies, start, **options)
-                _show(_outputs(step, batches, bar), records, folder, keep, {name: start})
+    if not todo:
+        return
+    counts = {name: sum(stop - start for start, stop in each) for name, each in left.items()}
+    total, options = sum(sizes.values()), {"batch_size": batch_size, **(reading or {})}
+    with progress_bar(total=total, initial=total - sum(counts.values()), desc=label, unit="galaxy") as bar:
+        if executor is not None:
+            for name in compute_on(executor, model, records, folder, table, todo, options):
+                bar.update(counts[name])
+        else:
+            fill(compiled(model, batch_size), model.output_shape[1:], records, folder, table, todo, options, bar)
+    with contextlib.suppress(OSError):  # other parts are at work
+        (folder / "state" / "pieces").rmdir()
+        (folder / "state").rmdir()
 
 
-def _show(outputs: Iterator, records: Records, folder: Path, keep: Callable, places: dict[str, int]) -> None:
-    """Writes outputs as parts; `places` has where each shard begins."""
-    places, current, ids = dict(places), "", np.array([], object)
-    with ThreadPoolExecutor(1) as writer:
-        writing = None
-        for shard, stop, names, values in _runs(outputs, list(places)):
-            if current != shard:
-                current, ids = shard, shard_rows(records, shard, ["id_str"])["id_str"].to_numpy()
-            strangers = set(names) - set(ids[places[shard] : stop])
-            if strangers:
-                raise ValueError(
-                    f"the shard {records.folder / shard} is not the one that was built: "
-                    f"the index has no {some(sorted(strangers))} there; restore it"
-                )
-            if writing is not None:
-                writing.result()  # so that no more than one part waits to be written; raises what went wrong with it
-            name = f"{shard_key(records, shard)}-{places[shard]:08d}-{stop:08d}"
-            writing = writer.submit(_keep_finite, keep, names, values, name)
-            places[shard] = stop
-        if writing is not None:
-            writing.result()
-
-
-def _sound(records: Records, shard: str, missing: list[tuple[int, int]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Runs of records among the missing galaxies of a shard that can be read: place of the first, their content."""
-    offsets = shard_rows(records, shard, ["offset"])["offset"].tolist() if missing else []
-    for start, stop in missing:
-        run = []
-        for place in range(start, stop):
-            try:
-                run.append(read_record(records.folder / shard, offsets[place]))
-            except ValueError:  # `missing_galaxies` reports it
-                if run:
-                    yield place - len(run), run
-                run = []
-        if run:
-            yield stop - len(run), run
-
-
-def shard_rows(records: Records, shard: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """The rows of the index with a shard's galaxies, in their order."""
-    path = records.index_path
-    with reading_of(path):
-        return pd.read_parquet(path, columns=columns, filters=[("shard", "==", shard)])
-
-
-def _keep_finite(keep: Callable, names: list[str], values: np.ndarray, part: str) -> None:
-    good = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    keep([name for name, each in zip(names, good, strict=True) if each], values[good], part)
-
-
-def _step(model: keras.Model, batch_size: int) -> Callable:
-    """The model's forward pass; what it returns need not be computed yet."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
-        return tf.function(lambda images: model(images, training=False), input_signature=signature)
-
-    def step(images):  # always of one shape: others would be compiled anew
-        images = np.asarray(images)
-        padded = np.pad(images, [(0, batch_size - len(images))] + [(0, 0)] * 3)
-        return model.predict_on_batch(padded)[: len(images)]
-
-    return step
-
-
-def _outputs(step: Callable, batches, bar: tqdm) -> Iterator[tuple[dict, np.ndarray]]:
-    """Batches and the model's outputs for them, handed over when the next one is on its way."""
-    waiting = []
-    for batch in batches:
-        waiting.append((batch, step(batch.pop("image"))))
-        if len(waiting) == 2:
-            before, said = waiting.pop(0)
-            yield before, np.asarray(said)
-            bar.update(len(said))
-    for before, said in waiting:
-        yield before, np.asarray(said)
-        bar.update(len(said))
-
-
-def _runs(outputs, shards: list[str]) -> Iterator[tuple]:
-    """Outputs put together to parts: shard, how far it was read, names, values."""
-    shard, stop, names, values, since = None, 0, [], [], time.monotonic()
-    for batch, said in outputs:
-        now = shards[int(batch["shard"])]
-        if names and (now != shard or len(names) >= _ROWS or time.monotonic() - since > _SECONDS):
-            yield shard, stop, names, np.concatenate(values)
-            names, values, since = [], [], time.monotonic()
-        shard, stop = now, int(batch["place"][-1]) + 1
-        names += batch["id_str"].tolist()
-        values.append(said)
-    if names:
-        yield shard, stop, names, np.concatenate(values)
+def all_computed(records: Records, folder: Path, splits: list[str]) -> bool:
+    """Whether parts have every galaxy of some splits, whichever processes computed them."""
+    parts = all_parts(folder)
+    sizes = galaxies_per_shard(records, splits)
+    return not any(gaps(parts.get(shard_key(records, name), []), size) for name, size in sizes.items())
 
 
 def galaxies_per_shard(records: Records, splits: list[str]) -> dict[str, int]:
@@ -220,16 +138,11 @@ def galaxies_per_shard(records: Records, splits: list[str]) -> dict[str, int]:
     return {name: counts[name] for name in shards}
 
 
-def shard_key(records: Records, shard: str) -> str:
-    """A shard's name in the names of parts: with its checksum, since others may have a shard of that name too."""
-    return f"{shard.removesuffix('.tfrecord')}-{records.checksums[shard]}"
-
-
 def missing_galaxies(records: Records, folder: Path, splits: list[str]) -> list[dict]:
     """Galaxies that no part has, of these splits and of any shard with parts: `id_str`, `file_loc`, `reason`."""
-    failures = []
+    failures, by_key = [], all_parts(folder)
     for shard in galaxies_per_shard(records, list(records.splits)):
-        parts = parts_of(folder, shard_key(records, shard))
+        parts = by_key.get(shard_key(records, shard), [])
         if not parts and shard.split("-")[0] not in splits:
             continue
         have = {name for *_, path in parts for name in read_part(path, ["id_str"])["id_str"].to_pylist()}
@@ -254,7 +167,7 @@ def _reason(records: Records, row: dict, shown: bool) -> str:
 
 
 def open_galaxies(
-    out: Path, catalog, images, records, split: str | None, part: str | None, bands=None
+    out: Path, catalog, images, records, split: str | None, part: str | None, bands=None, executor=None
 ) -> tuple[Records, list[str]]:
     """The records to go through and their splits: those given, or some for the time of the work, in `out/state`.
 
@@ -275,8 +188,8 @@ def open_galaxies(
         found = Records.open(records)
         found.log_findings()
     else:
-        source = images or Path(catalog).expanduser().parent
-        build_records(catalog, out / "state" / "records", images=source, bands=bands, max_failures=1.0)
+        options: dict[str, Any] = {"images": images or Path(catalog).expanduser().parent, "bands": bands}
+        build_records(catalog, out / "state" / "records", **options, executor=executor, max_failures=1.0)
         found = Records.open(out / "state" / "records")
     splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
     if not galaxies_per_shard(found, splits):

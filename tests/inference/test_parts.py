@@ -18,19 +18,19 @@ def parts(folder, *runs):
 
 
 def test_gaps_are_what_no_part_has(tmp_path):
-    assert gaps(tmp_path, KEY, 9) == [(0, 9)]
+    assert gaps(parts_of(tmp_path, KEY), 9) == [(0, 9)]
     parts(tmp_path, (2, 4), (4, 5), (7, 8))
     (tmp_path / f"part-{KEY}-00000000-00000001.parquet").write_bytes(b"")  # of an earlier version, without a checksum
     parts(tmp_path, (0, 3))
     (tmp_path / f"part-other-{KEY}-00000000-00000009.12345678.parquet").write_bytes(b"")
-    assert gaps(tmp_path, KEY, 9) == [(5, 7), (8, 9)] and gaps(tmp_path, KEY, 8) == [(5, 7)]
+    assert gaps(parts_of(tmp_path, KEY), 9) == [(5, 7), (8, 9)] and gaps(parts_of(tmp_path, KEY), 8) == [(5, 7)]
 
 
 def test_of_overlapping_parts_no_galaxy_stays_twice(tmp_path):
     parts(tmp_path, (0, 5), (0, 8), (5, 8), (8, 10), (9, 12))
-    remove_overlaps(tmp_path, KEY)
+    remove_overlaps(parts_of(tmp_path, KEY))
     assert [(a, b) for a, b, _ in parts_of(tmp_path, KEY)] == [(0, 8), (8, 10)]
-    assert gaps(tmp_path, KEY, 12) == [(10, 12)]
+    assert gaps(parts_of(tmp_path, KEY), 12) == [(10, 12)]
 
 
 def test_no_flipped_bit_of_a_part_goes_unnoticed(tmp_path):

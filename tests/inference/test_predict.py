@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from morphtools.answers.posteriors import read_concentrations
 from morphtools.data.dataset import load_dataset
-from morphtools.inference import stream
+from morphtools.inference import filling, stream
 from morphtools.inference.predict import predict
 from morphtools.models.cards import Card, write_card
 from morphtools.models.dirichlet import DirichletHead
@@ -211,8 +212,8 @@ def test_a_vote_model_predicts_once_per_orientation(sky, runs, tmp_path):
 def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_path, monkeypatch):
     options = {"records": sky / "records", "orientations": 2, "batch_size": 4}
     whole = predict(runs[0] / "a", tmp_path / "whole", **options)
-    monkeypatch.setattr(stream, "_SECONDS", 0.0)
-    batches, really = [], stream._step
+    monkeypatch.setattr(filling, "_SECONDS", 0.0)
+    batches, really = [], stream.compiled
 
     def dying(model, batch_size):
         step = really(model, batch_size)
@@ -227,18 +228,27 @@ def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(stream, "_step", dying)
+        patch.setattr(stream, "compiled", dying)
         with pytest.raises(KeyboardInterrupt):
             predict(runs[0] / "a", out, **options)
-    for part in ("2/2", "1/2"):
-        predict(runs[0] / "a", out, part=part, **options)
-        assert not (out / "predictions.csv").exists()
-    predict(runs[0] / "a", out, **options)
+    predict(runs[0] / "a", out, part="2/2", **options)
+    assert not (out / "predictions.csv").exists()
+    predict(runs[0] / "a", out, part="1/2", **options)  # finds that all is done and writes the tables
     for name in ("predictions.csv", "predictions-full.csv", "predict.json"):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     for ours, theirs in zip(tables(out), tables(whole), strict=True):
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     assert not (out / "state").exists()
+
+
+@pytest.mark.parametrize("name", ["a", "votes"])
+def test_an_executor_writes_the_tables_of_one_process(sky, runs, tmp_path, name):
+    options = {"records": sky / "records", "orientations": 2, "batch_size": 4}
+    whole = predict(runs[0] / name, tmp_path / "whole", **options)
+    with ThreadPoolExecutor(1) as executor:
+        out = predict(runs[0] / name, tmp_path / "out", executor=executor, **options)
+    files = {path.name: path.read_bytes() for path in whole.iterdir()}
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == files and len(files) >= 5
 
 
 def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, runs, tmp_path):
@@ -269,8 +279,8 @@ def test_a_catalogue_gives_what_its_records_give_and_a_bad_image_is_listed(sky, 
 
 @pytest.mark.parametrize("name", ["a", "votes"])
 def test_galaxies_without_a_finite_answer_are_listed_even_if_it_is_a_whole_part(sky, runs, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(stream, "_SECONDS", 0.0)
-    batches, really = [], stream._step
+    monkeypatch.setattr(filling, "_SECONDS", 0.0)
+    batches, really = [], stream.compiled
 
     def once_nothing(model, batch_size):
         step = really(model, batch_size)
@@ -281,7 +291,7 @@ def test_galaxies_without_a_finite_answer_are_listed_even_if_it_is_a_whole_part(
 
         return forward
 
-    monkeypatch.setattr(stream, "_step", once_nothing)
+    monkeypatch.setattr(stream, "compiled", once_nothing)
     out = predict(runs[0] / name, tmp_path / "out", records=sky / "records", orientations=1, batch_size=4)
     listed = pd.read_csv(out / "failures.csv")
     assert len(listed) == batches[0] and (listed["reason"] == "the model's output is not finite").all()

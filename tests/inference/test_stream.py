@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 from morphtools.data.dataset import load_dataset
+from morphtools.inference import filling
 from morphtools.inference import stream as module
+from morphtools.inference.parts import name_of, parts_of, publish, read_part, write_part
 from morphtools.inference.represent import origin, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.inference.stream import missing_galaxies
@@ -63,9 +66,14 @@ def represent(records, out, model=None, splits=SPLITS, batch_size=4, **options):
     )
 
 
+def files(folder):
+    """The content of every file by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def seen_by(monkeypatch, dies_after=None):
     """The sizes of the batches that the model will compute; it may die after some."""
-    sizes, really = [], module._step(model(), 4)
+    sizes, really = [], module.compiled(model(), 4)
 
     def forward(images):
         if dies_after is not None and len(sizes) == dies_after:
@@ -73,7 +81,7 @@ def seen_by(monkeypatch, dies_after=None):
         sizes.append(len(images))
         return really(images)
 
-    monkeypatch.setattr(module, "_step", lambda model, batch_size: forward)
+    monkeypatch.setattr(module, "compiled", lambda model, batch_size: forward)
     return sizes
 
 
@@ -110,19 +118,18 @@ def test_a_part_is_a_share_of_the_shards_and_the_rest_follows(small_shards, tmp_
 
 @pytest.mark.parametrize("batches", [1, 3, 6])
 def test_after_a_kill_nothing_that_was_written_is_computed_again(records, tmp_path, monkeypatch, batches):
-    monkeypatch.setattr(module, "_SECONDS", 0.0)  # every batch is a part
+    monkeypatch.setattr(filling, "_SECONDS", 0.0)  # every batch is a part
     with monkeypatch.context() as dying:
         seen_by(dying, dies_after=batches)
         with pytest.raises(KeyboardInterrupt):
             represent(records, tmp_path / "store")
-    written = len(Representations.open(tmp_path / "store"))
+    written = sum(len(read_part(path)) for path in (tmp_path / "store").rglob("part-*"))
     assert written >= 4 * (batches - 2)  # one batch is on the way, one not yet written
     counted = seen_by(monkeypatch)
     store = represent(records, tmp_path / "store")
     assert sum(counted) == 40 - written
     whole = represent(records, tmp_path / "whole")
-    np.testing.assert_array_equal(store.id_str, whole.id_str)
-    np.testing.assert_array_equal(store.values(), whole.values())
+    assert files(store.folder) == files(whole.folder) and len(whole.parts) == 3  # a part for each shard
 
 
 def test_galaxies_added_to_the_records_are_added_to_the_store(galaxies, tmp_path, monkeypatch):
@@ -236,16 +243,57 @@ def test_shards_that_were_swapped_stop_the_run_and_are_named(small_shards, tmp_p
     )
 
 
-def test_galaxies_that_two_processes_represented_come_once(small_shards, tmp_path, monkeypatch):
+def test_galaxies_that_two_processes_represented_come_once(small_shards, tmp_path):
     store = represent(small_shards, tmp_path / "store")
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_SECONDS", 0.0)
-        small = represent(small_shards, tmp_path / "small")  # other parts of the same galaxies
-    for path in small.parts:
-        path.rename(store.folder / path.name)
+    whole = files(store.folder)
+    for path in store.parts:  # as earlier versions left them
+        first = read_part(path).slice(0, 1)
+        write_part(store.folder, f"{name_of(path)[:-8]}00000001", first)
     assert len(store) > 40
     again = represent(small_shards, tmp_path / "store")
-    assert sorted(again.id_str) == sorted(small_shards.index()["id_str"])
+    assert files(again.folder) == whole
+
+
+@pytest.mark.parametrize("cuts", [[(0, 4), (4, 9), (9, 12)], [(0, 4), (0, 9), (4, 12), (9, 12)]])
+def test_a_part_does_not_depend_on_the_pieces_it_was_made_of(tmp_path, cuts):
+    names, values = [f"g{i}" for i in range(12)], np.random.default_rng(0).normal(size=(12, 3))
+    (tmp_path / "pieces").mkdir()
+
+    def published(folder, cuts):
+        store = Representations.create(folder, 3, {})
+        for a, b in cuts:
+            write_part(tmp_path / "pieces", f"part-x-{a:08d}-{b:08d}", store.table(names[a:b], values[a:b]))
+        publish(tmp_path / "pieces", folder, "x", 12)
+        assert not list((tmp_path / "pieces").iterdir()) and len(store.parts) == 1
+        return store
+
+    store, whole = published(tmp_path / "store", cuts), published(tmp_path / "whole", [(0, 12)])
+    assert files(store.folder) == files(whole.folder) and store.id_str.tolist() == names
+    np.testing.assert_array_equal(store.values(), values.astype("float32"))
+
+
+def test_what_damage_leaves_of_a_shard_are_its_runs(tmp_path):
+    pieces = tmp_path / "pieces"
+    store = Representations.create(tmp_path / "parts", 2, {})
+    pieces.mkdir()
+    for a, b in [(0, 2), (2, 5), (6, 8), (8, 9)]:  # galaxies 5 and 9 cannot be read
+        write_part(pieces, f"part-x-{a:08d}-{b:08d}", store.table([f"g{i}" for i in range(a, b)], np.ones((b - a, 2))))
+    publish(pieces, store.folder, "x", 10)
+    assert [(a, b) for a, b, _ in parts_of(store.folder, "x")] == [(0, 5), (6, 9)]
+    assert store.id_str.tolist() == ["g0", "g1", "g2", "g3", "g4", "g6", "g7", "g8"]
+
+
+def test_an_executor_writes_the_bytes_of_one_process(small_shards, tmp_path, monkeypatch):
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    whole = represent(small_shards, tmp_path / "whole", network)
+    monkeypatch.setattr(filling, "_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    records = dataclasses.replace(small_shards, folder=Path("records"))
+    with ThreadPoolExecutor(2) as executor:
+        store = represent(records, Path("store"), network, executor=executor)
+    assert files(store.folder) == files(whole.folder) and len(whole) == 40
 
 
 def test_what_is_not_finite_is_left_out_and_listed(tmp_path):
@@ -280,22 +328,21 @@ def test_killed_at_any_moment_it_resumes_to_the_same_store(records, tmp_path):
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_stream
-from morphtools.inference import stream
+from morphtools.inference import filling, stream
 from tfrecords_builder.records import Records
-stream._SECONDS = 0.0
-really = stream._step
+filling._SECONDS = 0.0
+really = stream.compiled
 def slowly(model, batch_size):
     step = really(model, batch_size)
     return lambda images: time.sleep(0.2) or step(images)
-stream._step = slowly
+stream.compiled = slowly
 test_stream.represent(Records.open({str(records.folder)!r}), {str(tmp_path / "store")!r})
 """
     for parts in (1, 3, 6):
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list((tmp_path / "store").glob("part-*"))) < parts:
+        while process.poll() is None and len(list((tmp_path / "store").rglob("part-*"))) < parts:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     store = represent(records, tmp_path / "store")
-    np.testing.assert_array_equal(store.id_str, whole.id_str)
-    np.testing.assert_array_equal(store.values(), whole.values())
+    assert files(store.folder) == files(whole.folder)

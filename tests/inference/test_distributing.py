@@ -1,0 +1,117 @@
+"""Workers and array jobs write the bytes of one process, even when some of them die."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphtools.inference.represent import represent_galaxies
+from morphtools.inference.representations import Representations
+from tfrecords_builder import build as building
+from tfrecords_builder import build_records
+
+SPLITS = ["train", "val", "test"]
+
+
+def files(folder):
+    """The content of every file by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    """3,000 galaxies of 16 pixels in shards of 64."""
+    monkeypatch.setattr(building, "_SHARD_BYTES", 0)
+    np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(3000, 16, 16, 3)).astype("f4"))
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(3000)], "file_loc": range(3000)})
+    return build_records(catalog, tmp_path / "records", images=tmp_path / "stack.npy", bands=("g", "r", "z"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # a killed worker leaves sockets open
+def test_a_dask_cluster_that_loses_a_worker_writes_the_same_bytes(records, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    options = {"splits": SPLITS, "provenance": {}, "batch_size": 8}
+    whole = represent_galaxies(model, records, tmp_path / "whole", **options)
+    out, killed = tmp_path / "out", []
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        worker = next(iter(client.run(os.getpid).values()))
+
+        def kill():
+            while len(list(out.glob("part-*"))) < len(whole.parts) // 4:
+                time.sleep(0.01)
+            os.kill(worker, signal.SIGKILL)
+            killed.append(len(list(out.glob("part-*"))))
+
+        thread = threading.Thread(target=kill, daemon=True)
+        thread.start()
+        represent_galaxies(model, records, out, executor=client.get_executor(), **options)
+        thread.join(5)
+    assert killed and killed[0] < len(whole.parts)
+    print(f"a worker was killed after {killed[0]} of {len(whole.parts)} parts")
+    assert files(out) == files(whole.folder) and len(whole) == 3000
+
+
+JOB = """
+import sys, time
+sys.path.insert(0, {here!r})
+import morphtools.models.pretrained as pretrained
+import test_represent
+from morphtools.inference import filling, stream
+from morphtools.inference.represent import represent
+pretrained.build_encoder = test_represent.tiny_encoder
+filling._SECONDS = 0.0
+really = stream.compiled
+def slowly(model, batch_size):
+    step = really(model, batch_size)
+    return lambda images: time.sleep({pause}) or step(images)
+stream.compiled = slowly
+represent({weights!r}, {out!r}, records={records!r}, orientations=2, batch_size=8, part={part!r})
+"""
+
+
+@pytest.mark.slow
+def test_array_jobs_of_which_one_is_killed_finish_with_the_bytes_of_one_process(records, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parent))
+    import test_represent
+
+    keras.utils.set_random_seed(0)
+    weights = tmp_path / "tiny.weights.h5"
+    test_represent.tiny_encoder(input_shape=(24, 24, 3), name="tiny").save_weights(weights)
+    test_represent.write_card(test_represent.CARD, weights)
+
+    def job(out, part=None, pause=0.0):
+        given = {"weights": str(tmp_path / "tiny.json"), "out": str(out), "records": str(records.folder)}
+        code = JOB.format(here=str(Path(__file__).parent), pause=pause, part=part, **given)
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+    def done(process):
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+    done(job(tmp_path / "whole"))
+    out = tmp_path / "out"
+    victim, *others = (job(out, f"{i}/3", pause=0.1 if i == 1 else 0.01) for i in (1, 2, 3))
+    while victim.poll() is None and len(list(out.rglob("part-*"))) < 3:
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    for other in others:
+        done(other)
+    assert victim.returncode == -signal.SIGKILL and 0 < len(Representations.open(out)) < 3000
+    done(job(out, "1/3"))
+    assert files(out) == files(tmp_path / "whole") and len(Representations.open(out)) == 3000
