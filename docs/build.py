@@ -52,6 +52,7 @@ MODULES = (  # not public, but what docstrings of public names refer to
 PAGES = {  # page of the site: file of the project
     "index.md": "README.md",
     "guide.md": "docs/guide.md",
+    "clusters.md": "docs/clusters.md",
     "glossary.md": "docs/glossary.md",
     "coming-from.md": "docs/coming-from.md",
     "studies.md": "docs/studies.md",
@@ -72,7 +73,7 @@ def stage(folder: Path) -> list:
     (folder / "cite.md").write_text(f"# Cite\n\n```\n{morphtools.cite(None, False)}\n```\n")
     return [
         {"Start": "index.md"},
-        {"Guide": ["guide.md", "commands.md", "glossary.md", "coming-from.md"]},
+        {"Guide": ["guide.md", "commands.md", "clusters.md", "glossary.md", "coming-from.md"]},
         {"Tutorials": tutorials},
         {"Reference": ["reference/index.md", *_reference(folder / "reference")]},
         {"Project": ["studies.md", "benchmarks.md", "cite.md", "changelog.md", "developers.md"]},

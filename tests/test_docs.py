@@ -4,6 +4,7 @@ import inspect
 import re
 import runpy
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -88,6 +89,14 @@ def test_every_command_in_the_documents_is_one_that_can_be_typed(path):
     for line in commands_in(path):
         name, *rest = shlex.split(line)[1:]
         cli.main.commands[name].make_context(name, rest)  # raises for an option that is not there
+
+
+@pytest.mark.parametrize(
+    "script", re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/clusters.md").read_text(), re.M | re.S)
+)
+def test_scripts_for_clusters_are_valid_for_the_shell(script):
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
+    assert checked.returncode == 0 and not checked.stderr, checked.stderr
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(ROOT)))
