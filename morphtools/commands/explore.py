@@ -81,6 +81,7 @@ def represent_pixels(out, config, **options):
 @click.option("--within", help="Search only this circle on the sky: ra,dec,radius (deg).")
 @click.option("--galaxies", type=int, help="Number of galaxies to find (48).")
 @click.option("--metric", help="cosine (default), euclidean or manhattan.")
+@click.option("--index", type=click.Path(), help="Folder of an index on disk for 10⁷ galaxies or more; made if new.")
 @_with_images
 @_EXCLUDE
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/similar).")

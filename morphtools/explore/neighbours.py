@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from morphtools.explore.search_index import nearest_by, open_index
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
@@ -34,6 +35,8 @@ class Neighbours:
         seed: Seed of the partition.
         cache: Folder in which to keep `values` as they are searched. They are mapped into memory from there, so that
             the next start is immediate and more galaxies can be searched than memory holds.
+        index: Folder of an index on disk, for up to hundreds of millions (see `open_index`), which is made if it is not
+            there. What it proposes is ranked by exact distances.
 
     Attributes:
         id_str: (N,) names.
@@ -49,11 +52,19 @@ class Neighbours:
         approximate: bool = False,
         seed: int = 0,
         cache: str | Path | None = None,
+        index: str | Path | None = None,
     ):
         if metric not in METRICS:
             raise ValueError(unknown("metric", metric, METRICS))
         self.store, self._keep, self.metric = Representations.open(representations), keep, metric
-        if cache is not None:
+        self.indexed, self._cells = index is not None, None
+        if index is not None:
+            if keep is not None or approximate or cache is not None:
+                raise ValueError("an index searches all galaxies: give it without keep, approximate and cache")
+            inputs = {"values": _digest(self.store, metric)}
+            values = functools.partial(_kept_values, self.store, metric, Path(index))
+            self._cells, self.values = open_index(index, values, metric, inputs, seed, exact)
+        elif cache is not None:
             self.values = _kept_values(self.store, metric, Path(cache))
         else:
             self.values = self.store.values()
@@ -61,11 +72,12 @@ class Neighbours:
             self.values = self.values[keep]
         if not len(self):
             raise ValueError(f"there are no galaxies to search in {self.store.folder}")
-        if cache is None:
+        if cache is None and index is None:
             _check_spread(self.values[:: max(1, len(self) // 1000)], self.store)
             if metric == "cosine":
                 unit_length(self.values)
-        self._cells = _partition(self.values, metric, seed) if approximate else None
+        if approximate:
+            self._cells = _partition(self.values, metric, seed)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -88,13 +100,28 @@ class Neighbours:
         Raises:
             ValueError: Some have no representation; says which.
         """
-        import pandas as pd
-
-        rows = pd.Index(self.id_str).get_indexer(list(ids))
+        ids = [str(name) for name in ids]
+        rows = self.store.rows_of(ids)
+        if self._keep is not None:
+            kept = np.asarray(self._keep, bool)
+            rows = np.where((rows >= 0) & kept[rows], np.cumsum(kept)[rows] - 1, -1)
         if (rows < 0).any():
             strange = [name for name, row in zip(ids, rows, strict=True) if row < 0]
-            raise ValueError(f"there is no representation of {some(strange)} (id_str are like {self.id_str[0]!r})")
+            like = self.names([0])[0]
+            raise ValueError(f"there is no representation of {some(strange)} (id_str are like {like!r})")
         return rows
+
+    def names(self, rows) -> np.ndarray:
+        """The names of some galaxies, for which not all have to be read.
+
+        Args:
+            rows: (n,) rows.
+
+        Returns:
+            (n,) of `id_str`.
+        """
+        rows = np.asarray(rows, np.int64)
+        return self.store.names_of(rows if self._keep is None else np.flatnonzero(self._keep)[rows])
 
     def nearest(self, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The galaxies nearest to each query.
@@ -105,7 +132,7 @@ class Neighbours:
 
         Returns:
             Rows (Q, n) and distances (Q, n), the nearest first: 1 − cosine, Euclidean or Manhattan. With
-            `approximate`, rows are −1 where too few were found.
+            `approximate` or an index, rows are −1 where too few were found.
         """
         queries = self.as_values(queries)
         n = min(n, len(self))
@@ -132,6 +159,8 @@ class Neighbours:
     def _search(self, queries: np.ndarray, n: int):
         if self._cells is None:
             return exact(self.values, queries, n, self.metric)
+        if self.indexed:
+            return nearest_by(self._cells, self.values, queries, n, self.metric, exact)
         distances, rows = self._cells.search(queries, n)
         return rows, _as_distance(distances, self.metric)
 
@@ -154,9 +183,7 @@ class Neighbours:
 
 def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarray:
     """The values of a store as they are searched, mapped into memory from a file that is written first."""
-    parts = [f"{path.name} {path.stat().st_size}" for path in store.parts]
-    digest = hashlib.sha256("\n".join([metric, str(store.dimension), *parts]).encode()).hexdigest()[:16]
-    path = folder / f"values-{digest}.npy"
+    path = folder / f"values-{_digest(store, metric)}.npy"
     shape = (len(store), store.dimension)
 
     def write(new: Path) -> None:  # not through a memory map: a full disk would end the process
@@ -177,6 +204,11 @@ def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarra
             if old != path:
                 old.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
+
+
+def _digest(store: Representations, metric: str) -> str:
+    parts = [f"{path.name} {path.stat().st_size}" for path in store.parts]
+    return hashlib.sha256("\n".join([metric, str(store.dimension), *parts]).encode()).hexdigest()[:16]
 
 
 def _check_spread(values: np.ndarray, store: Representations) -> None:

@@ -19,6 +19,7 @@ from tfrecords_builder.plain_figure import write_figure
 log = logging.getLogger(__name__)
 
 _AWAY = 0.5  # how far counter-examples push, in their distance from the examples
+_MOST = 2**16  # proposals of an index
 _BLUE, _ORANGE = (0, 114, 178), (213, 94, 0)  # as in `plain_figure`
 
 
@@ -35,6 +36,7 @@ def find_similar(
     within: tuple[float, float, float] | None = None,
     galaxies: int = 48,
     metric: str = "cosine",
+    index: str | Path | None = None,
     catalog: str | Path | pd.DataFrame | None = None,
     images: str | Path | None = None,
     records: str | Path | None = None,
@@ -59,6 +61,8 @@ def find_similar(
         within: Search only a circle on the sky: ra, dec, radius (deg).
         galaxies: Number of galaxies to find.
         metric: `cosine`, `euclidean` or `manhattan`; that of `Neighbours` where they are given.
+        index: Folder of an index on disk for a search among up to hundreds of millions, made there if it is not there
+            yet (minutes to hours). What it proposes is ranked by exact distances; its recall is logged.
         catalog: Table with `id_str`; its columns are added to the result. Needs `ra` and `dec` for places.
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
         records: Folder of records, instead of images.
@@ -76,24 +80,28 @@ def find_similar(
     if galaxies < 1:
         raise ValueError(f"galaxies must be at least 1, got {galaxies}")
     catalog = open_catalog(catalog)
-    near = representations if isinstance(representations, Neighbours) else Neighbours(representations, metric=metric)
+    if isinstance(representations, Neighbours):
+        near = representations
+    else:
+        near = Neighbours(representations, metric=metric, index=index)
     like, unlike = _names(like), _names(unlike)
-    known = known_of(near.id_str, catalog)
     if (ra is None) != (dec is None):
         raise ValueError("give both ra and dec, in degrees")
+    known = None if catalog is None and ra is None and within is None else known_of(near.id_str, catalog)
     if ra is not None and dec is not None:
         row, separation = nearest_on_sky(known, ra, dec, max_separation)
         like = [*like, near.id_str[row]]
         log.info("%s is %.2f arcsec from ra %g, dec %g", near.id_str[row], separation, ra, dec)
     rows, others = near.rows(like), near.rows(unlike)
-    allowed = ~left_out(near.id_str, exclude)
+    allowed = np.ones(len(near), bool) if exclude is None else ~left_out(near.id_str, exclude)
     if within is not None:
         allowed &= within_cone(known, *within)
     found, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
-    table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.id_str[found], "distance": distance})
+    table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.names(found), "distance": distance})
     if ra is not None and dec is not None:
         table["separation"] = _separation(known, ra, dec)[found]
-    more = known.iloc[found].drop(columns="file_loc", errors="ignore").reset_index(drop=True)
+    known = known_of(table["id_str"], None) if known is None else known.iloc[found]
+    more = known.drop(columns="file_loc", errors="ignore").reset_index(drop=True)
     more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})
     table = pd.concat([table, more], axis=1)
     out = Path(out)
@@ -157,6 +165,8 @@ def _sought(near: Neighbours, rows: np.ndarray, others: np.ndarray, query: np.nd
 def _nearest_allowed(near: Neighbours, sought: np.ndarray, galaxies: int, allowed: np.ndarray):
     """Rows and distances of the nearest that are allowed."""
     refused = int(np.count_nonzero(~allowed))
+    if near.indexed:
+        return _proposed(near, sought, galaxies, allowed)
     if refused <= 1000:  # so many more, instead of a copy of all others
         (rows,), (distances,) = near.nearest(sought, galaxies + refused)
         good = (rows >= 0) & allowed[rows]
@@ -164,6 +174,17 @@ def _nearest_allowed(near: Neighbours, sought: np.ndarray, galaxies: int, allowe
     (kept,) = np.nonzero(allowed)
     (rows,), (distances,) = exact(near.values[kept], near.as_values(sought), min(galaxies, len(kept)), near.metric)
     return kept[rows], distances
+
+
+def _proposed(near: Neighbours, sought: np.ndarray, galaxies: int, allowed: np.ndarray):
+    """Of an index, which proposes more until enough of them are allowed."""
+    number = galaxies + 16
+    while True:
+        (rows,), (distances,) = near.nearest(sought, number)
+        good = (rows >= 0) & allowed[rows]
+        if good.sum() >= galaxies or number >= min(len(near), _MOST):
+            return rows[good][:galaxies], distances[good][:galaxies]
+        number *= 4
 
 
 def _separation(known: pd.DataFrame, ra: float, dec: float) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Representations of a catalogue's galaxies: a folder of parquet parts that only grows."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from morphtools.inference.parts import check_part, count_rows, read_part, write_part
@@ -132,6 +133,53 @@ class Representations:
         """(N,) names, in the order of the rows."""
         parts = [read_part(path, ["id_str"])["id_str"].to_numpy() for path in self.parts]
         return np.concatenate([np.array([], object), *parts])
+
+    def rows_of(self, ids: Sequence[str]) -> np.ndarray:
+        """Where galaxies are among `id_str`, which is read part by part.
+
+        Args:
+            ids: (n,) names.
+
+        Returns:
+            (n,) rows, −1 for galaxies that are not there.
+        """
+        start = 0
+        names, inverse = np.unique(np.asarray(ids, str), return_inverse=True)
+        places = np.full(len(names), -1)
+        if not len(names):
+            return places
+        wanted = pa.array(names, pa.string())
+        for path in self.parts:
+            there = self._names(path)
+            place = pc.index_in(there, value_set=wanted)
+            at = pc.indices_nonzero(pc.is_valid(place)).to_numpy()
+            places[place.take(pa.array(at)).to_numpy()] = start + at
+            start += len(there)
+        return places[inverse]
+
+    def names_of(self, rows: np.ndarray) -> np.ndarray:
+        """The names of some rows; only the parts that they are in are read.
+
+        Args:
+            rows: (n,) rows.
+
+        Returns:
+            (n,) of `id_str`.
+        """
+        rows, start = np.asarray(rows, np.int64), 0
+        names = np.empty(len(rows), object)
+        for path in self.parts:
+            size = count_rows(path)
+            mine = np.flatnonzero((rows >= start) & (rows < start + size))
+            if len(mine):
+                names[mine] = self._names(path).take(pa.array(rows[mine] - start)).to_numpy(zero_copy_only=False)
+            start += size
+        return names
+
+    @staticmethod
+    def _names(path: Path) -> pa.Array:
+        with reading(path):
+            return pq.read_table(path, columns=["id_str"])["id_str"].combine_chunks().cast(pa.string())
 
     def batches(
         self, rows: int = 65536, parts: Iterable[Path] | None = None

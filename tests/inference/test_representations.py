@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from morphtools.explore.pca import fit_pca
 from morphtools.inference.representations import Representations
 
 
@@ -42,3 +45,36 @@ def test_a_folder_without_or_with_a_damaged_description_is_named(tmp_path):
     (tmp_path / "representations.json").write_text("{")
     with pytest.raises(ValueError, match=r"representations\.json is damaged"):
         Representations.open(tmp_path)
+
+
+def test_names_and_rows_are_found_without_reading_all(tmp_path):
+    store = Representations.create(tmp_path, 1, {})
+    for start in (0, 5, 9):
+        store.append(
+            [f"g{i}" for i in range(start, start + 5 if start != 5 else 9)], np.zeros((4 if start == 5 else 5, 1))
+        )
+    np.testing.assert_array_equal(store.rows_of(["g9", "no", "g0", "g9", "g6"]), [9, -1, 0, 9, 6])
+    assert store.names_of([13, 0, 5, 0]).tolist() == ["g13", "g0", "g5", "g0"]
+    assert store.rows_of([]).tolist() == [] and store.names_of([]).tolist() == []
+
+
+READERS = {
+    "batches": lambda store: [values.sum() for _, values in store.batches(4096)],
+    "rows_of": lambda store: store.rows_of(["g3", "g15000"]),
+    "names_of": lambda store: store.names_of([3, 15000]),
+    "fit_pca": lambda store: fit_pca(store, components=4),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_ten_times_as_many_galaxies_take_no_more_memory(tmp_path, name):
+    peaks, values = {}, np.random.default_rng(0).normal(size=(5000, 8)).astype("float32")
+    for parts in (3, 4, 40):  # what is imported is there the second time
+        store = Representations.create(tmp_path / str(parts), 8, {})
+        for i in range(parts):
+            store.append([f"g{5000 * i + j}" for j in range(5000)], values)
+        tracemalloc.start()
+        READERS[name](store)
+        peaks[parts] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[40] < peaks[4] + 500_000  # of 6.4 MB of numbers and 12 MB of names
