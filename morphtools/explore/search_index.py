@@ -96,7 +96,7 @@ def _make(folder: Path, values: np.ndarray, metric: str, seed: int) -> None:
     """Cells and codes from a sample, a block of galaxies after the other, and all blocks put together on disk."""
     faiss, trained = _faiss(), folder / "trained.faiss"
     if not trained.exists():
-        write_whole(trained, lambda new: faiss.write_index(_trained(values, metric, seed), str(new)))
+        _write(_trained(values, metric, seed), trained)
     rows, blocks = max(4096, _BLOCK // (4 * values.shape[1])), []
     for start in progress_bar(range(0, len(values), rows), desc="indexing", unit="block"):
         blocks.append(folder / f"block-{start // rows:06d}.faiss")
@@ -104,11 +104,15 @@ def _make(folder: Path, values: np.ndarray, metric: str, seed: int) -> None:
             index = faiss.read_index(str(trained))
             some = np.array(values[start : start + rows])
             index.add_with_ids(some, np.arange(start, start + len(some)))
-            write_whole(blocks[-1], lambda new, index=index: faiss.write_index(index, str(new)))
+            _write(index, blocks[-1])
     index, data = faiss.read_index(str(trained)), folder / "search.ivfdata"
     data.unlink(missing_ok=True)  # of a call that was killed here
     faiss.contrib.ondisk.merge_ondisk(index, [str(block) for block in blocks], str(data))
-    write_whole(folder / "search.faiss", lambda new: faiss.write_index(index, str(new)))
+    _write(index, folder / "search.faiss")
+
+
+def _write(index: Any, path: Path) -> None:
+    write_whole(path, lambda new: _faiss().write_index(index, str(new)))
 
 
 def _trained(values: np.ndarray, metric: str, seed: int):
