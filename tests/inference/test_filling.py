@@ -1,0 +1,46 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from morphtools.inference.filling import fill
+from morphtools.inference.parts import all_parts, read_part
+from morphtools.inference.representations import Representations
+from morphtools.inference.stream import all_computed, galaxies_per_shard
+from tfrecords_builder.build import build_records
+from tfrecords_builder.images import Image as Stored
+
+
+def pictures(broken):
+    """A source of pictures of one grey level each, of which some look sound until they are decoded."""
+
+    def read(file_loc):
+        content = io.BytesIO()
+        Image.fromarray(np.full((16, 16, 3), 5 * int(file_loc), "uint8")).save(content, "png")
+        content = content.getvalue()
+        return Stored(content[:60] + content[-12:] if int(file_loc) in broken else content, (16, 16, 3))
+
+    return read
+
+
+@pytest.mark.parametrize("broken", [set(), {0, 3}, set(range(30))])
+def test_shards_are_done_even_where_their_last_pictures_cannot_be_decoded(tmp_path, broken):
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(30)], "file_loc": range(30)}).assign(split="train")
+    whole = build_records(catalog, tmp_path / "sound", images=pictures(set()))
+    order = whole.index()["id_str"].tolist()
+    broken = {int(order[-1 - place][1:]) for place in broken}  # places from the end of the shard
+    records = build_records(catalog, tmp_path / "records", images=pictures(broken))
+    store = Representations.create(tmp_path / "store", 3, {})
+    sizes = galaxies_per_shard(records, ["train"])
+
+    def step(images):
+        return np.asarray(images).mean(axis=(1, 2))
+
+    fill(step, (3,), records, store.folder, store.table, sizes, {"batch_size": 4})
+    assert all_computed(records, store.folder, ["train"])
+    ((part,),) = all_parts(store.folder).values()
+    expected = [name for name in order if int(name[1:]) not in broken]
+    assert part[:2] == (0, 30) and read_part(part[2])["id_str"].to_pylist() == expected
+    np.testing.assert_allclose(store.values()[:, 0], [5 * int(name[1:]) / 255 for name in expected], rtol=1e-5)
