@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import morphtools
@@ -326,3 +327,10 @@ def test_a_table_wider_than_the_terminal_is_printed_in_blocks_that_begin_with_it
     assert len({line.split()[0] for line in lines if line.strip()} - {"column", "cluster"}) == 2
     echo_table(table, "{:.2f}", width=1000)
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_tab_key_completes_verbs_options_and_files():
+    complete = ShellComplete(cli.main, {}, "morphtools", "_MORPHTOOLS_COMPLETE").get_completions
+    assert [each.value for each in complete([], "finet")] == ["finetune"]
+    assert "--depth" in [each.value for each in complete(["finetune"], "--d")]
+    assert [each.type for each in complete(["finetune", "--catalog"], "")] == ["file"]
