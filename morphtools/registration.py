@@ -16,8 +16,7 @@ CLASSES = {
     "DenseHead": "morphtools.models.heads",
     "DirichletHead": "morphtools.models.dirichlet",
     "DirichletMultinomialLoss": "morphtools.models.dirichlet",
-    "GalaxyEncoder": "morphtools.models.guarded",
-    "GalaxyModel": "morphtools.models.guarded",
+    "Functional": "morphtools.models.guarded",
     "LayerScale": "morphtools.models.convnext",
     "MixtureHead": "morphtools.models.redshift_head",
     "OrientationMean": "morphtools.models.encoders",
@@ -32,6 +31,7 @@ CLASSES = {
     "RandomView": "morphtools.data.augment",
     "RedshiftLoss": "morphtools.models.redshift_head",
     "SeveralHead": "morphtools.models.several_head",
+    "Sequential": "morphtools.models.guarded",
     "Standardize": "morphtools.models.standardize",
 }
 
@@ -64,8 +64,6 @@ def _register(keras) -> None:
     known = keras.saving.get_custom_objects()
     for name, home in CLASSES.items():
         known.setdefault(f"morphtools>{name}", _stand_in(name, home))
-    for name in ("GalaxyEncoder", "GalaxyModel"):  # whole models go by their bare name in HDF5
-        known.setdefault(name, _stand_in(name, CLASSES[name]))
 
 
 def _stand_in(name: str, home: str) -> type:

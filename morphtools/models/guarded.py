@@ -1,4 +1,7 @@
-"""Models that warn once about images in another range than they were trained on."""
+"""Models that warn once about images in another range than they were trained on.
+
+Their classes have the names of Keras' own, by which its files say where the weights of a model inside another are.
+"""
 
 import warnings
 
@@ -91,10 +94,10 @@ def _noise(model) -> tuple[float, ...] | None:
 
 
 @keras.saving.register_keras_serializable("morphtools")
-class GalaxyEncoder(_Guard, keras.Model):
+class Functional(_Guard, keras.Model):
     """A functional `keras.Model` that warns once about images in another range than it was trained on."""
 
 
 @keras.saving.register_keras_serializable("morphtools")
-class GalaxyModel(_Guard, keras.Sequential):
+class Sequential(_Guard, keras.Sequential):
     """A `keras.Sequential` that warns once about images in another range than it was trained on."""

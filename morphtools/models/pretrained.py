@@ -5,10 +5,10 @@ from pathlib import Path
 import keras
 from keras import layers, ops
 
+from morphtools.models import guarded
 from morphtools.models.answering import head_for
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.encoders import any_way_up, build_encoder, check_keras
-from morphtools.models.guarded import GalaxyEncoder, GalaxyModel
 from tfrecords_builder.hdf5 import check_weights
 
 
@@ -74,11 +74,11 @@ def load_pretrained(
         body = _with_bands(body, card, (input_shape or card.input_shape)[2], noise)
     body = _pooled(body, pooling)
     if orientations == 1 and not include_top:
-        return GalaxyEncoder(body.input, body.output, name=body.name)
+        return guarded.Functional(body.input, body.output, name=body.name)
     if pooling is None:
         raise ValueError("feature maps of different orientations have no mean: pooling='avg', or orientations=1")
     top = [head] if include_top else []
-    return GalaxyModel([keras.Input(body.input_shape[1:]), *any_way_up(body, orientations), *top])
+    return guarded.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body, orientations), *top])
 
 
 def _checked_weights(card: Card, path: Path) -> Path:

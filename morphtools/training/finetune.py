@@ -17,10 +17,10 @@ import morphtools
 from morphtools.answers.class_figures import pictures_of
 from morphtools.answers.kinds import Answer
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.models import guarded
 from morphtools.models.answering import HIDDEN, begin, head_for
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import any_way_up, unfreeze
-from morphtools.models.guarded import GalaxyModel
 from morphtools.training.dereddening import survey_of
 from morphtools.training.familiar import keep_familiarity
 from morphtools.training.feeding import labels_of
@@ -239,7 +239,9 @@ def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: F
     """Joins encoder and head into a model from image to the head's output."""
     unfreeze(encoder, "head")
     head = head_for(answer, hidden=_hidden(answer, settings), seed=settings.seed)
-    model = GalaxyModel([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations), head])
+    model = guarded.Sequential(
+        [keras.Input(encoder.input_shape[1:]), *any_way_up(encoder, settings.orientations), head]
+    )
     index = chosen.index(["split", *answer.label_cols])
     begin(head, answer, labels_of(index[index["split"] == "train"], answer.label_cols))
     return model

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 
+from morphtools.models import guarded
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import build_encoder, settle_batch_norm
-from morphtools.models.guarded import GalaxyEncoder
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.feeding import feed
 from morphtools.training.fitting import train_epochs
@@ -266,7 +266,7 @@ def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | 
 def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, settings: PretrainSettings) -> None:
     """Writes encoder, card and `metrics.json`, which marks the run as finished, and removes its state."""
     records, last = prepared.records, history.iloc[-1]
-    encoder = GalaxyEncoder(prepared.start.input, prepared.start.output, name=prepared.start.name)
+    encoder = guarded.Functional(prepared.start.input, prepared.start.output, name=prepared.start.name)
     write_whole(run.out / "model.keras", encoder.save)
     began = f"starting from {settings.start.weights}" if settings.start.pretrained else "from random weights"
     sky = " of the simulated sky" if settings.inputs.simulated else ""

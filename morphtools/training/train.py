@@ -17,10 +17,10 @@ from morphtools.answers.to_read import choose
 from morphtools.answers.votes import Votes
 from morphtools.inference.predict import ask_every_way
 from morphtools.inference.represent import represent_galaxies
+from morphtools.models import guarded
 from morphtools.models.cards import Card, write_card
 from morphtools.models.dirichlet import DirichletMultinomialLoss
 from morphtools.models.encoders import any_way_up, settle_batch_norm
-from morphtools.models.guarded import GalaxyModel
 from morphtools.survey.schemas import Schema, get_schema
 from morphtools.survey.vote_columns import read_votes
 from morphtools.training.devices import all_devices
@@ -157,7 +157,7 @@ def _train(settings: TrainSettings, out: str | Path) -> Run:
             head.begin_with(baseline)
             history = _fit(run, model, tree, chosen, reading, settings)
         encoder = without_training(trained, card, settings)
-        whole = GalaxyModel([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
+        whole = guarded.Sequential([keras.Input(encoder.input_shape[1:]), *any_way_up(encoder), head])
         settle_batch_norm(encoder, *some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)

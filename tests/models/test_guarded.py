@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from morphtools.models import guarded
 from morphtools.models.encoders import any_way_up, build_encoder
-from morphtools.models.guarded import GalaxyEncoder, GalaxyModel
 from morphtools.models.heads import classification_head
 from morphtools.models.pretrained import load_pretrained
 
@@ -30,7 +30,7 @@ def flux(sky=0.0, unit=1.0, seed=0):
 
 def network(noise=None):
     encoder = build_encoder("resnet10_half", (16, 16, 3), small_images=True, noise=noise)
-    return GalaxyModel([keras.Input((16, 16, 3)), *any_way_up(encoder, 2), classification_head(2)])
+    return guarded.Sequential([keras.Input((16, 16, 3)), *any_way_up(encoder, 2), classification_head(2)])
 
 
 @pytest.fixture(scope="module")
@@ -119,15 +119,12 @@ def test_the_first_batch_of_a_dataset_is_looked_at(pictures):
 
 
 def test_loaded_weights_and_saved_models_warn_and_copies_give_the_same(tmp_path, pictures):
-    assert isinstance(load_pretrained(None, encoder="resnet10_half", input_shape=(16, 16, 3)), GalaxyEncoder)
+    assert isinstance(load_pretrained(None, encoder="resnet10_half", input_shape=(16, 16, 3)), guarded.Functional)
     good = levels() / np.float32(255)
     expected = pictures.predict(good, verbose=0)
-    with warnings.catch_warnings(action="ignore"):  # Keras calls HDF5 a legacy format
-        for ending in ("keras", "h5"):
-            pictures.save(tmp_path / f"a.{ending}")
-    copies = [keras.models.load_model(tmp_path / f"a.{ending}") for ending in ("keras", "h5")]
-    copies.append(GalaxyModel.from_config(pictures.get_config()))
-    copies[-1].set_weights(pictures.get_weights())
+    pictures.save(tmp_path / "a.keras")
+    copies = [keras.models.load_model(tmp_path / "a.keras"), guarded.Sequential.from_config(pictures.get_config())]
+    copies[1].set_weights(pictures.get_weights())
     for copy in copies:
         np.testing.assert_allclose(copy.predict(good, verbose=0), expected, atol=1e-6)
         assert len(warned(copy, levels())) == 1
@@ -141,3 +138,16 @@ def test_an_encoder_inside_another_model_warns_when_that_is_called():
     model = keras.Sequential([keras.Input((16, 16, 3)), encoder, keras.layers.Dense(1)])
     with pytest.warns(UserWarning, match="0 to 1"):
         model(levels())
+
+
+def test_weights_of_a_model_inside_another_are_where_keras_has_them(tmp_path):
+    plain = build_encoder("resnet10_half", (16, 16, 3), small_images=True)
+    ours = guarded.Functional(plain.input, plain.output, name=plain.name)
+    theirs, mine = (
+        keras.Sequential([keras.Input((16, 16, 3)), encoder, keras.layers.Dense(1)])
+        for encoder in (build_encoder("resnet10_half", (16, 16, 3), small_images=True), ours)
+    )
+    mine.save_weights(tmp_path / "a.weights.h5")
+    theirs.load_weights(tmp_path / "a.weights.h5")
+    for a, b in zip(mine.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
