@@ -38,6 +38,9 @@ def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 
     write_whole(path, lambda new: figure.savefig(new, dpi=dpi))
     images = (image.get_array() for image in figure.findobj(AxesImage))
     pictures = [image for image in images if image is not None and image.ndim == 3]  # in RGB
-    if path.suffix == ".png" and not pictures:
+    shown = not figure.axes or any(
+        axes.axison or axes.has_data() for axes in figure.axes
+    )  # not a gallery of no galaxies
+    if path.suffix == ".png" and shown and not pictures:
         with matplotlib.rc_context({"pdf.fonttype": 42}):  # TrueType: journals refuse matplotlib's default
             write_whole(path.with_suffix(".pdf"), lambda new: figure.savefig(new, dpi=dpi, metadata=_UNDATED))

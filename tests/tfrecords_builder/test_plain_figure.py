@@ -63,3 +63,10 @@ def test_the_same_figure_is_the_same_pdf_and_its_text_can_be_edited(tmp_path):
     made = (tmp_path / "a.pdf").read_bytes()
     assert made == (tmp_path / "b.pdf").read_bytes()
     assert made.startswith(b"%PDF") and b"/Type3" not in made
+
+
+def test_a_figure_in_which_nothing_is_drawn_has_no_pdf(tmp_path):
+    figure = Figure()
+    figure.subplots().set_axis_off()
+    write_figure(tmp_path / "mistakes.png", figure)
+    assert [path.name for path in tmp_path.iterdir()] == ["mistakes.png"]
