@@ -280,7 +280,14 @@ class AnomalyLoop:
         return Posterior(self._learner().estimator).predict(self._candidates)
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
-        """(n,) the rows of galaxies in the order of the store, −1 for those that are not there."""
+        """The rows of galaxies in the order of the store.
+
+        Args:
+            ids: (n,) names.
+
+        Returns:
+            (n,) rows, −1 for those that are not there.
+        """
         return self._names.get_indexer(pd.Index(list(ids), dtype=object))
 
     @property
