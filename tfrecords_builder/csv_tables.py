@@ -1,5 +1,6 @@
 """Catalogues as csv or tsv, with the separator, decimal sign and encoding they happen to have."""
 
+import contextlib
 import csv
 import io
 import re
@@ -82,20 +83,18 @@ def _dialect(path: Path) -> dict:
 
 def _check_short_rows(path: Path, options: dict, cells: int) -> None:
     """Raises ValueError at the first row with fewer cells than there are names: it is unclear which cells it lacks."""
-    limit = csv.field_size_limit(2**30)  # of a cell; it is the same for all who read csv in this process
-    try:
-        with open_table(path) as file:
-            binary: Any = file
-            text = io.TextIOWrapper(binary, options["encoding"], newline="")
-            table = csv.reader(text, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
+    with open_table(path) as file:
+        binary: Any = file
+        text = io.TextIOWrapper(binary, options["encoding"], newline="")
+        table = csv.reader(text, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
+        with contextlib.suppress(csv.Error):  # a cell so long that the catalogue is refused for it
             for row in table:
                 if len(row) < cells and any(cell.strip() for cell in row):
+                    shown = some((cell[:20] for cell in row), 8)
                     raise ValueError(
-                        f"line {table.line_num} has {len(row)} cells ({some(row, 8)}) where the first line has "
-                        f"{cells} names: write the separators of empty cells too"
+                        f"line {table.line_num} has {len(row)} cells ({shown}) where the first line has {cells} names: "
+                        "write the separators of empty cells too"
                     )
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _names(path: Path, options: dict) -> tuple[list[str], list[str]]:

@@ -124,3 +124,10 @@ def test_empty_cells_at_the_end_of_a_row_are_unknown(tmp_path, text):
     catalog = read(tmp_path, text)
     assert catalog["id_str"].tolist() == ["a", "b", "c"]
     assert catalog["ring"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("cell", ["x" * 100_000, "x" * 1_000_000])
+def test_a_long_cell_is_not_repeated_in_the_error(tmp_path, cell):
+    with pytest.raises(ValueError) as error:
+        read(tmp_path, f"id_str,bar\n{cell}\n")
+    assert len(str(error.value)) < 1000
