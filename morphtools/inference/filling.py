@@ -3,6 +3,7 @@
 Until a shard is finished, what there is of it are pieces in `state/pieces`, so that a kill costs seconds.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +58,11 @@ def fill(
     def keep(name: str, start: int, stop: int, names: list[str], values: np.ndarray) -> None:
         good = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         kept = table([name for name, each in zip(names, good, strict=True) if each], values[good])
-        write_part(pieces, f"part-{keys[name]}-{start:08d}-{stop:08d}", kept)
+        written = None
+        while written is None:
+            pieces.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another part of the job was done, and found the folder empty
+                written = write_part(pieces, f"part-{keys[name]}-{start:08d}-{stop:08d}", kept)
         if stop == sizes[name] and not gaps(parts_of(pieces, keys[name]), stop):
             publish(pieces, folder, keys[name], stop)
 

@@ -29,7 +29,7 @@ def saved(folder, kind="encoder", bands=("r", "g", "b"), settled=True, **encoder
     card |= {"range": "flux" if encoder.get("noise") else "picture", "licence": "CC-BY-4.0", "data": "three galaxies"}
     body = build_encoder(input_shape=(32, 32, len(bands)), **encoder)
     if settled:
-        settle_batch_norm(body, images(len(bands), n=16))
+        settle_batch_norm(body, images(len(bands), n=64))
     model = body
     if kind == "classes":
         card["classes"] = ("no ring", "ring")

@@ -21,6 +21,9 @@ from morphtools.training.finetune import finetune
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import from_pixels
 
+# tiny_encoder has no stretch: it takes flux as if it were pictures, and is warned about it
+pytestmark = pytest.mark.filterwarnings("ignore:the images have values")
+
 
 def tiny_encoder(name, input_shape, *, small_images=False, noise=None):
     """Two convolutions with batch normalisation: quick to build and to train."""
