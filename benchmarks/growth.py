@@ -41,8 +41,7 @@ from morphtools.explore.similarity import find_similar
 import faiss, sklearn.mixture, sklearn.gaussian_process
 def find_anomalies(store, out):
     loop = AnomalyLoop(store, out)
-    for name in loop.suggest(20):
-        loop.rate(name, int(name[1:]) % 6)
+    loop.rate({name: int(name[1:]) % 6 for name in loop.suggest(20)})
     loop.suggest(10)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
