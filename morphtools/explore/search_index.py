@@ -23,11 +23,12 @@ _QUERIES, _NEIGHBOURS, _GOOD = 200, 10, 0.95  # how recall is measured, and what
 def open_index(
     folder: str | Path, keep_values: Callable[[], np.ndarray], metric: str, inputs: dict, seed: int, exact: Callable
 ) -> tuple[Any, np.ndarray]:
-    """The index in a folder, which is made if it is not there: faiss's IVF-PQ, mapped into memory.
+    """The index in a folder, which is made if it is not there: faiss's IVF, mapped into memory.
 
-    Galaxies lie in about 4 √N cells of a k-means partition, with codes of at most 64 bytes for their place in it (Jégou
-    et al. 2011). It is made block by block in bounded memory; the same call continues one that was killed. Of as many
-    cells as give a recall of 0.95, or a quarter of them, are searched; the recall is measured on 200 galaxies.
+    Galaxies lie in about 4 √N cells of a k-means partition, with codes of at most 64 bytes for their place in it: a
+    byte for each of up to 64 numbers, or product quantization (Jégou et al. 2011). It is made block by block in bounded
+    memory; the same call continues one that was killed. Of as many cells as give a recall of 0.95, or a quarter of
+    them, are searched; the recall is measured on 200 galaxies.
 
     Args:
         folder: Where it is, or will be.
@@ -119,10 +120,14 @@ def _trained(values: np.ndarray, metric: str, seed: int):
     """An index without galaxies."""
     faiss, (number, dimension) = _faiss(), values.shape
     cells = max(1, min(int(4 * np.sqrt(number)), number // 39))
-    code = max(n for n in range(1, _CODE + 1) if dimension % n == 0)
+    # bytes for groups of numbers only where there are many: with groups of one, training took 25 times as long
+    codes = max(n for n in range(1, _CODE + 1) if dimension % n == 0)
+    code = "SQ8" if dimension <= _CODE else f"PQ{codes}x{8 if number >= 39 * 256 else 4}"
     kind = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
-    index = faiss.index_factory(dimension, f"IVF{cells},PQ{code}x{8 if number >= 39 * 256 else 4}", kind)
-    index.cp.seed = index.pq.cp.seed = seed + 1
+    index = faiss.index_factory(dimension, f"IVF{cells},{code}", kind)
+    index.cp.seed = seed + 1
+    if dimension > _CODE:
+        index.pq.cp.seed = seed + 1
     some = min(number, max(64 * cells, 2**16), max(40 * cells, _BLOCK // (4 * dimension)))
     drawn = np.sort(np.random.default_rng(seed).choice(number, some, replace=False))
     index.train(np.array(values[drawn]))

@@ -54,9 +54,9 @@ def check_neighbours(store, folder, metric, least):
     assert np.mean(recall) >= least
 
 
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_what_an_index_proposes_is_ranked_by_exact_distances(tmp_path, metric, caplog):
-    store = clustered(tmp_path / "store", 8000)
+@pytest.mark.parametrize(("metric", "dimension"), [("cosine", 16), ("euclidean", 16), ("euclidean", 96)])
+def test_what_an_index_proposes_is_ranked_by_exact_distances(tmp_path, metric, dimension, caplog):
+    store = clustered(tmp_path / "store", 8000, dimension)
     with caplog.at_level(logging.INFO):
         check_neighbours(store, tmp_path / "index", metric, 0.9)
     assert "% of the true 10 nearest" in caplog.text
