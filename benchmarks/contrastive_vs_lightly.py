@@ -2,7 +2,7 @@
 
     python benchmarks/contrastive_vs_lightly.py --lightly-python ENV/bin/python
 
-`peers/lightly_moco.py` says how to make lightly's environment. Both train the same architecture (ResNet with the
+`peers/lightly_moco.py` tells how to make lightly's environment. Both train the same architecture (ResNet with the
 stem of PyTorch) on random images in memory with SGD and a queue of as many keys. Ours draws two new views of every
 image by a preset; lightly's half gets the images as they are. With `--bfloat16` both compute in mixed precision, each
 by the means of its own framework.

@@ -2,7 +2,7 @@
 
     python benchmarks/finetune_vs_zoobot.py --zoobot-python ENV/bin/python --catalog galaxies.csv --images jpegs/
 
-`peers/zoobot_head_only.py` says how to make zoobot's environment. Both start from random weights and are timed after
+`peers/zoobot_head_only.py` tells how to make zoobot's environment. Both start from random weights and are timed after
 their imports. Ours is the whole of `finetune`: records, representations, head, and the test galaxies, scores and
 figures, which zoobot's fit does not include. zoobot runs its encoder on every galaxy in every epoch, on new random
 views; ours once, in eight orientations: that is the point, and also the difference.

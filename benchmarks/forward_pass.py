@@ -2,7 +2,7 @@
 
     python benchmarks/forward_pass.py --torch-python ENV/bin/python
 
-`peers/timm_forward.py` says how to make the peer's environment; random weights are as fast as any. PyTorch runs in
+`peers/timm_forward.py` tells how to make the peer's environment; random weights are as fast as any. PyTorch runs in
 inference mode, in its own layout of memory and in channels-last, and is not compiled. Both use all cores. Turns are
 processes of their own.
 """

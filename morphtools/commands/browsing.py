@@ -37,7 +37,7 @@ def explore(store, browser, config, **options):
     from morphtools.app.server import serve
 
     def announce(url: str) -> None:
-        click.echo(f"open {url}\nwhoever has this link can look and judge; Ctrl-C stops the server")
+        click.echo(f"open {url}\nanyone with this link can look and judge; Ctrl-C stops the server")
         if browser:
             webbrowser.open(url)
 

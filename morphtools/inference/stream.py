@@ -80,7 +80,7 @@ def stream(
 
     The next batch is read while the model computes, and parts are written by another thread, so that the model waits
     for neither. Galaxies that cannot be decoded, or for which the model's output is not finite, are left
-    out; `missing_galaxies` lists them. A finished shard is one part, whoever computed it and however often it was
+    out; `missing_galaxies` lists them. A finished shard is one part, whichever process made it and however often it was
     interrupted, and batches begin at the same galaxies, so that the bytes are those of one process.
 
     Args:
