@@ -2,7 +2,7 @@
 
     python benchmarks/augmentations.py --torch-python ENV/bin/python
 
-`peers/torchvision_views.py` tells how to make the peer's environment; it draws galaxy-datasets' default views, which our
+`peers/torchvision_views.py` describes the peer's environment; it draws galaxy-datasets' default views, which our
 preset `zoobot` follows. Without it only Keras is compared. All run on one thread.
 """
 

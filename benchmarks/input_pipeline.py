@@ -2,7 +2,7 @@
 
     python benchmarks/input_pipeline.py --torch-python ENV/bin/python
 
-`peers/galaxy_datasets_loader.py` tells how to make the peer's environment. Both read the same JPEGs of blurred noise and
+`peers/galaxy_datasets_loader.py` describes the peer's environment. Both read the same JPEGs of blurred noise and
 draw galaxy-datasets' default views (our preset `zoobot` follows them). We read records, whose building is timed in a
 row of its own; galaxy-datasets reads the JPEGs, in this process or in two workers, whichever is faster. Its transforms
 end in 224 pixels unless told; here in the images' own size.
