@@ -11,6 +11,7 @@ import pandas as pd
 from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_classes, draw_classes
 from morphtools.answers.predictions import Predictions
+from morphtools.answers.recipes import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +28,7 @@ class Classes:
 
     kind: ClassVar[str] = "classes"
     label_cols: ClassVar[tuple[str, ...]] = ("label",)
-    head_first: ClassVar[bool] = True  # the head is fitted alone before the encoder (Walmsley et al. 2022)
-    slower: ClassVar[int] = 100  # how many times lower the learning rate of a pretrained encoder is than the head's
-    batch_norm: ClassVar[bool] = False  # a few hundred galaxies would only blur its statistics (Walmsley et al. 2022)
-    epochs: ClassVar[int | None] = None  # of the encoder: patience decides
-    drops: ClassVar[tuple[float, ...]] = ()  # shares of the epochs after which the learning rate falls to a tenth
-    stretch: ClassVar[str] = "dr2_rgb"  # of the simulated sky, for weights that take pictures
-    dereddens: ClassVar[bool] = False  # by default
+    recipe: ClassVar[Recipe] = Recipe()
     every_view: ClassVar[bool] = False  # whether each orientation of an image has an answer of its own
     metric: ClassVar[str] = "accuracy"  # that learning curves show
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_splits, draw_any
+from morphtools.answers.recipes import Recipe
 from morphtools.answers.shares import Shares
 
 
@@ -31,13 +32,7 @@ class Fractions:
     votes: float = dataclasses.field(default=1.0, compare=False)
 
     kind: ClassVar[str] = "fractions"
-    head_first: ClassVar[bool] = True
-    slower: ClassVar[int] = 100
-    batch_norm: ClassVar[bool] = False
-    epochs: ClassVar[int | None] = None
-    drops: ClassVar[tuple[float, ...]] = ()
-    stretch: ClassVar[str] = "dr2_rgb"
-    dereddens: ClassVar[bool] = False
+    recipe: ClassVar[Recipe] = Recipe()
     every_view: ClassVar[bool] = False
     metric: ClassVar[str] = "rmse"
 

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from morphtools.answers.digits import significant, to_error
 from morphtools.answers.drawing import check_splits, draw_any
 from morphtools.answers.estimates import Estimates
+from morphtools.answers.recipes import MEASURES, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +32,7 @@ class Numbers:
     scale: tuple[float, ...] = dataclasses.field(default=(), compare=False)
 
     kind: ClassVar[str] = "numbers"
-    head_first: ClassVar[bool] = False
-    slower: ClassVar[int] = 10
-    batch_norm: ClassVar[bool] = True  # as for redshifts, where frozen statistics stayed behind
-    epochs: ClassVar[int | None] = 100
-    drops: ClassVar[tuple[float, ...]] = (0.6, 0.9)
-    stretch: ClassVar[str] = "dr2_rgb"
-    dereddens: ClassVar[bool] = False
+    recipe: ClassVar[Recipe] = MEASURES
     every_view: ClassVar[bool] = False
 
     @property

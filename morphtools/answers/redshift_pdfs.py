@@ -11,6 +11,7 @@ import pandas as pd
 
 from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_splits, draw_redshifts
+from morphtools.answers.recipes import REDSHIFTS, Recipe
 from morphtools.answers.redshift_neighbours import kernel_pdf, training_pdf
 from morphtools.answers.redshifts import ESTIMATES, Redshifts, metadata
 from tfrecords_builder.naming import unknown
@@ -42,15 +43,7 @@ class Photoz:
 
     kind: ClassVar[str] = "redshifts"
     label_cols: ClassVar[tuple[str, ...]] = ("label",)
-    head_first: ClassVar[bool] = False  # head and encoder are trained together (Hayat et al. 2021)
-    slower: ClassVar[int] = 10
-    batch_norm: ClassVar[bool] = (
-        True  # frozen, a pretrained encoder stayed behind one from scratch (CONTRIBUTING, traps)
-    )
-    epochs: ClassVar[int | None] = 100
-    drops: ClassVar[tuple[float, ...]] = (0.6, 0.9)
-    stretch: ClassVar[str] = "sdss_rgb"
-    dereddens: ClassVar[bool] = True
+    recipe: ClassVar[Recipe] = REDSHIFTS
     every_view: ClassVar[bool] = False
     metric: ClassVar[str] = "sigma_mad"
 

@@ -15,6 +15,7 @@ from morphtools.answers.class_report import draw_figures
 from morphtools.answers.classes import Classes
 from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_classes, draw_several
+from morphtools.answers.recipes import Recipe
 from morphtools.answers.several_predictions import SeveralPredictions
 from tfrecords_builder.naming import some
 
@@ -37,13 +38,7 @@ class Several:
     answers: tuple[Classes, ...]
 
     kind: ClassVar[str] = "several"
-    head_first: ClassVar[bool] = Classes.head_first
-    slower: ClassVar[int] = Classes.slower
-    batch_norm: ClassVar[bool] = Classes.batch_norm
-    epochs: ClassVar[int | None] = Classes.epochs
-    drops: ClassVar[tuple[float, ...]] = Classes.drops
-    stretch: ClassVar[str] = Classes.stretch
-    dereddens: ClassVar[bool] = Classes.dereddens
+    recipe: ClassVar[Recipe] = Classes.recipe
     every_view: ClassVar[bool] = Classes.every_view
 
     def __post_init__(self):

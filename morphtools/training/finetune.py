@@ -185,7 +185,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
             return run
         answer, chosen = _choose(run, settings)
         settings = settings.with_rates(answer)
-        survey = survey_of(chosen, settings.survey, answer.dereddens)
+        survey = survey_of(chosen, settings.survey, answer.recipe.dereddens)
         log.info("building the encoder …")
         encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
         run.keep()
@@ -232,7 +232,7 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
 
 def _hidden(answer: Answer, settings: FinetuneSettings) -> tuple[int, ...]:
     """Widths of the head's hidden layers: none if it is fitted exactly, or trained with the whole encoder."""
-    return HIDDEN if answer.head_first and not settings.frozen else ()
+    return HIDDEN if answer.recipe.head_first and not settings.frozen else ()
 
 
 def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: FinetuneSettings) -> keras.Model:
@@ -259,7 +259,7 @@ def _train(
     """
     common, state = (model, answer, chosen, reading, settings, run.out / "state"), run.out / "state"
     if not settings.frozen:
-        stages = [train_head] if answer.head_first and settings.start.pretrained else []
+        stages = [train_head] if answer.recipe.head_first and settings.start.pretrained else []
         history = pd.concat([stage(*common) for stage in [*stages, train_encoder]])
         return history, represent_splits(model, chosen, ["val", "test"], state / "outputs", reading)
     solved = solve_head(*common)

@@ -79,10 +79,10 @@ class FinetuneSettings:
         """
         slow = self.encoder_learning_rate
         if slow is None:
-            slow = self.learning_rate / answer.slower if self.start.pretrained else self.learning_rate
-        most = self.learning_rate / 10 if answer.head_first else self.learning_rate
+            slow = self.learning_rate / answer.recipe.slower if self.start.pretrained else self.learning_rate
+        most = self.learning_rate / 10 if answer.recipe.head_first else self.learning_rate
         if self.start.pretrained and slow > most:
-            part = "a tenth of " if answer.head_first else ""
+            part = "a tenth of " if answer.recipe.head_first else ""
             raise ValueError(
                 f"encoder_learning_rate must be at most {part}learning_rate ({self.learning_rate}), got {slow}: larger "
                 "steps destroy what the encoder has learned"
@@ -129,7 +129,7 @@ def _for_simulated_sky(settings: FinetuneSettings) -> FinetuneSettings:
     task, start = settings.simulated_task(), settings.start
     if not start.pretrained:
         return settings
-    stretch = _kind_of(task).stretch if start.card.range == "picture" else None
+    stretch = _kind_of(task).recipe.stretch if start.card.range == "picture" else None
     size = start.image_size or start.card.image_size[0]
     start = dataclasses.replace(start, stretch=start.stretch or stretch, image_size=size)
     return dataclasses.replace(settings, start=start)

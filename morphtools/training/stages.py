@@ -87,10 +87,10 @@ def solve_head(
 
 def _schedule(answer: Answer, settings: FinetuneSettings, chosen: Records) -> tuple[int, int]:
     """Maximum number of epochs, and patience."""
-    if answer.epochs is None:
+    if answer.recipe.epochs is None:
         epochs, patience = patience_of_walmsley(chosen.splits["train"])
         return settings.epochs or epochs, patience
-    epochs = settings.epochs or answer.epochs
+    epochs = settings.epochs or answer.recipe.epochs
     return epochs, epochs
 
 
@@ -123,16 +123,16 @@ def train_encoder(
     seed, (turn, encoder, mean, head) = settings.seed, model.layers
     whole = {name: value for name, value in reading.items() if name != "crop"}  # the views do this
     images = keras.Input((*whole["image_size"], model.input_shape[-1]))
-    if settings.start.pretrained and not answer.head_first:
+    if settings.start.pretrained and not answer.recipe.head_first:
         some = [encoder.predict_on_batch(images) for images in some_images(chosen, reading, seed)]
         head.standardize.adapt(np.concatenate(some))
-    batch_norm = answer.batch_norm or not settings.start.pretrained
+    batch_norm = answer.recipe.batch_norm or not settings.start.pretrained
     unfreeze(encoder, settings.depth, batch_norm=batch_norm)
     geometry = answer.view(whole["image_size"][0])
     view = RandomView(**geometry, size=reading.get("crop", (None,))[0], seed=seed)
     viewed = keras.Sequential([images, view, turn, encoder, mean, head])
     epochs, patience = _schedule(answer, settings, chosen)
-    optimizer = _optimizer(viewed, encoder, answer, settings, [share * epochs for share in answer.drops], chosen)
+    optimizer = _optimizer(viewed, encoder, answer, settings, [share * epochs for share in answer.recipe.drops], chosen)
     viewed.compile(optimizer, loss_for(answer))
 
     epoch, validation = feed(
@@ -168,7 +168,7 @@ def _optimizer(viewed, encoder, answer: Answer, settings: FinetuneSettings, drop
     If the head was trained before, both have the rate of the encoder.
     """
     slow = settings.encoder_rate(answer)
-    fast = slow if answer.head_first and settings.start.pretrained else settings.learning_rate
+    fast = slow if answer.recipe.head_first and settings.start.pretrained else settings.learning_rate
     steps = -(-chosen.splits["train"] // settings.batch_size)
     rate = fast
     if drops:
