@@ -16,6 +16,7 @@ CLASSES = {
     "DenseHead": "morphtools.models.heads",
     "DirichletHead": "morphtools.models.dirichlet",
     "DirichletMultinomialLoss": "morphtools.models.dirichlet",
+    "FluxScale": "morphtools.models.inputs",
     "Functional": "morphtools.models.guarded",
     "LayerScale": "morphtools.models.convnext",
     "MixtureHead": "morphtools.models.redshift_head",

@@ -103,6 +103,10 @@ def represent(weights, out, config, scheduler, **options):
     WEIGHTS is a name from list-pretrained, a run folder or a file. Resumes if interrupted, and adds new galaxies.
 
         morphtools represent efficientnet_lite0_gz2 representations --records records
+
+    A run of pretrain --keep-projection can also be represented in the space in which it compared views:
+
+        morphtools represent morphtools-runs/moco/projection projections --records records
     """
     import_quietly()
     store = call(morphtools.represent, config, on_cluster(typed(options) | {"weights": weights, "out": out}, scheduler))

@@ -38,6 +38,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
     default=None,
     help="With random weights: first layers for images of about 64 pixels.",
 )
+@click.option("--flux", help="With random weights, what comes first: asinh of flux (default), linear or maximum.")
 @click.option("--image-size", type=int, help="Image side in pixels (that of the weights).")
 @click.option("--view-size", type=int, help="Side of the central part that the encoder sees (all).")
 @click.option("--stretch", help="How flux becomes a picture (as for the weights).")

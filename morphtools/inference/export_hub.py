@@ -39,7 +39,7 @@ def write_hub(encoder: keras.Model, out: Path, card: Card) -> None:
     own = [
         theirs for theirs, ours in ARCHITECTURES.items() if ours == {"name": name} | ({"torch": True} if torch else {})
     ]
-    if not own or card.encoder.get("small_images") or card.encoder.get("noise"):
+    if not own or any(card.encoder.get(option) for option in ("small_images", "noise", "projection")):
         raise ValueError(f"safetensors is for networks that timm has: {card.encoder} is none of them")
     tensors = {key: _theirs(key, place, own[0]) for key, place in torch_tensors(encoder).items()}
     write_safetensors(tensors, out / "model.safetensors", {"format": "pt"})

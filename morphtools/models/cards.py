@@ -23,6 +23,7 @@ _OURS = """@misc{morphtools,
   note         = {version %s},
 }"""
 WEIGHTS = Path(__file__).parent / "weights"
+PROJECTION = "projection"  # the folder of a run that holds its projection, as weights of their own
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
 _PLAIN = {  # of fields that are not text
@@ -174,7 +175,8 @@ def find_card(weights: str | Path) -> Path:
 
     Args:
         weights: Name of weights that come with the package, or `ENCODER_imagenet` (see `fetch_imagenet`); a folder
-            with weights and card, such as that of a run; or the path of a card, or of weights with a card beside them.
+            with weights and card, such as that of a run, or `RUN/projection` (see `pretrain`); or the path of a card,
+            or of weights with a card beside them.
 
     Raises:
         ValueError: No such name.
@@ -195,6 +197,8 @@ def find_card(weights: str | Path) -> Path:
         raise ValueError("weights from ImageNet need the name of their encoder, such as efficientnet_lite0_imagenet")
     elif path.exists():
         raise ValueError(f"{path} is neither a model card (.json) nor weights ({', '.join(_ENDINGS)})")
+    elif path.name == PROJECTION and path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} kept no projection: pretrain again with --keep-projection")
     elif str(weights) in _SUCCESSORS:
         raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[str(weights)]}, which is better and faster")
     else:

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 
 import keras
 from keras import layers, ops
@@ -9,7 +11,8 @@ from keras import layers, ops
 from morphtools.models.batch_norm import in_training
 from morphtools.models.convnext import build_convnext
 from morphtools.models.efficientnet import build_efficientnet
-from morphtools.models.inputs import AsinhStretch, PictureRange
+from morphtools.models.heads import projection_head
+from morphtools.models.inputs import AsinhStretch, FluxScale, PictureRange
 from morphtools.models.resnet import build_resnet
 from morphtools.models.standardize import Standardize
 from tfrecords_builder.naming import unknown
@@ -29,6 +32,11 @@ ENCODERS = (
     "resnet50",
     "resnet101",
 )
+FLUX: dict[str, Callable[..., layers.Layer]] = {
+    "asinh": AsinhStretch,
+    "linear": FluxScale,
+    "maximum": partial(FluxScale, maximum=True),
+}
 _WITH = {  # options that only some networks have, and which: by the beginning of their names
     "small_images": ("resnet",),
     "drop": ("convnext", "efficientnet_lite"),
@@ -47,6 +55,8 @@ def build_encoder(
     mean: tuple[float, ...] | None = None,
     deviation: tuple[float, ...] | None = None,
     grey: bool = False,
+    flux: str = "asinh",
+    projection: dict | None = None,
 ) -> keras.Model:
     """Builds an encoder with random weights.
 
@@ -57,8 +67,7 @@ def build_encoder(
             `convnext_base` (1024-d).
         input_shape: (H, W, C): any number of bands; H and W may be None.
         small_images: Stride-1 stem without max-pooling, for images of about 64 pixels (residual networks only).
-        noise: Per band, the sky noise of pixel images, which are then brought to display range by `AsinhStretch` as
-            the encoder's first layer. None for images that are 0–1 already.
+        noise: Per band, the sky noise of flux images. None for images that are 0–1 already.
         drop: Stochastic depth (EfficientNet-Lite and ConvNeXt): the rate at which the last block is skipped in
             training. It changes neither the weights nor what the trained encoder gives.
         torch: Padding and batch normalisation as in EfficientNets trained with PyTorch.
@@ -66,6 +75,9 @@ def build_encoder(
             that were trained so (see `PictureRange`).
         deviation: Per band, what they are divided by then.
         grey: Whether the network takes one band, the luminance of images in colour; with `mean` and `deviation`.
+        flux: What comes first, for flux: `asinh` (see `AsinhStretch`), `linear` or `maximum` (see `FluxScale`).
+        projection: Arguments of `projection_head` but for `width`: the model then gives the direction of a contrastive
+            projection (B, outputs), of length 1, instead of the representation.
 
     Returns:
         A model (B, H, W, C) → (B, D).
@@ -84,12 +96,19 @@ def build_encoder(
     if (mean is None) != (deviation is None) or (grey and mean is None):
         raise ValueError("give mean and deviation together; grey needs both")
     inputs = keras.Input(input_shape, name="image")
-    x = inputs if noise is None else AsinhStretch(noise, name="stretch")(inputs)
+    if flux not in FLUX:
+        raise ValueError(unknown("flux", flux, FLUX))
+    x = inputs if noise is None else FLUX[flux](noise, name="stretch")(inputs)
     if mean is not None:
         x = PictureRange(mean, deviation, grey, name="range")(x)
     elif name in _RANGES:
         x = layers.Rescaling(*_RANGES[name], name="range")(x)
-    encoder = keras.Model(inputs, _network(name, x, small_images=small_images, drop=drop, torch=torch), name=name)
+    x = _network(name, x, small_images=small_images, drop=drop, torch=torch)
+    if projection is not None:
+        for layer in projection_head(x.shape[-1], **projection).layers:
+            x = layer(x)
+        x = layers.UnitNormalization(name="direction")(x)
+    encoder = keras.Model(inputs, x, name=name)
     return _with_plain_weights(encoder) if name == "efficientnet_b0" and not torch else encoder
 
 

@@ -7,7 +7,7 @@ import warnings
 
 import keras
 
-from morphtools.models.inputs import AsinhStretch
+from morphtools.models.inputs import AsinhStretch, FluxScale
 from tfrecords_builder.prepare import like_picture
 
 _LOOKED_AT = 16  # images of a batch
@@ -90,7 +90,7 @@ class _Guard:
 def _noise(model) -> tuple[float, ...] | None:
     """Of the sky of the flux that a model takes; None if it takes pictures."""
     layers = [layer for part in (model, *model.layers) for layer in getattr(part, "layers", [])]
-    return next((layer.noise for layer in layers if isinstance(layer, AsinhStretch)), None)
+    return next((layer.noise for layer in layers if isinstance(layer, AsinhStretch | FluxScale)), None)
 
 
 @keras.saving.register_keras_serializable("morphtools")

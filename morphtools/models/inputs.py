@@ -22,9 +22,7 @@ class AsinhStretch(layers.Layer):
     def __init__(self, noise, **kwargs):
         kwargs.setdefault("dtype", "float32")  # flux spans more than half precision can hold
         super().__init__(**kwargs)
-        self.noise = tuple(float(x) for x in noise)
-        if not all(x > 0 for x in self.noise):
-            raise ValueError(f"the noise of every band must be positive, got {self.noise}")
+        self.noise = _positive(noise)
 
     def call(self, images):
         """(B, H, W, C) flux → (B, H, W, C), about 0–1."""
@@ -33,6 +31,44 @@ class AsinhStretch(layers.Layer):
     def get_config(self):
         """The arguments of the constructor."""
         return {**super().get_config(), "noise": self.noise}
+
+
+@keras.saving.register_keras_serializable("morphtools")
+class FluxScale(layers.Layer):
+    """Scales flux without stretching it: a galaxy twice as bright has numbers twice as large.
+
+    x / (100 noise), so that most galaxies lie between 0 and about 10; the batch normalisation after the first
+    convolution does the rest. With `maximum` an image is divided by the brightest of its x / noise in any band, at
+    least 1: shape and colour remain, brightness does not.
+
+    Args:
+        noise: Per band, the standard deviation of the sky, in the units of the pixels.
+        maximum: Whether every image is divided by its own maximum.
+    """
+
+    def __init__(self, noise, maximum=False, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.noise, self.maximum = _positive(noise), maximum
+
+    def call(self, images):
+        """(B, H, W, C) flux → (B, H, W, C), linear in it."""
+        images = images / ops.convert_to_tensor(self.noise, "float32")
+        if not self.maximum:
+            return images / 100.0
+        return images / ops.maximum(ops.max(images, axis=(1, 2, 3), keepdims=True), 1.0)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "noise": self.noise, "maximum": self.maximum}
+
+
+def _positive(noise) -> tuple[float, ...]:
+    """The noise of every band, as numbers; ValueError if one is not positive."""
+    noise = tuple(float(x) for x in noise)
+    if not all(x > 0 for x in noise):
+        raise ValueError(f"the noise of every band must be positive, got {noise}")
+    return noise
 
 
 @keras.saving.register_keras_serializable("morphtools")

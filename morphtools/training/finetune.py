@@ -54,6 +54,7 @@ def finetune(
     weights: str | Path = "efficientnet_lite0_gz2",
     encoder: str = "resnet18",
     small_images: bool = False,
+    flux: str | None = None,
     image_size: int | None = None,
     view_size: int | None = None,
     stretch: str | None = None,
@@ -112,6 +113,8 @@ def finetune(
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
         encoder: Architecture if `weights` are `random` (see `build_encoder`).
         small_images: Whether that encoder has the first layers for images of about 64 pixels.
+        flux: What that encoder does with flux first: `asinh` (default), `linear`, so that it is not stretched, or
+            `maximum`, which divides every image by its brightest pixel (see `build_encoder`).
         image_size: Side in pixels; by default that of the weights, or of the images if these are `random`.
         view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image; training
             cuts it out of the rotated image.
@@ -161,7 +164,7 @@ def finetune(
         answer=answer,
         balance=balance,
         bands=bands,
-        start=Start(weights, encoder, image_size, stretch, small_images, view_size),
+        start=Start(weights, encoder, image_size, stretch, small_images, view_size, flux),
         survey=survey,
         orientations=orientations,
         depth=depth,

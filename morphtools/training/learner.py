@@ -54,7 +54,6 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
         raise ValueError(f"{have} galaxies to train on are fewer than batch_size, {batch_size}")
     size, view = first.image_size, first.view_size
     reading: dict[str, Any] = {"image_size": size, "stretch": None}
-    built: dict[str, Any] = {"name": first.architecture, "small_images": first.small_images}
     noise, loading = records.noise, {}
     if first.pretrained:
         reading, loading = prepare(first.card, records, image_size=size, adapt_bands=True)
@@ -62,8 +61,8 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
         if view is not None:
             reading.pop("crop", None)  # the views do this
         noise = records.noise if first.card.range == "flux" else None
-    elif noise is not None:
-        built["noise"] = noise
+    else:
+        built = first.built(noise)
     bands = 3 if reading["stretch"] else records.shape[2]
     height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
     height, width = reading.get("crop") or (height or records.shape[0], width or records.shape[1])

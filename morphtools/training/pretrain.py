@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.models import guarded
-from morphtools.models.cards import Card, write_card
+from morphtools.models.cards import PROJECTION, Card, write_card
 from morphtools.models.encoders import build_encoder, settle_batch_norm
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.feeding import feed
@@ -21,6 +21,7 @@ from morphtools.training.learner import Prepared, build_learner, prepare_start
 from morphtools.training.learning_figures import learning_curve
 from morphtools.training.monitor import Watched, alarms, baselines, chance, represented, scores, watched_galaxies
 from morphtools.training.pretrain_settings import PretrainSettings
+from morphtools.training.projections import keep_projection as write_projection
 from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, LearnerSettings, Optimization, Start, config_of
 from tfrecords_builder.build import build_records
@@ -42,6 +43,7 @@ def pretrain(
     image_size: int | None = None,
     view_size: int | None = None,
     small_images: bool = False,
+    flux: str | None = None,
     augmentations: str | Path | list[dict] | None = None,
     without: str | None = None,
     epochs: int = 20,
@@ -63,6 +65,7 @@ def pretrain(
     in_memory: bool | None = None,
     label: str | None = None,
     watched: int = 2000,
+    keep_projection: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
 ) -> Run:
@@ -84,6 +87,8 @@ def pretrain(
         image_size: Side in pixels to which images are resized when read; by default that of the records or weights.
         view_size: Side in pixels of the views, if they are cut from larger images; by default `image_size`.
         small_images: Whether the encoder has the first layers for images of about 64 pixels.
+        flux: What a new encoder does with flux first: `asinh` (default), `linear`, so that it is not stretched, or
+            `maximum`, which divides every image by its brightest pixel (see `build_encoder`).
         augmentations: A preset (`hayat2021`, `mohale2023`, `rgb`, `stein2022`, `zoobot`), a YAML file, or a list (see
             `build_augmentations`); by default `rgb` for pictures and `hayat2021` for flux.
         without: An augmentation to leave out: `RandomNoise`, `RandomView.rotation`, …, or several, joined by `+` (see
@@ -110,6 +115,9 @@ def pretrain(
             half of it, on an accelerator or without TensorFlow.
         label: Columns to watch, separated by commas; by default those that look like labels.
         watched: Number of galaxies to watch, from the val split first.
+        keep_projection: Whether to keep, beside the encoder, the space in which views were compared, in the folder
+            `projection`: `represent("RUN/projection", …)` represents galaxies in it, and everything else that takes
+            weights takes it as well.
         seed: Decides initial weights, order and views.
         out: Run folder; by default `morphtools-runs/METHOD`.
 
@@ -127,7 +135,7 @@ def pretrain(
     settings = PretrainSettings(
         learner=LearnerSettings(method, dimension, hidden, momentum, queue, temperature),
         inputs=Inputs(catalog, images, records),
-        start=Start(weights, encoder, image_size, small_images=small_images, view_size=view_size),
+        start=Start(weights, encoder, image_size, small_images=small_images, view_size=view_size, flux=flux),
         augmentations=augmentations,
         without=without,
         optimization=Optimization(
@@ -138,6 +146,7 @@ def pretrain(
         in_memory=in_memory,
         label=label,
         watched=watched,
+        keep_projection=keep_projection,
         seed=seed,
     ).checked()
     return _pretrain(settings, out or Path("morphtools-runs") / method)
@@ -157,7 +166,10 @@ def _pretrain(settings: PretrainSettings, out: str | Path) -> Run:
         galaxies = watched_galaxies(records, labels, learner.views, most=most, reading=reading)
         to_beat = _baselines(run, prepared, galaxies, settings)
         history = _train(run, prepared, learner, galaxies, to_beat, settings)
-        _finish(run, prepared, history, to_beat, settings)
+        card = _card(prepared, history, settings)
+        if settings.keep_projection:
+            write_projection(learner, prepared, card, run.out / PROJECTION, _settling(galaxies, settings))
+        _finish(run, prepared, card, history, to_beat)
     return run
 
 
@@ -218,9 +230,15 @@ def _train(
         after_epoch=lambda history: _report(run, history, to_beat, guess, settings),
     )
     encoder.set_weights(learner.encoder.get_weights())
-    if how.average:  # averaged weights need statistics of their own
-        settle_batch_norm(encoder, *np.array_split(galaxies.images, max(1, len(galaxies.images) // 64)))
+    if batches := _settling(galaxies, settings):
+        settle_batch_norm(encoder, *batches)
     return pd.DataFrame(history)
+
+
+def _settling(galaxies: Watched, settings: PretrainSettings) -> list[np.ndarray]:
+    """Batches of images with which to settle averaged weights, which need statistics of their own; else none."""
+    average, images = settings.optimization.average, galaxies.images
+    return np.array_split(images, max(1, len(images) // 64)) if average else []
 
 
 def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings: PretrainSettings) -> None:
@@ -263,11 +281,9 @@ def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | 
     return (side, side) if isinstance(side, int) else tuple(side)
 
 
-def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, settings: PretrainSettings) -> None:
-    """Writes encoder, card and `metrics.json`, which marks the run as finished, and removes its state."""
-    records, last = prepared.records, history.iloc[-1]
-    encoder = guarded.Functional(prepared.start.input, prepared.start.output, name=prepared.start.name)
-    write_whole(run.out / "model.keras", encoder.save)
+def _card(prepared: Prepared, history: pd.DataFrame, settings: PretrainSettings) -> Card:
+    """The card of the encoder."""
+    records, last = prepared.records, history.iloc[-1].to_dict()
     began = f"starting from {settings.start.weights}" if settings.start.pretrained else "from random weights"
     sky = " of the simulated sky" if settings.inputs.simulated else ""
     data = (
@@ -276,8 +292,7 @@ def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, 
     if settings.start.view_size:
         data += f"; views are the middle of images of {prepared.reading['image_size'] or records.shape[0]} pixels"
     is_flux = prepared.noise is not None
-    scored = {name: round(float(last[name]), 4) for name in _scored(last.to_dict())}
-    card = Card(
+    return Card(
         name=f"{prepared.encoder['name']}_{settings.learner.method}",
         kind="encoder",
         encoder=prepared.encoder,
@@ -288,13 +303,20 @@ def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, 
         stretch=prepared.reading["stretch"],
         pixel_scale=records.pixel_scale if prepared.reading["image_size"] is None else None,
         data=data,
-        scores=scored,
+        scores={name: round(float(last[name]), 4) for name in _scored(last)},
     )
+
+
+def _finish(run: Run, prepared: Prepared, card: Card, history: pd.DataFrame, to_beat: dict) -> None:
+    """Writes encoder, card and `metrics.json`, which marks the run as finished, and removes its state."""
+    last = history.iloc[-1]
+    encoder = guarded.Functional(prepared.start.input, prepared.start.output, name=prepared.start.name)
+    write_whole(run.out / "model.keras", encoder.save)
     write_card(card, run.out / "model.keras")
     run.write_metrics(
         {
-            "title": f"{prepared.encoder['name']}: {data}; scores of 5 nearest neighbours",
-            "galaxies": records.splits,
+            "title": f"{prepared.encoder['name']}: {card.data}; scores of 5 nearest neighbours",
+            "galaxies": prepared.records.splits,
             "epochs": len(history),
             "loss": float(last["loss"]),
             "test": {
@@ -303,11 +325,11 @@ def _finish(run: Run, prepared: Prepared, history: pd.DataFrame, to_beat: dict, 
                     "low": float(last[f"{name} low"]),
                     "high": float(last[f"{name} high"]),
                 }
-                for name in scored
+                for name in card.scores
             },
             "last": {name: float(last[name]) for name in history},
             "baselines": to_beat,
-            "provenance": {"records": records.digest},
+            "provenance": {"records": prepared.records.digest},
         }
     )
     shutil.rmtree(run.out / "state")

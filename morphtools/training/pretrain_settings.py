@@ -31,6 +31,7 @@ class PretrainSettings:
     in_memory: bool | None
     label: str | None
     watched: int
+    keep_projection: bool
     seed: int
 
     def checked(self) -> "PretrainSettings":

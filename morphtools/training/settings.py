@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from morphtools.models.cards import Card, find_card
-from morphtools.models.encoders import ENCODERS
+from morphtools.models.encoders import ENCODERS, FLUX
 from tfrecords_builder.naming import unknown
 
 METHODS = {  # of learning without labels, and the fields of `LearnerSettings` that each uses
@@ -61,6 +61,7 @@ class Start:
         stretch: How flux becomes a picture; None for that of the weights.
         small_images: Whether a new encoder has the first layers for small images.
         view_size: Side in pixels of the middle that the encoder sees, if it does not see all of an image.
+        flux: What a new encoder does with flux first (see `build_encoder`); None for `asinh`.
     """
 
     weights: str | Path | None
@@ -69,6 +70,7 @@ class Start:
     stretch: str | None = None
     small_images: bool = False
     view_size: int | None = None
+    flux: str | None = None
 
     @property
     def pretrained(self) -> bool:
@@ -85,6 +87,17 @@ class Start:
         """The name of the encoder, for `build_encoder`."""
         return self.card.encoder["name"] if self.pretrained else self.encoder or "resnet18"
 
+    def built(self, noise: tuple[float, ...] | None) -> dict[str, Any]:
+        """Arguments of `build_encoder`, except `input_shape`, for a new encoder of images with this noise.
+
+        Raises:
+            ValueError: `flux` is given, and the images are pictures (they have no noise).
+        """
+        if self.flux is not None and noise is None:
+            raise ValueError(f"flux is about images in flux: pictures have none, so leave out flux={self.flux!r}")
+        options = {"small_images": self.small_images, "noise": noise, "flux": self.flux}
+        return {"name": self.architecture} | {name: value for name, value in options.items() if value is not None}
+
     def check_view(self, height: int, width: int) -> None:
         """Raises ValueError if the view is larger than the images, in pixels, that it is cut from."""
         if self.view_size is not None and self.view_size > min(height, width):
@@ -99,6 +112,10 @@ class Start:
         """
         if self.architecture not in ENCODERS:
             raise ValueError(unknown("encoder", self.architecture, ENCODERS))
+        if self.flux is not None and self.pretrained:
+            raise ValueError("flux is for a new encoder: weights take it as in their training")
+        if self.flux is not None and self.flux not in FLUX:
+            raise ValueError(unknown("flux", self.flux, FLUX))
         return dataclasses.replace(self, weights=name_or_path(self.weights))
 
 

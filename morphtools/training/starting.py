@@ -91,11 +91,10 @@ def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.nd
 def _random(chosen: Records, start: Start) -> Card:
     """The card of a random encoder: it takes pictures, or flux if there is no stretch."""
     flux = chosen.encoding != "encoded" and start.stretch is None
-    small = {"small_images": True} if start.small_images else {}
     return Card(
         name="random",
         kind="encoder",
-        encoder={"name": start.architecture, "noise": chosen.noise if flux else None} | small,
+        encoder=start.built(chosen.noise if flux else None),
         bands=chosen.bands if flux or chosen.encoding == "encoded" else ("r", "g", "b"),
         range="flux" if flux else "picture",
         image_size=chosen.shape[:2],

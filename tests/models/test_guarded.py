@@ -28,8 +28,8 @@ def flux(sky=0.0, unit=1.0, seed=0):
     return (np.random.default_rng(seed).normal(galaxy, NOISE, (2, 16, 16, 3)) + sky).astype("float32") * unit
 
 
-def network(noise=None):
-    encoder = build_encoder("resnet10_half", (16, 16, 3), small_images=True, noise=noise)
+def network(noise=None, flux="asinh"):
+    encoder = build_encoder("resnet10_half", (16, 16, 3), small_images=True, noise=noise, flux=flux)
     return guarded.Sequential([keras.Input((16, 16, 3)), *any_way_up(encoder, 2), classification_head(2)])
 
 
@@ -38,9 +38,9 @@ def pictures():
     return network()
 
 
-@pytest.fixture(scope="module")
-def measured():
-    return network(NOISE)
+@pytest.fixture(scope="module", params=["asinh", "linear", "maximum"])
+def measured(request):
+    return network(NOISE, request.param)
 
 
 def warned(model, images, call="predict") -> list[str]:

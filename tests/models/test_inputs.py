@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from morphtools.models.encoders import build_encoder
-from morphtools.models.inputs import PictureRange
+from morphtools.models.inputs import FluxScale, PictureRange
 
 pytestmark = pytest.mark.any_backend
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -67,3 +67,35 @@ def test_it_survives_saving(tmp_path):
 def test_what_does_not_belong_together_is_refused(arguments, reason):
     with pytest.raises(ValueError, match=reason):
         build_encoder("resnet10_half", (40, 40, 3), **arguments)
+
+
+def flux(seed=0):
+    return np.random.default_rng(seed).normal(size=(2, 8, 8, 2)).astype("float32") * (1, 30) + (0, 5)
+
+
+def test_linear_flux_is_twice_as_large_for_a_galaxy_twice_as_bright():
+    layer = FluxScale((0.5, 2.0))
+    np.testing.assert_allclose(numpy(layer(flux())), flux() / (50, 200), rtol=1e-5)
+    np.testing.assert_allclose(numpy(layer(2 * flux())), 2 * numpy(layer(flux())), rtol=1e-5)
+
+
+def test_divided_by_its_maximum_an_image_keeps_shape_and_colour_and_no_brightness():
+    x, layer = flux(), FluxScale((0.5, 2.0), maximum=True)
+    got = numpy(layer(x * np.float32([1, 40]).reshape(2, 1, 1, 1)))  # one of two galaxies is brighter
+    np.testing.assert_allclose(got, numpy(layer(x)), rtol=1e-5)
+    np.testing.assert_allclose(got.max(axis=(1, 2, 3)), 1, rtol=1e-6)
+    np.testing.assert_allclose(got[0, ..., 0] / got[0, ..., 1], x[0, ..., 0] / x[0, ..., 1] * 4, rtol=1e-4)
+    assert np.isfinite(numpy(layer(np.zeros((1, 8, 8, 2), "float32")))).all()
+
+
+@pytest.mark.parametrize("kind", ["linear", "maximum"])
+def test_an_encoder_of_unstretched_flux_survives_saving(kind, tmp_path):
+    encoder = build_encoder("resnet10_half", (8, 8, 2), noise=(0.5, 2.0), flux=kind)
+    encoder.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    np.testing.assert_allclose(numpy(loaded(flux())), numpy(encoder(flux())), rtol=1e-5, atol=1e-6)
+
+
+def test_other_ways_to_take_flux_are_refused():
+    with pytest.raises(ValueError, match=r"flux 'log'.*asinh, linear"):
+        build_encoder("resnet10_half", (8, 8, 2), noise=(1.0, 1.0), flux="log")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from morphtools.inference.represent import represent
 from morphtools.models.cards import Card
 from morphtools.models.pretrained import load_pretrained
 from morphtools.training.pretrain import pretrain
@@ -20,7 +22,8 @@ from tfrecords_builder.images import from_pixels
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {"epochs": 2, "batch_size": 16, "encoder": "resnet10_half", "watched": 40}
-MOCO = TINY | {"momentum": 0.9, "augmentations": [{"RandomView": {"crop": 0.6}}, {"RandomDisplay": {"grey": 0.1}}]}
+MOCO = TINY | {"momentum": 0.9, "dimension": 24, "keep_projection": True}
+MOCO |= {"augmentations": [{"RandomView": {"crop": 0.6}}, {"RandomDisplay": {"grey": 0.1}}]}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,7 @@ def test_a_run_leaves_an_encoder_its_card_and_what_a_person_needs(moco):
         "history.csv",
         "model.keras",
         "card.json",
+        "projection",
         "figures",
         "log.txt",
     }
@@ -82,6 +86,41 @@ def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(moco, sky):
     assert pretrain("moco", **options).metrics == moco.metrics
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 2 → 3\)"):
         pretrain("moco", **options | {"epochs": 3})
+
+
+def test_the_projection_is_kept_as_weights_of_their_own_if_that_is_wanted(moco, sky, tmp_path):
+    whole, encoder = load_pretrained(moco.out / "projection"), load_pretrained(moco.out)
+    images = np.random.default_rng(0).uniform(size=(5, 16, 16, 3)).astype("float32")
+    first, bias, second, last = whole.get_weights()[-4:]
+    hidden = np.maximum(encoder.predict(images, verbose=0) @ first + bias, 0) @ second + last
+    expected = hidden / np.linalg.norm(hidden, axis=1, keepdims=True)
+    np.testing.assert_allclose(whole.predict(images, verbose=0), expected, atol=1e-5)
+    card, own = Card.open(moco.out / "projection" / "card.json"), Card.open(moco.out / "card.json")
+    assert card.name == "resnet10_half_moco_projection" and "projection to 24 dimensions" in card.data
+    assert own.encoder | {"projection": {"outputs": 24, "hidden": 256, "batch_norm": False}} == card.encoder
+    options = {"catalog": sky / "catalog.csv", "orientations": 1}
+    store = represent(moco.out / "projection", tmp_path / "store", **options)
+    assert store.dimension == 24 and store.provenance["weights"] == card.sha256 != own.sha256
+    np.testing.assert_allclose(np.linalg.norm(store.values(), axis=1), 1, atol=1e-3)
+    with pytest.raises(FileExistsError, match=r"other inputs .*weights"):
+        represent(moco.out, tmp_path / "store", **options)
+
+
+def test_a_run_that_kept_no_projection_is_named_in_one_sentence(moco, sky, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("card.json", "model.keras"):
+        shutil.copy(moco.out / name, tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match="kept no projection: pretrain again with --keep-projection") as error:
+        represent(tmp_path / "run" / "projection", tmp_path / "store", catalog=sky / "catalog.csv")
+    assert "\n" not in str(error.value) and not (tmp_path / "store").exists()
+
+
+def test_flux_that_is_not_stretched_is_for_new_encoders_of_flux(moco, sky, tmp_path):
+    options = TINY | {"catalog": sky / "catalog.csv", "flux": "linear", "out": tmp_path / "run"}
+    with pytest.raises(ValueError, match="pictures have none"):
+        pretrain("byol", **options)
+    with pytest.raises(ValueError, match="flux is for a new encoder"):
+        pretrain("byol", **options | {"weights": moco.out, "encoder": None})
 
 
 @pytest.mark.slow
