@@ -196,7 +196,7 @@ def _compare(out: Path, people: list[Person]) -> int:
         problems += [f"{each}" for each in person.wrong]
         table = labels.tables["rings"]
         for name in {*person.labels, *table.given}:
-            if table.said(name, person.name) != person.labels.get(name):
+            if table.label_by(name, person.name) != person.labels.get(name):
                 problems.append(f"label of {name} by {person.name}")
         last = rated[rated["rater"] == person.name].groupby("id_str")["rating"].last().to_dict()
         if last != person.ratings:

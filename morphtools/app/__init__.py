@@ -1,1 +1,1 @@
-"""The browser application: a survey seen, searched, rated and labelled on one page, kept on this machine."""
+"""The browser application: look at a survey, search it, rate and label its galaxies, all on this machine."""

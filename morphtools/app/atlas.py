@@ -1,4 +1,4 @@
-"""What the page shows of a store: its galaxies with places on a map, columns, clusters, pictures and neighbours."""
+"""What the page shows of a store: the positions of its galaxies on a map, columns, clusters, images and neighbours."""
 
 import hashlib
 import json
@@ -27,33 +27,33 @@ from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 2**16  # galaxies whose rows are remembered
-_PCA = "These are the first two principal components. Make a map (make-map) for a better one."
+_SHOWN = 2**16  # recently shown galaxies whose rows are remembered
+_PCA = "This shows the first two principal components; make-map makes a better map."
 
 
 class NotReady(Exception):
-    """Something is still being read or computed; the message names it."""
+    """Something is still being read or computed; the message says what."""
 
 
 class Atlas:
-    """The galaxies of a store and all that is known of them.
+    """The galaxies of a store and everything known about them.
 
-    What takes long is read by `load`, usually in a thread beside the server: until then, what needs it raises
-    `NotReady`.
+    Slow parts are read by `load`, usually in a background thread of the server. Until then, whatever needs them
+    raises `NotReady`.
 
     Args:
-        store: The store or its folder; its order is that of all rows here.
-        out: Folder of the application, for what is kept from one start to the next.
-        records: Records of the galaxies, for pictures and columns.
-        catalog: Table with `id_str` and what is known of them.
+        store: The store or its folder; all rows here are in its order.
+        out: Folder of the application, for what it keeps between starts.
+        records: Records of the galaxies, for images and columns.
+        catalog: Table with `id_str` and columns to show.
         images: Folder, zip archive or stack of the catalogue's images, instead of records.
         map: Folder that `make_map` wrote.
         clusters: Folder that `cluster` wrote.
-        predictions: Table with `id_str` and what was predicted.
+        predictions: Table with `id_str` and predictions.
 
     Raises:
-        FileNotFoundError: One of them is not there.
-        ValueError: There are no galaxies in the store, or its files are damaged.
+        FileNotFoundError: One of these does not exist.
+        ValueError: The store is empty or its files are damaged.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Atlas:
         self.catalog, self.images = catalog, images
         self.columns, self.columns_ready = Columns(self.ids), False
         self.thumbnails = Thumbnails(self.records, catalog, images, self.store)
-        self._shown: dict[str, int] = {}  # rows by name
-        self.messages: dict[str, str] = {}  # why something is not there, by what it is
+        self._shown: dict[str, int] = {}  # rows by id
+        self.messages: dict[str, str] = {}  # why a part is unavailable, by the name of the part
         self.grid, self.map_kind, self.x, self.y = None, "none", None, None
         self.clusters_folder: Path | None = None
-        self.clusters: np.ndarray | None = None  # (N,) cluster of every galaxy, -1 without one
-        self.typical: np.ndarray | None = None  # (N,) distance from the centre of its cluster
+        self.clusters: np.ndarray | None = None  # (N,) cluster of each galaxy, -1 if it has none
+        self.typical: np.ndarray | None = None  # (N,) distance from the centre of the galaxy's cluster
         self._near, self._predictions, self._colourings = None, predictions, {}
         self._map, self._clusters = map, clusters
         self._lock = threading.Lock()
@@ -83,13 +83,13 @@ class Atlas:
 
     @property
     def cache(self) -> Path:
-        """Folder of what can be made again."""
+        """Folder of files that can be made again."""
         return self.out / "cache"
 
     def load(self) -> None:
-        """Reads columns and clusters, opens the pictures, makes places if there is no map, and readies the search.
+        """Reads columns and clusters, opens the images, computes positions if there is no map, and prepares the search.
 
-        A part that fails leaves a sentence in `messages`; the others go on.
+        A part that fails leaves its reason in `messages`; the others continue.
         """
         for name, part in {
             "clusters": self._load_clusters,
@@ -109,7 +109,7 @@ class Atlas:
         """The row of a galaxy.
 
         Raises:
-            LookupError: There is none of that name.
+            LookupError: No galaxy has this id.
         """
         try:
             return int(self.rows([id_str])[0])
@@ -117,20 +117,20 @@ class Atlas:
             raise LookupError(f"there is no galaxy {id_str!r} in {self.store.folder}") from None
 
     def most_typical_first(self, rows: np.ndarray) -> np.ndarray:
-        """Rows of galaxies by their distance from the centre of their cluster; as they are without clusters."""
+        """Sorts rows by distance from the centre of their cluster; leaves the order as it is without clusters."""
         return rows if self.typical is None else rows[np.argsort(self.typical[rows], kind="stable")]
 
     def rows(self, ids: list[str]) -> np.ndarray:
-        """The rows of galaxies, in the order given.
+        """The rows of galaxies, in the given order.
 
         Raises:
-            LookupError: Some are not in the store.
+            LookupError: Some galaxies are not in the store.
         """
         shown, of = self._shown, {}
         new = [name for name in ids if name not in shown]
         if new:
             wanted = pa.array(new, self.ids.type)
-            at = pc.index_in(self.ids, value_set=wanted, skip_nulls=True)  # goes through the names of all galaxies
+            at = pc.index_in(self.ids, value_set=wanted, skip_nulls=True)  # searches the ids of all galaxies
             (rows,) = np.nonzero(at.is_valid().to_numpy(zero_copy_only=False))
             of = dict(zip(self.names(rows), rows.tolist(), strict=True))
         missing = [name for name in new if name not in of]
@@ -139,7 +139,7 @@ class Atlas:
         return np.array([of[name] if name in of else shown[name] for name in ids], np.int64)
 
     def names(self, rows: Sequence[int] | np.ndarray) -> list[str]:
-        """The names of galaxies. Those that were shown last are remembered: it is they that are judged next."""
+        """The ids of galaxies. The most recently shown are remembered, because they are the next to be judged."""
         rows = np.asarray(rows, np.int64)
         names = self.ids.take(pa.array(rows)).to_pylist()
         if len(self._shown) + len(names) > _SHOWN:
@@ -149,11 +149,11 @@ class Atlas:
         return names
 
     def use_map(self, folder: str | Path) -> None:
-        """Takes the places of a map that `make_map` wrote.
+        """Uses the positions of a map that `make_map` wrote.
 
         Raises:
-            FileNotFoundError: There is none.
-            ValueError: It is damaged, or of other galaxies.
+            FileNotFoundError: There is no map in the folder.
+            ValueError: The map is damaged or shows other galaxies.
         """
         path = Path(folder) / "map.parquet"
         if not path.is_file():
@@ -164,7 +164,7 @@ class Atlas:
         order = rows_of(table["id_str"], self.ids)
         if order is not None:
             if not (order >= 0).any():
-                raise ValueError(f"the map in {folder} has none of the galaxies of {self.store.folder}")
+                raise ValueError(f"the map in {folder} contains none of the galaxies of {self.store.folder}")
             x, y = (np.where(order >= 0, values[order], np.nan).astype(np.float32) for values in (x, y))
         self._place(x, y, "map")
 
@@ -173,15 +173,15 @@ class Atlas:
         """The galaxies on the map.
 
         Raises:
-            NotReady: Their places are still being computed.
+            NotReady: The positions are still being computed.
         """
         if self.grid is None:
-            self._missing("map", "the places of the galaxies are being computed")
+            self._missing("map", "the positions of the galaxies are being computed")
         return self.grid
 
     @property
     def near(self) -> Neighbours:
-        """The search for the nearest.
+        """The nearest-neighbour search.
 
         Raises:
             NotReady: The representations are still being read.
@@ -196,21 +196,21 @@ class Atlas:
         raise NotReady(waiting)
 
     def nearest(self, row: int, galaxies: int) -> tuple[np.ndarray, np.ndarray]:
-        """The galaxies nearest to one, and their distances."""
+        """The nearest neighbours of a galaxy, and their distances."""
         return nearest_to(self.near, np.array([row]), galaxies=galaxies)
 
     def find(self, text: str, most: int) -> list[str]:
-        """Names that begin with a text, then others that contain it."""
-        found = self.ids.filter(pc.starts_with(self.ids, text)).slice(0, most).to_pylist()
-        if len(found) < most:
+        """Ids that begin with a text, then others that contain it."""
+        names = self.ids.filter(pc.starts_with(self.ids, text)).slice(0, most).to_pylist()
+        if len(names) < most:
             others = (
                 self.ids.filter(pc.match_substring(self.ids, text, ignore_case=True)).slice(0, 2 * most).to_pylist()
             )
-            found += [name for name in others if name not in found]
-        return found[:most]
+            names += [name for name in others if name not in names]
+        return names[:most]
 
     def colouring(self, name: str) -> tuple[Colouring, dict]:
-        """Colours of the galaxies by a column, and their legend."""
+        """Colours of the galaxies by a column, and the legend."""
         column = self.columns[name]
         key = (name, id(column.values))
         if key not in self._colourings:
@@ -239,7 +239,7 @@ class Atlas:
             places = np.zeros((len(self), 2), np.float32)
             try:
                 projection = fit_pca(self.store, components=min(2, self.store.dimension, len(self) - 1))
-            except ValueError:  # of a single galaxy, or if all are alike: they are at one place
+            except ValueError:  # a single galaxy, or all alike: they share one position
                 self._place(places[:, 0], places[:, 1], "none")
                 raise
             places[:, : len(projection.components)] = np.concatenate([projection(v) for _, v in batches_of(self.store)])
@@ -256,11 +256,11 @@ class Atlas:
             self.use_clusters(made[-1].parent)
 
     def use_clusters(self, folder: str | Path) -> None:
-        """Takes the clusters that `cluster` wrote.
+        """Uses the clusters that `cluster` wrote.
 
         Raises:
-            FileNotFoundError: There are none.
-            ValueError: They are damaged.
+            FileNotFoundError: There are no clusters in the folder.
+            ValueError: The files are damaged.
         """
         path = Path(folder) / "galaxies.parquet"
         if not path.is_file():
@@ -292,7 +292,7 @@ class Atlas:
 
 
 def _ids(store: Representations) -> pa.Array:
-    """(N,) names, without the check of the parts: that follows when the representations are read."""
+    """(N,) ids, without checking the parts: that happens when the representations are read."""
     tables = []
     for path in store.parts:
         with reading(path):
@@ -304,21 +304,21 @@ def _ids(store: Representations) -> pa.Array:
 
 
 def _fingerprint(store: Representations) -> str:
-    """Short name of the parts of a store, which are never changed."""
+    """Short digest of the parts of a store, which never change."""
     parts = [(path.name, path.stat().st_size) for path in store.parts]
     return hashlib.sha256(json.dumps([store.dimension, parts]).encode()).hexdigest()[:16]
 
 
 def _number_colours(values: np.ndarray) -> tuple[Colouring, dict]:
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
     if low == high:
-        low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     table = scale()
     step = (values - low) * (len(table) / (high - low if high > low else 1.0))
     step = np.clip(step, 0, len(table) - 0.001).astype(np.float32)
     legend = {"kind": "number", "low": float(low), "high": float(high), "colours": list(VIRIDIS)}
-    legend["unknown"] = len(values) - len(known)
+    legend["unknown"] = len(values) - len(finite)
     return Colouring(table, step), legend
 
 

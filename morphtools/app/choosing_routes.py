@@ -1,4 +1,4 @@
-"""Routes that choose galaxies: by lasso and box on the map, by similarity, as saved selections."""
+"""Routes that select galaxies: by lasso and box on the map, by similarity, as saved selections."""
 
 import json
 
@@ -15,8 +15,8 @@ from morphtools.app.sets import Sets
 from morphtools.app.similar import Similar
 from morphtools.app.thumbnails import encoded, shown
 
-_CORNERS = 5000  # at most, of a lasso
-_IDS = 50_000  # galaxies that a request can name, at most
+_CORNERS = 5000  # maximum number of corners of a lasso
+_IDS = 50_000  # maximum number of galaxies named in one request
 
 
 class ChoosingRoutes:
@@ -24,7 +24,7 @@ class ChoosingRoutes:
 
     Args:
         atlas: The galaxies.
-        sets: Sets of them.
+        sets: Sets of galaxies.
         similar: The search.
         reading: Lists galaxies with their columns.
     """
@@ -87,7 +87,7 @@ class ChoosingRoutes:
         like, unlike, images = (names_of(body.get(name) or []) for name in ("like", "unlike", "images"))
         position, number, radius = body.get("position") or "", body.get("galaxies", 48), body.get("radius", 5)
         if not isinstance(position, str) or not all(isinstance(n, int | float) for n in (number, radius)):
-            raise ValueError("position is text, galaxies and radius are numbers")
+            raise ValueError("position must be text, galaxies and radius must be numbers")
         chosen = self.sets.chosen(str(body.get("within") or "all"))
         rows, distances, about = self.similar.search(like, unlike, position, images, int(number), radius, chosen)
         listed = self.reading.listed(rows)
@@ -121,15 +121,15 @@ def post(path: str, answer) -> Route:
 
 
 def names_of(ids) -> list[str]:
-    """Reads the names in a request.
+    """Reads the ids in a request.
 
     Raises:
-        ValueError: They are not a list of names, or too many.
+        ValueError: It is not a list of ids, or the list is too long.
     """
     if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
-        raise ValueError("ids must be a list of names")
+        raise ValueError("ids must be a list of text")
     if len(ids) > _IDS:
-        raise ValueError(f"at most {_IDS} galaxies can be named at a time, got {len(ids)}: use a set")
+        raise ValueError(f"ids can list at most {_IDS} galaxies, got {len(ids)}: use a set")
     return ids
 
 
@@ -139,7 +139,7 @@ def _places(numbers, least: int, most: int, width: int = 2) -> np.ndarray:
     except (TypeError, ValueError):
         places = np.zeros(0)
     if places.ndim != 2 or places.shape[1] != width or not np.isfinite(places).all():
-        raise ValueError("a polygon is a list of corners [x, y], a box x0, x1, y0, y1, all of them numbers")
+        raise ValueError("a polygon must be a list of corners [x, y], a box the numbers x0, x1, y0 and y1")
     if not least <= len(places) <= most:
-        raise ValueError(f"a polygon needs {least} to {most} corners, got {len(places)}")
+        raise ValueError(f"a polygon must have {least} to {most} corners, got {len(places)}")
     return places

@@ -1,4 +1,4 @@
-"""What is known of the galaxies of a store: columns of tables, in the order of the store, read when asked for."""
+"""Columns about the galaxies of a store, from several tables; read when needed, in the order of the store."""
 
 import collections
 import threading
@@ -14,8 +14,8 @@ from morphtools.archives.kept_tables import keep_table, read_positions
 from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.naming import some, unknown
 
-_KEPT = 24  # columns in memory
-_DISTINCT = 1000  # a text column with more values among its first rows is not a category
+_KEPT = 24  # columns kept in memory
+_DISTINCT = 1000  # a text column with more distinct values in its first rows is not a category
 _HIDDEN = ("id_str", "file_loc")
 
 
@@ -23,8 +23,8 @@ class Column(NamedTuple):
     """A column of N galaxies.
 
     Attributes:
-        values: (N,) float64, NaN where unknown; or of a category its number, -1 where unknown.
-        names: Of a category, the values behind the numbers; else None.
+        values: (N,) float64, NaN where unknown; for a category its number, -1 where unknown.
+        names: For a category, the values that the numbers stand for; otherwise None.
     """
 
     values: np.ndarray
@@ -32,39 +32,39 @@ class Column(NamedTuple):
 
     @property
     def known(self) -> np.ndarray:
-        """(N,) bool: for which galaxies there is a value."""
+        """(N,) bool: which galaxies have a value."""
         return np.isfinite(self.values) if self.names is None else self.values >= 0
 
     def cells(self, rows: np.ndarray) -> list:
-        """The values of some galaxies as they go into JSON."""
+        """The values of some galaxies, ready for JSON."""
         values = self.values[rows]
         known = Column(values, self.names).known
         if self.names is not None:
-            return [str(self.names[value]) if there else None for value, there in zip(values, known, strict=True)]
+            return [str(self.names[value]) if is_known else None for value, is_known in zip(values, known, strict=True)]
         whole = [value.is_integer() and abs(value) < 2**53 for value in values.tolist()]
         return [
-            None if not there else int(value) if even else value
-            for value, there, even in zip(values.tolist(), known, whole, strict=True)
+            None if not is_known else int(value) if even else value
+            for value, is_known, even in zip(values.tolist(), known, whole, strict=True)
         ]
 
 
 class _Source(NamedTuple):
     table: pa.Table
-    order: np.ndarray | None  # (N,) its rows, -1 where it knows nothing; None: it is in the order of the store
+    order: np.ndarray | None  # (N,) rows of the table, -1 if missing there; None: in the order of the store
     origin: str
-    kinds: dict[str, str]  # of the columns that are shown
+    kinds: dict[str, str]  # of the columns shown
 
 
 class Columns:
     """Columns of several tables about the galaxies of a store.
 
     Args:
-        ids: (N,) names, in the order of the store.
+        ids: (N,) ids, in the order of the store.
     """
 
     def __init__(self, ids: pa.Array):
         self.ids = ids
-        self._sources: dict[str, tuple[str, _Source]] = {}  # by shown name: the name in the table, and the table
+        self._sources: dict[str, tuple[str, _Source]] = {}  # by displayed name: the name in the table, and the table
         self._made: dict[str, tuple[str, Column]] = {}
         self._kept: collections.OrderedDict[str, Column] = collections.OrderedDict()
         self._lock = threading.Lock()
@@ -72,15 +72,15 @@ class Columns:
         self._located: _Source | None = None
 
     def add_table(self, table: str | Path | pd.DataFrame, origin: str, folder: Path) -> None:
-        """Adds the columns of a table, which is read once and kept in a folder, mapped into memory.
+        """Adds the columns of a table, which is read once and kept in a folder as a memory map.
 
         Args:
-            table: With `id_str`, or its path, in any format of `read_catalog`.
-            origin: Where the columns are from, in a word; put before names that are there already.
-            folder: Where to keep it; it must be new.
+            table: Table with `id_str`, or its path in any format that `read_catalog` reads.
+            origin: Where the columns come from, in a word; prefixed to names that are already taken.
+            folder: Where to keep the table; must not exist yet.
 
         Raises:
-            ValueError: It has no `id_str`, or names a galaxy twice, or knows none of the galaxies.
+            ValueError: The table has no `id_str`, lists a galaxy twice, or contains none of the galaxies.
         """
         kept = keep_table(table, folder, places=False)
         if "id_str" not in kept.table.column_names:
@@ -91,7 +91,7 @@ class Columns:
         order = rows_of(theirs, self.ids)
         if order is not None and not (order >= 0).any():
             raise ValueError(
-                f"the {origin} table knows none of the {len(self.ids)} galaxies: its id_str are like "
+                f"the {origin} table contains none of the {len(self.ids)} galaxies: its id_str look like "
                 f"{theirs[0].as_py()!r}, those of the store like {self.ids[0].as_py()!r}"
             )
         shown = [field.name for field in kept.table.schema if not pa.types.is_nested(field.type)]
@@ -107,24 +107,24 @@ class Columns:
                 self._sources[name if name not in self._sources else f"{origin}_{name}"] = (name, source)
 
     def add(self, name: str, origin: str, values: np.ndarray, names: np.ndarray | None = None) -> None:
-        """Adds a column that was made here, or replaces it.
+        """Adds or replaces a column that was computed here.
 
         Args:
-            name: Of the column.
-            origin: Where it is from, in a word.
-            values: (N,) numbers, NaN where unknown; or of a category its number, -1 where unknown.
-            names: Of a category, the values behind the numbers.
+            name: Name of the column.
+            origin: Where it comes from, in a word.
+            values: (N,) numbers, NaN where unknown; for a category its number, -1 where unknown.
+            names: For a category, the values that the numbers stand for.
         """
         with self._lock:
             self._made[name] = origin, Column(values, names)
 
     @property
     def sky(self) -> np.ndarray | None:
-        """(N, 2) right ascension and declination (deg), NaN where unknown; None without any."""
+        """(N, 2) right ascension and declination (deg), NaN where unknown; None if no table has them."""
         return self._sky
 
     def file_locs(self, rows: np.ndarray) -> list[str | None]:
-        """Where the images of some galaxies are, if a table tells."""
+        """Where the images of some galaxies are, if a table lists them."""
         if self._located is None:
             return [None] * len(rows)
         at = rows if self._located.order is None else self._located.order[rows]
@@ -144,7 +144,7 @@ class Columns:
         return listed + made
 
     def __getitem__(self, name: str) -> Column:
-        """A column in the order of the store.
+        """Reads a column in the order of the store.
 
         Raises:
             ValueError: There is no such column.
@@ -163,7 +163,7 @@ class Columns:
             return self._kept[name]
 
     def cells(self, names: list[str], rows: np.ndarray) -> list[dict]:
-        """What is known of some galaxies, without reading whole columns: a dict for each, None where unknown."""
+        """Values of some galaxies, without reading whole columns: a dict for each galaxy, None where unknown."""
         rows = np.asarray(rows, np.int64)
         columns = {}
         for name in names:
@@ -184,7 +184,7 @@ class Columns:
 
 
 def rows_of(theirs: pa.ChunkedArray | pa.Array, ids: pa.Array) -> np.ndarray | None:
-    """(N,) the row in `theirs` of every one of `ids`, -1 where there is none; None where both are the same."""
+    """(N,) the row in `theirs` of each of `ids`, -1 where there is none; None if both are identical."""
     theirs = _flat(theirs)
     if len(theirs) == len(ids) and theirs.equals(ids):
         return None
@@ -222,7 +222,7 @@ def _column(values: pa.ChunkedArray, order: np.ndarray | None) -> Column:
     names = coded.dictionary.to_numpy(zero_copy_only=False)
     if order is not None:
         codes = np.where(order >= 0, codes[order], -1)
-    ranks = np.argsort(names.astype(str), kind="stable")  # in order of their names, for sorting
+    ranks = np.argsort(names.astype(str), kind="stable")  # in alphabetical order, for sorting
     places = np.empty(len(names) + 1, np.int32)
     places[ranks], places[-1] = np.arange(len(names)), -1
     return Column(places[codes], names[ranks])

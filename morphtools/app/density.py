@@ -1,4 +1,4 @@
-"""The map as a picture: millions of galaxies, sorted into a grid, drawn as density or dots in colours of a column."""
+"""Draws the map: millions of galaxies, sorted into a grid, as density or dots, coloured by a column."""
 
 import io
 from typing import NamedTuple
@@ -8,24 +8,24 @@ import numpy as np
 from morphtools.app.lasso import classify_cells, inside
 
 _CELLS = 512  # on each side of the grid
-_DOTS = ((5_000, None), (50_000, 3), (200_000, 2))  # up to so many galaxies in view: the diameter of each, in pixels
+_DOTS = ((5_000, None), (50_000, 3), (200_000, 2))  # up to this many galaxies in view: diameter of each dot, in pixels
 _LEVELS = 8  # of opacity
 _GREY, _BLUE, _ORANGE = (150, 150, 150), "#4080c8", "#e66e00"
-# viridis of matplotlib at nine steps, and the palette of Okabe & Ito 2008: both made for all kinds of colour vision
+# matplotlib's viridis in nine steps, and the palette of Okabe & Ito (2008): both safe for colour-blind readers
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#7a5195")
 
 
 class View(NamedTuple):
-    """A part of the map and the size of its picture.
+    """A part of the map, and the size of the picture to draw of it.
 
     Attributes:
-        x0: Left, in coordinates of the map.
-        x1: Right.
-        y0: Bottom.
-        y1: Top.
-        width: Of the picture, in pixels.
-        height: Of the picture.
+        x0: Left edge, in map coordinates.
+        x1: Right edge.
+        y0: Bottom edge.
+        y1: Top edge.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
     """
 
     x0: float
@@ -40,8 +40,8 @@ class Colouring(NamedTuple):
     """Colours of galaxies.
 
     Attributes:
-        table: (K, 3) uint8, the colours.
-        value: (N,) float32 from 0 to K − 1 along a scale, NaN where unknown; or integers, -1 where unknown.
+        table: (K, 3) uint8 colours.
+        value: (N,) float32 from 0 to K − 1 along a colour scale, NaN where unknown; or integers, -1 where unknown.
     """
 
     table: np.ndarray
@@ -49,27 +49,27 @@ class Colouring(NamedTuple):
 
 
 class Grid:
-    """Galaxies on a map, sorted by the cells of a grid, so that a view touches only those near it (20 N bytes).
+    """Galaxies on a map, sorted into the cells of a grid, so that a view reads only those near it (20 N bytes).
 
     Args:
-        x: (N,) places; NaN for a galaxy that is not on the map.
-        y: (N,).
+        x: (N,) map coordinates; NaN for a galaxy that is not on the map.
+        y: (N,) map coordinates.
 
     Attributes:
-        bounds: x0, x1, y0, y1 of all galaxies.
+        bounds: x0, x1, y0, y1 that enclose all galaxies.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray):
         total, rows = len(x), np.flatnonzero(np.isfinite(x) & np.isfinite(y)).astype(np.int32)
         x, y = np.asarray(x, np.float32)[rows], np.asarray(y, np.float32)[rows]
         x0, x1, y0, y1 = (float(end) for end in (x.min(), x.max(), y.min(), y.max())) if len(x) else (0.0, 1.0) * 2
-        if x0 == x1 and y0 == y1:  # a single place is in the middle of what is shown
+        if x0 == x1 and y0 == y1:  # a single position is shown in the middle
             x0, x1, y0, y1 = x0 - 0.5, x1 + 0.5, y0 - 0.5, y1 + 0.5
         self.bounds = x0, x1, y0, y1
         self._corner = np.array([x0, y0])
         self._scale = _CELLS / np.maximum([x1 - x0, y1 - y0], 1e-6)
         column, row = self._cell(x, 0), self._cell(y, 1)
-        order = np.argsort(column.astype(np.uint16), kind="stable")  # of 16 bits: a radix sort
+        order = np.argsort(column.astype(np.uint16), kind="stable")  # 16 bits: a radix sort
         order = order[np.argsort(row[order].astype(np.uint16), kind="stable")]
         counts = np.bincount(row * np.int32(_CELLS) + column, minlength=_CELLS**2)
         self.rows, self._x, self._y, self.total = rows[order], x[order], y[order], total
@@ -88,7 +88,7 @@ class Grid:
         return (x, y, rows) if keep.all() else (x[keep], y[keep], rows[keep])
 
     def nearest(self, x: float, y: float, radius: float) -> int | None:
-        """The row of the galaxy nearest to a place, if one lies within a radius."""
+        """The row of the galaxy nearest to a point on the map, or None if none lies within a radius."""
         xs, ys, rows = self._near(View(x - radius, x + radius, y - radius, y + radius))
         if not len(rows):
             return None
@@ -107,13 +107,13 @@ class Grid:
     def middles(
         self, view: View, columns: int, rows: int, chosen: np.ndarray | None = None
     ) -> list[tuple[int, int, int, int]]:
-        """Of every cell of a view that is not empty, its column, row (0 on top), galaxies, and the one in its middle.
+        """Column, row (0 at the top), number of galaxies, and most central galaxy of each occupied cell of a view.
 
         Args:
-            view: What is seen.
+            view: The part of the map.
             columns: Number of cells across.
-            rows: And down.
-            chosen: (N,) bool: only of these galaxies.
+            rows: Number of cells down.
+            chosen: (N,) bool: consider only these galaxies.
         """
         x, y, numbers = self.within(view)
         if chosen is not None:
@@ -138,15 +138,15 @@ class Grid:
     def picture(
         self, view: View, colouring: Colouring | None = None, chosen: np.ndarray | None = None, dot: int = 4
     ) -> tuple[bytes, int]:
-        """A view as PNG on transparent ground, and how many galaxies are in it.
+        """Draws a view as a PNG with a transparent background, and counts the galaxies in it.
 
-        Density is opacity. A pixel has the mean value, or the most common category, of its galaxies.
+        Opacity shows density. A pixel shows the mean value, or the most common category, of its galaxies.
 
         Args:
             view: What to draw.
-            colouring: The colours, at most 30; None: one for all.
-            chosen: (N,) bool: those outside are grey, and below the others.
-            dot: Diameter of a galaxy in pixels, where few are in view.
+            colouring: The colours, at most 30; None: one colour for all.
+            chosen: (N,) bool: the other galaxies are grey and drawn below these.
+            dot: Diameter of a galaxy in pixels, if few are in view.
         """
         x, y, rows = self.within(view)
         across = ((x - np.float32(view.x0)) * np.float32(view.width / (view.x1 - view.x0))).astype(np.int32)
@@ -170,7 +170,7 @@ class Grid:
         return np.clip(cell, 0, _CELLS - 1, out=cell).astype(np.int32)
 
     def _near(self, view: View):
-        """Galaxies of the cells that a view touches."""
+        """Galaxies in the cells that a view overlaps."""
         (c0, c1), (r0, r1) = (
             self._cell(np.array(ends, np.float64), axis) for axis, ends in enumerate((view[:2], view[2:4]))
         )
@@ -184,7 +184,7 @@ class Grid:
         (numbers,) = np.nonzero(which.ravel())
         if not len(numbers):
             return self._ranges(np.zeros(1, int), np.zeros(1, int))
-        ends = np.flatnonzero(np.diff(numbers, append=-1) != 1)  # neighbouring cells are one range
+        ends = np.flatnonzero(np.diff(numbers, append=-1) != 1)  # adjacent cells form one range
         begins = np.concatenate([[0], ends[:-1] + 1])
         return self._ranges(self._starts[numbers[begins]], self._starts[numbers[ends] + 1])
 
@@ -194,7 +194,7 @@ class Grid:
 
 
 def colours(names: tuple[str, ...]) -> np.ndarray:
-    """(K, 3) uint8 of colours such as `#0072b2`."""
+    """(K, 3) uint8 values of colours such as `#0072b2`."""
     return np.array([[int(name[i : i + 2], 16) for i in (1, 3, 5)] for name in names], np.uint8)
 
 
@@ -206,26 +206,26 @@ def scale() -> np.ndarray:
 
 
 def _paint(image: np.ndarray, view: View, across, down, value, number: int, size: int) -> None:
-    """Draws galaxies over what is in an image (P,) of palette numbers; in grey without values."""
+    """Draws galaxies over an image (P,) of palette numbers; in grey if they have no values."""
     if not len(across):
         return
     flat, repeats = _dots(across, down, view, size)
     count = np.bincount(flat, minlength=len(image))
-    (there,) = np.nonzero(count)
-    some = count[there]
-    full = np.log1p(np.partition(some, len(some) * 199 // 200)[len(some) * 199 // 200])
-    levels = np.log1p(np.arange(int(some.max()) + 1)) / full * _LEVELS if some.max() < 2**20 else None
-    level = np.log1p(some) / full * _LEVELS if levels is None else levels[some]
-    colour = np.full(len(there), number)  # the last one is grey
+    (touched,) = np.nonzero(count)
+    galaxies = count[touched]
+    full = np.log1p(np.partition(galaxies, len(galaxies) * 199 // 200)[len(galaxies) * 199 // 200])
+    levels = np.log1p(np.arange(int(galaxies.max()) + 1)) / full * _LEVELS if galaxies.max() < 2**20 else None
+    level = np.log1p(galaxies) / full * _LEVELS if levels is None else levels[galaxies]
+    colour = np.full(len(touched), number)  # the last one is grey
     if value is not None:
         value = np.tile(value, repeats) if repeats > 1 else value
         mix = _means if value.dtype.kind == "f" else _modes
-        colour = mix(flat, value, number, count)[there]
-    image[there] = 1 + colour * _LEVELS + np.clip(level, 0, _LEVELS - 1).astype(int)
+        colour = mix(flat, value, number, count)[touched]
+    image[touched] = 1 + colour * _LEVELS + np.clip(level, 0, _LEVELS - 1).astype(int)
 
 
 def _dots(across, down, view: View, size: int) -> tuple[np.ndarray, int]:
-    """Pixels of discs of a diameter, one disc pixel of all galaxies after the other, and how many a disc has."""
+    """Pixels of a disc around each galaxy, one disc pixel of all galaxies after the other, and pixels per disc."""
     if size <= 1:
         return down * np.int32(view.width) + across, 1
     at = np.arange(size) - (size - 1) / 2
@@ -238,7 +238,7 @@ def _dots(across, down, view: View, size: int) -> tuple[np.ndarray, int]:
 
 
 def _means(flat: np.ndarray, value: np.ndarray, number: int, count: np.ndarray) -> np.ndarray:
-    """(P,): the colour of the mean value; `number` where none is known."""
+    """(P,) the colour of the mean value; `number` where it is unknown."""
     good = np.isfinite(value)
     if not good.all():
         flat, value = flat[good], value[good]
@@ -249,7 +249,7 @@ def _means(flat: np.ndarray, value: np.ndarray, number: int, count: np.ndarray) 
 
 
 def _modes(flat: np.ndarray, value: np.ndarray, number: int, count: np.ndarray) -> np.ndarray:
-    """(P,): the colour of the most common category; `number` where none is known."""
+    """(P,) the colour of the most common category; `number` where it is unknown."""
     best, most = np.full(len(count), number), np.zeros(len(count), count.dtype)
     if number == 1:
         return np.where(count > 0, 0, number)
@@ -262,7 +262,7 @@ def _modes(flat: np.ndarray, value: np.ndarray, number: int, count: np.ndarray) 
 
 
 def _png(image: np.ndarray, table: np.ndarray) -> bytes:
-    """A picture of palette numbers: a quarter of the bytes, and of the time, of one in RGBA."""
+    """Encodes an image of palette numbers as PNG, in a quarter of the size and time of RGBA."""
     from PIL import Image
 
     rgb = np.concatenate([np.zeros((1, 3), np.uint8), np.repeat([*table, _GREY], _LEVELS, axis=0)]).astype(np.uint8)

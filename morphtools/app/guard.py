@@ -1,4 +1,4 @@
-"""Access control: a secret in the path, the right Host and Origin, no requests from other sites, no endless bodies."""
+"""Access control: a secret in the path, the right Host and Origin, no requests from other sites, limited uploads."""
 
 import json
 import secrets
@@ -79,7 +79,7 @@ class Guard:
     def _refused(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
         """Status and reason for a request that is refused; 0 if it is allowed."""
         if _name(headers.get("host", "")) not in self.hosts:
-            return 403, "this server has another name: open the address that it printed"
+            return 403, "this server has another name: open the address that morphtools explore printed"
         first, _, rest = path[1:].partition("/")
         if not secrets.compare_digest(first.encode(), self.token.encode()) or path.count("/") < 2:
             return 404, ""

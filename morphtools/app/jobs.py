@@ -1,4 +1,4 @@
-"""Commands started by the page, each in its own process, which outlives the server and is found again by the next."""
+"""Commands started by the page, each in its own process, which outlives the server and is picked up by the next."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from tfrecords_builder.json_files import read_json, write_json
 
 if sys.platform == "win32":
-    fcntl = None  # there, jobs of an earlier server count as ended
+    fcntl = None  # on Windows, jobs of an earlier server count as ended
 else:
     import fcntl
 
@@ -37,12 +37,12 @@ class Jobs:
     """
 
     def __init__(self, folder: Path, finished: Callable[[dict], None]):
-        self.folder, self._finished, self._told = folder, finished, set()
+        self.folder, self._finished, self._reported = folder, finished, set()
         self._lock, self._processes = threading.Lock(), {}
         for name in self.names():  # of earlier servers, whose results have been shown
             job = read_json(self.folder / name / "job.json")
             if not self._running(self.folder / name) and (Path(job["folder"]) / job["product"]).exists():
-                self._told.add(name)
+                self._reported.add(name)
 
     def start(self, name: str, verb: str, arguments: list[str], out: Path, product: str, about: dict) -> dict:
         """Starts a command, unless a job of that name already exists.
@@ -69,15 +69,15 @@ class Jobs:
         return self.state(name)
 
     def names(self) -> list[str]:
-        """All jobs, the latest first."""
+        """Names of all jobs, latest first."""
         paths = self.folder.glob("*/job.json") if self.folder.is_dir() else ()
         return [path.parent.name for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
 
     def state(self, name: str) -> dict:
-        """The state of a job, and its result.
+        """The state of a job and its result.
 
         Raises:
-            LookupError: There is none of that name.
+            LookupError: No job has that name.
         """
         path = self.folder / name / "job.json"
         if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name) or not path.exists():
@@ -89,8 +89,8 @@ class Jobs:
         stopped = (path.parent / "stopped").exists() or job["pid"] is None
         state = "running" if running else "done" if done else "stopped" if stopped else "failed"
         end = time.time() if running else (path.parent / "log.txt").stat().st_mtime if lines else job["started"]
-        if done and name not in self._told:
-            self._told.add(name)
+        if done and name not in self._reported:
+            self._reported.add(name)
             self._finished(job)
         shares = [int(match[1]) / 100 for line in lines[-1:] if (match := _NUMBER.search(line))]
         return {

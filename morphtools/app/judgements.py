@@ -1,4 +1,4 @@
-"""Everything that people judged, in one SQLite file: only ever added to, and on disk before anyone is told so."""
+"""All judgements by people, in one SQLite file that only grows; each is on disk before it is acknowledged."""
 
 import contextlib
 import datetime
@@ -24,16 +24,16 @@ _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
 class Judgement(NamedTuple):
-    """One thing that somebody judged.
+    """One judgement by one person.
 
     Attributes:
-        number: From 1, in the order in which they came.
-        judgement: The name that the browser gave it.
-        verb: What was done, in a word.
-        person: Who judged.
-        time: When (UTC).
-        asked: What the browser sent, by which the same judgement is recognised.
-        body: What was judged.
+        number: Its number, from 1 in the order of arrival.
+        judgement: Its name, chosen by the browser.
+        verb: The kind of judgement, in a word.
+        person: Who made it.
+        time: When it was made (UTC).
+        asked: What the browser sent; a repeated judgement is recognised by it.
+        body: What was decided.
     """
 
     number: int
@@ -46,17 +46,18 @@ class Judgement(NamedTuple):
 
 
 class Judgements:
-    """The file of judgements.
+    """A file of judgements.
 
-    Each has a name that the browser made: sent again, because no answer came, it counts once. One that is taken back
-    stays in the file, followed by another that says so. SQLite keeps a write-ahead log where the file system can.
+    Each judgement has a name chosen by the browser: if it is sent again because no answer came, it counts once. An
+    undone judgement stays in the file, followed by another that undoes it. SQLite keeps a write-ahead log where the
+    file system supports one.
 
     Args:
-        path: The file; it is made if there is none.
+        path: The file; created if it does not exist.
 
     Raises:
-        ValueError: It is damaged.
-        OSError: It cannot be read or written, from any method.
+        ValueError: The file is damaged.
+        OSError: The file cannot be read or written (raised by any method).
     """
 
     def __init__(self, path: str | Path):
@@ -65,7 +66,7 @@ class Judgements:
         with self._words():
             self._database = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not only on its way
+            self._database.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
             self._database.executescript(_TABLE)
             self._check()
 
@@ -78,27 +79,27 @@ class Judgements:
         """Stores a judgement; it is on disk when this returns.
 
         Args:
-            judgement: The name that the browser gave it.
-            verb: What was done, in a word.
-            person: Who judges.
+            judgement: Its name, chosen by the browser.
+            verb: The kind of judgement, in a word.
+            person: Who made it.
             asked: What the browser sent.
-            body: What that means, as goes into JSON.
+            body: What was decided, ready for JSON.
 
         Returns:
-            The judgement, as it was stored first, and whether it is new.
+            The judgement as first stored, and whether it is new.
 
         Raises:
-            ValueError: The name cannot be one.
-            FileExistsError: Another judgement has it.
+            ValueError: The name is not valid.
+            FileExistsError: Another judgement has this name.
         """
         check_judgement(judgement)
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         with self._lock, self._words():
-            there = self._find(judgement)
-            if there is not None:
-                if (there.verb, there.person, there.asked) != (verb, person, json.loads(_text(asked))):
-                    raise FileExistsError(f"another judgement has the name {judgement}")
-                return there, False
+            earlier = self._find(judgement)
+            if earlier is not None:
+                if (earlier.verb, earlier.person, earlier.asked) != (verb, person, json.loads(_text(asked))):
+                    raise FileExistsError(f"another judgement is named {judgement}")
+                return earlier, False
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 number = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM judgements").fetchone()[0]
@@ -113,12 +114,12 @@ class Judgements:
         return _judgement(row), True
 
     def find(self, judgement: str) -> Judgement | None:
-        """The judgement of a name."""
+        """The judgement with a name, or None."""
         with self._lock, self._words():
             return self._find(judgement)
 
     def all(self) -> Iterator[Judgement]:
-        """Every judgement, in the order in which they came."""
+        """All judgements, in the order of arrival."""
         with self._lock, self._words():
             rows = self._database.execute(f"SELECT {_FIELDS} FROM judgements ORDER BY number").fetchall()
         for row in rows:
@@ -132,9 +133,9 @@ class Judgements:
         problems = [row[0] for row in self._database.execute("PRAGMA integrity_check") if row[0] != "ok"]
         for row in self._database.execute(f"SELECT checksum, {_FIELDS} FROM judgements"):
             if row[0] != _checksum(row[1:]):
-                problems.append(f"judgement {row[2]} is not what was stored")
+                problems.append(f"judgement {row[2]} differs from what was stored")
         if problems:
-            raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; put it back from a copy")
+            raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; restore it from a copy")
 
     @contextlib.contextmanager
     def _words(self) -> Iterator[None]:
@@ -142,29 +143,29 @@ class Judgements:
             yield
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError):
-                raise ValueError(f"{self.path} is damaged: {error}; put it back from a copy") from None
+                raise ValueError(f"{self.path} is damaged: {error}; restore it from a copy") from None
             raise cannot_store("judgements", error, self.path) from error
 
 
 def check_judgement(judgement) -> str:
-    """The name of a judgement.
+    """Checks the name of a judgement.
 
     Raises:
-        ValueError: It cannot be one.
+        ValueError: It is not valid.
     """
     if not isinstance(judgement, str) or not _ID.fullmatch(judgement):
-        raise ValueError(f"judgement must be a name of 8 to 64 letters, digits and -, got {judgement!r:.80}")
+        raise ValueError(f"judgement must have 8 to 64 letters, digits and -, got {judgement!r:.80}")
     return judgement
 
 
 def check_person(person) -> str:
-    """The name of who judges.
+    """Checks the name of a person.
 
     Raises:
-        ValueError: It cannot be one.
+        ValueError: It is not valid.
     """
     if not isinstance(person, str) or not 1 <= len(person) <= 40 or not person.isprintable() or not person.strip():
-        raise ValueError(f"say who judges: a name of 1 to 40 characters, got {person!r:.80}")
+        raise ValueError(f"person must be a name of 1 to 40 characters, got {person!r:.80}")
     return person
 
 

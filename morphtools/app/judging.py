@@ -1,4 +1,4 @@
-"""What people judge on the page, from the file of judgements: labels, and names of clusters."""
+"""Labels and cluster names that people give on the page, read from the file of judgements."""
 
 import hashlib
 import logging
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class Judging:
-    """Labels and names of clusters; each is on disk before the method that stores it returns.
+    """Labels and cluster names; each is on disk before the method that stores it returns.
 
     Args:
         atlas: The galaxies.
-        sets: Sets of them, which get those of labels and of names.
+        sets: Sets of galaxies, to which those with a label or in a named cluster are added.
 
     Raises:
         ValueError: The file of judgements is damaged.
@@ -45,16 +45,16 @@ class Judging:
         sets.more["cluster-name"] = self._named_so
 
     def make_table(self, body: dict) -> str:
-        """Makes a table of labels, or changes one; returns its name."""
+        """Creates or changes a table of labels; returns its name."""
         with self._lock:
             made = checked_table(body, self.labels.tables.get(str(body.get("name"))))
             self._judge(body, "table", lambda: made)
         return made["name"]
 
     def label(self, body: dict) -> int:
-        """Labels one galaxy, all that are named, or a set; returns how many.
+        """Labels one galaxy, a list of galaxies, or a set; returns how many.
 
-        With `settle` it decides what a galaxy is about which people disagree, and their own labels stay as they are.
+        With `settle`, it settles a galaxy on which people disagree; their own labels stay as they are.
 
         Raises:
             LookupError: There is no such table, galaxy or set.
@@ -67,30 +67,30 @@ class Judging:
 
         def made() -> dict:
             ids = self._ids(body)
-            if settle and any(name not in table.contested and table.said(name, SETTLED) is None for name in ids):
-                raise ValueError(f"nobody disagrees about {some(ids)} in {table.name}: there is nothing to settle")
+            if settle and any(name not in table.contested and table.label_by(name, SETTLED) is None for name in ids):
+                raise ValueError(f"nobody disagrees on {some(ids)} in {table.name}: there is nothing to settle")
             if not settle and not body.get("overwrite", "id_str" in body):
-                ids = [name for name in ids if table.said(name, person) is None]
+                ids = [name for name in ids if table.label_by(name, person) is None]
             return {"table": table.name, "ids": ids, "value": value}
 
         with self._lock:
             return len(self._judge(body, "settle" if settle else "label", made).body["ids"])
 
     def undo(self, body: dict) -> list[str]:
-        """Takes a labelling of the same person back; returns the galaxies, none if it was taken back before."""
+        """Undoes a labelling by the same person; returns its galaxies, or none if it was undone before."""
         target = check_judgement(body.get("undo"))
         with self._lock:
             done = self.judgements.find(target)
             if done is None or done.verb not in ("label", "settle"):
                 raise LookupError(f"there is no labelling {target}")
             if done.person != body.get("person"):
-                raise ValueError(f"that is what {done.person} said: only they can take it back")
+                raise ValueError(f"this label was given by {done.person}: only they can undo it")
             stood = self.labels.standing(target) is not None
             self._judge(body, "undo-label", lambda: {"undo": target})
         return done.body["ids"] if stood else []
 
     def name_clusters(self, body: dict) -> None:
-        """Names clusters, several alike to merge them; marks them as artefacts; or takes that back."""
+        """Names clusters (the same name merges them), marks them as artefacts, or undoes either."""
         if "undo" in body:
             target = check_judgement(body["undo"])
             with self._lock:
@@ -102,11 +102,11 @@ class Judging:
         self.write_clusters()
 
     def names(self) -> tuple[dict[int, str], set[int]]:
-        """Names of clusters by number, and the numbers of those that are artefacts."""
+        """Names of clusters by number, and the numbers of clusters that are artefacts."""
         names, artefacts, of = {}, set(), self._clustering()
         for judgement in list(self._names.values()):
             body = judgement.body
-            if body["of"] != of:  # of other clusters, which had these numbers
+            if body["of"] != of:  # of an earlier clustering with the same numbers
                 continue
             for number in body["clusters"]:
                 if "artefact" in body:
@@ -118,7 +118,7 @@ class Judging:
         return names, artefacts
 
     def write_clusters(self) -> None:
-        """Writes names (`cluster --names` takes them) and artefacts (`--exclude` takes them)."""
+        """Writes names (for `cluster --names`) and artefacts (for `--exclude`)."""
         names, _ = self.names()
         table = pd.DataFrame(sorted(names.items()), columns=["cluster", "name"])
         write_table(self.atlas.out / "cluster-names.csv", table)
@@ -126,7 +126,7 @@ class Judging:
         write_table(self.atlas.out / "artifacts.csv", pd.DataFrame({"id_str": self.atlas.names(rows)}))
 
     def write_labels(self, name: str) -> Path:
-        """Writes a table of labels, with the places of images where they are known."""
+        """Writes a table of labels, with `file_loc` where it is known."""
 
         def file_locs(ids: list[str]) -> list[str | None]:
             return self.atlas.columns.file_locs(self.atlas.rows(ids)) if ids else []
@@ -135,26 +135,26 @@ class Judging:
             return self.labels.write(name, self.folder, file_locs)
 
     def write_all(self) -> None:
-        """Writes every table, as a kill may have left those of before."""
+        """Writes every table again, because a killed server may have left old ones."""
         for name in self.labels.tables:
             self.write_labels(name)
 
     def of(self, id_str: str) -> dict:
-        """What was said of one galaxy."""
-        said = {}
+        """The labels of one galaxy."""
+        labels = {}
         for name, table in self.labels.tables.items():
-            all_said = list(table.all_said(id_str).items())
-            if (settled := table.said(id_str, SETTLED)) is not None:
-                all_said.append(("all, as settled", settled))
-            said |= {name: [{"person": person, "value": value} for person, value in all_said]} if all_said else {}
-        return {"labels": said}
+            given = list(table.labels_of(id_str).items())
+            if (settled := table.label_by(id_str, SETTLED)) is not None:
+                given.append(("all, as settled", settled))
+            labels |= {name: [{"person": person, "value": value} for person, value in given]} if given else {}
+        return {"labels": labels}
 
     def _judge(self, body: dict, kind: str, made: Callable[[], dict]) -> Judgement:
-        """Stores a judgement, unless it is there, and takes it in; the lock is held."""
+        """Stores and applies a judgement unless it is stored already; the caller holds the lock."""
         name, person = check_judgement(body.get("judgement")), check_person(body.get("person"))
-        asked = {key: value for key, value in body.items() if key not in ("judgement", "person")}
-        there = self.judgements.find(name)
-        judgement, new = self.judgements.add(name, kind, person, asked, made() if there is None else {})
+        request = {key: value for key, value in body.items() if key not in ("judgement", "person")}
+        earlier = self.judgements.find(name)
+        judgement, new = self.judgements.add(name, kind, person, request, made() if earlier is None else {})
         if new:
             self._apply(judgement)
         return judgement
@@ -174,20 +174,20 @@ class Judging:
         else:
             rows = self.sets.rows(str(body.get("set")))
             if rows is None:
-                raise ValueError("all galaxies at once are not labelled: choose a set")
+                raise ValueError("all galaxies cannot be labelled at once: choose a set")
             return self.atlas.names(rows)
         if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
-            raise ValueError("galaxies are given by name: id_str, ids or set")
+            raise ValueError("choose galaxies by one of id_str, ids and set")
         self.atlas.rows(ids)
         return ids
 
     def _checked_naming(self, body: dict) -> dict:
-        numbers, there = body.get("clusters"), self.atlas.clusters
-        if there is None:
+        numbers, clusters = body.get("clusters"), self.atlas.clusters
+        if clusters is None:
             raise LookupError("there are no clusters")
-        known = {repr(number) for number in np.flatnonzero(np.bincount(there[there >= 0])).tolist()}
+        known = {repr(number) for number in np.flatnonzero(np.bincount(clusters[clusters >= 0])).tolist()}
         if not isinstance(numbers, list) or not numbers or not set(map(repr, numbers)) <= known:
-            raise ValueError(f"clusters must be a list of numbers of clusters, got {numbers!r:.80}")
+            raise ValueError(f"clusters must be a list of cluster numbers, got {numbers!r:.80}")
         made = {"of": self._clustering(), "clusters": numbers}
         if "artefact" in body:
             return made | {"artefact": bool(body["artefact"])}
@@ -195,11 +195,11 @@ class Judging:
         if name is not None and (
             not isinstance(name, str) or not 1 <= len(name.strip()) <= 60 or not name.isprintable()
         ):
-            raise ValueError(f"the name of a cluster has 1 to 60 characters, got {name!r:.80}")
+            raise ValueError(f"the name of a cluster must have 1 to 60 characters, got {name!r:.80}")
         return made | {"name": name and name.strip()}
 
     def _clustering(self) -> str:
-        """Short name of the fit that numbered the clusters, or else of what it gave."""
+        """Short digest of the fit that numbered the clusters, or of the numbers themselves if there is none."""
         if self.atlas.clusters is None or self.atlas.clusters_folder is None:
             return ""
         fit = self.atlas.clusters_folder / "estimator.npz"

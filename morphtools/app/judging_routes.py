@@ -1,4 +1,4 @@
-"""Routes of labels and of names of clusters."""
+"""Routes for labels and cluster names."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from morphtools.app.judging import Judging
 from morphtools.app.queues import Queues
 from morphtools.app.reading_routes import number_of, text_of
 
-_TYPICAL = 12  # galaxies of a cluster
+_TYPICAL = 12  # galaxies shown of each cluster
 
 
 class JudgingRoutes:
@@ -30,7 +30,7 @@ class JudgingRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         return [
             post("/api/labels", self._make_table),
             post("/api/label", self._label),
@@ -44,7 +44,7 @@ class JudgingRoutes:
         ]
 
     def about(self) -> list[dict]:
-        """Every table of labels."""
+        """Describes every table of labels."""
         return [self._about(name) for name in list(self.judging.labels.tables)]
 
     def _about(self, name: Any) -> dict:
@@ -63,7 +63,7 @@ class JudgingRoutes:
         elif "id_str" in body:
             self.judging.label(body)
         else:
-            raise ValueError("a label is for a galaxy: id_str is missing")
+            raise ValueError("id_str is missing: a label needs a galaxy")
         return JSONResponse(answer | {"table": self._about(body.get("table"))})
 
     def _label_all(self, body: dict) -> Response:

@@ -1,4 +1,4 @@
-"""Labels that people gave galaxies, in tables with values of their own; who said what, and what most people said."""
+"""Tables of labels: which label each person gave each galaxy, and which one most people chose."""
 
 import collections
 import re
@@ -12,8 +12,8 @@ from morphtools.app.sets import checked_name
 from morphtools.explore.tables import write_table
 
 _VALUE = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
-_MOST = 50  # values of a table
-SETTLED = ""  # stands for the person in what was settled where people had disagreed
+_MOST = 50  # maximum number of values of a table
+SETTLED = ""  # the "person" of labels that settle a disagreement
 
 
 class Value(NamedTuple):
@@ -21,8 +21,8 @@ class Value(NamedTuple):
 
     Attributes:
         value: The label.
-        key: The key that gives it.
-        label: Whether it is for training: "unsure" is not.
+        key: The key that gives this label.
+        label: Whether it is used for training ("unsure" is not).
     """
 
     value: str
@@ -31,44 +31,45 @@ class Value(NamedTuple):
 
 
 class _Table:
-    """One table: what each person said of each galaxy, in order, so that it can be taken back."""
+    """One table: the labels each person gave each galaxy, in order, so that they can be undone."""
 
     def __init__(self, name: str):
         self.name, self.question = name, ""
         self.values: tuple[Value, ...] = ()
         self.given: dict[str, dict[str, list[tuple[int, str | None]]]] = {}  # by galaxy and person
-        self.agreed: dict[str, str | None] = {}  # by galaxy: what most people say; None: they do not agree
-        self.contested: dict[str, float] = {}  # by galaxy that is not settled: the share that differs from most
+        self.agreed: dict[str, str | None] = {}  # by galaxy: the label most people chose; None: a tie
+        self.contested: dict[str, float] = {}  # by galaxy, if not settled: the share of other labels
         self.counts: collections.Counter = collections.Counter()
         self.people: collections.Counter = collections.Counter()
 
     def change(self, id_str: str, person: str, number: int, value: str | None, *, undo: bool = False) -> None:
-        """Adds what a judgement says of a galaxy, or takes it away."""
-        before = self.said(id_str, person)
-        said = self.given.setdefault(id_str, {}).setdefault(person, [])
+        """Adds the label that a judgement gives a galaxy, or removes it."""
+        before = self.label_by(id_str, person)
+        labels = self.given.setdefault(id_str, {}).setdefault(person, [])
         if undo:
-            said[:] = [each for each in said if each[0] != number]
+            labels[:] = [each for each in labels if each[0] != number]
         else:
-            said.append((number, value))
-        after = self.said(id_str, person)
+            labels.append((number, value))
+        after = self.label_by(id_str, person)
         self.people[person] += (after is not None) - (before is not None)
         self._settle(id_str)
 
-    def said(self, id_str: str, person: str) -> str | None:
-        """What a person says of a galaxy now."""
-        said = self.given.get(id_str, {}).get(person)
-        return said[-1][1] if said else None
+    def label_by(self, id_str: str, person: str) -> str | None:
+        """The current label of a galaxy by one person."""
+        labels = self.given.get(id_str, {}).get(person)
+        return labels[-1][1] if labels else None
 
-    def all_said(self, id_str: str) -> dict[str, str]:
-        """What each person says of a galaxy now."""
-        said = {person: self.said(id_str, person) for person in self.given.get(id_str, {}) if person != SETTLED}
-        return {person: value for person, value in said.items() if value is not None}
+    def labels_of(self, id_str: str) -> dict[str, str]:
+        """The current label of a galaxy by each person."""
+        labels = {person: self.label_by(id_str, person) for person in self.given.get(id_str, {}) if person != SETTLED}
+        return {person: value for person, value in labels.items() if value is not None}
 
     def _settle(self, id_str: str) -> None:
         if id_str in self.agreed:
             self.counts[self.agreed.pop(id_str)] -= 1
         self.contested.pop(id_str, None)
-        votes, settled = collections.Counter(self.all_said(id_str).values()).most_common(), self.said(id_str, SETTLED)
+        votes = collections.Counter(self.labels_of(id_str).values()).most_common()
+        settled = self.label_by(id_str, SETTLED)
         if settled is None and len(votes) > 1:
             self.contested[id_str] = 1 - votes[0][1] / sum(number for _, number in votes)
         if votes or settled is not None:
@@ -78,10 +79,10 @@ class _Table:
 
 
 class Labels:
-    """All tables of labels, as they follow from judgements.
+    """All tables of labels, built from judgements.
 
     Attributes:
-        tables: By name.
+        tables: The tables by name.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class Labels:
         self._done: dict[str, Judgement] = {}
 
     def apply(self, judgement: Judgement) -> None:
-        """Takes a judgement in; kinds that are not about labels are left alone."""
+        """Applies a judgement; kinds that do not concern labels are ignored."""
         body = judgement.body
         if judgement.verb == "table":
             table = self.tables.setdefault(body["name"], _Table(body["name"]))
@@ -107,23 +108,23 @@ class Labels:
         """A table by name.
 
         Raises:
-            LookupError: There is none.
+            LookupError: There is no such table.
         """
         if not isinstance(name, str) or name not in self.tables:
             raise LookupError(f"there is no table of labels {name!r:.80}; there are {list(self.tables)}")
         return self.tables[name]
 
     def standing(self, judgement: str) -> Judgement | None:
-        """A labelling that was not taken back."""
+        """A labelling, unless it was undone."""
         return self._done.get(judgement)
 
     def history(self, name: str, person: str, most: int = 50) -> list[Judgement]:
-        """The last labellings of a person that were not taken back, the last one first."""
+        """The last labellings by a person that were not undone, latest first."""
         mine = (each for each in reversed(self._done.values()) if each.person == person and each.body["table"] == name)
         return [each for each, _ in zip(mine, range(most), strict=False)]
 
     def about(self, name: str, folder: Path) -> dict:
-        """A table as the page is told of it."""
+        """Describes a table for the page."""
         table = self.tables[name]
         useful = {value.value for value in table.values if value.label}
         return {
@@ -139,28 +140,28 @@ class Labels:
         }
 
     def frame(self, name: str) -> pd.DataFrame:
-        """A table as others read it.
+        """A table for other programs.
 
         Returns:
-            One row per galaxy that somebody labelled: `id_str`; a column of the table's name, what was settled or what
-            most people say, empty where they do not agree or gave no label for training; `people`, how many;
-            `agreement`, the share that says the same.
+            One row per labelled galaxy: `id_str`; a column with the table's name, holding the settled label or the
+            one most people chose, empty for a tie or a label that is not used for training; `people`, the number of
+            people; `agreement`, the share of them who chose the most common label.
         """
         table = self.tables[name]
         useful, rows = {value.value for value in table.values if value.label}, []
         for id_str, value in table.agreed.items():
-            said = table.all_said(id_str).values()
-            share = max(collections.Counter(said).values(), default=0) / max(1, len(said))
-            rows.append((id_str, value if value in useful else None, len(said), share))
+            labels = table.labels_of(id_str).values()
+            share = max(collections.Counter(labels).values(), default=0) / max(1, len(labels))
+            rows.append((id_str, value if value in useful else None, len(labels), share))
         return pd.DataFrame(rows, columns=["id_str", name, "people", "agreement"])
 
     def write(self, name: str, folder: Path, file_locs=None) -> Path:
         """Writes a table to `NAME.csv`, with `file_loc` where it is known.
 
         Args:
-            name: Of the table.
-            folder: Where to.
-            file_locs: From names of galaxies to where their images are.
+            name: Name of the table.
+            folder: Folder to write to.
+            file_locs: Function from ids of galaxies to where their images are.
         """
         frame = self.frame(name)
         if file_locs is not None:
@@ -173,35 +174,35 @@ class Labels:
 
 
 def _speaker(judgement: Judgement) -> str:
-    """In whose place a judgement stands."""
+    """The person to whom a judgement is attributed."""
     return SETTLED if judgement.verb == "settle" else judgement.person
 
 
 def checked_table(body: dict, before: _Table | None) -> dict:
-    """What a table is to be, from a request.
+    """Reads the description of a table from a request.
 
     Raises:
-        ValueError: It cannot be.
+        ValueError: It is not valid.
     """
     name, question, values = body.get("name"), body.get("question"), body.get("values")
     if checked_name(name) in ("id_str", "file_loc", "people", "agreement", "split", "ra", "dec", "ebv"):
-        raise ValueError(f"a table of labels cannot be called {name}: that is a column with a meaning of its own")
+        raise ValueError(f"a table of labels cannot be called {name}: this column name is reserved")
     if not isinstance(question, str) or len(question) > 500:
         raise ValueError("the question must be text of at most 500 characters")
     if not isinstance(values, list) or not 2 <= len(values) <= _MOST or not all(isinstance(v, dict) for v in values):
-        raise ValueError(f"a table needs 2 to {_MOST} values")
+        raise ValueError(f"a table must have 2 to {_MOST} labels")
     made = [[value.get("value"), value.get("key") or "", bool(value.get("label", True))] for value in values]
     names = [value[0] for value in made]
     for value in names:
         if not isinstance(value, str) or not _VALUE.fullmatch(value) or value != value.strip():
-            raise ValueError(f"a label is text of 1 to 60 characters, not {value!r:.80}")
+            raise ValueError(f"a label must have 1 to 60 characters, got {value!r:.80}")
     keys = [value[1] for value in made if value[1]]
     if len(set(names)) < len(names) or len(set(keys)) < len(keys):
-        raise ValueError("labels and keys must differ from each other")
+        raise ValueError("each label and each key can appear only once")
     if not all(isinstance(key, str) and len(key) == 1 for key in keys):
-        raise ValueError("a key is a single character")
+        raise ValueError("a key must be a single character")
     if before is not None:
         used = {value for value, number in before.counts.items() if number and value is not None}
         if used - set(names):
-            raise ValueError(f"labels that were given already must stay: {sorted(used - set(names))}")
+            raise ValueError(f"labels already in use cannot be removed: {sorted(used - set(names))}")
     return {"name": name, "question": question, "values": made}

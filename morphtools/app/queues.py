@@ -1,4 +1,4 @@
-"""Which galaxies to label next: those of a set, the ones a model is uncertain about, those it would learn most from."""
+"""Which galaxies to label next: a set, those a model is least certain about, or those it would learn most from."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ class Queues:
 
     Args:
         atlas: The galaxies.
-        sets: Sets of them.
-        judging: What was labelled.
-        suggest: Called with a table; the file of suggestions for it, begun to be made if there is none.
+        sets: Sets of galaxies.
+        judging: The labels.
+        suggest: Called with a table; returns its file of suggestions, or starts making one.
     """
 
     def __init__(self, atlas: Atlas, sets: Sets, judging: Judging, suggest):
@@ -30,27 +30,27 @@ class Queues:
         """The next galaxies.
 
         Args:
-            table: Of labels.
+            table: Name of the table of labels.
             person: Who labels.
-            origin: Of `ORIGINS`.
-            chosen: The set that they are of.
-            number: How many.
-            seed: Of a random order.
+            origin: One of `ORIGINS`.
+            chosen: The set that they come from.
+            number: Number of galaxies.
+            seed: Seed of a random order.
 
         Returns:
-            `queue`: `id_str`, `value` (None) and `about` of each; `left`, how many there are in all; `message`.
+            `queue`: `id_str`, `value` (None) and `about` of each; `left`, the total number; `message`.
         """
         if origin not in ORIGINS:
             raise ValueError(unknown("queue", origin, ORIGINS))
         labels, message = self.judging.labels.table(table), ""
         rows, about = self._ordered(table, origin, chosen, seed)
-        done = [name for name in list(labels.given) if labels.said(name, person) is not None]
+        done = [name for name in list(labels.given) if labels.label_by(name, person) is not None]
         if done and origin != "contested":
             labelled = np.zeros(len(self.atlas), bool)
             labelled[self.atlas.rows(done)] = True
             rows = rows[~labelled[rows]]
         if not len(rows):
-            message = "Nobody disagrees." if origin == "contested" else "All of these are labelled."
+            message = "Nobody disagrees." if origin == "contested" else "All of these have labels."
         queue = [{"id_str": name, "value": None, "about": about(row)} for name, row in self._named(rows[:number])]
         return {"queue": queue, "left": len(rows), "message": message}
 
@@ -58,7 +58,7 @@ class Queues:
         return zip(self.atlas.names(rows), rows.tolist(), strict=True)
 
     def _ordered(self, table: str, origin: str, chosen: str, seed: int):
-        """Rows in order, and what to say about each."""
+        """Rows in order, and a function that describes each row."""
         rows = self.sets.rows(chosen)
         if origin == "suggested":
             return self._suggested(table, rows)
@@ -70,8 +70,10 @@ class Queues:
         if origin == "set":
             return rows, lambda row: ""
         uncertainty = self._uncertainty()
-        known = rows[np.isfinite(uncertainty[rows])]
-        return known[np.argsort(-uncertainty[known], kind="stable")], lambda row: f"uncertainty {uncertainty[row]:.2f}"
+        finite = rows[np.isfinite(uncertainty[rows])]
+        return finite[
+            np.argsort(-uncertainty[finite], kind="stable")
+        ], lambda row: f"uncertainty {uncertainty[row]:.2f}"
 
     def _suggested(self, table: str, rows: np.ndarray | None):
         path: Path = self._suggest(table)
@@ -79,23 +81,23 @@ class Queues:
         ids, uncertainty = listed["id_str"].tolist(), dict(zip(listed["id_str"], listed["uncertainty"], strict=True))
         order = self.atlas.rows(ids)
         order = order if rows is None else order[np.isin(order, rows)]
-        said = {
+        reasons = {
             row: f"uncertainty {uncertainty[name]:.2f}"
             for name, row in zip(ids, self.atlas.rows(ids).tolist(), strict=True)
         }
-        return order, lambda row: said.get(row, "")
+        return order, lambda row: reasons.get(row, "")
 
     def _contested(self, table: str, rows: np.ndarray | None):
-        """Those that people disagree most about first, and who said what."""
+        """The galaxies people disagree on, the most contested first, and who gave which label."""
         labels = self.judging.labels.table(table)
         names = [name for name, _ in sorted(labels.contested.items(), key=lambda each: -each[1])]
         order = self.atlas.rows(names)
-        said = {row: labels.all_said(name) for name, row in zip(names, order.tolist(), strict=True)}
+        given = {row: labels.labels_of(name) for name, row in zip(names, order.tolist(), strict=True)}
         order = order if rows is None else order[np.isin(order, rows)]
-        return order, lambda row: ", ".join(f"{person}: {value}" for person, value in said[row].items())
+        return order, lambda row: ", ".join(f"{person}: {value}" for person, value in given[row].items())
 
     def _uncertainty(self) -> np.ndarray:
-        """(N,) of the predictions: as predicted, or 1 minus the margin between the two most probable classes."""
+        """(N,) uncertainty: as predicted, or 1 minus the margin between the two most probable classes."""
         if not self.atlas.columns_ready:
             raise NotReady("the predictions are being read")
         names = [column["name"] for column in self.atlas.columns.about() if column["from"] == "predictions"]
@@ -107,4 +109,4 @@ class Queues:
             return 1 - (ordered[-1] - ordered[-2])
         if "probability" in names:
             return 1 - np.abs(2 * self.atlas.columns["probability"].values - 1)
-        raise LookupError("there are no predictions with probabilities: give --predictions, or take another queue")
+        raise LookupError("there are no predictions with probabilities: give --predictions, or choose other galaxies")

@@ -1,4 +1,4 @@
-"""The anomaly loop on the page: keys that never wait for the fit, which runs beside them."""
+"""The anomaly loop on the page: the fit runs in the background, so that keys never wait for it."""
 
 import contextlib
 import hashlib
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BATCH, _FEW = 10, 6  # galaxies chosen by a fit; with fewer in the queue the next fit begins
+_BATCH, _FEW = 10, 6  # galaxies chosen by a fit; the next fit starts when this few are left
 
 
 class _Rater:
-    """One rater: the session as they have it, and why they are asked about each galaxy."""
+    """One rater: their view of the session, and why each galaxy was chosen."""
 
     def __init__(self, loop: "AnomalyLoop"):
         self.loop, self.why = loop, {}
@@ -32,11 +32,11 @@ class _Rater:
 class Rating:
     """A session of `find_anomalies` for several raters.
 
-    It is opened when somebody first wants to rate: of a large store this takes a while.
+    It is opened when somebody first wants to rate, because that takes a while for a large store.
 
     Args:
         atlas: The galaxies.
-        folder: Of the session.
+        folder: Folder of the session.
     """
 
     def __init__(self, atlas: Atlas, folder: Path):
@@ -50,11 +50,11 @@ class Rating:
         self._state = {"state": "idle", "ratings": 0, "message": ""}
 
     def close(self) -> None:
-        """Gives the session free."""
+        """Releases the session."""
         self._locks.close()
 
     def about(self, name: str) -> dict:
-        """What a rater is shown: the queue, what was rated, how the fit does.
+        """What a rater sees: the queue, the ratings so far, and the state of the fit.
 
         Raises:
             NotReady: The session is being opened.
@@ -62,26 +62,26 @@ class Rating:
         with self._changing:
             rater = self._rater(name)
             self._refill(rater)
-            return self._told(rater)
+            return self._describe(rater)
 
     def contested(self, name: str) -> dict:
-        """What a rater is shown of the galaxies that raters disagree about, and what was settled."""
+        """What a rater sees of the galaxies that raters disagree on, and what was settled."""
         with self._changing:
             loop = self._rater(name).loop
             listed = [
-                {"id_str": id_str, "about": ", ".join(f"{rater}: {rating:g}" for rater, rating in said.items())}
-                for id_str, said in loop.contested()
+                {"id_str": id_str, "about": ", ".join(f"{rater}: {rating:g}" for rater, rating in ratings.items())}
+                for id_str, ratings in loop.contested()
             ]
             return {"queue": listed, "history": self._history(loop.of(AGREED))}
 
     def rate(self, body: dict) -> dict:
-        """Stores a rating, or takes one back; on disk when this returns.
+        """Stores or undoes a rating; it is on disk when this returns.
 
-        With `settle` it decides for all raters what a galaxy is about which they disagree.
+        With `settle`, it settles for all raters a galaxy on which they disagree.
 
         Raises:
-            ValueError: It is no rating, or not of a galaxy here.
-            LookupError: What is to be taken back is not there.
+            ValueError: It is not a rating, or the galaxy is not in the store.
+            LookupError: The rating to undo does not exist.
         """
         judgement = check_judgement(body.get("judgement"))
         with self._changing:
@@ -93,29 +93,30 @@ class Rating:
             else:
                 rating = body.get("rating")
                 if isinstance(rating, bool) or "rating" not in body or not isinstance(body.get("id_str"), str):
-                    raise ValueError(f"a rating has id_str and rating, a number from 0 to {HIGHEST} or null")
+                    raise ValueError(f"a rating needs id_str and rating, a number from 0 to {HIGHEST} or null")
                 loop.rate({body["id_str"]: rating}, judgement)
             self._refill(rater)
-            return answer | self._told(rater)
+            return answer | self._describe(rater)
 
     def of(self, id_str: str) -> dict:
-        """What was rated of one galaxy."""
+        """The ratings of one galaxy."""
         if self._loop is None:
             return {"ratings": []}
         history = self._loop.history()
         mine = history[(history["id_str"] == id_str) & history["undone"].isna()]
-        said = mine[["rater", "rating", "time"]].astype(object)
-        return {"ratings": said.where(said.notna(), None).to_dict("records")}
+        ratings = mine[["rater", "rating", "time"]].astype(object)
+        return {"ratings": ratings.where(ratings.notna(), None).to_dict("records")}
 
     def rated(self, _: str) -> np.ndarray:
-        """Rows of the galaxies that were rated."""
+        """Rows of the rated galaxies."""
         return self.atlas.rows(self._session().ratings()["id_str"].tolist())
 
     def _rater(self, name) -> _Rater:
         check_rater(name)
         session = self._session()
         if name not in self._raters:
-            digest = hashlib.sha256(name.encode()).hexdigest()[:12]  # as `find_anomalies` has it: one terminal or page
+            # as in `find_anomalies`: one terminal or page at a time
+            digest = hashlib.sha256(name.encode()).hexdigest()[:12]
             self._locks.enter_context(lock(self.folder, name=f".lock-{digest}"))
             self._raters[name] = _Rater(session.of(name))
         return self._raters[name]
@@ -137,7 +138,7 @@ class Rating:
         return self._loop
 
     def _opened(self) -> None:
-        from morphtools.anomalies.loop import AnomalyLoop  # scikit-learn: a second of a start that is one
+        from morphtools.anomalies.loop import AnomalyLoop  # scikit-learn would double the time to start
 
         try:
             self._loop = AnomalyLoop(self.atlas.store, self.folder)
@@ -145,7 +146,7 @@ class Rating:
             self._failure = str(error)
 
     def _refill(self, rater: _Rater) -> None:
-        """Sees to it that there are galaxies to rate: chosen by a fit beside, at random where it is not ready."""
+        """Ensures that there are galaxies to rate: chosen by a background fit, or at random until it is ready."""
         waiting = rater.loop.asked()
         rated = sum(mean is not None for mean in rater.loop.tally()[0])
         if len(waiting) <= _FEW and rated:
@@ -173,11 +174,11 @@ class Rating:
             self._state = self._state | {"state": "failed", "message": f"the fit failed: {error}"}
 
     def _keep_scores(self, loop: "AnomalyLoop") -> None:
-        """Expected ratings as columns of all galaxies."""
+        """Adds the expected ratings as columns of all galaxies."""
         for name, values in zip(("score", "uncertainty"), loop.expected(), strict=True):
             self.atlas.columns.add(name, "ratings", values.astype(float))
 
-    def _told(self, rater: _Rater) -> dict:
+    def _describe(self, rater: _Rater) -> dict:
         means, raters = rater.loop.tally()
         given = [mean for mean in means if mean is not None]
         counts = np.bincount(np.rint(given).astype(int), minlength=HIGHEST + 1)

@@ -1,4 +1,4 @@
-"""Routes that only read: what there is, the map, tables of galaxies, one galaxy, its picture."""
+"""Routes that only read: an overview, the map, tables of galaxies, one galaxy, its image."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from morphtools.app.sets import Sets, query
 from morphtools.app.thumbnails import STRETCHES
 from tfrecords_builder.naming import unknown
 
-_FIRST, _NEAREST = 8, 12  # columns shown where none are named; galaxies beside one
+_FIRST, _NEAREST = 8, 12  # columns shown by default; neighbours shown beside a galaxy
 _SIDE = 4096  # maximum pixels of the map on each side
 
 
@@ -24,9 +24,9 @@ class ReadingRoutes:
 
     Args:
         atlas: The galaxies.
-        sets: Sets of them.
+        sets: Sets of galaxies.
         more: Further facts about the survey.
-        of: Judgements on a galaxy.
+        of: Judgements about a galaxy.
     """
 
     def __init__(self, atlas: Atlas, sets: Sets, more: Callable[[], dict], of: Callable[[str], dict]):
@@ -61,7 +61,7 @@ class ReadingRoutes:
             "version": morphtools.__version__,
             "galaxies": len(atlas),
             "dimension": atlas.store.dimension,
-            "images": atlas.thumbnails.there,
+            "images": atlas.thumbnails.available,
             "map": {
                 "kind": atlas.map_kind,
                 "ready": ready,
@@ -165,7 +165,7 @@ class ReadingRoutes:
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     def listed(self, rows: np.ndarray, columns: list[str] | None = None) -> list[dict]:
-        """Galaxies with their columns, by default the first few."""
+        """Lists galaxies with columns, by default the first few."""
         cells = self._cells(rows, self._first(_FIRST) if columns is None else columns)
         return [{"id_str": name, "columns": row} for name, row in zip(self.atlas.names(rows), cells, strict=True)]
 
@@ -182,7 +182,7 @@ class ReadingRoutes:
         return {"id_str": name, "x": x if there else None, "y": y if there else None}
 
     def _links(self, row: int) -> list[dict]:
-        """Pages of other servers about a place on the sky."""
+        """Links to other servers for a position on the sky."""
         sky = self.atlas.columns.sky
         if sky is None or not np.isfinite(sky[row]).all():
             return []
@@ -199,14 +199,14 @@ def view_of(request: Request, picture: bool = False) -> View:
     """Reads the view of a request.
 
     Raises:
-        ValueError: It is not a view.
+        ValueError: It is not valid.
     """
     ends = [number_of(request, name) for name in ("x0", "x1", "y0", "y1")]
     if ends[0] >= ends[1] or ends[2] >= ends[3]:
         raise ValueError(f"a view needs x0 < x1 and y0 < y1, got {ends}")
     sides = [int(number_of(request, name)) for name in ("width", "height")] if picture else [1, 1]
     if not 1 <= min(sides) <= max(sides) <= _SIDE:
-        raise ValueError(f"a picture has 1 to {_SIDE} pixels on each side, got {sides[0]} and {sides[1]}")
+        raise ValueError(f"a picture must have 1 to {_SIDE} pixels on each side, got {sides[0]} and {sides[1]}")
     x0, x1, y0, y1 = ends
     return View(x0, x1, y0, y1, sides[0], sides[1])
 

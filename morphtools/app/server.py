@@ -1,4 +1,4 @@
-"""The application: its address with a secret, its pages, its errors in words, and a server for this machine alone."""
+"""The application and its server: a secret address, the pages, errors in words, open to this machine only."""
 
 import contextlib
 import errno
@@ -61,28 +61,28 @@ def create_app(
     hosts: tuple[str, ...] = (),
     load: bool = True,
 ) -> Starlette:
-    """The application over a store of representations; see `serve` for the arguments.
+    """Creates the application for a store of representations; `serve` explains the arguments.
 
-    The caller holds the claim of `out`, as `serve` does.
+    The caller must hold the claim on `out`, as `serve` does.
 
     Args:
         store: The store or its folder.
-        records: As all that follow, see `serve`.
-        catalog: What is known of the galaxies.
+        records: Records of its galaxies, for images and columns.
+        catalog: Table with `id_str` and columns to show.
         images: Its images.
         map: Folder of `make_map`.
         clusters: Folder of `cluster`.
-        predictions: Table of predictions.
+        predictions: Table with `id_str` and predictions.
         run: Run folder of `finetune`.
         session: Folder of `find_anomalies`.
-        weights: Those that made the store.
+        weights: The weights that made the store.
         out: Folder of the application.
         token: The secret; a new one by default.
-        hosts: Further names under which a proxy shows the server.
-        load: Whether to read the rest in a thread beside, now; otherwise `app.state.atlas.load()` does.
+        hosts: Further host names, if the server is behind a proxy.
+        load: Whether to start reading the slow parts in a thread; otherwise call `app.state.atlas.load()`.
 
     Returns:
-        The application; `app.state.token` is the secret that its paths begin with.
+        The application; `app.state.token` is the secret at the beginning of its paths.
     """
     out = out_folder(store, out)
     shown = {"records": records, "catalog": catalog, "images": images}
@@ -112,7 +112,7 @@ def _routes(atlas: Atlas, similar: Similar, run, session, weights) -> list[Route
     labels = JudgingRoutes(atlas, judging, Queues(atlas, sets, judging, verbs.suggestions))
 
     def about() -> dict:
-        for name in verbs.jobs.names()[:5]:  # what they have made is shown
+        for name in verbs.jobs.names()[:5]:  # show what they made
             verbs.jobs.state(name)
         people = sorted({person for table in labels.about() for person in table["people"]})
         return {"labels": labels.about(), "people": people, "similar": similar.about(), "run": run is not None}
@@ -136,19 +136,19 @@ class Server:
     """A running server; leaving it as a context manager stops it.
 
     Attributes:
-        url: Its address; anyone who knows it gets in.
+        url: The address; anyone who knows it has access.
     """
 
     def __init__(self, url: str, stop: Callable[[], None], thread: threading.Thread):
         self.url, self._stop, self._thread = url, stop, thread
 
     def stop(self) -> None:
-        """Ends the server and gives its folder free."""
+        """Stops the server and releases its folder."""
         self._stop()
         self._thread.join()
 
     def wait(self) -> None:
-        """Waits until the server is stopped, or Ctrl-C is pressed."""
+        """Waits until the server is stopped or Ctrl-C is pressed."""
         try:
             while self._thread.is_alive():
                 self._thread.join(0.5)
@@ -185,31 +185,30 @@ def serve(
 
     Args:
         store: The store or its folder.
-        records: Records of its galaxies, for pictures and columns.
-        catalog: Table with `id_str` and what is known of them.
+        records: Records of its galaxies, for images and columns.
+        catalog: Table with `id_str` and columns to show.
         images: Folder, zip archive or stack of the catalogue's images, instead of records.
-        map: Folder of `make_map`; by default that which was made in the browser, or else the first two principal
-            components.
-        clusters: Folder of `cluster`; by default those that were made in the browser.
-        predictions: Table with `id_str` and what was predicted.
+        map: Folder of `make_map`; by default the map made in the browser, or the first two principal components.
+        clusters: Folder of `cluster`; by default the clusters made in the browser.
+        predictions: Table with `id_str` and predictions.
         run: Run folder of `finetune`, to suggest galaxies to label.
         session: Folder of `find_anomalies` in which to rate; by default one in `out`.
-        weights: Those that made the store, to search by images.
-        out: Folder of the application, with every judgement; by default `STORE-explore` beside the store. One server
-            at a time may be at work in it.
-        host: Address to listen at. Others than this machine's let others in, who know the secret.
-        port: Port; 0: that of the last time, or any that is free. The secret is that of the last time, too.
-        hosts: Further names under which a proxy shows it.
-        block: Whether to return only when the server ends.
+        weights: The weights that made the store, to search by images.
+        out: Folder of the application, with every judgement; by default `STORE-explore` beside the store. Only one
+            server at a time can use it.
+        host: Address to listen on. With any but this machine's own, everyone who knows the secret has access.
+        port: Port; 0: the same as last time, or any free one. The secret also stays the same.
+        hosts: Further host names, if the server is behind a proxy.
+        block: Whether to wait until the server ends.
         announce: Called with the address.
 
     Returns:
         The server.
 
     Raises:
-        BlockingIOError: Another server is at work in `out`.
+        BlockingIOError: Another server is using `out`.
         FileExistsError: `out` belongs to another store.
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     store = Representations.open(store)
     out = out_folder(store, out)
@@ -234,14 +233,14 @@ def serve(
 
 
 class _Started:
-    """uvicorn in a thread."""
+    """Uvicorn in a thread."""
 
     def __init__(self, app: Starlette, listening: socket.socket, held: contextlib.ExitStack):
         import uvicorn
 
-        # no log of requests: their paths hold the secret
+        # requests are not logged: their paths contain the secret
         options: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
-        options["log_config"] = None  # its own would close the handlers of everybody else in this process
+        options["log_config"] = None  # uvicorn's own would close all other log handlers of the process
         self._server = uvicorn.Server(uvicorn.Config(app, **options, timeout_graceful_shutdown=3))
         self._listening, self._held = listening, held
         self.thread = threading.Thread(target=self._run, daemon=True, name="server")
@@ -256,7 +255,7 @@ class _Started:
 
 
 def _start(app: Starlette, listening: socket.socket, held: contextlib.ExitStack) -> _Started:
-    """Starts the server; what takes long is read beside it once it answers."""
+    """Starts the server; slow parts are read in the background once it answers."""
     started = _Started(app, listening, held)
     while not started._server.started and started.thread.is_alive():
         time.sleep(0.005)
@@ -265,7 +264,7 @@ def _start(app: Starlette, listening: socket.socket, held: contextlib.ExitStack)
 
 
 def _address(out: Path) -> tuple[int, str | None]:
-    """Port and secret of the last server of a folder: pages that stayed open go on with the next one."""
+    """Port and secret of the last server of a folder, so that open pages continue to work with the next one."""
     try:
         kept = read_json(out / "address.json")
     except (OSError, ValueError):
@@ -275,7 +274,7 @@ def _address(out: Path) -> tuple[int, str | None]:
 
 def _keep_address(out: Path, port: int, token: str) -> None:
     def write(new: Path) -> None:
-        new.touch(0o600)  # anyone who can read it gets in
+        new.touch(0o600)  # anyone who can read it has access
         new.write_text(json.dumps({"port": port, "token": token}))
 
     write_whole(out / "address.json", write)
@@ -283,7 +282,7 @@ def _keep_address(out: Path, port: int, token: str) -> None:
 
 def _listen(host: str, port: int, last_port: int = 0) -> socket.socket:
     if not port and last_port:
-        with contextlib.suppress(OSError):  # another program has it now
+        with contextlib.suppress(OSError):  # another program uses it now
             return _listen(host, last_port)
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -291,7 +290,7 @@ def _listen(host: str, port: int, last_port: int = 0) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise OSError(error.errno, f"cannot listen at {host}, port {port}: {error.strerror}") from None
+        raise OSError(error.errno, f"cannot listen on {host}, port {port}: {error.strerror}") from None
     return listening
 
 
@@ -304,7 +303,7 @@ async def _static(request: Request) -> Response:
 
 
 def _file(name: str) -> Response:
-    """One of the files of the page: a name from the folder's own list, never a path."""
+    """A file of the page, by a name listed in the folder, never by a path."""
     names = {path.name for path in _STATIC.iterdir() if path.suffix in _ENDINGS} if _STATIC.is_dir() else ()
     if name not in names:
         return JSONResponse({"error": f"there is no {name[:80]}"}, 404)
@@ -323,16 +322,16 @@ _STATUS = (
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """An error as a sentence, with the status that tells a program what kind it is."""
+    """Reports an error in one sentence, with the HTTP status of its kind."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" on the disk of {error.filename}" if error.filename else ""
-        return JSONResponse({"error": f"The disk is full; this was not stored. Free some space{where}."}, 507)
+        return JSONResponse({"error": f"The disk is full and this was not stored. Free some space{where}."}, 507)
     status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
     status = 500 if isinstance(error, KeyError | IndexError) else status
     if status == 500 and not isinstance(error, OSError | MemoryError):
-        log.exception("an error of the program", exc_info=error)
+        log.exception("unexpected error", exc_info=error)
     return JSONResponse({"error": _words(error)} | ({"retry": 1} if status == 503 else {}), status)
 
 

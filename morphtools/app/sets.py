@@ -1,4 +1,4 @@
-"""Sets of galaxies by name: what was drawn on the map, saved selections, clusters, labels, answers of a search."""
+"""Named sets of galaxies: selected on the map, saved selections, clusters, labels, results of a search."""
 
 import functools
 import hashlib
@@ -21,21 +21,21 @@ from tfrecords_builder.naming import unknown
 
 _NAME = re.compile(r"[\w][\w .-]{0,59}")
 _HANDLE = re.compile(r"~[0-9a-f]{20}")
-_HANDLES = 500  # files of unnamed sets that are kept
+_HANDLES = 500  # how many files of unnamed sets are kept
 MODES = ("replace", "add", "remove", "keep")
 
 
 class Sets:
-    """Which galaxies a text such as `cluster:3` or `selection:rings` means, as rows.
+    """Turns a text such as `cluster:3` or `selection:rings` into rows of galaxies.
 
-    Unnamed sets have a handle that follows from their content, and are kept in files too: a restart of the server
-    does not lose them.
+    Unnamed sets have a handle derived from their content and are kept in files as well, so that they survive a
+    restart of the server.
 
     Args:
         atlas: The galaxies.
 
     Attributes:
-        more: Further kinds, by the word before the colon: the rows of what stands behind it.
+        more: Further kinds of sets: by the word before the colon, a function from the rest to rows.
     """
 
     def __init__(self, atlas: Atlas):
@@ -43,7 +43,7 @@ class Sets:
         self.more: dict[str, Callable[[str], np.ndarray]] = {"cluster": self._cluster}
 
     def rows(self, text: str) -> np.ndarray | None:
-        """The rows of a set, in its order; None for all galaxies.
+        """The rows of a set in its order; None for all galaxies.
 
         Raises:
             LookupError: There is no such set.
@@ -61,17 +61,17 @@ class Sets:
         raise LookupError(unknown("kind of set", kind, known))
 
     def chosen(self, text: str) -> np.ndarray | None:
-        """(N,) bool of a set; None for all galaxies."""
+        """(N,) bool: which galaxies are in a set; None for all galaxies."""
         rows = self.rows(text)
         return None if rows is None else self._as_mask(rows)
 
     def count(self, text: str) -> int:
-        """How many galaxies are in a set."""
+        """The number of galaxies in a set."""
         rows = self.rows(text)
         return len(self.atlas) if rows is None else len(rows)
 
     def keep(self, rows: np.ndarray) -> str:
-        """The handle of a set, in its order; kept when this returns."""
+        """Stores a set in its order and returns its handle; it is on disk when this returns."""
         rows = np.asarray(rows, np.int32)
         digest = hashlib.sha256(self.atlas.fingerprint.encode() + rows.tobytes()).hexdigest()
         handle, path = f"~{digest[:20]}", self._path(f"~{digest[:20]}")
@@ -83,7 +83,7 @@ class Sets:
         return handle
 
     def combine(self, rows: np.ndarray, mode: str, to: str) -> str:
-        """The handle of a set combined with another: added to it, removed from it, or what both have."""
+        """Adds to, removes from or intersects another set; returns the handle of the result."""
         if mode not in MODES:
             raise ValueError(unknown("mode", mode, MODES))
         if mode == "replace":
@@ -94,19 +94,19 @@ class Sets:
         return self.keep(np.flatnonzero(combined))
 
     def save(self, name: Any, text: str, replace: bool) -> Path:
-        """Writes a set as `selections/NAME.csv`, a list of galaxies as all commands take it.
+        """Writes a set to `selections/NAME.csv`, a list of galaxies that all commands accept.
 
         Raises:
-            FileExistsError: Another set has the name.
-            ValueError: The name cannot be one of a file.
+            FileExistsError: Another set has this name.
+            ValueError: The name is not valid for a file.
         """
         path = self.path_of(name)
         rows = self.rows(text)
         ids = self.atlas.ids if rows is None else self.atlas.ids.take(pa.array(rows))
         if path.exists() and not replace:
-            there = read_catalog(path)["id_str"]
-            if len(there) != len(ids) or set(there) != set(ids.to_pylist()):
-                raise FileExistsError(f"there is a selection {name!r} already, with {len(there)} other galaxies")
+            saved = read_catalog(path)["id_str"]
+            if len(saved) != len(ids) or set(saved) != set(ids.to_pylist()):
+                raise FileExistsError(f"a selection {name!r} with other galaxies ({len(saved)}) already exists")
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         write_table(path, pd.DataFrame({"id_str": ids.to_pandas()}))
@@ -117,7 +117,7 @@ class Sets:
         return self.folder / f"{checked_name(name)}.csv"
 
     def saved(self) -> list[dict]:
-        """Name, number of galaxies and file of all saved selections."""
+        """Name, number of galaxies and file of each saved selection."""
         paths = sorted(self.folder.glob("*.csv")) if self.folder.is_dir() else []
         return [{"name": path.stem, "galaxies": _lines(path), "file": str(path)} for path in paths]
 
@@ -128,15 +128,15 @@ class Sets:
         if handle in self._kept:
             return self._kept[handle]
         if not _HANDLE.fullmatch(handle) or not self._path(handle).exists():
-            raise LookupError(f"there is no unnamed set {handle[:40]} any more: choose the galaxies again")
+            raise LookupError(f"the unnamed set {handle[:40]} no longer exists: choose the galaxies again")
         kept = read_arrays(self._path(handle), "rows", "fingerprint")
         if str(kept["fingerprint"]) != self.atlas.fingerprint:
-            raise LookupError("this set was chosen before galaxies were added to the store: choose them again")
+            raise LookupError("galaxies were added to the store since this set was chosen: choose them again")
         self._kept[handle] = kept["rows"]
         return kept["rows"]
 
     def _forget(self) -> None:
-        """Removes the oldest files of unnamed sets."""
+        """Deletes the oldest files of unnamed sets."""
         files = sorted(self._path("~0").parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)
         for path in files[:-_HANDLES]:
             path.unlink(missing_ok=True)
@@ -169,14 +169,15 @@ class Sets:
 
 
 def checked_name(name: Any) -> str:
-    """A name that may be one of a file and of a column.
+    """Checks that a name is valid for a file and a column.
 
     Raises:
-        ValueError: It may not.
+        ValueError: It is not.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith((" ", ".")):
         raise ValueError(
-            f"a name has 1 to 60 letters, digits, blanks and . _ -, and begins with one of the first; not {name!r:.80}"
+            "a name must have 1 to 60 letters, digits, spaces and . _ - and begin with a letter or digit, "
+            f"got {name!r:.80}"
         )
     return name
 
@@ -189,15 +190,15 @@ def _lines(path: Path) -> int:
 def query(
     atlas: Atlas, rows: np.ndarray | None, where: list[list], sort: str, descending: bool, seed: int = 0
 ) -> np.ndarray:
-    """The rows of a set that pass all conditions, sorted.
+    """Returns the rows of a set that pass all conditions, sorted.
 
     Args:
         atlas: The galaxies.
-        rows: Of the set, in its order; None: all.
+        rows: Rows of the set in its order; None: all galaxies.
         where: Conditions `[column, operator, value]`.
-        sort: A column, `id_str`, `random`, or nothing: the order of the set. What is unknown comes last.
+        sort: A column, `id_str` or `random`; if empty, the order of the set. Unknown values come last.
         descending: Whether the largest comes first.
-        seed: Of a random order.
+        seed: Seed of a random order.
 
     Raises:
         ValueError: There is no such column or operator.
@@ -220,7 +221,7 @@ def query(
 
 @functools.lru_cache(2)
 def permutation(number: int, seed: int) -> np.ndarray:
-    """(N,) a random order, kept: the next galaxies in it are asked for again and again."""
+    """(N,) a random order, cached because requests page through it."""
     return np.random.default_rng(seed).permutation(number).astype(np.int32)
 
 
@@ -237,8 +238,8 @@ _COMPARED: dict[str, Callable] = {
 def _passes(atlas: Atlas, rows: np.ndarray, condition: list) -> np.ndarray:
     name, operator, value = [*condition, None][:3]
     if name == "id_str" and operator == "contains":
-        there = pc.match_substring(atlas.ids.take(pa.array(rows)), str(value))
-        return there.to_numpy(zero_copy_only=False)
+        contains = pc.match_substring(atlas.ids.take(pa.array(rows)), str(value))
+        return contains.to_numpy(zero_copy_only=False)
     column = atlas.columns[name]
     values, known = column.values[rows], column.known[rows]
     if operator in ("known", "unknown"):
@@ -253,6 +254,6 @@ def _passes(atlas: Atlas, rows: np.ndarray, condition: list) -> np.ndarray:
         try:
             return known & _COMPARED[operator](values, float(value))
         except (TypeError, ValueError):
-            raise ValueError(f"{name} is a number: compare it with one, not with {value!r}") from None
+            raise ValueError(f"{name} is a column of numbers: compare it with a number, got {value!r}") from None
     good = _COMPARED[operator](column.names.astype(str), str(value))
     return known & np.append(good, False)[values]

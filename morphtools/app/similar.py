@@ -1,4 +1,4 @@
-"""Searches galaxies similar to examples: by name, by position on the sky, or by an uploaded image."""
+"""Finds galaxies similar to examples given by name, position on the sky, or an uploaded image."""
 
 import hashlib
 import re
@@ -18,9 +18,9 @@ from tfrecords_builder.coordinates import sky_positions
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.images import Image, open_images
 
-MOST = 2000  # galaxies in an answer, at most
-_LIMITS = Limits(bytes=2**25, pixels=2**24)  # of an uploaded image
-_UPLOADS = 50  # kept
+MOST = 2000  # maximum number of galaxies returned
+_LIMITS = Limits(bytes=2**25, pixels=2**24)  # for uploaded images
+_UPLOADS = 50  # uploaded images kept
 _ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|fits?|fts)(\.gz|\.bz2|\.fz)?$", re.IGNORECASE)
 
 
@@ -45,7 +45,7 @@ class Similar:
             self._represent.close()
 
     def about(self) -> dict:
-        """The possible kinds of search, and why others are not."""
+        """Which kinds of search are possible, and why others are not."""
         position, image = self.atlas.columns.sky is not None, self._represent is not None
         return {
             "position": position,
@@ -57,7 +57,7 @@ class Similar:
     def search(
         self, like: list[str], unlike: list[str], position: str, images: list[str], galaxies: int, radius: float, chosen
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """Finds the galaxies nearest to examples and away from counter-examples.
+        """Finds the galaxies nearest to examples and farthest from counter-examples.
 
         Args:
             like: Names of examples.
@@ -72,7 +72,7 @@ class Similar:
             Rows and distances, the nearest first; and the examples by name, the position, and the seconds it took.
 
         Raises:
-            ValueError: There is no example, or no galaxy near the position.
+            ValueError: No example was given, or no galaxy lies near the position.
             NotReady: The representations are being read, or an image is being represented.
         """
         start, place = time.perf_counter(), None
@@ -89,12 +89,12 @@ class Similar:
         """Finds the galaxy nearest to a position on the sky, in degrees or sexagesimal.
 
         Raises:
-            ValueError: It is not a position, or no galaxy is near it.
+            ValueError: It is not a position, or no galaxy lies near it.
         """
         if self.atlas.columns.sky is None:
             if not self.atlas.columns_ready:
                 raise NotReady("the catalogue is being read")
-            raise ValueError("the galaxies have no positions: give a catalogue with ra and dec")
+            raise ValueError("the galaxies have no positions: give a catalogue with columns ra and dec")
         ra, dec = split_position(text)
         row, separation = nearest_place(self.atlas.columns.sky, ra, dec)
         if separation > radius:
@@ -106,14 +106,14 @@ class Similar:
         return {"ra": ra, "dec": dec, "id_str": self.atlas.names([row])[0], "separation": separation}
 
     def upload(self, name: str, data: bytes) -> tuple[str, Image]:
-        """Keeps an uploaded image if it can be read, and begins to represent it.
+        """Keeps an uploaded image if it can be read, and starts to represent it.
 
         Raises:
-            ValueError: It is not an image, or too large.
+            ValueError: It is not an image, or it is too large.
         """
         ending = _ENDING.search(name)
         if ending is None:
-            raise ValueError(f"{name[-80:]!r} does not end like a JPEG, PNG, WebP, GIF, BMP, TIFF or FITS file")
+            raise ValueError(f"{name[-80:]!r} is not named like a JPEG, PNG, WebP, GIF, BMP, TIFF or FITS file")
         handle = f"u{hashlib.sha256(data).hexdigest()[:20]}"
         folder = self.folder / handle
         path = folder / f"image{ending[0].lower()}"
@@ -165,11 +165,11 @@ class Similar:
             raise ValueError(self.about()["why_no_image"])
         vector = self._vectors.get(handle)
         if isinstance(vector, str):
-            del self._vectors[handle]  # tried again the next time
+            del self._vectors[handle]  # to be tried again next time
             raise ValueError(f"the image cannot be represented: {vector}")
         if vector is None:
             self._begin(handle)
-            raise NotReady("the image is being represented; the first one takes longest, while the weights are read")
+            raise NotReady("the image is being represented; the first one takes longer, because the weights are read")
         return vector
 
 
@@ -181,11 +181,11 @@ def split_position(text: str) -> tuple[float, float]:
     """
     parts = text.replace(",", " ").split()
     if len(parts) not in (2, 6):
-        raise ValueError(f"a position is two numbers, or like 10:00:24 +02:12:00, got {text!r:.80}")
+        raise ValueError(f"a position must be two numbers or look like 10:00:24 +02:12:00, got {text!r:.80}")
     half = len(parts) // 2
     places, reasons = sky_positions([{"ra": ":".join(parts[:half]), "dec": ":".join(parts[half:])}])
     if reasons[0]:
         raise ValueError(str(reasons[0]))
     if not np.isfinite(places).all():
-        raise ValueError(f"a position is two numbers, or like 10:00:24 +02:12:00, got {text!r:.80}")
+        raise ValueError(f"a position must be two numbers or look like 10:00:24 +02:12:00, got {text!r:.80}")
     return float(places[0, 0]), float(places[0, 1])

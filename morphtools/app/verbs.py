@@ -1,4 +1,4 @@
-"""The commands that the page offers, from what is there: fine-tuning on labels, a map, clusters, suggestions."""
+"""The commands that the page can start: fine-tuning on labels, a map, clusters, suggestions."""
 
 import threading
 from pathlib import Path
@@ -13,7 +13,7 @@ from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.naming import unknown
 
-_FEWEST = 4  # labels to fine-tune with, two of each of two classes
+_FEWEST = 4  # minimum number of labels to fine-tune on: two of each of two classes
 
 
 class Verbs:
@@ -21,9 +21,9 @@ class Verbs:
 
     Args:
         atlas: The galaxies.
-        judging: What was labelled.
-        weights: To start a fine-tuning from; by default those of `finetune`.
-        run: Run folder that suggests galaxies; by default the last one that was fine-tuned here.
+        judging: The labels.
+        weights: Weights to start a fine-tuning from; by default those of `finetune`.
+        run: Run folder that suggests galaxies; by default the last one fine-tuned here.
     """
 
     def __init__(self, atlas: Atlas, judging: Judging, weights: str | Path | None, run: str | Path | None):
@@ -32,10 +32,10 @@ class Verbs:
         self._lock = threading.Lock()
 
     def start(self, body: dict, name: str) -> dict:
-        """Starts what a request asks for; once, however often it comes.
+        """Starts the command of a request, once even if the request is repeated.
 
         Raises:
-            ValueError: It cannot be done, with the reason.
+            ValueError: The command cannot be run; the message gives the reason.
         """
         with self._lock:
             if name in self.jobs.names():
@@ -47,7 +47,7 @@ class Verbs:
             return verbs[body["verb"]](body, name)
 
     def command(self, table: str) -> dict:
-        """The command that fine-tunes on a table of labels, and why it cannot be run, if so."""
+        """The command that fine-tunes on a table of labels; if it cannot be run, the reason."""
         frame = self.judging.labels.frame(table)
         labels, why = int(frame[table].notna().sum()), self._why_not(frame[table])
         self.judging.write_labels(table)
@@ -62,14 +62,14 @@ class Verbs:
         }
 
     def suggestions(self, table: str) -> Path:
-        """The file of suggestions for a table, from its last run.
+        """The file of suggestions for a table, made by its last run.
 
-        A job makes new ones when there is a newer run, or when all of the last ones are labelled; until it is done, the
-        last ones are given as long as some are left.
+        New ones are made when there is a newer run or all of the last ones are labelled. Until they are ready, the
+        last ones are used as long as some are left.
 
         Raises:
-            NotReady: They are being made.
-            ValueError: They could not be.
+            NotReady: The suggestions are being made.
+            ValueError: Making them failed.
         """
         run, labels = self._run_of(table), self.judging.labels.table(table).agreed
         mine = [job for job in self._states("suggest-labels") if job["about"].get("table") == table]
@@ -93,7 +93,7 @@ class Verbs:
 
     def _why_not(self, labels: pd.Series) -> str:
         counts = labels.dropna().value_counts()
-        if not self.atlas.thumbnails.there:
+        if not self.atlas.thumbnails.available:
             return "there are no images: give records, or a catalogue and its images"
         if (
             isinstance(self.atlas.catalog, pd.DataFrame)
@@ -102,13 +102,13 @@ class Verbs:
         ):
             return "the catalogue has no file_loc"
         if len(counts) < 2:
-            return "a fine-tuning needs galaxies of two labels or more"
+            return "fine-tuning needs galaxies with at least two different labels"
         if counts.sum() < _FEWEST or counts.min() < 2:
-            return f"a fine-tuning needs {_FEWEST} galaxies or more, and two of each label"
+            return f"fine-tuning needs at least {_FEWEST} galaxies, two of each label"
         return ""
 
     def _arguments(self, table: str, labels: int) -> tuple[Path, list[str], Path | None]:
-        """The next free run folder, the arguments that train there, and records to be built first."""
+        """The next free run folder, the arguments to train there, and the folder of records to build first, if any."""
         number = 1
         while (self.atlas.out / "runs" / f"{_plain(table)}-{number}").exists():
             number += 1
@@ -129,7 +129,7 @@ class Verbs:
             raise ValueError(why)
         path = self.judging.write_labels(table)
         out, arguments, records = self._arguments(table, int(frame[table].notna().sum()))
-        if records is not None:  # records hold the labels that they were built with: these are others
+        if records is not None:  # records keep the labels they were built with, and these are new
             labelled = read_catalog(path)[["id_str", table]]
             labelled = labelled[labelled[table].notna()].assign(file_loc=lambda chosen: chosen["id_str"])
             build_records(labelled, records, images=self.atlas.records.source(), bands=self.atlas.records.bands)
@@ -143,7 +143,7 @@ class Verbs:
     def _cluster(self, body: dict, name: str) -> dict:
         number = body.get("clusters", 20)
         if isinstance(number, bool) or not isinstance(number, int) or not 2 <= number <= 500:
-            raise ValueError(f"the number of clusters is from 2 to 500, got {number!r:.40}")
+            raise ValueError(f"clusters must be from 2 to 500, got {number!r:.40}")
         out = self.atlas.out / f"clusters-{number}"
         arguments = [str(self.atlas.store.folder), "--clusters", str(number), "--out", str(out)]
         return self.jobs.start(name, "cluster", arguments, out, "metrics.json", {"clusters": number})
@@ -153,7 +153,7 @@ class Verbs:
         done = (job for job in self._states("finetune") if job["state"] == "done" and job["about"]["table"] == table)
         run = self._run or next((job["folder"] for job in done), None)
         if run is None:
-            raise ValueError("suggestions come from a run: fine-tune on some labels first, or give --run")
+            raise ValueError("suggestions need a trained run: fine-tune on some labels first, or give --run")
         return Path(run)
 
     def _suggest(self, body: dict, name: str) -> dict:
@@ -168,7 +168,7 @@ class Verbs:
         return self.jobs.start(name, "suggest-labels", arguments, out, "suggestions.csv", about)
 
     def _finished(self, job: dict) -> None:
-        """Shows what a job has made."""
+        """Shows the results of a job."""
         if job["verb"] == "make-map":
             self.atlas.use_map(job["folder"])
         elif job["verb"] == "cluster":

@@ -1,4 +1,4 @@
-"""Routes of rating, and of the commands that are run beside."""
+"""Routes for rating and for commands that run in the background."""
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -24,7 +24,7 @@ class WorkingRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Returns all routes."""
         return [
             post("/api/rate", self._rate),
             post("/api/jobs", self._start),

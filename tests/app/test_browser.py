@@ -310,7 +310,7 @@ def test_clusters_are_merged_and_thrown_out_as_artefacts(survey, open_page, tmp_
         assert ids_of(out / "artifacts.csv") == set()
         tab(page, "Gallery")
         page.get_by_label("Set of galaxies").select_option("artefacts")
-        expect(page.get_by_text("There is none in this set.")).to_be_visible()
+        expect(page.get_by_text("This set is empty.")).to_be_visible()
 
 
 @pytest.mark.slow
@@ -357,7 +357,7 @@ def test_keys_go_on_while_the_disk_is_full_and_nothing_is_lost(survey, open_page
         for _ in range(39):
             labels |= dict(zip(press(page, "n"), ["no"], strict=True))
         expect(page.locator("#unsent")).to_contain_text("not saved yet")
-        expect(page.get_by_role("alert")).to_contain_text("The disk is full; this was not stored. Free some space")
+        expect(page.get_by_role("alert")).to_contain_text("The disk is full and this was not stored. Free some space")
         fill_disk(False)
         saved(page)
         expect(page.locator("#unsent")).to_be_empty()

@@ -59,7 +59,10 @@ def test_columns_of_one_name_in_two_tables_are_told_apart(columns, tmp_path):
     [
         ({"name": ["a"]}, "has no column id_str"),
         ({"id_str": ["a", "a"]}, "more than once"),
-        ({"id_str": ["p", "q"]}, "knows none of the 4 galaxies: its id_str are like 'p', those of the store like 'a'"),
+        (
+            {"id_str": ["p", "q"]},
+            "contains none of the 4 galaxies: its id_str look like 'p', those of the store like 'a'",
+        ),
     ],
 )
 def test_a_table_of_other_galaxies_is_refused(tmp_path, table, words):

@@ -90,8 +90,8 @@ def test_no_name_of_a_job_leads_elsewhere(tmp_path, name):
     ("body", "words"),
     [
         ({"verb": "rm"}, "unknown command 'rm'"),
-        ({"verb": "cluster", "clusters": "3; rm"}, "the number of clusters is from 2 to 500"),
-        ({"verb": "cluster", "clusters": 1}, "the number of clusters is from 2 to 500"),
+        ({"verb": "cluster", "clusters": "3; rm"}, "clusters must be from 2 to 500"),
+        ({"verb": "cluster", "clusters": 1}, "clusters must be from 2 to 500"),
         ({"verb": "finetune", "table": "no"}, "there is no table of labels"),
     ],
 )

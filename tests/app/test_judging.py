@@ -102,7 +102,7 @@ def test_sets_of_labelled_galaxies_are_sets_as_any(labelling):
 def test_only_one_self_can_take_back(labelling):
     mine = judge(labelling, "label", table="rings", id_str="g01", value="yes")["judgement"]
     error = judge(labelling, "label", 400, table="rings", person="bob", undo=mine)["error"]
-    assert error == "that is what ann said: only they can take it back"
+    assert error == "this label was given by ann: only they can undo it"
 
 
 def test_a_restart_has_every_label_and_every_undo(three_kinds, opened):
@@ -123,16 +123,16 @@ def test_a_restart_has_every_label_and_every_undo(three_kinds, opened):
         ("label", {"table": "no", "id_str": "g01", "value": "yes"}, 404, "there is no table of labels 'no'"),
         ("label", {"table": "rings", "id_str": "no", "value": "yes"}, 404, "there is no galaxy no"),
         ("label", {"table": "rings", "id_str": "g01", "value": "maybe"}, 400, "rings has no label 'maybe'"),
-        ("label", {"table": "rings", "id_str": 5, "value": "yes"}, 400, "galaxies are given by name"),
+        ("label", {"table": "rings", "id_str": 5, "value": "yes"}, 400, "choose galaxies by one of"),
         ("label", {"table": "rings", "value": "yes"}, 400, "id_str is missing"),
         ("label", {"table": "rings", "undo": "judgement-x"}, 404, "there is no labelling"),
-        ("label", {"table": "rings", "id_str": "g01", "value": "yes", "person": ""}, 400, "say who judges"),
-        ("label", {"table": "rings", "id_str": "g01", "value": "yes", "judgement": "?"}, 400, "must be a name of 8"),
+        ("label", {"table": "rings", "id_str": "g01", "value": "yes", "person": ""}, 400, "person must be a name"),
+        ("label", {"table": "rings", "id_str": "g01", "value": "yes", "judgement": "?"}, 400, "judgement must have 8"),
         ("label-all", {"table": "rings", "set": "all", "value": "yes"}, 400, "choose a set"),
-        ("labels", RINGS | {"name": "../x"}, 400, "a name has 1 to 60"),
-        ("labels", RINGS | {"name": "id_str"}, 400, "a column with a meaning"),
-        ("labels", RINGS | {"values": RINGS["values"][:1]}, 400, "2 to 50 values"),
-        ("labels", RINGS | {"values": [{"value": "a", "key": "x"}, {"value": "b", "key": "x"}]}, 400, "must differ"),
+        ("labels", RINGS | {"name": "../x"}, 400, "a name must have 1 to 60"),
+        ("labels", RINGS | {"name": "id_str"}, 400, "name is reserved"),
+        ("labels", RINGS | {"values": RINGS["values"][:1]}, 400, "2 to 50 labels"),
+        ("labels", RINGS | {"values": [{"value": "a", "key": "x"}, {"value": "b", "key": "x"}]}, 400, "only once"),
         ("labels", RINGS | {"values": [{"value": "a", "key": "xy"}, {"value": "b"}]}, 400, "a single character"),
         ("clusters", {"clusters": [1], "name": "x"}, 404, "there are no clusters"),
     ],
@@ -146,7 +146,7 @@ def test_what_cannot_be_judged_is_one_sentence_and_nothing_is_stored(labelling, 
 def test_labels_that_were_given_stay_in_a_table_that_is_changed(labelling):
     judge(labelling, "label", table="rings", id_str="g01", value="yes")
     error = judge(labelling, "labels", 400, **RINGS | {"values": [{"value": "a"}, {"value": "b"}]})["error"]
-    assert "labels that were given already must stay: ['yes']" in error
+    assert "labels already in use cannot be removed: ['yes']" in error
     more = RINGS | {"values": [*RINGS["values"], {"value": "partial", "key": "p"}]}
     assert [each["value"] for each in judge(labelling, "labels", **more)["values"]][-1] == "partial"
 
@@ -179,4 +179,4 @@ def test_clusters_are_named_merged_and_marked_as_artefacts_and_that_is_taken_bac
 
 @pytest.mark.parametrize("numbers", [[7], [], "0", [True], [0.5], None])
 def test_only_clusters_that_are_there_get_names(clustered, numbers):
-    assert "must be a list of numbers" in judge(clustered, "clusters", 400, clusters=numbers, name="x")["error"]
+    assert "must be a list of cluster numbers" in judge(clustered, "clusters", 400, clusters=numbers, name="x")["error"]

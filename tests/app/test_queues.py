@@ -59,7 +59,7 @@ def test_the_most_contested_come_first_with_who_said_what_and_are_settled_by_a_j
     assert [each["value"] for each in told] == ["yes", "no", "no", "yes"]
     refused = {"judgement": "judgement-101", "person": "ann", "id_str": "g07"}
     answer = labelling.post("api/label", json=body | refused)
-    assert answer.status_code == 400 and "nobody disagrees about g07" in answer.json()["error"]
+    assert answer.status_code == 400 and "nobody disagrees on g07" in answer.json()["error"]
 
 
 def test_an_impossible_queue_is_reported(labelling):
@@ -67,7 +67,7 @@ def test_an_impossible_queue_is_reported(labelling):
     for origin, status, words in (
         ("x", 400, "unknown queue 'x'"),
         ("uncertain", 404, "there are no predictions with probabilities"),
-        ("suggested", 400, "suggestions come from a run"),
+        ("suggested", 400, "suggestions need a trained run"),
     ):
         answer = labelling.get("api/queue", params=asked | {"from": origin})
         assert answer.status_code == status and words in answer.json()["error"]

@@ -150,7 +150,7 @@ def test_ratings_on_a_full_disk_are_refused_in_one_sentence_and_taken_when_there
             break
         stored.append(body["judgement"])
     words = (
-        f"The disk is full; this was not stored. Free some space on the disk of {client.application.state.atlas.out}"
+        f"The disk is full and this was not stored. Free some space on the disk of {client.application.state.atlas.out}"
     )
     assert answer.status_code == 507 and answer.json()["error"].startswith(words)
     fill_disk(False)
@@ -166,11 +166,11 @@ def test_ratings_on_a_full_disk_are_refused_in_one_sentence_and_taken_when_there
     [
         ({"id_str": "g01", "rating": 6}, "ratings are numbers from 0 to 5"),
         ({"id_str": "g01", "rating": "x"}, "ratings are numbers from 0 to 5"),
-        ({"id_str": "g01", "rating": True}, "a rating has id_str and rating"),
-        ({"id_str": "g01"}, "a rating has id_str and rating"),
+        ({"id_str": "g01", "rating": True}, "a rating needs id_str and rating"),
+        ({"id_str": "g01"}, "a rating needs id_str and rating"),
         ({"id_str": "no", "rating": 1}, "galaxies without representations"),
         ({"id_str": "g01", "rating": 1, "rater": " "}, "the rater must have a name"),
-        ({"id_str": "g01", "rating": 1, "judgement": None}, "judgement must be a name"),
+        ({"id_str": "g01", "rating": 1, "judgement": None}, "judgement must have 8"),
     ],
 )
 def test_what_is_not_a_rating_is_not_stored(client, body, words):

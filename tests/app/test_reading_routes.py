@@ -87,7 +87,7 @@ def test_a_thumbnail_is_the_galaxy_in_the_stretch_that_was_chosen(client):
         ("api/galaxies?set=x:1", 404, "unknown kind of set 'x'"),
         ("api/galaxies?sort=rna", 400, "did you mean 'ra'"),
         ("api/galaxies?where=[[[", 400, "must be a list in JSON"),
-        ('api/galaxies?where=["ra","<","x"]', 400, "ra is a number"),
+        ('api/galaxies?where=["ra","<","x"]', 400, "ra is a column of numbers"),
         ("api/galaxies?set=cluster:1", 404, "there are no clusters"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_taken_port_is_one_sentence(three_kinds, tmp_path):
     store = three_kinds[0]
     with serve(store, out=tmp_path / "a", block=False, announce=len) as server:
         port = int(server.url.split(":")[2].split("/")[0])
-        with pytest.raises(OSError, match=f"cannot listen at 127.0.0.1, port {port}"):
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {port}"):
             serve(store, out=tmp_path / "b", block=False, port=port)
 
 
@@ -63,7 +63,7 @@ def test_a_full_disk_is_reported_and_the_judgement_can_be_sent_again(client):
     ids = {"ids": [f"g{i:02d}" for i in range(60)] * 20, "overwrite": True}
     many = {"judgement": "judgement-2", "person": "ann", "table": "rings", "value": "yes"} | ids
     answer = client.post("api/label-all", json=many)
-    assert answer.status_code == 507 and answer.json()["error"].startswith("The disk is full; this was not stored")
+    assert answer.status_code == 507 and answer.json()["error"].startswith("The disk is full and this was not stored")
     assert client.get("api/labels").json()[0]["labelled"] == 0
     database.execute("PRAGMA max_page_count = 100000")
     assert client.post("api/label-all", json=many).status_code == 200

@@ -43,7 +43,7 @@ def test_a_position_is_its_nearest_galaxy_however_it_is_written(client, text):
 
 
 def test_text_that_is_not_a_position_and_places_without_galaxies_are_reported(client):
-    assert "a position is two numbers" in search(client, 400, position="here")["error"]
+    assert "a position must be two numbers" in search(client, 400, position="here")["error"]
     assert "no galaxy within 5 arcsec" in search(client, 400, position="200 45")["error"]
     assert "give an example" in search(client, 400)["error"]
     assert split_position("359.9 -90") == (359.9, -90.0)
@@ -77,11 +77,11 @@ BOMB = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\x08\x02\0\0
     [
         (b"", "x.png", "the file is empty"),
         (b"<script>", "x.jpg", "HTML or XML"),
-        (b"%!PS", "x.eps", "does not end like"),
-        (b"import os", "x.py", "does not end like"),
-        (b"\x80\x04", "x.npy", "does not end like"),
+        (b"%!PS", "x.eps", "is not named like"),
+        (b"import os", "x.py", "is not named like"),
+        (b"\x80\x04", "x.npy", "is not named like"),
         (BOMB, "x.png", "x.png|pixels|damaged"),
-        (b"x", "../../x", "does not end like"),
+        (b"x", "../../x", "is not named like"),
     ],
 )
 def test_what_is_not_an_image_is_refused_in_words_and_not_kept(client, data, name, words):

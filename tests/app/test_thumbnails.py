@@ -51,5 +51,5 @@ def test_a_missing_picture_is_reported_with_the_reason(galaxies_shown, three_kin
     (three_kinds[2] / "g05.png").write_bytes(b"x")
     with pytest.raises(LookupError, match=r"g05: .*not a readable"):
         galaxies_shown.jpeg("g05", 32)
-    with pytest.raises(LookupError, match="there are no pictures: give records"):
+    with pytest.raises(LookupError, match="there are no images: give records"):
         Thumbnails().jpeg("g05", 32)

@@ -56,7 +56,7 @@ def test_where_there_are_records_their_images_are_built_with_the_labels(three_ki
     assert built.set_index("id_str")[arguments["--column"]].sort_index().to_dict() == expected.to_dict()
 
 
-@pytest.mark.parametrize(("values", "words"), [(["yes"] * 10, "two labels or more"), (["yes", "no"], "two of each")])
+@pytest.mark.parametrize(("values", "words"), [(["yes"] * 10, "two different labels"), (["yes", "no"], "two of each")])
 def test_the_reason_why_nothing_can_be_trained_is_reported(client, values, words):
     post = {"judgement": "judgement-0", "person": "ann", "name": "rings", "question": "?", "values": VALUES}
     client.post("api/labels", json=post)

@@ -1,11 +1,11 @@
-// Starts the page: which tab is shown, keys, the person's name, light and dark.
+// Starts the page: the current tab, keys, the person's name, light and dark.
 import * as api from "./api.js";
 import { openGalaxy } from "./galaxies.js";
 import { address, el, empty, fill, galaxies, notice, person, storage } from "./page.js";
 
 const VIEWS = ["map", "gallery", "similar", "rate", "label", "clusters"];
 let view = {}, drawn = 0, at = (id) => document.getElementById(id);
-// A view draws itself into an element and answers with what its keys do, and what to do when it is left.
+// A view draws itself into an element and returns what its keys do and what to do when the user leaves it.
 async function draw() {
   const [wanted, parameters] = address(), tab = VIEWS.includes(wanted) ? wanted : "map", turn = ++drawn;
   for (const link of document.querySelectorAll("#tabs a")) link.ariaCurrent = link.hash === `#${tab}` ? "page" : null;

@@ -1,4 +1,4 @@
-// What kinds of galaxies there are: sheets of clusters, which get names, or are thrown out as artefacts.
+// Clusters of galaxies, to be named, merged, or marked as artefacts.
 import { ask, judge } from "./api.js";
 import { strip } from "./galaxies.js";
 import { run } from "./jobs.js";
@@ -13,9 +13,9 @@ export async function show(root) {
   const done = [], ticked = new Set(), sheet = el("div", { class: "clusters" });
   const post = (content) => judge("api/clusters", { person: person(), ...content }, (after) => after && draw(after)).judgement;
   const give = (content) => done.push(post(content));
-  const name = el("input", { placeholder: "one name for those ticked", size: 22, "aria-label": "Name for the ticked clusters", maxlength: 60 });
-  const merge = () => (ticked.size && name.value ? give({ clusters: [...ticked], name: name.value.trim() }) : notice("Tick clusters and type a name: those of one name are one kind."));
-  const undo = () => (done.length ? post({ undo: done.pop() }) : notice("There is nothing to take back."));
+  const name = el("input", { placeholder: "name for the ticked clusters", size: 22, "aria-label": "Name for the ticked clusters", maxlength: 60 });
+  const merge = () => (ticked.size && name.value ? give({ clusters: [...ticked], name: name.value.trim() }) : notice("Tick clusters and type a name: clusters with the same name are merged."));
+  const undo = () => (done.length ? post({ undo: done.pop() }) : notice("There is nothing to undo."));
   root.append(el("div", { class: "bar" }, el("strong", {}, plural(answer.clusters.length, "cluster")), name, button("Merge", merge), button("Undo", undo), el("small", {}, answer.message)), sheet);
   const row = ({ cluster, galaxies: n, share, name: called, artefact, members }) => el("section", { class: `card stack cluster ${artefact ? "artefact" : ""}`, "aria-label": `Cluster ${cluster}` },
     el("div", { class: "row" },

@@ -1,14 +1,14 @@
-// One galaxy after another, judged by keys: what Rate and Label have in common.
+// One galaxy after another, judged by keys: shared by Rate and Label.
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { button, el, fill, notice } from "./page.js";
-// `choices` are {key, text, value}; `past` is what was judged before, newest first: {judgement, id_str, value}.
-// `more(n)` asks for galaxies, n of which are here already; `give(id, value)` and `undo(judgement)` are judgements.
+// `choices` are {key, text, value}; `past` lists earlier judgements, newest first: {judgement, id_str, value}.
+// `more(n)` requests galaxies, of which n are here already; `give(id, value)` and `undo(judgement)` are judgements.
 export async function desk(root, { choices, past, more, give, undo, nothing }) {
   const before = past.filter(({ id_str }, i) => id_str && past.findIndex((one) => one.id_str === id_str) === i);
   const items = before.reverse(), done = [...past].reverse(), back = choices.some(({ key }) => key === "u") ? "Backspace" : "u";
   let at = items.length, asking = false;
   fill(root);
-  // Galaxies that come after those the browser has fetched already.
+  // The next galaxies, after those the browser has fetched already.
   function refill(queue) {
     const waiting = at >= items.length, judged = items.findLastIndex(({ value }) => value !== undefined) + 1;
     const kept = items.slice(0, Math.max(at + 3, judged)), ids = new Set(kept.map(({ id_str }) => id_str));
@@ -18,7 +18,7 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   }
   async function provide() {
     if (asking || items.length - at > 5) return;
-    asking = true; // those that were passed over come again, and those not saved yet
+    asking = true; // skipped galaxies come again, and those not saved yet
     refill(await more(items.filter(({ value }) => value === undefined).length + Math.min(items.length, 20)).finally(() => { asking = false; }));
   }
   const key = (name, text, onclick, disabled) => button([el("kbd", {}, name), ` ${text}`], onclick, { class: "quiet", disabled });
@@ -40,7 +40,7 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   }
   function takeBack() {
     const last = done.pop();
-    if (!last) return notice("There is nothing to take back.");
+    if (!last) return notice("There is nothing to undo.");
     undo(last.judgement);
     const place = items.findIndex(({ id_str }) => id_str === last.id_str);
     if (place >= 0) [items[place].value, at] = [undefined, place];
@@ -53,9 +53,9 @@ export async function desk(root, { choices, past, more, give, undo, nothing }) {
   return { keys, refill, provide };
 }
 
-// Counts as bars.
+// Counts drawn as bars.
 export const bars = (counts) => el("div", { class: "bars" }, Object.entries(counts).map(([name, n]) => [
   el("span", {}, name), el("meter", { min: 0, max: Math.max(1, ...Object.values(counts)), value: n, "aria-label": name }), el("small", {}, String(n))]));
 
-// Who judged how much, where several do.
+// How many each person judged, if there are several.
 export const people = (counts) => Object.keys(counts).length > 1 && el("small", {}, Object.entries(counts).map(([name, n]) => `${name} ${n}`).join(", "));

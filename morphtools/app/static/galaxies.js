@@ -1,7 +1,7 @@
-// Galaxies as pictures: a tile of a grid, a strip of neighbours, and the large view of one.
+// Images of galaxies: a tile in a grid, a strip of neighbours, and the large view of one galaxy.
 import { ask, query } from "./api.js";
 import { address, button, el, fill, go, keep, number, storage } from "./page.js";
-// How pictures are shown: the stretch is made by the server, brightness and contrast by the browser.
+// How images are shown: the server applies the stretch, the browser brightness and contrast.
 export const display = { stretch: "", brightness: 1, contrast: 1, ...JSON.parse(storage.getItem("morphtools-display") ?? "{}") };
 export function setDisplay(changes = {}) {
   Object.assign(display, changes);
@@ -12,7 +12,7 @@ setDisplay();
 export const thumbnail = (id_str, side = 128) => query("api/thumbnail", { id_str, side, stretch: display.stretch });
 export const picture = (id, side, attributes = {}) => el("img",
   { src: thumbnail(id, side), alt: `Galaxy ${id}`, loading: "lazy", decoding: "async", width: side, height: side, ...attributes });
-// A galaxy in a grid. `tools` are [text, label, handler]; `note` stands below the name.
+// A galaxy in a grid. `tools` are [text, label, handler]; `note` is shown below the name.
 export const tile = (id, { note = "", tools = [], kind = "" } = {}) => el("figure", { class: `tile ${kind}`, "data-id": id },
   button(picture(id, 160), () => openGalaxy(id), { class: "picture", "aria-label": `Open ${id}, ${note}` }),
   el("span", { class: "tools" }, tools.map(([text, label, handler]) => button(text, handler, { "aria-label": `${label}: ${id}`, title: label }))),
@@ -23,7 +23,7 @@ export const strip = (ids, label) => el("div", { class: "strip", role: "group", 
 const dialog = document.getElementById("galaxy");
 dialog.onclose = () => { if (address()[1].galaxy) keep({ galaxy: "" }); };
 dialog.onclick = ({ target }) => { if (target === dialog) dialog.close(); };
-// The large view of a galaxy; it stands in the address, so a reload opens it again.
+// The large view of a galaxy; it is part of the address, so a reload opens it again.
 export async function openGalaxy(id) {
   const about = await ask("api/galaxy", { id_str: id });
   keep({ galaxy: id });

@@ -1,15 +1,15 @@
-// Any set of galaxies as a grid: sorted, filtered, and shown as one likes.
+// Any set of galaxies as a grid: sorted, filtered, in the chosen display.
 import { ask, judge } from "./api.js";
 import { display, grid, setDisplay, tile } from "./galaxies.js";
 import { button, change, choice, el, empty, fill, galaxies, go, keep, notice, number } from "./page.js";
 const FILTER = /^\s*(.+?)\s*(>=|<=|!=|=|<|>|\bcontains\b|\bunknown\b|\bknown\b)\s*(.*?)\s*$/;
-// `redshift > 0.05 and class = spiral` as the server takes it.
+// `redshift > 0.05 and class = spiral` in the form the server expects.
 const filters = (text) => text.split(/\s+and\s+/i).filter((part) => part.trim()).map((part) => {
   const [, column, operator, value] = part.match(FILTER) ?? [];
-  if (!column) throw new Error(`A filter is like: redshift > 0.05 and class = spiral. This is not one: ${part}`);
+  if (!column) throw new Error(`“${part.trim()}” is not a filter. Write for example: redshift > 0.05 and class = spiral`);
   return value === "" ? [column, operator] : [column, operator, Number.isNaN(Number(value)) ? value : Number(value)];
 });
-// The sets of galaxies that have names, to choose from.
+// A choice of all named sets of galaxies.
 export function sets(info, now, chosen) {
   const all = [["all", "all galaxies"], ...info.selections.map((one) => [`selection:${one.name}`, `${one.name} (${number(one.galaxies)})`])];
   for (const { name, values, labelled } of info.labels) all.push([`labelled:${name}`, `${name}: all labelled (${number(labelled)})`],
@@ -19,7 +19,7 @@ export function sets(info, now, chosen) {
   if (!all.some(([set]) => set === now)) all.push([now, now.startsWith("~") ? "the selected galaxies" : now.replace(":", " ")]);
   return choice("Set of galaxies", all, now, chosen);
 }
-// What can be done with a set: keep it by name, and look at it elsewhere.
+// What can be done with a set: save it under a name, or open it in another tab.
 export function uses(set, here) {
   const name = el("input", { placeholder: "name, such as rings", "aria-label": "Name of the selection", maxlength: 60, size: 16 });
   let replace = false;
@@ -48,7 +48,7 @@ export async function show(root, parameters, info) {
     el("label", {}, "Show", sets(info, set, (value) => change({ set: value }))),
     el("label", {}, "Sort", choice("Sort by", order, sort, (value) => change({ sort: value }))),
     button(descending ? "↓" : "↑", () => change({ descending: descending ? "" : "1" }), { "aria-label": descending ? "Largest first" : "Smallest first" }),
-    el("label", {}, "Only", filter),
+    el("label", {}, "Filter", filter),
     el("details", { class: "display" }, el("summary", {}, "Display"), el("div", { class: "card stack" },
       el("label", {}, "stretch", choice("Stretch", [["", "as it is"], ...info.stretches], display.stretch, (stretch) => { setDisplay({ stretch }); change({}); })),
       light("brightness"), light("contrast"), slider("size", side, 70, 320, setSide),
@@ -61,7 +61,7 @@ export async function show(root, parameters, info) {
     tiles.append(...answer.rows.map((row) => tile(row.id_str, { note: note(row.columns) })));
     count.textContent = galaxies(answer.galaxies);
     more.hidden = tiles.children.length >= answer.galaxies;
-    if (!answer.galaxies) fill(tiles, empty("No galaxy", el("p", {}, where ? "None of these galaxies passes the filter." : "There is none in this set.")));
+    if (!answer.galaxies) fill(tiles, empty("No galaxies", el("p", {}, where ? "None of these galaxies passes the filter." : "This set is empty.")));
   }
   await load();
 }

@@ -1,4 +1,4 @@
-// Long work that the server does beside: how far it is, and what comes out.
+// Commands that run in the background: their progress and results.
 import { ask, judge } from "./api.js";
 import { button, el, fill, number } from "./page.js";
 const short = (value) => (typeof value === "number" ? number(Number(value.toPrecision(3))) : number(value));
@@ -7,8 +7,8 @@ const report = ({ job, folder, report: { summary, metrics, figures } }) => el("s
   el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, metric(value)))))),
   el("div", { class: "figures" }, figures.map((name) => el("a", { href: `api/jobs/${job}/figures/${name}`, target: "_blank", rel: "noopener" },
     el("img", { src: `api/jobs/${job}/figures/${name}`, alt: name.replace(".png", "").replaceAll("_", " "), loading: "lazy" })))),
-  el("small", {}, `All of it is in ${folder}`));
-// Draws a job into an element until it is over; then calls `over`. A server that restarts is asked again.
+  el("small", {}, `Everything is in ${folder}`));
+// Draws a job into an element until it ends; then calls `over`. Keeps asking if the server restarts.
 export async function watch(root, id, over) {
   for (let running = true; running; await new Promise((done) => setTimeout(done, 700))) {
     const job = await ask(`api/jobs/${id}`).catch(() => null);
@@ -23,5 +23,5 @@ export async function watch(root, id, over) {
     if (job.state === "done") over?.(job);
   }
 }
-// Begins a job and draws it.
+// Starts a job and draws it.
 export const run = (root, content, over) => judge("api/jobs", content, (job) => job && watch(root, job.job, over));

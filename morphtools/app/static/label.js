@@ -1,4 +1,4 @@
-// Answers to a question of one's own, galaxy by galaxy or many at once; they make a table, and the table a network.
+// Label galaxies one by one or many at once; the labels form a table, and a network is trained on it.
 import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { grid, tile } from "./galaxies.js";
@@ -6,7 +6,7 @@ import { sets } from "./gallery.js";
 import { run, watch } from "./jobs.js";
 import { button, calmly, change, choice, el, empty, fill, galaxies, number, person } from "./page.js";
 
-const SOURCES = [["random", "at random"], ["set", "of a set"], ["uncertain", "the predictions are least sure of"], ["suggested", "suggest-labels proposes"], ["contested", "people disagree on"]];
+const SOURCES = [["random", "at random"], ["set", "from a set"], ["uncertain", "with the least certain predictions"], ["suggested", "chosen by suggest-labels"], ["contested", "people disagree on"]];
 const UNSURE = { value: "unsure", key: "s", label: false };
 function newQuestion() {
   const [name, question, values] = [["Name", "ring"], ["Question", "Does it have a ring?"], ["Answers", "yes, no"]].map(([label, value]) => el("input", { value, "aria-label": label, maxlength: 200 }));
@@ -20,11 +20,11 @@ function newQuestion() {
   }
   return el("section", { class: "card stack ask" }, el("h2", {}, "What do you want to know?"),
     [name, question, values].map((field) => el("label", { class: "field" }, field.getAttribute("aria-label"), field)),
-    el("small", {}, "Two or more answers, with commas between. “unsure” is always there, and is not trained on."), button("Begin", begin, { class: "main" }));
+    el("small", {}, "Two or more answers, separated by commas. “unsure” is always available and is not trained on."), button("Begin", begin, { class: "main" }));
 }
 
 export async function show(root, parameters, info) {
-  if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Labelling needs pictures: start with --records, or with --catalog and --images.")));
+  if (!info.images) return void root.append(empty("There are no images", el("p", {}, "Labelling needs images: start with --records, or with --catalog and --images.")));
   const { from = "random", set = "all", table: wanted } = parameters;
   let given, table = info.labels.find(({ name }) => name === wanted) ?? (wanted === "new" ? undefined : info.labels[0]);
   if (!table) return void root.append(newQuestion());
@@ -60,11 +60,11 @@ export async function show(root, parameters, info) {
     more: async (here) => (await ask20(here)).queue,
     give: (id_str, value) => post({ id_str, value }),
     undo: (judgement) => post({ undo: judgement }),
-    nothing: empty("Nothing is left to label here", el("p", {}, first.message || "Choose other galaxies, or another question, above.")),
+    nothing: empty("There is nothing left to label here", el("p", {}, first.message || "Choose other galaxies or another question above.")),
   });
   tell();
   const every = (value) => judge("api/label-all", { ...who, value, set }).saved.then(() => change({}));
-  if (from === "set" && set !== "all" && first.left) fill(all, el("span", { class: "soft" }, `The ${number(first.left)} without a label are all`),
+  if (from === "set" && set !== "all" && first.left) fill(all, el("span", { class: "soft" }, `Label the remaining ${number(first.left)}`),
     values.map(({ value }) => button(value, () => every(value))));
   const before = jobs.find(({ verb, folder }) => verb === "finetune" && folder.includes(`/${name}-`));
   if (before) watch(work, before.job);

@@ -1,14 +1,14 @@
-// The map: drawn by the server, moved here; a lasso keeps the galaxies, not the place on the screen.
+// The map: drawn by the server, moved here; a lasso selects galaxies, not an area of the screen.
 import { ask, latest, send } from "./api.js";
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { uses } from "./gallery.js";
 import { run, watch } from "./jobs.js";
 import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number } from "./page.js";
 
-const CELL = 88; // px on the screen of a galaxy on the map of thumbnails
+const CELL = 88; // screen px of a galaxy on the map of thumbnails
 const HELP = "Map of galaxies. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter opens the galaxy in the middle, " +
-  "B selects what is in view, P shows pictures, Escape clears the selection.";
-const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], ["remove", "next lasso takes away"], ["keep", "next lasso keeps common ones"]];
+  "B selects all galaxies in view, P shows pictures, Escape clears the selection.";
+const MODES = [["replace", "next lasso replaces"], ["add", "next lasso adds"], ["remove", "next lasso removes"], ["keep", "next lasso intersects"]];
 
 async function showLegend(legend, colour, info) {
   const columns = info.columns.list.filter(({ kind }) => kind !== "text").map(({ name }) => name);

@@ -1,4 +1,4 @@
-// The page: elements, the state in the address, and what is told to the user.
+// The page: elements, the state in the address, and messages.
 
 // An element with attributes, handlers (onclick …) and children.
 export function el(tag, attributes = {}, ...children) {
@@ -23,13 +23,13 @@ export function choice(label, options, value, chosen) {
   return select;
 }
 export const filled = (parameters) => Object.entries(parameters).filter(([, value]) => ![null, undefined, ""].includes(value));
-// What stands in the address after #: the tab, and its parameters.
+// The part of the address after #: the tab and its parameters.
 export function address() {
   const [tab, query] = location.hash.slice(1).split(/\?(.*)/s);
   return [tab || "map", Object.fromEntries(new URLSearchParams(query))];
 }
 const hash = (tab, parameters) => `#${tab}?${new URLSearchParams(filled(parameters))}`;
-// Goes to a tab; the browser's Back leads from there to where we were.
+// Opens a tab; the browser's Back button returns from it.
 export const go = (tab, parameters = {}) => { location.hash = hash(tab, parameters); };
 // Changes parameters of the address without drawing the view again.
 export function keep(changes) {
@@ -55,7 +55,7 @@ export const plural = (n, word, words = `${word}s`) => `${number(n)} ${n === 1 ?
 export const galaxies = (n) => plural(n, "galaxy", "galaxies");
 export const empty = (title, ...more) => el("section", { class: "empty stack" }, el("h2", {}, title), more);
 export const person = () => document.getElementById("who").value;
-// Waits until calls have ceased for a while.
+// Waits until there have been no calls for a while.
 export function calmly(wait, work) {
   let waiting;
   return (...given) => { clearTimeout(waiting); waiting = setTimeout(() => work(...given), wait); };

@@ -1,13 +1,13 @@
-// The anomaly loop: rate from 0 to 5 what comes, and the survey is ranked by your interest.
+// The anomaly loop: rate galaxies from 0 to 5, and the survey is ranked by your interest.
 import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { button, change, choice, el, empty, fill, galaxies, go, person, plural } from "./page.js";
 
-const SOURCES = [["", "that promise most"], ["contested", "that raters disagree on"]];
+const SOURCES = [["", "most promising first"], ["contested", "that raters disagree on"]];
 const queue = (answer) => answer.queue.map(({ id_str, score, uncertainty }) => (
   { id_str, about: score === null ? "drawn at random" : `expected ${score.toFixed(1)} ± ${uncertainty.toFixed(1)}` }));
 export async function show(root, parameters, info) {
-  if (!info.images) return void root.append(empty("There is nothing to look at", el("p", {}, "Rating needs pictures: start with --records, or with --catalog and --images.")));
+  if (!info.images) return void root.append(empty("There are no images", el("p", {}, "Rating needs images: start with --records, or with --catalog and --images.")));
   const from = parameters.from === "contested" ? "contested" : "", rater = person(), left = el("section", { class: "judge", "aria-label": "Rate" }), right = el("div", { class: "stack" });
   root.classList.add("columns");
   root.append(left, el("aside", { class: "stack" }, el("label", { class: "field" }, "Galaxies", choice("Which galaxies come", SOURCES, from, (value) => change({ from: value }))), right));
@@ -18,9 +18,9 @@ export async function show(root, parameters, info) {
     const { rated, skipped, raters, fit, counts } = state;
     const learning = { running: "Learning from your ratings …", failed: fit.message }[fit.state];
     fill(right, el("section", { class: "card stack" }, el("h2", {}, "How interesting is it?"),
-      el("p", { class: "soft" }, "0 is dull, 5 is what you are looking for. Soon the galaxies that promise most come first."),
+      el("p", { class: "soft" }, "0 is dull, 5 is what you are looking for. After a few ratings, the most promising galaxies come first."),
       el("p", { role: "status" }, el("strong", {}, galaxies(rated)), " rated", skipped > 0 && `, ${skipped} skipped`), bars(counts), people(raters),
-      el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are from ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
+      el("p", { class: "soft" }, learning ?? (fit.ratings ? `The estimates are based on ${plural(fit.ratings, "rating")}.` : "No estimates yet."))),
     fit.ratings > 0 && button("See the ranking", () => go("gallery", { sort: "score", descending: 1 }), { class: "main" }));
   }
   const others = async () => (await ask("api/rate", { rater, from })).queue;
@@ -32,7 +32,7 @@ export async function show(root, parameters, info) {
     more: from ? others : async () => queue(await ask("api/rate", { rater })),
     give: (id_str, rating) => post({ id_str, rating }),
     undo: (judgement) => post({ undo: judgement }),
-    nothing: from ? empty("No rater disagrees") : empty("All galaxies are rated", el("p", {}, "The ranking has all of them.")),
+    nothing: from ? empty("No raters disagree") : empty("All galaxies are rated", el("p", {}, "The ranking contains all of them.")),
   });
   const timer = setInterval(async () => state.fit.state === "running" && tell(await ask("api/rate", { rater })), 1500);
   return { keys: table.keys, leave: () => clearInterval(timer) };

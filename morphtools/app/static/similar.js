@@ -1,4 +1,4 @@
-// More like this: examples and counter-examples by name, by place on the sky, or as a picture of one's own.
+// More like this: examples and counter-examples by name, by position on the sky, or as an uploaded picture.
 import { ask, send } from "./api.js";
 import { grid, tile } from "./galaxies.js";
 import { uses } from "./gallery.js";
@@ -20,7 +20,7 @@ export async function show(root, parameters, info) {
   }
   const field = el("input", {
     list: "names", size: 30, "aria-label": "Name of a galaxy, or a position", placeholder: places ? "name, or 10:00:28.6 +02:12:21" : "name of a galaxy",
-    oninput: () => suggest(field.value), onkeydown: ({ key }) => { if (key === "Enter") search(); }, // false would take all other keys away
+    oninput: () => suggest(field.value), onkeydown: ({ key }) => { if (key === "Enter") search(); }, // returning false would disable all other keys
   });
   const upload = async (body) => body && set("images", [...now.images, (await ask("api/uploads", { name: body.name }, { body })).upload]);
   const file = el("input", { type: "file", hidden: true, "aria-label": "Image file", onchange: () => upload(file.files[0]) });
@@ -28,10 +28,10 @@ export async function show(root, parameters, info) {
   root.ondrop = (event) => { event.preventDefault(); upload(event.dataTransfer.files[0]); };
   const many = ["24", "48", "200", "1000"].map((each) => [each, `${each} nearest`]);
   root.append(el("div", { class: "bar" }, field, names, button("Search", search, { class: "main" }),
-    button("Picture of your own …", () => file.click(), { disabled: !image, title: why_no_image }), file, choice("How many", many, n, (value) => change({ n: value }))));
+    button("Your own picture …", () => file.click(), { disabled: !image, title: why_no_image }), file, choice("How many", many, n, (value) => change({ n: value }))));
   if (!now.like.length && !now.images.length && !position) {
     return void root.append(empty("What are you looking for?", el("p", {}, `Type the name of a galaxy${places ? " or a position on the sky" : ""}${image ? ", drop a picture here" : ""}, `,
-      "or click any galaxy of the map or the gallery and choose Find similar."), el("small", {}, why_no_image)));
+      "or click any galaxy on the map or in the gallery and choose Find similar."), el("small", {}, why_no_image)));
   }
   const answer = await send("api/similar", { ...now, ...(position && { position }), galaxies: Number(n) });
   const placed = answer.position && tile(answer.position.id_str, { kind: "plus", note: `${answer.position.separation.toFixed(1)}″ from ${position}`, tools: [["✕", "Remove", () => change({ position: "" })]] });
