@@ -4,6 +4,7 @@ A VOTable that names another file as the place of its data is refused, and one t
 """
 
 import csv
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfrecords_builder.bounded import open_table
 from tfrecords_builder.table_files import check_names, first_of_several, in_degrees, leave_out, report, series
 
 
@@ -19,7 +21,7 @@ def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """An ECSV file, as many lines at a time."""
     from astropy.table import Table
 
-    with path.open(encoding="utf-8") as file:
+    with io.TextIOWrapper(open_table(path), "utf-8") as file:
         head = []
         for line in file:
             head.append(line)
@@ -52,7 +54,8 @@ def read_votable(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     _refuse_links(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # astropy warns of every small departure from the standard
-        file = parse(path)
+        with open_table(path) as stream:
+            file = parse(io.BytesIO(stream.read()))
         _report_status(path, file)
         tables = list(file.iter_tables())
         if not tables:
@@ -76,7 +79,7 @@ def _refuse_links(path: Path) -> None:
     parser = expat.ParserCreate()
     parser.StartElementHandler = check
     try:
-        with path.open("rb") as file:
+        with open_table(path) as file:
             parser.ParseFile(file)
     except expat.ExpatError as error:
         raise ValueError(f"it is not XML: {error}") from None

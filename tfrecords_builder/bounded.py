@@ -1,14 +1,17 @@
 """Bytes of untrusted files: regular files only, inside the allowed folder, and never more than allowed."""
 
 import bz2
+import contextlib
 import gzip
 import io
+import lzma
 import os
 import stat
 import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +20,14 @@ from tfrecords_builder.naming import some
 
 _CHUNK = 2**20
 _RATIO = 100  # no table packs better
+_Members = dict[str, list[tuple[str, str]]]  # name and name in the archive, by the last part of the name
+_PACKINGS: dict[bytes, tuple[str, Callable]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\0": ("xz", lzma.open),
+    b"]\0\0": ("lzma", lzma.open),
+}
+PACKED = (".gz", ".bz2", ".xz", ".lzma")
 
 
 class Limits(NamedTuple):
@@ -110,10 +121,13 @@ def read_member(archive: Path, name: str, limits: Limits) -> bytes:
         raise ValueError(f"cannot read {name} in {archive.name}: {error or type(error).__name__}") from error
 
 
-def _member(file: zipfile.ZipFile, members: dict[str, list[str]], name: str, archive: Path) -> str:
+def _member(file: zipfile.ZipFile, members: _Members, name: str, archive: Path) -> str:
     if name in file.NameToInfo:
         return name
-    fitting = [member for member in members.get(name.rpartition("/")[2], ()) if member.endswith(f"/{name}")]
+    name = unicodedata.normalize("NFC", name)
+    same = members.get(name.rpartition("/")[2], [])
+    fitting = [member for place, member in same if place == name]
+    fitting = fitting or [member for place, member in same if place.endswith(f"/{name}")]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -123,62 +137,83 @@ def _member(file: zipfile.ZipFile, members: dict[str, list[str]], name: str, arc
 
 
 @lru_cache(8)
-def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, dict[str, list[str]]]:
+def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, _Members]:
     """An open archive, and its members by the last part of their names; an open file does not travel to workers."""
     file, members = zipfile.ZipFile(path), defaultdict(list)
-    for name in file.namelist():
-        if not name.startswith("__MACOSX/"):
-            members[name.rpartition("/")[2]].append(name)
+    for info in file.infolist():
+        if not info.filename.startswith("__MACOSX/"):
+            place = _place(info)
+            members[place.rpartition("/")[2]].append((place, info.filename))
     return file, dict(members)
 
 
-class _Unpacked(gzip.GzipFile):
-    """A gzip file as it unpacks, as long as that is no more than anybody's table."""
+def _place(info: zipfile.ZipInfo) -> str:
+    """The name of a member in composed Unicode; macOS writes UTF-8 and does not tell, which reads as code page 437."""
+    name = info.filename
+    if not name.isascii() and not info.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return unicodedata.normalize("NFC", name)
 
-    def read(self, size=-1):
-        return self._checked(super().read(size))
 
-    def read1(self, size=-1):
-        return self._checked(super().read1(size))
+def packing(start: bytes) -> tuple[str, Callable] | None:
+    """The kind of compression that the first bytes of a file tell of, and what opens it; None where there is none."""
+    return next((kind for magic, kind in _PACKINGS.items() if start.startswith(magic)), None)
 
-    def _checked(self, data: bytes) -> bytes:
-        packed = Path(self.name).stat().st_size
-        if self.tell() > max(LIMITS.bytes, _RATIO * packed):
+
+class _Unpacked(io.RawIOBase):
+    """A compressed file as it unpacks, as long as that is no more than anybody's table."""
+
+    def __init__(self, path: Path, stream) -> None:
+        self._stream, self._packed, self._bytes = stream, path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        data = self._stream.read(len(buffer))
+        if self._bytes + len(data) > max(LIMITS.bytes, _RATIO * self._packed):
             raise ValueError(
-                f"its {packed} bytes unpack to more than {self.tell() - len(data)}, like a gzip bomb; "
+                f"its {self._packed} bytes unpack to more than {self._bytes}, like a bomb; "
                 "unpack it first if that is correct"
             )
-        return data
+        self._bytes += len(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
-def open_table(path: Path) -> io.BufferedIOBase:
-    """A file of a table, to read its bytes; unpacked if its name ends in .gz.
+def open_table(path: Path) -> io.BufferedReader:
+    """A file of a table, to read its bytes; unpacked where it is compressed, whatever it is called.
 
     Reading ends in a ValueError where it unpacks to more than a gigabyte and a hundred times its size.
     """
-    return _Unpacked(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    with path.open("rb") as file:
+        kind = packing(file.read(8))
+    return path.open("rb") if kind is None else io.BufferedReader(_Unpacked(path, kind[1](path)), _CHUNK)
 
 
 def unpacked(data: bytes, limits: Limits) -> bytes:
-    """The content of gzip and bzip2 files; other bytes as they are.
+    """The content of a compressed file; other bytes as they are.
 
     Raises:
         ValueError: It is damaged, or larger than allowed; no more than that is ever unpacked.
     """
-    if data[:2] == b"\x1f\x8b":
-        kind, stream = "gzip", gzip.GzipFile(fileobj=io.BytesIO(data))
-    elif data[:3] == b"BZh":
-        kind, stream = "bzip2", bz2.BZ2File(io.BytesIO(data))
-    else:
+    kind = packing(data)
+    if kind is None:
         return data
     out = bytearray()
     try:
+        stream = kind[1](io.BytesIO(data))
         while chunk := stream.read(_CHUNK):
             out += chunk
             if len(out) > limits.bytes:
                 break
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ValueError(f"damaged {kind}: {error}") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        raise ValueError(f"damaged {kind[0]}: {error}") from error
     if len(out) > limits.bytes:
         raise ValueError(f"unpacks to more than the {limits.bytes} bytes that max_bytes allows")
     return bytes(out)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from tfrecords_builder.astropy_tables import read_ecsv, read_votable
+from tfrecords_builder.bounded import PACKED
 from tfrecords_builder.csv_tables import read_csv
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.splits import SPLITS
-from tfrecords_builder.table_files import check_names, has_long_numbers, plain, read_fits, read_parquet
+from tfrecords_builder.table_files import TEXT, check_names, has_long_numbers, plain, read_fits, read_parquet
 
-_READERS = {".csv": read_csv, ".tsv": read_csv, ".csv.gz": read_csv, ".tsv.gz": read_csv, ".parquet": read_parquet}
-_READERS |= dict.fromkeys((".fits", ".fit", ".fits.gz", ".fit.gz"), read_fits)
+_READERS = {".csv": read_csv, ".tsv": read_csv, ".parquet": read_parquet, ".fits": read_fits, ".fit": read_fits}
 _READERS |= {".ecsv": read_ecsv, ".vot": read_votable, ".xml": read_votable}
 _LONGEST = 2**16  # characters of a cell: no name, class or remark is longer
 _NAMES = ("id_str", "file_loc", "ra", "dec", "split")  # found in whatever capitals a catalogue writes them
@@ -26,7 +26,7 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
     or None in text. Columns with several numbers in a cell are left out, with a warning.
 
     Args:
-        path: File to read; the format follows from its ending.
+        path: File to read; the format follows from its ending, behind which may be `.gz`, `.bz2`, `.xz` or `.lzma`.
 
     Returns:
         One row per galaxy, columns as in the file, except `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
@@ -55,10 +55,13 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
     path = Path(catalog)
     if not path.is_file():
         raise FileNotFoundError(f"there is no catalogue at {path}")
-    endings = [ending.lower() for ending in path.suffixes[-2:]]
-    ending = "".join(endings if endings[-1:] == [".gz"] else endings[-1:])
-    if ending not in _READERS:
-        raise ValueError(unknown("catalogue format", ending, _READERS))
+    packed = path.suffix.lower() in PACKED
+    ending = (path.with_suffix("") if packed else path).suffix.lower()
+    if ending not in _READERS or (packed and ending == ".parquet"):
+        kind = ending + path.suffix.lower() * packed
+        raise ValueError(
+            f"{unknown('catalogue format', kind, _READERS)}; all but parquet also packed as {some(PACKED, 4)}"
+        )
     try:
         long_numbers, chunks = set(), 0
         for chunk in _READERS[ending](path, rows):
@@ -83,7 +86,14 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
         _check_lengths(table[name])
     lower = [str(name).lower() for name in table.columns]
     capitals = {n: n.lower() for n in map(str, table.columns) if n.lower() in _NAMES and lower.count(n.lower()) == 1}
-    return plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
+    table = plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
+    names = [name for name in TEXT if name in table.columns and not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(_stripped) for name in names})
+
+
+def _stripped(name):
+    """A name without the blanks around it: programs fill up texts with them, and others take them away."""
+    return name.strip() if isinstance(name, str) else name
 
 
 def _check_lengths(column: pd.Series) -> None:
@@ -149,6 +159,12 @@ def _id_problems(ids: pd.Series) -> list[str]:
         problems.append(
             f"{len(unprintable)} id_str with a line break or another control character ({some(map(repr, unprintable))})"
         )
+    if ids.str.fullmatch(r"\d+\.0").all() and len(ids):
+        problems.append(
+            f"id_str holds floating-point numbers as text ({some(ids)}); export it as whole numbers or text"
+        )
+    if ids.str.fullmatch(r"b'.*'|b\".*\"").all() and len(ids):
+        problems.append(f"id_str holds text as Python shows bytes ({some(ids)}); decode it before it is exported")
     rounded = ids[ids.str.fullmatch(r"\d(\.\d+)?[eE]\+?1\d")]
     if len(rounded):
         problems.append(

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
+_DEGREES = dict.fromkeys(("deg", "degree", "degrees"), 1.0) | {"arcmin": 1 / 60, "arcsec": 1 / 3600}
+_DEGREES |= {"mas": 1 / 3.6e6, "rad": 180 / np.pi}
 _CELESTIAL = ("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")
 
 
@@ -12,13 +16,14 @@ def camera(header: Callable[[str], object]) -> tuple[float | None, str]:
         header: From a key to its value, None where there is none.
     """
     telescope = str(header("TELESCOP") or "").strip(" '")
-    if not str(header("CTYPE1") or "").strip(" '").startswith(_CELESTIAL):
+    units = [str(header(f"CUNIT{axis}") or "deg").strip(" '").lower() for axis in (1, 2)]
+    if not str(header("CTYPE1") or "").strip(" '").startswith(_CELESTIAL) or not set(units) <= _DEGREES.keys():
         return None, telescope
     area = _area(header, "CD", 0.0)
     if area is None:  # increments, turned by a matrix
         x, y, turn = _number(header("CDELT1")), _number(header("CDELT2")), _area(header, "PC", 1.0)
         area = None if x is None or y is None else x * y * (1.0 if turn is None else turn)
-    scale = abs(area) ** 0.5 * 3600 if area else None
+    scale = abs(area * _DEGREES[units[0]] * _DEGREES[units[1]]) ** 0.5 * 3600 if area else None
     return scale if scale and 1e-4 < scale < 3600 else None, telescope
 
 

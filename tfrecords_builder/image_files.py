@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfrecords_builder.band_files import on_one_grid
-from tfrecords_builder.bounded import LIMITS, Limits, locate, read_file, read_member, unpacked
+from tfrecords_builder.bounded import LIMITS, PACKED, Limits, locate, read_file, read_member, unpacked
 from tfrecords_builder.encoded import ENDINGS, from_array, read_picture
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import Image, join_bands
 
-FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", ".gz", ".bz2", ".fz"))
+FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", *PACKED, ".fz"))
 
 
 class Files(NamedTuple):
@@ -86,7 +86,8 @@ def fill_in(template: str, row: dict) -> str:
     def value(found: re.Match) -> str:
         if found[1] not in row:
             raise ValueError(f"the template {template!r} needs a column {found[1]!r}; there are {some(row, 12)}")
-        return str(row[found[1]])
+        cell = row[found[1]]  # whole numbers are floating-point ones where another row has none
+        return f"{cell:.0f}" if isinstance(cell, float) and cell.is_integer() else str(cell)
 
     return re.sub(r"\{(\w+)\}", value, template)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_builder.bounded import not_an_image, packing
 from tfrecords_builder.coordinates import sky_positions, to_number
 from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.hdus import extension_name, holds_image, image_hdu, pixel_values
 from tfrecords_builder.masks import bad_pixels
+from tfrecords_builder.pixels import check_range
 from tfrecords_builder.wcs import read_grid
 
 _OPEN_FILES = 32
@@ -23,15 +25,17 @@ class Mosaic:
         from astropy.io import fits
 
         name = Path(path).name
-        if name.endswith(".gz"):
-            raise ValueError(f"{name} cannot be read in parts; unpack it, or compress it with fpack")
         self._hdus: Any = None
         self._mask: Planes | None = None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Path(path).open("rb") as file:
-                    check_header(file.read(28800))
+                    start = file.read(28800)
+                if not start.startswith(b"SIMPLE"):  # astropy would unpack it, also where its name tells nothing
+                    hint = "unpack it, or compress it with fpack" if packing(start) else not_an_image(start)
+                    raise ValueError(f"it is not a FITS file that can be read in parts: {hint}")
+                check_header(start)
                 self._hdus = fits.open(path, memmap=False, do_not_scale_image_data=True)
                 chosen = image_hdu(self._hdus) if hdu is None else hdu
                 self.hdu = extension_name(self._hdus, chosen) if hdu is None else ""
@@ -77,6 +81,7 @@ class Mosaic:
             raise ValueError(f"lies outside of {self.grid.name}")
         there = slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
         part = pixel_values(self._image.stored(rows, columns), self._image.header)
+        check_range(part)
         pixels = np.full((n, n, part.shape[2]), np.nan, np.float32)
         with np.errstate(over="ignore"):
             pixels[there] = part

@@ -62,7 +62,8 @@ def from_values(pixels: np.ndarray) -> Image:
     """An image of measured values, of any kind of number: float32, NaN where missing.
 
     Raises:
-        ValueError: It is not (H, W) or (H, W, C), holds other things than numbers, or they are missing everywhere.
+        ValueError: It is not (H, W) or (H, W, C), holds other things than numbers, they are missing everywhere, or most
+            do not fit into float32.
     """
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
@@ -72,9 +73,21 @@ def from_values(pixels: np.ndarray) -> Image:
     with np.errstate(over="ignore"):
         for band in range(pixels.shape[2]):  # one after the other: three times faster than all at once
             data[..., band] = pixels[..., band]
+    check_range(pixels)
     if not (np.isfinite(data[tuple(n // 2 for n in data.shape)]) or np.isfinite(data).any()):  # the middle will do
         raise ValueError("every pixel is missing")
     return Image(data, data.shape)
+
+
+def check_range(pixels: np.ndarray) -> None:
+    """Raises ValueError if numbers of 64 bits do not fit into 32. Single ones such as 1e300 stand for missing ones."""
+    if pixels.dtype.kind != "f" or pixels.dtype.itemsize <= 4:
+        return
+    sizes, limits = np.abs(pixels[np.isfinite(pixels) & (pixels != 0)]), np.finfo(np.float32)
+    if sizes.size and (sizes.max() < 1e3 * limits.tiny or np.median(sizes) > limits.max):
+        raise ValueError(
+            f"has values like {np.median(sizes):.3g}, out of the range of float32: give it in another unit"
+        )
 
 
 def to_png(levels: np.ndarray) -> bytes:

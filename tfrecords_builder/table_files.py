@@ -4,6 +4,7 @@ Every reader yields tables in which an unknown value is missing, whatever its fo
 a logical column, a mask, an empty cell. Columns with several numbers in a cell are left out, and named in the log.
 """
 
+import io
 import logging
 import os
 from collections import Counter
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfrecords_builder.bounded import open_table
+from tfrecords_builder.bounded import not_an_image, open_table
 from tfrecords_builder.fits import check_header
 from tfrecords_builder.naming import some
 
@@ -78,10 +79,13 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     from astropy.io import fits
 
     with open_table(path) as file:
-        check_header(file.read(2**18))
-        for _ in iter(lambda: file.read(2**24) if path.suffix.lower() == ".gz" else b"", b""):
-            pass  # astropy unpacks all of it
-    with fits.open(path, memmap=True) as hdus:
+        start = file.read(2**18)
+        check_header(start)
+        if not start.startswith(b"SIMPLE"):  # astropy would unpack a zip
+            raise ValueError(f"not a FITS file: {not_an_image(start)}")
+        packed = not isinstance(file.raw, io.FileIO)
+        source = io.BytesIO(start + file.read()) if packed else path
+    with fits.open(source, memmap=not packed) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         if not tables:
             raise ValueError("no table in it")

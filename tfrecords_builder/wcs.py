@@ -167,6 +167,8 @@ def _celestial(grid: Grid, wcs) -> Grid:
     kind = wcs.wcs.ctype[wcs.wcs.lng][:4].strip("-")
     if wcs.naxis != 2 or kind not in ("RA", "GLON", "ELON", "SLON"):
         return grid._replace(problem=f"has axes ({', '.join(wcs.wcs.ctype)}) that are not a map of the sky")
+    if wcs.wcs.ctype[wcs.wcs.lng].endswith("-TAB"):  # astropy has neither their scale nor compares the tables
+        return grid._replace(problem="has its positions on the sky in a table (-TAB), which is not supported")
     if kind != "RA":
         wcs.wcs.radesys = ""  # astropy would take it for an equatorial frame
     wcs.wcs.radesys = wcs.wcs.radesys.strip().upper()

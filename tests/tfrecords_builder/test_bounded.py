@@ -3,10 +3,14 @@
 import bz2
 import gzip
 import io
+import lzma
 import os
+import re
 import subprocess
 import sys
+import unicodedata
 import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -126,8 +130,34 @@ def test_a_member_of_a_zip_is_found_below_a_folder_where_only_one_fits(tmp_path)
     assert isinstance(read(path, str(tmp_path / "secret.fits")), ValueError)
 
 
+@pytest.mark.parametrize("stored", ["NFC", "NFD", "as macOS writes it"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_an_accented_name_is_found_in_a_zip_in_whichever_form_either_has_it(tmp_path, stored, asked):
+    names = [f"é/{name}.fits" for name in ("ñ", "a")]
+    with zipfile.ZipFile(tmp_path / "i.zip", "w") as file:
+        for name in names:
+            file.writestr("images/" + unicodedata.normalize("NFC" if stored == "NFC" else "NFD", name), fits_bytes())
+    if stored.startswith("as"):  # without the flag that tells that names are UTF-8
+        data = bytearray((tmp_path / "i.zip").read_bytes())
+        for magic, place in ((b"PK\3\4", 7), (b"PK\1\2", 9)):
+            for found in re.finditer(re.escape(magic), bytes(data)):
+                data[found.start() + place] &= ~0x08
+        (tmp_path / "i.zip").write_bytes(data)
+    for name in names:
+        name = unicodedata.normalize(asked, name)
+        for each in (name, f"images/{name}", name.rpartition("/")[2]):
+            assert read(tmp_path / "i.zip", each).shape == (4, 5, 1)
+
+
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, bz2.compress, lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])]
+    "pack",
+    [
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        partial(lzma.compress, format=lzma.FORMAT_ALONE),
+        lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:]),
+    ],
 )
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 def test_what_is_compressed_comes_back_up_to_the_limit(pack, size):
@@ -140,18 +170,19 @@ def test_what_is_compressed_comes_back_up_to_the_limit(pack, size):
             unpacked(pack(data)[:-6], LIMITS)
 
 
-@pytest.mark.parametrize("name", ["a.fits.gz", "a.fits.bz2", "a.fits", "A.FITS", "a.fts", "a.FIT.GZ"])
+@pytest.mark.parametrize(
+    "name", ["a.fits.gz", "a.fits.bz2", "a.fits.xz", "a.fits.lzma", "a.fits", "A.FITS", "a.fts", "a.FIT.GZ"]
+)
 def test_fits_files_are_read_whatever_they_are_called(tmp_path, name):
     data = fits_bytes()
-    packed = (
-        gzip.compress(data) if name.lower().endswith("gz") else bz2.compress(data) if name.endswith("bz2") else data
-    )
-    (tmp_path / name).write_bytes(packed)
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    pack["lzma"] = partial(lzma.compress, format=lzma.FORMAT_ALONE)
+    (tmp_path / name).write_bytes(pack.get(name.lower().rpartition(".")[2], bytes)(data))
     assert read(tmp_path, name).shape == (4, 5, 1)
 
 
 def test_memory_stays_bounded_whatever_a_file_would_unpack_to(tmp_path):
-    """A zip, a gzip, a bzip2 and an npz of about 100 kB that would be 120 MB, read with a limit of 5 MB."""
+    """A zip, a gzip, a bzip2, an xz and an npz of about 100 kB that would be 120 MB, read with a limit of 5 MB."""
     block, options = bytes(2**20), {"compression": zipfile.ZIP_DEFLATED, "compresslevel": 1}
     with (
         zipfile.ZipFile(tmp_path / "b.zip", "w", **options) as file,
@@ -159,8 +190,12 @@ def test_memory_stays_bounded_whatever_a_file_would_unpack_to(tmp_path):
     ):
         for _ in range(120):
             member.write(block)
-    for name, pack in (("b.fits.gz", gzip.open), ("b.fits.bz2", bz2.open)):
-        with pack(tmp_path / name, "wb", compresslevel=1) as file:
+    for name, pack in (
+        ("b.fits.gz", partial(gzip.open, compresslevel=1)),
+        ("b.fits.bz2", partial(bz2.open, compresslevel=1)),
+        ("b.fits.xz", partial(lzma.open, preset=0)),
+    ):
+        with pack(tmp_path / name, "wb") as file:
             for _ in range(120):
                 file.write(block)
     with (
@@ -177,7 +212,9 @@ from tfrecords_builder.images import open_images, read_images
 import astropy.io.fits
 limits, folder = LIMITS._replace(bytes=5_000_000), {str(tmp_path)!r}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for images, name in (("/b.zip", "b.fits"), ("", "b.fits.gz"), ("", "b.fits.bz2"), ("/b.npz", "0")):
+for images, name in (
+    ("/b.zip", "b.fits"), ("", "b.fits.gz"), ("", "b.fits.bz2"), ("", "b.fits.xz"), ("/b.npz", "0")
+):
     (error,) = read_images(open_images(folder + images, limits=limits), [{{"id_str": "a", "file_loc": name}}])
     assert "max_bytes" in str(error), error
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -28,6 +28,9 @@ def test_any_printable_text_is_a_name(ids):
         (["a", "b\0"], r"control character \('b\\x00'\)"),
         (["a", "a"], r"1 id_str more than once \(a\)"),
         ([1.0, 2.0], "id_str holds floating-point numbers"),
+        (["12.0", "7.0"], r"holds floating-point numbers as text \(12.0, 7.0\)"),
+        (["b'a'", "b'b'"], r"holds text as Python shows bytes \(b'a', b'b'\)"),
+        (["a", "a ", "b"], r"1 id_str more than once \(a\)"),
         (["8.64747512143086E+18", "a"], r"was rounded by a spreadsheet .*\(8.64747512143086E\+18\)"),
         ([unicodedata.normalize(form, "é") for form in ("NFC", "NFD")], "2 id_str that look alike .* Unicode forms"),
     ],
@@ -42,6 +45,18 @@ def test_empty_ids_of_a_file_are_missing_and_the_text_na_is_not(tmp_path):
     (tmp_path / "c.csv").write_text("id_str,file_loc\nNA,a\n,b\n")
     with pytest.raises(ValueError, match=r"1 rows without id_str \(rows 1\)"):
         check_catalog(read_catalog(tmp_path / "c.csv"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
+def test_blanks_around_ids_and_paths_are_no_part_of_them(tmp_path, kind):
+    """Fixed-width columns are filled up with them, and csv readers take them away: galaxies would not match."""
+    table = pd.DataFrame({"id_str": [" a", "b  ", "c d"], "file_loc": ["a.png ", "b.png", "c.png"]})
+    if kind != "frame":
+        getattr(table, f"to_{kind}")(tmp_path / f"c.{kind}", index=False)
+        table = read_catalog(tmp_path / f"c.{kind}")
+    checked = check_catalog(table)
+    assert checked["id_str"].tolist() == ["a", "b", "c d"]
+    assert checked["file_loc"].tolist() == ["a.png", "b.png", "c.png"]
 
 
 def test_an_index_called_id_str_is_the_column(tmp_path):

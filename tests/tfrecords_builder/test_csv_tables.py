@@ -45,6 +45,7 @@ def test_numbers_are_read_whatever_the_separator_and_the_decimal_sign(tmp_path, 
         (["1", "2", "?"], "?"),
         (['"1,234"', '"2,345"', "7"], "1,234, 2,345"),
         (['"0,5"', '"0,7"', '"1,5"'], "0,5, 0,7, 1,5"),
+        (["45%", "10 %", "0"], "45%, 10 %"),
         (["1.5D+02", "2.5D+02", "3D0"], "1.5D+02, 2.5D+02, 3D0"),
     ],
 )
@@ -53,6 +54,51 @@ def test_a_column_of_numbers_that_is_read_as_text_is_reported_once_with_the_cell
     read_catalog(tmp_path / "c.csv")
     (report,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert f"c.csv: column 'n' is read as text, for these cells are not numbers: {named};" in report
+
+
+NAMES, ROWS = "id_str,n", "a,1\nb,2\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "#Table1\n" + NAMES,  # SkyServer and CasJobs
+        '# made by TOPCAT, of 2 tables, by me\n# it is 5" wide\n\n' + NAMES,
+        "# from SDSS, DR17\n" + NAMES,
+        "#\n# selected, galaxies\n# " + NAMES,  # NumPy
+        "sep=,\n" + NAMES,  # Excel
+    ],
+)
+def test_lines_of_comment_before_the_names_are_no_data_and_may_hold_the_names(tmp_path, head, line_end, encoding):
+    catalog = read(tmp_path, f"{head}\n{ROWS}".replace("\n", line_end).encode(encoding))
+    assert catalog.to_dict("list") == {"id_str": ["a", "b"], "n": [1, 2]}
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("head", ["# query\n\n" + NAMES + "\n,mag\n-----,---", NAMES + "\n------,---"])
+def test_a_ruler_below_the_names_or_their_units_is_no_galaxy(tmp_path, head, line_end):
+    """As in tables of VizieR."""
+    catalog = read(tmp_path, f"{head}\n{ROWS}".replace("\n", line_end))
+    assert catalog.to_dict("list") == {"id_str": ["a", "b"], "n": [1, 2]}
+
+
+def test_a_hash_in_a_cell_is_data(tmp_path):
+    assert read(tmp_path, "id_str,n\n#a,1\nb#,2\n")["id_str"].tolist() == ["#a", "b#"]
+    assert read(tmp_path, "id_str\n#a\nb\n")["id_str"].tolist() == ["#a", "b"]
+
+
+def test_lines_are_counted_from_the_beginning_of_the_file(tmp_path):
+    with pytest.raises(ValueError, match="line 5 has 1 cells"):
+        read(tmp_path, f"# 1\n# 2\n{NAMES}\na,1\nb\n")
+    with pytest.raises(ValueError, match="in line 5, saw 3"):
+        read(tmp_path, f"# 1\n# 2\n{NAMES}\na,1\nb,2,3\n")
+
+
+def test_tables_joined_with_their_names_are_refused_with_the_row(tmp_path):
+    with pytest.raises(ValueError, match="row 2 repeats the names of the columns"):
+        read(tmp_path, f"{NAMES}\n{ROWS}{NAMES}\n{ROWS}")
 
 
 @pytest.mark.parametrize("word", ["--", "\\N", "NA", "nan", "NULL", ""])
@@ -87,6 +133,9 @@ def test_galaxies_swallowed_by_a_quote_that_is_not_closed_are_reported(tmp_path,
         (b"", "it is empty"),
         ("id_str,n\na,1\n".encode("utf-16-le"), "not UTF-8 text"),
         ("id_str,n\n\xe9,1\n".encode("latin-1"), "not UTF-8 text"),
+        ("id_str n\na 1\n", "its cells are separated by blanks"),
+        (b"PK\3\4 a spreadsheet", "it is not text: it starts with b'PK"),
+        ("<html>404</html>", "it is not text: it is an HTML or XML page"),
         ("id_str,n\na," + "y" * 70000 + "\n", "a cell of column 'n' has 70000 characters, more than 65536"),
     ],
 )
@@ -108,7 +157,7 @@ def test_what_is_not_a_table_of_galaxies_is_refused_with_the_reason(tmp_path, co
 def test_a_row_with_fewer_cells_than_names_is_refused_with_its_line(tmp_path, text, line, row):
     with pytest.raises(ValueError) as error:
         read(tmp_path, text)
-    assert f"line {line} has {row.count(',') + 1} cells ({row}) where the first line has 3 names" in str(error.value)
+    assert f"line {line} has {row.count(',') + 1} cells ({row}) where there are 3 names" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
@@ -37,6 +38,21 @@ def test_the_scale_is_the_root_of_the_area_astropy_has(matrix, turn, frame):
     cards = header(0.4, turn=turn, matrix=matrix, frame=frame)
     scale, _ = camera(cards.get)
     assert scale == pytest.approx(np.sqrt(proj_plane_pixel_area(WCS(cards).celestial)) * 3600, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", ["deg", "arcmin", "arcsec", "mas", "rad"])
+@pytest.mark.parametrize("matrix", ["PC", "CD"])
+def test_the_scale_is_the_same_whatever_unit_the_header_uses(unit, matrix):
+    cards, factor = header(0.4, matrix=matrix), u.deg.to(unit)
+    for key in cards:
+        if key.startswith("CUNIT"):
+            cards[key] = unit
+        elif key.startswith(("CDELT", "CRVAL", "CD1_", "CD2_")):
+            cards[key] *= factor
+    area = proj_plane_pixel_area(WCS(cards).celestial)  # square degrees, whatever the header has
+    assert camera(cards.get)[0] == pytest.approx(np.sqrt(area) * 3600) == pytest.approx(0.4)
+    cards["CUNIT1"] = "furlong"
+    assert camera(cards.get)[0] is None
 
 
 def test_headers_that_do_not_tell_give_nothing():

@@ -1,3 +1,8 @@
+import bz2
+import gc
+import gzip
+import lzma
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,6 +163,19 @@ def test_a_mosaic_that_is_cut_off_fails_before_it_is_mapped(folder, tmp_path):
     (tmp_path / "m.fits").write_bytes(data[:60000])
     (error,) = read_images(open_images(tmp_path, cutout=9), [{"file_loc": "m.fits", "x": 5.0, "y": 5.0}])
     assert "truncated" in str(error)
+
+
+@pytest.mark.parametrize("name", ["m.fits", "m.fits.gz", "m.fits.xz"])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_mosaic_that_is_compressed_as_a_whole_is_refused_in_one_sentence(folder, tmp_path, name, pack, recwarn):
+    (tmp_path / name).write_bytes(pack((folder / "t1_g.fits").read_bytes()))
+    (error,) = read_images(open_images(tmp_path, cutout=9), [{"file_loc": name, "x": 5.0, "y": 5.0}])
+    assert str(error) == (
+        f"cannot read the mosaic {name}: it is not a FITS file that can be read in parts: unpack it, or compress it "
+        "with fpack"
+    )
+    gc.collect()
+    assert not recwarn.list  # of an exception in a destructor
 
 
 @pytest.mark.parametrize("packed", [False, True])

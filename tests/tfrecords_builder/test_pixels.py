@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from astropy.io import fits
 
 from tfrecords_builder import build_records, parse, read_pixels
-from tfrecords_builder.images import Image, from_pixels
+from tfrecords_builder.images import Image, from_pixels, open_images, read_images
 from tfrecords_builder.pixels import bands_last
 from tfrecords_builder.tfrecord import decode, encode, frame
 
@@ -33,6 +34,22 @@ def parsed(records) -> dict[str, dict]:
 
 def noise(i: int, shape=(12, 13, 3)) -> np.ndarray:
     return np.random.default_rng(i).normal(size=shape).astype("f4")
+
+
+@pytest.mark.parametrize("unit", [1e40, 1e-42])
+def test_numbers_beyond_float32_are_refused_with_the_reason(tmp_path, unit):
+    """Neither taken for missing pixels, nor rounded to zero."""
+    fits.PrimaryHDU(unit * noise(0, (12, 12)).astype("f8")).writeto(tmp_path / "a.fits")
+    np.save(tmp_path / "a.npy", unit * noise(0).astype("f8"))
+    for name, options in (("a.fits", {}), ("a.npy", {}), ("a.fits", {"cutout": 5})):
+        (error,) = read_images(open_images(tmp_path, **options), [{"file_loc": name, "x": 6.0, "y": 6.0}])
+        assert "out of the range of float32: give it in another unit" in str(error)
+
+
+def test_a_single_number_beyond_float32_is_a_missing_pixel():
+    pixels = noise(0).astype("f8")
+    pixels[3, 4, 1] = 1e300
+    assert np.argwhere(~np.isfinite(from_pixels(pixels).data)).tolist() == [[3, 4, 1]]
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 127, 128, 16_500, 200_000])

@@ -1,6 +1,10 @@
 """Expected values are what was put into the tables; files are written by astropy, pandas or by hand."""
 
+import bz2
 import gzip
+import lzma
+import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -197,7 +201,7 @@ def test_a_fits_table_that_promises_endless_axes_is_refused_at_once(tmp_path):
 @pytest.mark.parametrize("rows", ["a,a.jpg,1,\nb,b.jpg,0,7\n", "a,a.jpg,1,2\nb,b.jpg,0,2\n", "a,a.jpg,1,2,3\n"])
 def test_rows_with_more_cells_than_the_header_has_names_are_refused_not_shifted(tmp_path, rows):
     (tmp_path / "c.csv").write_text("id_str,file_loc,ring\n" + rows)
-    with pytest.raises(ValueError, match=r"more cells than its first line has names .id_str, file_loc, ring"):
+    with pytest.raises(ValueError, match=r"more cells than there are names .id_str, file_loc, ring"):
         read_catalog(tmp_path / "c.csv")
 
 
@@ -232,8 +236,24 @@ def test_positions_in_a_unit_that_is_not_an_angle_are_remarked_on(tmp_path, capl
     assert "column 'ra' is declared to be in Jy, and taken for degrees" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["c.csv.gz", "c.fits.bz2", "c.vot.xz", "c.ecsv.lzma", "c.csv", "c.fits"])
+def test_a_compressed_table_is_read_whatever_it_is_called(tmp_path, name):
+    """By what it holds: a server unpacks a file, or does not, and leaves it its name."""
+    path = written(tmp_path, Table({"id_str": ["007", "b"], "n": [1, 2]}), name.split(".")[1])
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "lzma": partial(lzma.compress, format=lzma.FORMAT_ALONE)}
+    (tmp_path / name).write_bytes(pack.get(name.rpartition(".")[2], lzma.compress)(path.read_bytes()))
+    assert read_catalog(tmp_path / name).to_dict("list") == {"id_str": ["007", "b"], "n": [1, 2]}
+
+
+def test_a_zip_is_not_unpacked_where_a_table_should_be(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.fits", "w") as file:
+        file.write(written(tmp_path, Table({"id_str": ["a"]}), "fits"), "c.fits")
+    with pytest.raises(ValueError, match="not a FITS file: it starts with b'PK"):
+        read_catalog(tmp_path / "z.fits")
+
+
 @pytest.mark.parametrize("kind", ["csv", "fits"])
-def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch, kind):
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(bounded, "LIMITS", bounded.LIMITS._replace(bytes=2**20))
     path = written(tmp_path, Table({"id_str": ["a" * 8] * 2**18}), kind)
     packed = tmp_path / f"c.{kind}.gz"

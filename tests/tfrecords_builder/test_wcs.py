@@ -115,6 +115,26 @@ def test_a_frame_that_is_not_known_is_not_guessed(more, reason):
         grid.to_pixels(PLACES)
 
 
+def test_positions_in_a_table_are_refused_and_a_table_of_wavelengths_does_not_matter():
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("SKY", "8D", dim="(2,2,2)", array=[[150.0, 2.0, 149.9, 2.0, 150.0, 2.1, 149.9, 2.1]]),
+         fits.Column("WAVE", "4D", dim="(1,4)", array=[[5e-7, 5.1e-7, 5.3e-7, 6e-7]])], name="WCS-TAB", ver=1
+    )  # fmt: skip
+    sky = make_header(("RA--", "DEC-"), (1.0, 1.0), np.eye(2), "TAB", crpix=(1.0, 1.0))
+    for axis in (1, 2):
+        sky.update({f"PS{axis}_0": "WCS-TAB", f"PS{axis}_1": "SKY", f"PV{axis}_1": 1, f"PV{axis}_3": axis})
+    grid = read_grid(sky, fits.HDUList([fits.PrimaryHDU(), table]), "m.fits")
+    with pytest.raises(ValueError, match=r"has its positions on the sky in a table \(-TAB\)"):
+        grid.to_pixels(PLACES)
+
+    flat = make_header(("RA--", "DEC-"), (150.0, 2.0), SCALE * np.eye(2), "TAN")
+    cube = flat.copy()
+    cube.update({"NAXIS": 3, "NAXIS3": 4, "CTYPE3": "WAVE-TAB", "CRVAL3": 1.0, "CRPIX3": 1.0, "CDELT3": 1.0})
+    cube.update({"CUNIT3": "m", "PS3_0": "WCS-TAB", "PS3_1": "WAVE", "PV3_1": 1, "PV3_3": 1, "CD3_3": 1.0})
+    grid = read_grid(cube, fits.HDUList([fits.PrimaryHDU(), table]), "m.fits")
+    np.testing.assert_allclose(grid.to_pixels(PLACES)[0], read_grid(flat, None, "m.fits").to_pixels(PLACES)[0])
+
+
 SIP = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 3e-5, "B_0_2": 2e-5, "A_0_2": 1e-5, "B_1_1": 1e-5}
 
 
