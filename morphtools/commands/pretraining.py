@@ -90,6 +90,9 @@ def show_augmentations(**options):
 @click.option("--repeats", type=int, help="Random draws for each number (5).")
 @click.option("--galaxies", type=int, help="Maximum galaxies to draw labels from, and to test on (4000).")
 @click.option("--orientations", type=int, help="Orientations to average over (8).")
+@click.option(
+    "--controls", is_flag=True, default=None, help="Add pixels divided by their maximum, and UMAP coordinates of all."
+)
 @click.option("--seed", type=int, help="Seed of the draws (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/representations).")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
@@ -97,7 +100,7 @@ def evaluate_representations(config, **options):
     """Compare representations by linear probes.
 
     Scores probes and nearest neighbours for growing numbers of labels, and how far galaxies move when their images are
-    rotated, shifted, blurred or noised.
+    rotated, shifted, noised, mirrored or blurred.
 
     morphtools evaluate-representations my-encoder,efficientnet_lite0_gz2 records --label class
     """

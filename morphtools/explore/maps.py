@@ -137,20 +137,28 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     rng = np.random.default_rng(settings["seed"])
     drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
     values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
-    with quietly():
-        from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
-
     log.info("fitting UMAP to %d galaxies in %d dimensions", *values.shape)
-    mapper = UMAP(
-        n_neighbors=settings["neighbours"],
-        min_dist=settings["min_dist"],
-        random_state=settings["seed"],
-        n_jobs=1,  # the same seed gives the same map on one thread only
-    )
-    places = mapper.fit_transform(values).astype(np.float32)
+    places = umap_of(values, **{name: settings[name] for name in ("neighbours", "min_dist", "seed")})
     projection.save(out)
     write_arrays(out / "sample.npz", id_str=store.id_str[drawn].astype(str), values=values, places=places)
     write_json(out / "map.json", settings | {"space": space_of(store)})
+
+
+def umap_of(values: np.ndarray, *, neighbours: int = 15, min_dist: float = 0.01, seed: int = 0) -> np.ndarray:
+    """(N, 2) places by UMAP of (N, D) values.
+
+    Args:
+        values: Representations, or their components.
+        neighbours: UMAP's `n_neighbors`.
+        min_dist: UMAP's `min_dist`.
+        seed: UMAP's `random_state`.
+    """
+    with quietly():
+        from umap import UMAP  # slow to import: it brings a compiler, and TensorFlow where that is installed
+
+    # the same seed gives the same map on one thread only
+    mapper = UMAP(n_neighbors=neighbours, min_dist=min_dist, random_state=seed, n_jobs=1)
+    return mapper.fit_transform(values).astype(np.float32)
 
 
 class _Map:

@@ -1,6 +1,7 @@
 """Evaluation of representations as in the papers: probes against number of labels, and stationarity."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,14 @@ import keras
 import numpy as np
 import pandas as pd
 
-from morphtools.data.augment import RandomView
-from morphtools.data.augment_light import RandomBlur, RandomNoise
 from morphtools.data.batches import read_batches
+from morphtools.explore.maps import umap_of
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import any_way_up
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
-from morphtools.studies.evaluation import displacement, label_efficiency
+from morphtools.studies.evaluation import label_efficiency
+from morphtools.studies.stationarity import Moved, stationarity, stationarity_figure
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.probes import principal_components
 from morphtools.training.runs import Run, open_run
@@ -25,6 +26,8 @@ from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
+
+_MOVED = 200  # most galaxies that are rotated, shifted and noised
 
 
 def evaluate_representations(
@@ -36,6 +39,7 @@ def evaluate_representations(
     repeats: int = 5,
     galaxies: int = 4000,
     orientations: int = 8,
+    controls: bool = False,
     seed: int = 0,
     out: str | Path = "morphtools-runs/representations",
 ) -> Run:
@@ -43,16 +47,20 @@ def evaluate_representations(
 
     For every label, a linear classifier (L-BFGS) and five neighbours learn from labels drawn from the train and val
     splits and are tested on the test split, beside a random encoder and the principal components of the pixels. Then
-    galaxies are rotated, shifted, blurred and noised.
+    200 test galaxies are rotated, shifted, noised, mirrored and blurred (see `stationarity`); of records without labels
+    only this is measured.
 
     Args:
         weights: What to compare, separated by commas: names, run folders or paths, as for `load_pretrained`.
-        records: Folder of records with labels.
+        records: Folder of records.
         label: Columns to learn, separated by commas; by default those that look like labels.
         labels: Numbers of labels, separated by commas.
         repeats: Draws of each number.
         galaxies: Most galaxies to draw labels from, and most to test on.
-        orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
+        orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Over eight, quarter turns and
+            mirror images change nothing.
+        controls: Whether to add two controls: the pixels of images divided by their maximum, and, of everything that is
+            compared, the places of the galaxies on a map by UMAP as two features.
         seed: Seed of the draws.
         out: Folder: `scores.csv`, `stationarity.csv`, `figures/`, `metrics.json`.
 
@@ -60,37 +68,50 @@ def evaluate_representations(
         The run, with `metrics`, `summary` and its folder `out`.
 
     Raises:
-        ValueError: There are no labels, or weights and records do not fit.
+        ValueError: There is no such column, or weights and records do not fit.
         FileNotFoundError: A path is not there.
+
+    Reference:
+        Hayat et al. 2021, arXiv:2012.13083, section 3.2, figure 9 and appendix C.3.
     """
     arguments: dict[str, Any] = {"weights": str(weights), "records": str(records), "label": label, "labels": labels}
     arguments |= {"repeats": repeats, "galaxies": galaxies, "orientations": orientations, "seed": seed}
+    arguments["controls"] = controls
     try:
         numbers = [int(each) for each in labels.split(",")]
     except ValueError:
         raise ValueError(f"labels must be numbers such as 50,100,500, got {labels!r}") from None
     opened = Records.open(records)
-    found = find_labels(opened.index(), label)
-    if not found:
-        raise ValueError(f"the records in {opened.folder} have no column that looks like a label; name one with label")
+    columns = find_labels(opened.index(), label)
+    if not columns:
+        log.warning("no column of the records looks like a label: only how far galaxies move is measured")
     encoders = _encoders(opened, weights, orientations, seed)
     with open_run(out, "evaluate-representations", arguments) as run:
         if run.finished:
             return run
-        scores, moved = [], []
+        views, motions = dict[str, dict[str, np.ndarray]](), dict[str, Moved]()
         for name, (encoder, reading, noise) in encoders.items():
             log.info("representing by %s", name)
-            sets = {part: _read(opened, found, part, galaxies, reading) for part in ("fit", "test")}
-            views = {part: encoder.predict(images, batch_size=32, verbose=0) for part, (images, _) in sets.items()}
-            tables = {part: table for part, (_, table) in sets.items()}
-            scores.append(_score(views, tables, numbers, repeats, seed).assign(representation=name))
-            images = sets["test"][0][:500]
-            moved.append({"representation": name} | _stationarity(encoder, images, noise, seed))
-            if name == next(iter(encoders)):
-                pixels = _pixels(sets, noise, seed)
-                scores.append(_score(pixels, tables, numbers, repeats, seed).assign(representation="pixels + PCA"))
-                moved.append({"representation": "pixels"} | _stationarity(None, images, noise, seed))
-        _finish(run, pd.concat(scores), pd.DataFrame(moved), opened)
+            sets = {part: _read(opened, columns, part, galaxies, reading) for part in ("fit", "test")}
+            images = {part: each for part, (each, _) in sets.items()}
+            whole = _read(opened, columns, "test", _MOVED, {k: v for k, v in reading.items() if k != "crop"})[0]
+            see = partial(_seen, noise=noise, size=images["test"].shape[1:3])
+            views[name] = {part: see(each, encoder=encoder) for part, each in images.items()}
+            motions[name] = stationarity(partial(see, encoder=encoder), whole, views[name]["test"], noise, seed)
+            if len(motions) == 1:
+                views["pixels + PCA"] = _components(images, noise, seed)
+                if controls:
+                    views["pixels / maximum + PCA"] = _components(images, noise, seed, maximum=True)
+                pixels = partial(see, encoder=None)
+                motions["pixels"] = stationarity(pixels, whole, pixels(images["test"]), noise, seed)
+        if controls:
+            views |= {f"UMAP of {name}": _on_map(each, seed) for name, each in views.items()}
+        tables = {part: table for part, (_, table) in sets.items()}
+        scores = [
+            _score(each, tables, numbers, repeats, seed).assign(representation=name) for name, each in views.items()
+        ]
+        distances = [each.table.assign(representation=name) for name, each in motions.items()]
+        _finish(run, pd.concat(scores), pd.concat(distances), next(iter(motions.values())), opened)
     return run
 
 
@@ -109,10 +130,11 @@ def _encoders(records: Records, weights: str, orientations: int, seed: int) -> d
 
 
 def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
-    """Images and labels of at most so many labelled galaxies, to fit (train and val splits) or to test."""
-    table = pd.DataFrame({name: each.to_numpy() for name, each in labels.items()})
-    table.index = records.index(["id_str"])["id_str"].to_numpy()
-    table = table[table.notna().any(axis=1)]
+    """Images and labels of at most so many galaxies, labelled if any are, to fit (train and val splits) or to test."""
+    ids = records.index(["id_str"])["id_str"].to_numpy()
+    table = pd.DataFrame({name: each.to_numpy() for name, each in labels.items()}, index=ids)
+    if labels:
+        table = table[table.notna().any(axis=1)]
     images, names = [], []
     for split in ("test",) if part == "test" else ("train", "val"):
         for batch in read_batches(records, split, batch_size=256, **reading):
@@ -123,8 +145,18 @@ def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
             images.append(batch["image"][rows])
             names += list(ids[rows])
     if not names:
-        raise ValueError(f"no labelled galaxies to {part} in the records at {records.folder}")
+        raise ValueError(f"no {'labelled ' if labels else ''}galaxies to {part} in the records at {records.folder}")
     return np.concatenate(images), table.loc[names]
+
+
+def _seen(images: np.ndarray, *, encoder: keras.Model | None, noise, size: tuple[int, int]) -> np.ndarray:
+    """The middle of images as an encoder represents it; without one its pixels, flux as asinh of its noise."""
+    y, x = ((whole - part) // 2 for whole, part in zip(images.shape[1:3], size, strict=True))
+    images = images[:, y : y + size[0], x : x + size[1]]
+    if encoder is not None:
+        return encoder.predict(images, batch_size=32, verbose=0)
+    images = images if noise is None else np.arcsinh(images / np.asarray(noise, np.float32))
+    return images.reshape(len(images), -1)
 
 
 def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: int) -> pd.DataFrame:
@@ -138,51 +170,45 @@ def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: in
             continue
         options: dict[str, Any] = {"numbers": numbers, "repeats": repeats, "seed": seed}
         rows.append(label_efficiency(x["fit"], y["fit"], x["test"], y["test"], **options).assign(label=name))
-    return pd.concat(rows)
+    return pd.concat(rows) if rows else pd.DataFrame()
 
 
-def _pixels(sets: dict, noise, seed: int) -> dict:
-    both = np.concatenate([images for images, _ in sets.values()])
-    both = both if noise is None else np.arcsinh(both / np.asarray(noise, np.float32))
-    components = principal_components(both, seed=seed)
-    fit = len(sets["fit"][0])
-    return {"fit": components[:fit], "test": components[fit:]}
+def _components(images: dict[str, np.ndarray], noise, seed: int, maximum: bool = False) -> dict[str, np.ndarray]:
+    """Principal components of the pixels of both parts, perhaps of every image divided by its maximum."""
+    both = np.concatenate(list(images.values()))
+    if maximum:
+        both = both / np.maximum(both.max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    elif noise is not None:
+        both = np.arcsinh(both / np.asarray(noise, np.float32))
+    return _parts(principal_components(both, seed=seed), images)
 
 
-def _stationarity(encoder, images: np.ndarray, noise, seed: int) -> dict[str, float]:
-    """How far galaxies move in units of their distances, by what was changed."""
-    still: dict[str, Any] = {"rotation": 0.0, "flip": False, "zoom": 0.0, "shift": 0.0}
-    changes: dict[str, Any] = {
-        "rotated": RandomView(**still | {"rotation": 0.5}, seed=seed),
-        "mirrored": RandomView(**still | {"flip": True}, seed=seed),
-        "shifted by 5%": RandomView(**still | {"shift": 0.05}, seed=seed),
-        "blurred by 1 px": RandomBlur(sigma=(1.0, 1.0), seed=seed),
-        "noised": RandomNoise(noise or (0.03,) * images.shape[-1], scale=(1.0, 1.0), seed=seed),
-    }
-
-    def show(x):
-        if encoder is not None:
-            return encoder.predict(x, batch_size=32, verbose=0)
-        return x if noise is None else np.arcsinh(x / np.asarray(noise, np.float32))
-
-    before = show(images)
-    return {
-        name: displacement(before, show(keras.ops.convert_to_numpy(change(images, training=True))), seed)
-        for name, change in changes.items()
-    }
+def _on_map(views: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """The places of both parts on one map by UMAP."""
+    return _parts(umap_of(np.concatenate(list(views.values())), seed=seed), views)
 
 
-def _finish(run: Run, scores: pd.DataFrame, moved: pd.DataFrame, records: Records) -> None:
-    write_whole(run.out / "scores.csv", lambda path: scores.to_csv(path, index=False))
+def _parts(both: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"fit": both[: len(like["fit"])], "test": both[len(like["fit"]) :]}
+
+
+def _finish(run: Run, scores: pd.DataFrame, moved: pd.DataFrame, first: Moved, records: Records) -> None:
     write_whole(run.out / "stationarity.csv", lambda path: moved.to_csv(path, index=False))
-    for name, figure in {"labels": _labels_figure(scores), "stationarity": _moved_figure(moved)}.items():
-        write_figure(run.out / "figures" / f"{name}.png", figure, dpi=130)
-    most = scores[(scores["probe"] == "linear") & (scores["labels"] == scores["labels"].max())]
-    test = {}
-    for (name, representation), rows in most.groupby(["label", "representation"]):
-        value, low, high = rows["score"].mean(), rows["score"].min(), rows["score"].max()
-        test[f"{name}: {representation}"] = {"value": value, "low": low, "high": high}
-    title = f"a linear probe from {scores['labels'].max()} labels, with the range over its draws"
+    write_figure(run.out / "figures" / "stationarity.png", stationarity_figure(moved, first), dpi=130)
+    groups, value = moved.groupby(["change", "representation"], sort=False), "displacement"
+    title = "distance moved over the distance of two galaxies, with the range over amounts"
+    if len(scores):
+        write_whole(run.out / "scores.csv", lambda path: scores.to_csv(path, index=False))
+        write_figure(run.out / "figures" / "labels.png", _labels_figure(scores), dpi=130)
+        most = scores[(scores["probe"] == "linear") & (scores["labels"] == scores["labels"].max())]
+        groups, value = most.groupby(["label", "representation"]), "score"
+        title = f"a linear probe from {scores['labels'].max()} labels, with the range over its draws"
+    test = {
+        ": ".join(names): dict(
+            zip(("value", "low", "high"), map(float, rows[value].agg(["mean", "min", "max"])), strict=True)
+        )
+        for names, rows in groups
+    }
     (run.out / "state").rmdir()
     run.write_metrics(
         {"title": title, "test": test, "stationarity": moved.to_dict("records"), "records": records.digest}
@@ -204,20 +230,4 @@ def _labels_figure(scores: pd.DataFrame) -> Figure:
         axes.set_title(f"{name} (line: linear, dots: 5 neighbours)", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=7)
-    return figure
-
-
-def _moved_figure(moved: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axes = figure.subplots()
-    table = moved.set_index("representation")
-    width = 0.8 / len(table)
-    for i, (name, row) in enumerate(table.iterrows()):
-        axes.bar(np.arange(len(row)) + i * width, row, width, label=name)
-    axes.axhline(1, color="0.55", ls=":", lw=1)
-    axes.set_xticks(np.arange(len(table.columns)) + 0.4 - width / 2, table.columns, fontsize=8)
-    axes.set_ylabel("displacement / distance\nof two galaxies", fontsize=8)
-    axes.set_title("How far a galaxy moves when its image changes", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=7)
     return figure

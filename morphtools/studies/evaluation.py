@@ -1,4 +1,4 @@
-"""How good representations are: what they know from how many labels, and what leaves them where they are."""
+"""How good representations are: what they know from how many labels."""
 
 import numpy as np
 import pandas as pd
@@ -95,20 +95,3 @@ def outlier_percent(label, probability) -> float:
     opposite = ((label <= 0.2) & (probability >= 0.8)) | ((label >= 0.8) & (probability <= 0.2))
     certain = (label <= 0.2) | (label >= 0.8)
     return 100 * float(opposite.sum()) / max(int(certain.sum()), 1)
-
-
-def displacement(before: np.ndarray, after: np.ndarray, seed: int = 0) -> float:
-    """How far galaxies move when their images change, in units of the distance between two of them.
-
-    Args:
-        before: (N, D) representations, or pixels.
-        after: (N, D) of the same galaxies, changed.
-        seed: Seed of the pairs.
-
-    Returns:
-        0 if nothing moves, about 1 if a galaxy cannot be recognised.
-    """
-    before, after = (np.asarray(x, float).reshape(len(x), -1) for x in (before, after))
-    other = before[np.roll(np.random.default_rng(seed).permutation(len(before)), 1)]
-    apart = np.linalg.norm(before - other, axis=1)
-    return float(np.linalg.norm(before - after, axis=1).mean() / max(apart[apart > 0].mean(), 1e-12))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphtools.studies.evaluation import displacement, label_efficiency, outlier_percent
+from morphtools.studies.evaluation import label_efficiency, outlier_percent
 
 RNG = np.random.default_rng(0)
 
@@ -35,10 +35,3 @@ def test_a_number_is_scored_by_its_determination():
     x = RNG.normal(size=(300, 4))
     found = label_efficiency(x[:200], x[:200, 0], x[200:], x[200:, 0], numbers=[100], repeats=2)
     assert (found[found["probe"] == "linear"]["score"] > 0.95).all() and "auc" not in found
-
-
-def test_nothing_changed_moves_nothing_and_a_stranger_is_one_distance_away():
-    x = RNG.normal(size=(500, 6))
-    assert displacement(x, x) == 0
-    assert displacement(x, RNG.normal(size=(500, 6))) == pytest.approx(1, abs=0.1)
-    assert displacement(x, x + 0.01) == pytest.approx(0.01 * np.sqrt(6) / np.sqrt(12) / 0.96, rel=0.1)  # E|N| of 6-d
