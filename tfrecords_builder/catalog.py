@@ -8,6 +8,7 @@ import pandas as pd
 from tfrecords_builder.astropy_tables import read_ecsv, read_votable
 from tfrecords_builder.bounded import PACKED
 from tfrecords_builder.csv_tables import read_csv
+from tfrecords_builder.listing import is_listing, list_images
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.table_files import TEXT, check_names, has_long_numbers, plain, read_fits, read_parquet
@@ -26,7 +27,8 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
     or None in text. Columns with several numbers in a cell are left out, with a warning.
 
     Args:
-        path: File to read; the format follows from its ending, behind which may be `.gz`, `.bz2`, `.xz` or `.lzma`.
+        path: File to read; the format follows from its ending, behind which may be `.gz`, `.bz2`, `.xz` or `.lzma`. A
+            folder or zip archive of images is its own catalogue (see `list_images`).
 
     Returns:
         One row per galaxy, columns as in the file, except `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
@@ -52,7 +54,10 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
         for start in range(0, max(1, len(catalog)), rows):
             yield catalog.iloc[start : start + rows]
         return
-    path = Path(catalog)
+    path = Path(catalog).expanduser()
+    if is_listing(path):
+        yield from (_named(chunk, set()) for chunk in list_images(path, rows))
+        return
     if not path.is_file():
         raise FileNotFoundError(f"there is no catalogue at {path}")
     packed = path.suffix.lower() in PACKED

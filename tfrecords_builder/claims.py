@@ -11,6 +11,7 @@ from typing import Any
 
 from tfrecords_builder.files import remove_partial
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.listing import is_listing, list_images
 from tfrecords_builder.locks import Lock, lock
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
@@ -192,18 +193,20 @@ def inputs_of(
 ) -> dict[str, str]:
     """The identities of what a verb works on, as `claim` wants them.
 
-    Of a catalogue it is the content, of records the catalogue and settings they were built from and the checksums of
-    their shards, of an archive or stack of images what `identity` has, of a folder of images its place: these are too
-    many to be read. Where images change under the same names, give another out.
+    Of a catalogue it is the content (of a folder or archive that is its own catalogue, the names of its images), of
+    records the catalogue and settings they were built from and the checksums of their shards, of an archive or stack
+    of images what `identity` has, of a folder of images its place: these are too many to be read. Where images change
+    under the same names, give another out.
 
     Raises:
         FileNotFoundError: A path is not there.
     """
     inputs = {}
     if catalog is not None:
-        if not Path(catalog).expanduser().is_file():
+        path = Path(catalog).expanduser()
+        if not path.is_file() and not is_listing(path):
             raise FileNotFoundError(f"there is no catalogue at {catalog}")
-        inputs["catalog"] = identity(catalog, whole=True)
+        inputs["catalog"] = _names_in(path) if is_listing(path) else identity(path, whole=True)
     if images is not None:
         if not Path(images).expanduser().exists():
             raise FileNotFoundError(f"there is no folder, archive or stack of images at {images}")
@@ -213,6 +216,14 @@ def inputs_of(
         shards = json.dumps(sorted(records.checksums.items()))
         inputs |= {"records": records.digest, "shards": hashlib.sha256(shards.encode()).hexdigest()}
     return inputs
+
+
+def _names_in(place: Path) -> str:
+    """What tells one folder, or archive, that is its own catalogue from another: the names of its images."""
+    digest = hashlib.sha256()
+    for chunk in list_images(place, 2**16):
+        digest.update("\n".join(chunk["file_loc"]).encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def identity(path: str | Path, whole: bool = False) -> str:

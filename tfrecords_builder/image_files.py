@@ -16,6 +16,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import Image, join_bands
 
 FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", *PACKED, ".fz"))
+KNOWN = (*ENDINGS, *FITS, ".npy")
 
 
 class Files(NamedTuple):
@@ -118,7 +119,7 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None, l
             return read_fits(data, hdu=hdu, mask=mask, mask_bits=mask_bits, limits=limits)
         if name.endswith(".npy"):
             return from_array(_load(data, limits))
-        raise ValueError(f"unknown kind of image; known endings: {', '.join((*ENDINGS, *FITS, '.npy'))}")
+        raise ValueError(f"unknown kind of image; known endings: {', '.join(KNOWN)}")
     except ValueError as error:
         raise ValueError(f"{file_loc}: {error}") from error
 

@@ -22,6 +22,7 @@ from morphtools.explore.similarity import nearest_to
 from morphtools.inference.representations import Representations
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import read_arrays, write_arrays
+from tfrecords_builder.listing import catalog_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 
@@ -63,7 +64,7 @@ class Atlas:
         self.ids = _ids(self.store)
         self.fingerprint = _fingerprint(self.store)
         self.records = None if records is None else Records.open(records)
-        self.catalog, self.images = catalog, images
+        self.catalog, self.images = catalog_of(catalog, images), images
         self.columns, self.columns_ready = Columns(self.ids), False
         self.thumbnails = Thumbnails(self.records, catalog, images, self.store)
         self._shown: dict[str, int] = {}  # rows by id

@@ -40,12 +40,15 @@ from morphtools.commands.calling import call, on_cluster, typed
 def build_records(catalog, out, scheduler, preview, **options):
     """Turn a catalogue and its images into records.
 
-    Records are TFRecord shards with an index. Resumes if interrupted; unusable images are listed with the reason.
+    CATALOG may also be a folder or zip archive of images. Records are TFRecord shards with an index. Resumes if
+    interrupted; unusable images are listed with the reason.
 
     morphtools build-records galaxies.csv records --images cutouts --bands g,r,z --image-size 128 --workers 2
     """
+    from tfrecords_builder.listing import images_of
+
     given = typed(options)
-    given.setdefault("images", Path(catalog).parent)
+    given.setdefault("images", images_of(catalog, None))
     for name in ("bands", "hdu"):
         if name in given:
             parts = tuple(int(part) if name == "hdu" and part.isdigit() else part for part in given[name].split(","))

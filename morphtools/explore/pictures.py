@@ -17,6 +17,7 @@ from tfrecords_builder.catalog import check_catalog
 from tfrecords_builder.claims import claim
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import Image, open_images, read_images
+from tfrecords_builder.listing import catalog_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
@@ -49,8 +50,8 @@ class Pictures:
         if records is not None:
             self._galaxies = records = Records.open(records)
             self._source, self.noise, self.bands = records.source(), records.noise, records.bands
-        elif images is not None and catalog is not None:
-            catalog = check_catalog(open_catalog(catalog))
+        elif images is not None and (given := catalog_of(catalog, images)) is not None:
+            catalog = check_catalog(open_catalog(given))
             self._source = open_images(images)
             self._galaxies = catalog.set_index("id_str", drop=False)
         else:

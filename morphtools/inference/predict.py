@@ -28,6 +28,7 @@ from morphtools.models.pretrained import load_pretrained
 from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, inputs_of
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.listing import catalog_of
 from tfrecords_builder.naming import band_names
 from tfrecords_builder.records import Records
 
@@ -64,7 +65,7 @@ def predict(
     Args:
         weights: One or several as for `load_pretrained`, with the same questions or classes.
         out: Folder for the tables.
-        catalog: Table with `id_str` and `file_loc`.
+        catalog: Table with `id_str` and `file_loc`; or a folder or zip archive of images.
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
@@ -104,7 +105,7 @@ def predict(
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
     """
-    out = Path(out)
+    out, catalog = Path(out), catalog_of(catalog, images)
     weights = [weights] if isinstance(weights, str | Path) else list(weights)
     cards = [Card.open(find_card(each)) for each in weights]
     answer = _check(cards, level)

@@ -15,6 +15,7 @@ from morphtools.models.cards import Card, find_card
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from tfrecords_builder.claims import claim, inputs_of
+from tfrecords_builder.listing import catalog_of
 from tfrecords_builder.records import Records
 
 
@@ -45,7 +46,7 @@ def represent(
     Args:
         weights: As for `load_pretrained`: a name, the folder of a run, or a path.
         out: Folder of the store.
-        catalog: Table with `id_str` and `file_loc`.
+        catalog: Table with `id_str` and `file_loc`; or a folder or zip archive of images.
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
@@ -71,7 +72,7 @@ def represent(
         ValueError: Weights and records do not fit, or the store holds something else; the message explains what to do.
         FileNotFoundError: A path is not there.
     """
-    out = Path(out)
+    out, catalog = Path(out), catalog_of(catalog, images)
     card = Card.open(find_card(weights))
     inputs = {"weights": card.sha256} | inputs_of(catalog, images)
     inputs |= {"records": origin(Records.open(records))} if records is not None else {}

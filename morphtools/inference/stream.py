@@ -27,6 +27,7 @@ from morphtools.inference.parts import all_parts, gaps, read_part, remove_overla
 from tfrecords_builder.build import build_records
 from tfrecords_builder.checksums import reading as reading_of
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import band_names, some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
@@ -188,7 +189,7 @@ def open_galaxies(
         found = Records.open(records)
         found.log_findings()
     else:
-        options: dict[str, Any] = {"images": images or Path(catalog).expanduser().parent, "bands": bands}
+        options: dict[str, Any] = {"images": images_of(catalog, images), "bands": bands}
         build_records(catalog, out / "state" / "records", **options, executor=executor, max_failures=1.0)
         found = Records.open(out / "state" / "records")
     splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]

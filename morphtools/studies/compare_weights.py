@@ -30,6 +30,7 @@ from morphtools.training.starting import random_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.files import write_whole
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
@@ -165,7 +166,7 @@ def _galaxies(settings: CompareSettings, out: Path) -> tuple[Records, pd.DataFra
         table["shape"] = np.select([smooth, edge_on], ["smooth", "edge-on"], "spiral")
     else:
         table = read_catalog(catalog)
-        images = images or Path(catalog).parent
+        images = images_of(catalog, images)
     build_records(table, out / "state" / "records", images=images)
     return Records.open(out / "state" / "records"), table
 

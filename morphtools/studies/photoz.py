@@ -20,6 +20,7 @@ from morphtools.studies import photoz_figures as figures
 from morphtools.studies.photoz_baselines import baseline_redshifts
 from morphtools.studies.photoz_recalibration import fit_pit, recalibrate_redshifts
 from morphtools.studies.photoz_scores import flat, photoz_scores, scores_by, take, uniformity
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
@@ -87,7 +88,7 @@ def evaluate_photoz(
     config, survey = _config(first)
     if catalog is None and records is None:
         catalog, images, records = (config.get(name) for name in ("catalog", "images", "records"))
-        images = images or (catalog and Path(catalog).parent)
+        images = catalog and images_of(catalog, images)
     pictures = Pictures(records, catalog, images) if records or images else None
     if baselines:
         galaxies = _galaxies(first)

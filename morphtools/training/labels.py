@@ -2,7 +2,6 @@
 
 import logging
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from morphtools.training.finetune_settings import FinetuneSettings
 from morphtools.training.settings import Inputs
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import Source, from_pixels, open_images
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 
@@ -80,7 +80,7 @@ def given_galaxies(inputs: Inputs) -> tuple[pd.DataFrame, Source, tuple[str, ...
         return opened.index().assign(file_loc=lambda table: table["id_str"]), opened.source(), opened.bands
     if inputs.catalog is not None:
         catalog = check_catalog(read_catalog(inputs.catalog))
-        return catalog, open_images(inputs.images or Path(inputs.catalog).parent), None
+        return catalog, open_images(images_of(inputs.catalog, inputs.images)), None
     return None
 
 

@@ -73,12 +73,13 @@ class Run:
             + (f"  [{_number(m['low'])}, {_number(m['high'])}]" if "low" in m else "")
             for name, m in metrics["test"].items()
         ]
-        baseline = [f"  {metrics['baseline']}"] if metrics.get("baseline") else []
+        wrap = textwrap.TextWrapper(_WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+        baseline = [wrap.fill(f"  {metrics['baseline']}")] if metrics.get("baseline") else []
         if unfamiliar := metrics.get("unfamiliar"):
             usual = f"usual: {unfamiliar['rare']:.0%}; see figures/unfamiliar.png"
             baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
         title = re.sub(r"tested on (\S+) galaxies", "tested\xa0on\xa0\\1\xa0galaxies", metrics["title"])  # not broken
-        title = textwrap.fill(title, _WIDTH, subsequent_indent="    ", break_on_hyphens=False).replace("\xa0", " ")
+        title = wrap.fill(title).replace("\xa0", " ")
         return "\n".join([title, *rows, *baseline, f"  see {self.out}, figures/ first"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import ENCODERS, FLUX
+from tfrecords_builder.listing import catalog_of
 from tfrecords_builder.naming import unknown
 
 METHODS = {  # of learning without labels, and the fields of `LearnerSettings` that each uses
@@ -22,7 +23,7 @@ class Inputs:
     """The galaxies to train on: records, or a catalogue with images; with neither, a simulated sky.
 
     Attributes:
-        catalog: Path of a table.
+        catalog: Path of a table, or of a folder or zip archive of images.
         images: Path of its images; None for the catalogue's folder.
         records: Folder of records, instead of both.
     """
@@ -34,7 +35,7 @@ class Inputs:
     @property
     def simulated(self) -> bool:
         """Whether no galaxies are given."""
-        return not self.catalog and not self.records
+        return not self.catalog and not self.images and not self.records
 
     def checked(self) -> "Inputs":
         """Returns the inputs with absolute paths.
@@ -44,9 +45,10 @@ class Inputs:
         """
         if self.records and (self.catalog or self.images):
             raise ValueError("give either records or a catalog with images, not both")
-        if self.images and not self.catalog:
+        catalog = catalog_of(self.catalog, self.images)
+        if self.images and not catalog:
             raise ValueError("images need a catalog that lists them")
-        paths = (self.catalog, self.images, self.records)
+        paths = (catalog, self.images, self.records)
         return Inputs(*(path and Path(path).expanduser().absolute() for path in paths))
 
 

@@ -7,6 +7,7 @@ from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.survey.tasks import TASKS
 from morphtools.training.finetune_settings import FinetuneSettings
+from morphtools.training.labels import labelled_galaxies
 from morphtools.training.settings import Inputs, Start
 
 SETTINGS = FinetuneSettings(
@@ -31,6 +32,17 @@ SETTINGS = FinetuneSettings(
     test_labels=200,
     seed=0,
 )
+
+
+def test_folders_of_images_are_classes(tmp_path):
+    for kind in ("ring", "bar"):
+        (tmp_path / kind).mkdir()
+        for i in range(30):
+            (tmp_path / kind / f"{i}.jpg").touch()
+    settings = changed(inputs=Inputs(None, tmp_path, None), column="folder", labels=40).checked()
+    answer, drawn, _, _ = labelled_galaxies(settings)
+    assert answer.names == ("bar", "ring")
+    assert (drawn["label"] == drawn["id_str"].str.startswith("ring")).all()
 
 
 def changed(**changes):
