@@ -142,21 +142,35 @@ def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0)
         axes.set_visible(False)
     for axes, name in zip(panels, known.columns, strict=False):
         axes.set_visible(True)
-        there = known[name].notna().to_numpy()
-        axes.scatter(x[~there], y[~there], color="0.88", **dots | {"s": dots["s"] / 2})
-        dots_there = dots | {"s": float(np.clip(3e4 / max(1, there.sum()), dots["s"], 14))}
-        values = known[name][there]
-        if name == CLUSTER:
-            _words(axes, x[there], y[there], values.astype(int), dots_there, colours_of(values.nunique()))
-        elif pd.api.types.is_numeric_dtype(values) and values.nunique() > 2:
-            _numbers(figure, axes, x[there], y[there], values, dots_there)
-        else:
-            _words(axes, x[there], y[there], values, dots_there, COLOURS)
-        axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
+        colour_panel(figure, axes, x, y, known[name], dots)
     if not len(known.columns):
         panels[0].set_visible(True)
         panels[0].scatter(x, y, color=BLUE, **dots)
     return figure
+
+
+def colour_panel(figure: Figure, axes, x: np.ndarray, y: np.ndarray, values: pd.Series, dots: dict) -> None:
+    """Draws galaxies coloured by what is known of them, as `map_panels` does.
+
+    Args:
+        figure: Of the axes.
+        axes: Where to draw.
+        x: (N,) positions.
+        y: (N,) positions.
+        values: (N,) numbers or words; NaN where unknown.
+        dots: Keyword arguments of `scatter`.
+    """
+    there, name = values.notna().to_numpy(), values.name
+    axes.scatter(x[~there], y[~there], color="0.88", **dots | {"s": dots["s"] / 2})
+    dots = dots | {"s": float(np.clip(3e4 / max(1, there.sum()), dots["s"], 14))}
+    values = values[there]
+    if name == CLUSTER:
+        _words(axes, x[there], y[there], values.astype(int), dots, colours_of(values.nunique()))
+    elif pd.api.types.is_numeric_dtype(values) and values.nunique() > 2:
+        _numbers(figure, axes, x[there], y[there], values, dots)
+    else:
+        _words(axes, x[there], y[there], values, dots, COLOURS)
+    axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
 
 
 def _numbers(figure, axes, x, y, values: pd.Series, dots) -> None:

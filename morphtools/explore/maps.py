@@ -12,6 +12,8 @@ from morphtools.explore import figures
 from morphtools.explore.neighbours import exact
 from morphtools.explore.pca import Projection, batches_of, fit_pca
 from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.explore.positions import how_many_placed
+from morphtools.explore.sky_map import sky_figure
 from morphtools.explore.tables import (
     column_of,
     digest_of,
@@ -59,8 +61,9 @@ def make_map(
     Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed among
     its nearest in the sample (see `between`): its place depends only on itself and the sample, while UMAP's own
     `transform` gives other places in another batch, and no better ones. Writes `map.parquet`,
-    `panels.png` (coloured by columns of the catalogue) and, where there are images, `galaxies.png`, the map as a
-    grid of galaxies. The same call again uses what is there.
+    `panels.png` (coloured by columns of the catalogue), where it has `ra` and `dec` `sky.png`, the same galaxies on the
+    sky, and, where there are images, `galaxies.png`, the map as a grid of galaxies. The same call again uses what is
+    there.
 
     Args:
         representations: The store or its folder; that of `represent_pixels` for a map of bare pixels.
@@ -70,7 +73,7 @@ def make_map(
         min_dist: UMAP's `min_dist`.
         sample: Maximum number of galaxies to fit to, drawn at random; 50,000 take UMAP several minutes.
         catalog: Table with `id_str` and any other columns.
-        colour: Its columns to colour the map by: labels, fractions of votes, redshift.
+        colour: Its columns to colour map and sky by: labels, fractions of votes, redshift, `cluster`.
         images: Folder, zip archive or stack of the catalogue's images.
         records: Folder of records, instead of images.
         views: Representations of augmented images, named `id_str/anything`: adds `stationarity.png`, how far
@@ -114,6 +117,8 @@ def make_map(
         write_table(out / "map.parquet", table)
         x, y = table["x"].to_numpy(), table["y"].to_numpy()
         write_figure(out / "panels.png", figures.map_panels(x, y, panels, seed))
+        if how_many_placed(known) > 1:
+            write_figure(out / "sky.png", sky_figure(x, y, known, panels.columns, seed))
         if records is not None or images is not None:
             grid = figures.map_gallery(x, y, cells)
             rows = grid[grid >= 0]

@@ -21,11 +21,21 @@ def positions(known: pd.DataFrame):
     missing = [name for name in ("ra", "dec") if name not in known.columns]
     if missing:
         raise ValueError(f"a position needs a catalogue with ra and dec; it has no {' and no '.join(missing)}")
-    ra, dec = (pd.to_numeric(known[name], errors="coerce").to_numpy(float) for name in ("ra", "dec"))
-    rows = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    ra, dec, rows = _placed(known)
     if not len(rows):
         raise ValueError("no galaxy of the catalogue has both ra and dec")
     return SkyCoord(ra[rows], dec[rows], unit="deg"), rows
+
+
+def how_many_placed(known: pd.DataFrame) -> int:
+    """How many rows of a table have a position."""
+    return len(_placed(known)[2]) if {"ra", "dec"} <= {*known} else 0
+
+
+def _placed(known: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right ascension and declination of all rows, and the numbers of those that have both."""
+    ra, dec = (pd.to_numeric(known[name], errors="coerce").to_numpy(float) for name in ("ra", "dec"))
+    return ra, dec, np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90))
 
 
 def nearest_on_sky(known: pd.DataFrame, ra: float, dec: float, max_separation: float) -> tuple[int, float]:

@@ -87,8 +87,10 @@ def test_pictures_panels_and_stationarity_are_drawn(flat_umap, three_kinds, tmp_
         views.append([f"{name}/{i}" for i in range(4)], value + 0.1 * np.arange(4)[:, np.newaxis])
     options = {"catalog": catalog, "images": images, "colour": ("kind", "smooth_fraction", "ra", "dec")}
     make_map(store, **options, views=views, cells=6, out=tmp_path / "map")
-    for name in ("panels", "galaxies", "stationarity"):
+    for name in ("panels", "galaxies", "stationarity", "sky"):
         assert (tmp_path / f"map/{name}.png").stat().st_size > 5000, name
+    make_map(store, catalog=catalog.assign(dec=999.0), out=tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere/sky.png").exists()
 
 
 def test_views_of_other_galaxies_are_refused(flat_umap, three_kinds, tmp_path):
