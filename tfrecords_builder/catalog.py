@@ -28,7 +28,7 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
 
     Args:
         path: File to read; the format follows from its ending, behind which may be `.gz`, `.bz2`, `.xz` or `.lzma`. A
-            folder or zip archive of images is its own catalogue (see `list_images`).
+            folder, zip archive or stack of images is its own catalogue (see `list_images`).
 
     Returns:
         One row per galaxy, columns as in the file, except `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
@@ -55,25 +55,24 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
             yield catalog.iloc[start : start + rows]
         return
     path = Path(catalog).expanduser()
-    if is_listing(path):
-        yield from (_named(chunk, set()) for chunk in list_images(path, rows))
-        return
-    if not path.is_file():
+    own = is_listing(path)
+    if not own and not path.is_file():
         raise FileNotFoundError(f"there is no catalogue at {path}")
     packed = path.suffix.lower() in PACKED
     ending = (path.with_suffix("") if packed else path).suffix.lower()
-    if ending not in _READERS or (packed and ending == ".parquet"):
+    if not own and (ending not in _READERS or (packed and ending == ".parquet")):
         kind = ending + path.suffix.lower() * packed
         raise ValueError(
             f"{unknown('catalogue format', kind, _READERS)}; all but parquet also packed as {some(PACKED, 4)}"
         )
+    read = list_images if own else _READERS[ending]
     try:
         long_numbers, chunks = set(), 0
-        for chunk in _READERS[ending](path, rows):
+        for chunk in read(path, rows):
             if chunks == 0:
                 long_numbers = has_long_numbers(chunk)
                 if len(chunk) >= rows:  # there may be more, and a column is of one type throughout
-                    long_numbers = long_numbers.union(*map(has_long_numbers, _READERS[ending](path, rows)))
+                    long_numbers = long_numbers.union(*map(has_long_numbers, read(path, rows)))
             chunks += 1
             yield _named(chunk, long_numbers)
         if not chunks:

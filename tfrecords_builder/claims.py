@@ -15,6 +15,7 @@ from tfrecords_builder.listing import is_listing, list_images
 from tfrecords_builder.locks import Lock, lock
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
+from tfrecords_builder.stacks import STACKS
 from tfrecords_builder.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
@@ -206,7 +207,9 @@ def inputs_of(
         path = Path(catalog).expanduser()
         if not path.is_file() and not is_listing(path):
             raise FileNotFoundError(f"there is no catalogue at {catalog}")
-        inputs["catalog"] = _names_in(path) if is_listing(path) else identity(path, whole=True)
+        stack = path.suffix.lower() in STACKS
+        named = is_listing(path) and not stack
+        inputs["catalog"] = _names_in(path) if named else identity(path, whole=not stack)
     if images is not None:
         if not Path(images).expanduser().exists():
             raise FileNotFoundError(f"there is no folder, archive or stack of images at {images}")

@@ -19,13 +19,12 @@ from tfrecords_builder.mosaics import Mosaics
 from tfrecords_builder.parquet_pictures import ParquetPictures
 from tfrecords_builder.pixels import Image, from_pixels
 from tfrecords_builder.resample import check_reproject
-from tfrecords_builder.stacks import Stack
+from tfrecords_builder.stacks import STACKS, Stack
 
 __all__ = ["Image", "Source", "from_pixels", "open_images", "read_images"]
 
 log = logging.getLogger(__name__)
 
-STACKS = (".npy", ".npz", ".h5", ".hdf5")
 Source = Callable[[str], Image]
 
 

@@ -1,4 +1,4 @@
-"""A folder or zip archive of images that is its own catalogue: a galaxy for each file, and what its folder tells."""
+"""Images that are their own catalogue: a folder, zip archive or stack, with what folders or other arrays tell."""
 
 import os
 import re
@@ -13,18 +13,19 @@ import pandas as pd
 from tfrecords_builder.image_files import KNOWN
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import SPLITS
+from tfrecords_builder.stacks import STACKS, tables_of
 
 _LOOKED_AT = 1000  # files of a folder, for whether galaxies have several
 
 
 def is_listing(path: str | Path) -> bool:
-    """Whether there is a folder or zip archive at a path."""
+    """Whether there are images at a path, in a folder, zip archive or stack, and not a table."""
     path = Path(path).expanduser()
-    return path.is_dir() or (path.suffix.lower() == ".zip" and zipfile.is_zipfile(path))
+    return path.is_dir() or (path.is_file() and path.suffix.lower() in (".zip", *STACKS))
 
 
 def catalog_of(catalog, images):
-    """The catalogue; if only images are given, in a folder or zip archive, these are their own (see `list_images`)."""
+    """The catalogue; if only images are given, they are their own (see `list_images`)."""
     own = catalog is None and isinstance(images, str | Path) and is_listing(images)
     return images if own else catalog
 
@@ -36,20 +37,24 @@ def images_of(catalog: str | Path, images):
 
 
 def list_images(place: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """Lists the images in a folder or zip archive, and in the folders inside, at most `rows` at a time.
+    """Lists the images in a folder or zip archive, and in the folders inside, or in a stack, at most `rows` at a time.
 
-    The name of a galaxy is that of its file, with the folders inside and without the ending: `ring/0001`. Where there
-    are folders inside, the column `folder` has their names, such as classes; if the outermost are called `train`, `val`
-    or `test`, they are the column `split` instead. Files of other kinds and hidden ones are passed over.
+    For a stack see `tables_of`. Otherwise the name of a galaxy is that of its file, with the folders inside and without
+    the ending: `ring/0001`. Where there are folders inside, the column `folder` has their names, such as classes; if
+    the outermost are called `train`, `val` or `test`, they are the column `split` instead. Files of other kinds and
+    hidden ones are passed over.
 
     Yields:
-        A row per image with `id_str`, `file_loc`, and `folder` and `split` where there are such.
+        A row per image with `id_str`, `file_loc`, and `folder`, `split` or other columns where there are such.
 
     Raises:
         ValueError: There is no image, or galaxies seem to have several files each.
     """
     if (place / "records.json").exists():
         raise ValueError(f"{place} holds records, not images: give it as records")
+    if place.suffix.lower() in STACKS:
+        yield from tables_of(place, rows)
+        return
     names, top = _in_archive(place) if place.is_file() else _in_folder(place)
     splits, begun = bool(top) and top <= set(SPLITS), False
     while chunk := list(islice(names, rows)):

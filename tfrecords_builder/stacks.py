@@ -1,18 +1,21 @@
 """Stacks: many galaxies in one npy, npz or h5 file; `file_loc` is the row. uint8 with 1 or 3 bands is a picture."""
 
 import math
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tfrecords_builder.bounded import LIMITS, Limits, check_regular
 from tfrecords_builder.encoded import from_array
 from tfrecords_builder.hdf5 import dataset_names, own_dataset
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.pixels import Image, bands_last
+
+STACKS = (".npy", ".npz", ".h5", ".hdf5")
 
 
 class Stack(NamedTuple):
@@ -54,22 +57,54 @@ class Stack(NamedTuple):
                 yield error
 
 
+def tables_of(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    """The catalogue of a stack: a galaxy for each row, called by its number, with the other arrays as columns.
+
+    Columns are the arrays in the same npz or h5 file that have one value for each image; one called `id_str` names the
+    galaxies.
+    """
+    images, others = _opened(str(path), None, LIMITS)
+    arrays = {name: array() for name, array in others.items()}
+    names = [
+        name for name, array in arrays.items() if array.shape == images.shape[:1] and array.dtype.kind in "biufSUO"
+    ]
+    for start in range(0, len(images), rows):
+        numbers = np.arange(start, min(start + rows, len(images))).astype(str).astype(object)
+        columns = {name: _plain(arrays[name][start : start + rows]) for name in names}
+        yield pd.DataFrame({"id_str": numbers} | columns | {"file_loc": numbers})
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Numbers as they are, texts as text."""
+    if values.dtype.kind in "biuf":
+        return values
+    return np.array([value.decode() if isinstance(value, bytes) else value for value in values.tolist()], object)
+
+
 @lru_cache(2)
 def _load(path: str, name: str | None, changed: int, limits: Limits):
-    """The array: npy is mapped and h5 read row by row, an npz unpacked as a whole."""
+    """The array of images."""
+    return _opened(path, name, limits)[0]
+
+
+def _opened(path: str, name: str | None, limits: Limits) -> tuple[Any, Mapping[str, Callable[[], Any]]]:
+    """The images, and what reads each array beside them: npy is mapped, h5 read row by row, an npz unpacked."""
     try:
         if path.lower().endswith(".npy"):
-            return _checked(np.load(path, mmap_mode="r", allow_pickle=False), path, limits)
+            return _checked(np.load(path, mmap_mode="r", allow_pickle=False), path, limits), {}
         if path.lower().endswith(".npz"):
             arrays = np.load(path, allow_pickle=False)
             _check_members(arrays.zip, path, limits)
-            return _checked(arrays[_choose(arrays, arrays.files, name, path)], path, limits)
+            name = _choose(arrays, arrays.files, name, path)
+            others = {other: partial(arrays.__getitem__, other) for other in arrays.files if other != name}
+            return _checked(arrays[name], path, limits), others
         import h5py
 
         file = h5py.File(path, "r")
         if name is None or ("/" not in name and name not in list(file)):
             name = _choose(file, dataset_names(file), name, path)
-        return _checked(own_dataset(file, name), path, limits)
+        others = {other: partial(own_dataset, file, other) for other in dataset_names(file) if other != name}
+        return _checked(own_dataset(file, name), path, limits), others
     except ValueError:
         raise
     except Exception as error:  # every library has its own exceptions for a broken file

@@ -9,7 +9,7 @@ from morphtools.commands.calling import call, echo_table, import_quietly, joined
 
 _GALAXIES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
-    click.option("--images", type=click.Path(), help="Folder or zip archive of images; alone, all of them."),
+    click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them."),
     click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images."),
     click.option("--split", help="Only this split of the records: train, val or test (all)."),
     click.option("--batch-size", type=int, help="Galaxies at a time (suits a CPU; a GPU prefers several hundred)."),

@@ -15,7 +15,7 @@ from morphtools.commands.calling import IN_MEMORY, call, echo_table, import_quie
 @click.option(
     "--catalog", type=click.Path(), help="Table with id_str, file_loc and, if there are any, labels to watch."
 )
-@click.option("--images", type=click.Path(), help="Folder or zip archive of images; alone, all of them.")
+@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
 @click.option("--encoder", help="resnet18 (by default), resnet10_half, resnet50, efficientnet_b0, …")
 @click.option("--weights", help="Pretrained weights to start from: a name, a run folder or a path.")
 @click.option("--image-size", type=int, help="Image side in pixels (that of the images).")
@@ -163,7 +163,7 @@ def compare_starts(pretraining, **options):
 @click.option("--label", help="Column with classes.")
 @click.option("--classes", help="Only galaxies of these classes, such as FRI,FRII.")
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and the label.")
-@click.option("--images", type=click.Path(), help="Folder or zip archive of images; alone, all of them.")
+@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
 @click.option("--records", type=click.Path(), help="Folder of records with the label.")
 @click.option("--galaxies", type=int, help="Galaxies to simulate, without catalogue or records (1000).")
 @click.option("--neighbours", type=int, help="Neighbours that vote on a class (5).")

@@ -2,6 +2,7 @@
 
 import zipfile
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,10 +105,45 @@ def test_another_image_makes_other_inputs_and_another_place_does_not(tmp_path):
     assert inputs_of(tmp_path / "two") != before
 
 
-def test_images_alone_are_their_own_catalogue_unless_they_are_a_stack(tmp_path):
+def test_images_alone_are_their_own_catalogue_and_beside_a_table_they_are_not(tmp_path):
     folder = make(tmp_path / "images", CLASSES)
     assert catalog_of(None, folder) == folder
     assert catalog_of("table.csv", folder) == "table.csv"
-    np.save(tmp_path / "stack.npy", np.zeros((3, 8, 8)))
-    assert catalog_of(None, tmp_path / "stack.npy") is None
     assert images_of(tmp_path / "table.csv", None) == tmp_path
+
+
+@pytest.mark.parametrize("kind", ["h5", "npz"])
+def test_arrays_with_a_value_for_each_image_of_a_stack_are_its_columns(tmp_path, kind):
+    arrays = {
+        "images": np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3),
+        "ans": np.array([0, 3, 3, 9]),
+        "kind": np.array([b"ring", b"bar", b"bar", b"odd"]),
+        "objid": np.array([8647475121430856586, 1, 2, 3]),
+        "edges": np.arange(7.0),
+    }
+    path = tmp_path / f"galaxies.{kind}"
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+    for rows in (3, 100):  # a name remains a name in chunks that have short ones only
+        table = pd.concat(read_chunks(path, rows), ignore_index=True)
+        assert table.to_dict("list") == {
+            "id_str": ["0", "1", "2", "3"],
+            "ans": [0, 3, 3, 9],
+            "kind": ["ring", "bar", "bar", "odd"],
+            "objid": ["8647475121430856586", "1", "2", "3"],
+            "file_loc": ["0", "1", "2", "3"],
+        }
+    records = build_records(path, tmp_path / "records", images=images_of(path, None))
+    assert records.source()("2").shape == (8, 8, 3) and records.label_cols == ("ans",)
+
+
+def test_a_stack_with_other_labels_is_another_input(tmp_path):
+    digests = set()
+    for i in range(2):
+        np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8)), ans=np.array([0, i]))
+        digests.add(inputs_of(tmp_path / "a.npz")["catalog"])
+    assert len(digests) == 2
