@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrecords_builder.bounded import LIMITS, Limits, not_an_image, unpacked
 from tfrecords_builder.hdus import extension_name, image_hdu, pixel_values
-from tfrecords_builder.headers import camera
+from tfrecords_builder.headers import band_axis, camera
 from tfrecords_builder.masks import bad_pixels
 from tfrecords_builder.pixels import Image, bands_last, from_values, with_mask
 
@@ -58,7 +58,7 @@ def read_fits(
         pixels, names, (pixel_scale, telescope) = plain
         if pixels.size > limits.pixels:
             raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
-        image = from_values(bands_last(pixels))
+        image = from_values(pixels)
         return image._replace(bands=names, pixel_scale=pixel_scale, telescope=telescope)
     return _by_astropy(data, hdu, mask, mask_bits, limits)
 
@@ -86,8 +86,16 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[float
     pixels = np.frombuffer(data, kind, int(np.prod(shape)), start).reshape(shape)
     names = _value(cards[b"BANDS   "]).strip(b"' ").decode("ascii", "replace") if b"BANDS   " in cards else ""
     names = tuple(names) if len(names) == shape[0] and n_axes == 3 else None
-    scale_and_camera = camera(lambda key: _value(cards.get(key.ljust(8).encode(), b"")).decode("ascii", "replace"))
-    return pixels, names, scale_and_camera
+
+    def header(key: str) -> str:
+        return _value(cards.get(key.ljust(8).encode(), b"")).decode("ascii", "replace")
+
+    return _bands_last(pixels, header), names, camera(header)
+
+
+def _bands_last(pixels: np.ndarray, header) -> np.ndarray:
+    axis = band_axis(header, pixels.shape)
+    return bands_last(pixels) if axis is None else np.moveaxis(pixels, axis, -1)
 
 
 def _value(card: bytes) -> bytes:
@@ -117,7 +125,7 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
         raise ValueError(f"not a readable FITS file: {error or type(error).__name__}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
         raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
-    image = from_values(bands_last(parts[0]) if len(parts) == 1 else np.stack(parts, axis=-1))
+    image = from_values(_bands_last(parts[0], planes[0].header.get) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     bad = None if plane is None else bad_pixels(*plane, mask_bits, str(mask))
     return with_mask(image, bad)._replace(bands=names, hdu=name, pixel_scale=pixel_scale, telescope=telescope)

@@ -6,6 +6,7 @@ import numpy as np
 
 _DEGREES = dict.fromkeys(("deg", "degree", "degrees"), 1.0) | {"arcmin": 1 / 60, "arcsec": 1 / 3600}
 _DEGREES |= {"mas": 1 / 3.6e6, "rad": 180 / np.pi}
+_NARROW = 8  # pixels
 _CELESTIAL = ("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")
 
 
@@ -25,6 +26,15 @@ def camera(header: Callable[[str], object]) -> tuple[float | None, str]:
         area = None if x is None or y is None else x * y * (1.0 if turn is None else turn)
     scale = abs(area * _DEGREES[units[0]] * _DEGREES[units[1]]) ** 0.5 * 3600 if area else None
     return scale if scale and 1e-4 < scale < 3600 else None, telescope
+
+
+def band_axis(header: Callable[[str], object], shape: tuple[int, ...]) -> int | None:
+    """The axis of an array (three of them) that is neither of the two on the sky; None where it is not told.
+
+    Nor where the last one is too short for the sky: headers of flat images are copied to arrays (H, W, 3).
+    """
+    sky = [axis for axis in (1, 2, 3) if str(header(f"CTYPE{axis}") or "").strip(" '").startswith(_CELESTIAL)]
+    return {(1, 2): 0, (2, 3): 2}.get(tuple(sky)) if len(shape) == 3 and shape[2] >= _NARROW else None
 
 
 def _area(header: Callable[[str], object], name: str, diagonal: float) -> float | None:

@@ -13,7 +13,7 @@ from tfrecords_builder.bounded import LIMITS, PACKED, Limits, locate, read_file,
 from tfrecords_builder.encoded import ENDINGS, from_array, read_picture
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
-from tfrecords_builder.pixels import Image, join_bands
+from tfrecords_builder.pixels import Image, bands_last, join_bands
 
 FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", *PACKED, ".fz"))
 KNOWN = (*ENDINGS, *FITS, ".npy")
@@ -118,7 +118,7 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None, l
         if name.endswith(FITS):
             return read_fits(data, hdu=hdu, mask=mask, mask_bits=mask_bits, limits=limits)
         if name.endswith(".npy"):
-            return from_array(_load(data, limits))
+            return from_array(bands_last(_load(data, limits)))
         raise ValueError(f"unknown kind of image; known endings: {', '.join(KNOWN)}")
     except ValueError as error:
         raise ValueError(f"{file_loc}: {error}") from error

@@ -84,6 +84,12 @@ def open_images(
         raise ValueError(f"the template {template!r} has a {{band}}: give the names of the bands, in order")
     if isinstance(hdu, list):
         hdu = tuple(hdu)
+    if isinstance(hdu, tuple) and [type(each) for each in hdu] == [str, int]:
+        name, number = hdu
+        raise ValueError(
+            f"hdu {name},{number} may mean two extensions or version {number} of {name}: give the numbers they have in "
+            "the file, counted from 0"
+        )
     if mask_bits is not None:
         mask_bits = tuple(split_bits(mask_bits))
         if mask is None:

@@ -32,6 +32,39 @@ def test_plain_files_are_what_astropy_reads(kind, shape):
     np.testing.assert_array_equal(image.data, expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("shape", [(80, 50, 30), (40, 40, 30), (20, 50, 30), (30, 40, 40), (9, 50, 9)])
+@pytest.mark.parametrize("first", [False, True], ids=["channels last in the header", "channels first in the header"])
+@pytest.mark.parametrize("extension", [False, True])
+def test_the_channels_of_a_cube_are_the_axis_that_is_not_on_the_sky(shape, first, extension):
+    """However many there are: cubes of integral-field units and radio telescopes have more channels than pixels."""
+    kinds = ("VRAD", "RA---SIN", "DEC--SIN") if first else ("RA---SIN", "DEC--SIN", "VRAD")
+    header = fits.Header({f"CTYPE{axis}": kind for axis, kind in enumerate(kinds, 1)})
+    expected = np.random.default_rng(0).normal(size=(*shape[1:], shape[0])).astype("f4")
+    stored = expected if first else np.moveaxis(expected, -1, 0)
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(stored, header)] if extension else [fits.PrimaryHDU(stored, header)]
+    np.testing.assert_array_equal(read_fits(written(*hdus)).data, expected)
+
+
+def test_an_array_of_colours_is_one_whatever_its_header_says_of_the_sky():
+    pixels = np.random.default_rng(0).normal(size=(20, 24, 3)).astype("f4")
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})  # of the flat image it was made from
+    np.testing.assert_array_equal(read_fits(written(fits.PrimaryHDU(pixels, header))).data, pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_an_array_file_may_have_its_bands_first_or_last(tmp_path, channels):
+    pixels = np.random.default_rng(0).normal(size=(20, 24, channels)).astype("f4")
+    np.save(tmp_path / "last.npy", pixels)
+    np.save(tmp_path / "first.npy", np.moveaxis(pixels, -1, 0))
+    for image in read_images(open_images(tmp_path), [{"file_loc": "last.npy"}, {"file_loc": "first.npy"}]):
+        np.testing.assert_array_equal(image.data, pixels)
+
+
+def test_a_version_of_an_extension_is_not_taken_for_two_bands(tmp_path):
+    with pytest.raises(ValueError, match="hdu SCI,2 may mean two extensions or version 2 of SCI: give the numbers"):
+        open_images(tmp_path, hdu=("SCI", 2))
+
+
 def test_special_values_keep_their_bits(cube):
     cube[0, 0] = [np.inf, -np.inf, np.nan, -0.0, 1e-42, 3.4e38, 0, 1, 2, 3, 4]
     image = read_fits(written(fits.PrimaryHDU(cube)))
