@@ -16,7 +16,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.table_files import TEXT, check_names, report
 
 _UNKNOWN = ["", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null", "--", "\\N"]
-_NUMBER = r"\s*[-+]?(?:\d[\d_,]*(?:[.,]\d*)?|[.,]\d+)(?:[eEdD][-+]?\d+)?\s*%?\s*"  # as people and programs write them
+NUMBER = r"\s*[-+]?(?:\d[\d_,]*(?:[.,]\d*)?|[.,]\d+)(?:[eEdD][-+]?\d+)?\s*%?\s*"  # as people and programs write them
 _PLAIN = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?|true|false"
 _SEPARATORS = ",;\t|"
 _USUAL = {*TEXT, "ra", "dec"}
@@ -182,7 +182,7 @@ def _report_text(path: Path, table: pd.DataFrame) -> None:
             if len(broken):
                 report(path, f"column {name!r} has line breaks in row {some(broken)}: is a quote missing there?")
             odd = cells[pd.to_numeric(cells, errors="coerce").isna()]
-            if len(odd) and cells.str.fullmatch(_NUMBER).mean() > 0.5:
+            if len(odd) and cells.str.fullmatch(NUMBER).mean() > 0.5:
                 report(
                     path,
                     f"column {name!r} is read as text, for these cells are not numbers: {some(odd.unique())}; write "

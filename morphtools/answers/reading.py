@@ -16,8 +16,18 @@ from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.several import Several
 from morphtools.answers.vote_totals import votes_of
-from morphtools.survey.label_values import as_numbers, galaxies, is_yes_or_no, read_answers, read_words
+from morphtools.survey.label_values import (
+    SENTINELS,
+    as_numbers,
+    galaxies,
+    is_yes_or_no,
+    read_answers,
+    read_words,
+    stand_for_unknown,
+)
 from morphtools.survey.tasks import RedshiftTask, Task, task_labels, task_redshifts
+from morphtools.survey.vote_columns import MOST_VOTES
+from tfrecords_builder.csv_tables import NUMBER
 from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
@@ -25,7 +35,6 @@ log = logging.getLogger(__name__)
 ANSWERS = ("classes", "fractions", "number")
 _CODES, _MOST = 20, 100  # whole numbers that may be codes of classes; classes
 _VOTES = 5  # fewest for fractions (Hayat et al. 2021, appendix C)
-_SENTINELS = [sign * value for sign in (-1, 1) for value in (99, 99.99, 999, 9999, 99999, 999999)]
 
 
 class Reading(NamedTuple):
@@ -96,6 +105,12 @@ def _kind_of(catalog: pd.DataFrame, name: str) -> str:
     numbers, words = as_numbers(catalog[name])
     values = np.unique(numbers[np.isfinite(numbers)])
     if words.any() and not len(values):
+        written = catalog[name][words].astype(str)
+        if written.str.fullmatch(NUMBER).mean() > 0.5:
+            raise ValueError(
+                f"column {name!r} holds numbers written as {some(written.unique())}: write them with a decimal point, "
+                "and percentages as fractions; if they are names, give answer, classes"
+            )
         return "classes"
     if words.any():
         raise ValueError(
@@ -137,6 +152,7 @@ def _kind_of_several(catalog: pd.DataFrame, columns: tuple[str, ...]) -> str:
             raise ValueError(f"column {name!r} has one value only")
     table = pd.concat([numbers for numbers, _ in read], axis=1)
     empty, whole = table.isna(), table.dropna()
+    _refuse_percentages(columns, whole)
     inside = bool((table.ge(0) & table.le(1) | empty).all(axis=None))
     if inside and (np.abs(whole.sum(axis=1) - 1) < 0.02).mean() > 0.95:
         return "fractions"
@@ -171,7 +187,7 @@ def _names_of_classes(catalog: pd.DataFrame, name: str) -> tuple[tuple[str, ...]
         what = name.replace("_", " ")
         names = (f"no {what}", what)
         return names, read_answers(catalog, name, names), f"column {name!r}: 1 {names[1]}, 0 {names[0]}"
-    stand_ins = as_numbers(catalog[name])[0].isin(_SENTINELS)
+    stand_ins = as_numbers(catalog[name])[0].isin(SENTINELS)
     if stand_ins.any():
         raise ValueError(
             f"column {name!r} holds {some(catalog[name][stand_ins].unique())} ({galaxies(catalog, stand_ins)}), which "
@@ -199,6 +215,8 @@ def _fraction(catalog: pd.DataFrame, name: str) -> Reading:
         raise ValueError(
             f"column {name!r} must hold fractions from 0 to 1, not {some(catalog[name][bad].unique())} "
             f"({galaxies(catalog, bad)})"
+            + "; divide percentages by 100"
+            * bool(values.between(0, 100).sum() > bad.size / 2)
         )
     what = name.replace("_", " ")
     labels = pd.DataFrame({"votes_0": 1 - values, "votes_1": values})
@@ -214,7 +232,9 @@ def _fractions(catalog: pd.DataFrame, *columns: str) -> Reading:
     bad = (table < 0).any(axis=1)
     if bad.any():
         raise ValueError(f"the columns {', '.join(columns)} must not be negative ({galaxies(catalog, bad)})")
+    _refuse_percentages(columns, table.dropna())
     if counts is None and (table > 1).any(axis=None):
+        _refuse_no_counts(catalog, table)
         counts = table.to_numpy()
     rule = f"fractions of {', '.join(map(repr, columns))}"
     if counts is not None:
@@ -236,21 +256,35 @@ def _fractions(catalog: pd.DataFrame, *columns: str) -> Reading:
     return Reading(Fractions(tuple(columns)), labels, rule)
 
 
+def _refuse_percentages(columns: tuple[str, ...], whole: pd.DataFrame) -> None:
+    if len(whole) > 1 and (np.abs(whole.sum(axis=1) - 100) < 1.5).mean() > 0.95:
+        raise ValueError(f"the columns {', '.join(columns)} add up to 100 for every galaxy: divide percentages by 100")
+
+
+def _refuse_no_counts(catalog: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Refuses 9999 for an unknown number of votes, and fractions among counts."""
+    many = (table > MOST_VOTES).any(axis=1)
+    if many.any():
+        raise ValueError(f"{table[many].to_numpy().max():g} is no number of votes ({galaxies(catalog, many)})")
+    fractions = (np.abs(table.sum(axis=1) - 1) < 0.02) & (table % 1 != 0).any(axis=1)
+    if fractions.mean() > 0.05:
+        raise ValueError(
+            f"the columns {', '.join(table)} hold counts for some galaxies and fractions for others "
+            f"({galaxies(catalog, fractions)})"
+        )
+
+
 def _numbers(catalog: pd.DataFrame, *columns: str) -> Reading:
     """One number or several, with sentinels refused: -99 is not a size."""
     labels = {}
     for i, name in enumerate(columns):
         values = _measured(catalog, name)
-        rest = values[~values.isin(_SENTINELS)].dropna()
-        if len(rest):
-            low, high = np.percentile(rest, (25, 75))
-            margin = 10 * max(high - low, 1e-12)
-            far = (values.isin(_SENTINELS) | (values.abs() > 1e19)) & ~values.between(low - margin, high + margin)
-            if far.any():
-                raise ValueError(
-                    f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "
-                    "far from all other values: leave cells empty where the number is unknown"
-                )
+        far = stand_for_unknown(values)
+        if far.any():
+            raise ValueError(
+                f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "
+                "far from all other values: leave cells empty where the number is unknown"
+            )
         labels[f"number_{i}"] = values
     return Reading(Numbers(tuple(columns)), pd.DataFrame(labels), f"numbers of {', '.join(map(repr, columns))}")
 

@@ -12,6 +12,8 @@ from tfrecords_builder.naming import some
 log = logging.getLogger(__name__)
 
 _YES, _NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
+SENTINELS = [sign * value for sign in (-1, 1) for value in (99, 99.99, 999, 9999, 99999, 999999)]
+_SEVERAL = 10  # values, to know how far they lie apart
 _EMPTY = ("", "nan", "na", "n/a", "none", "null")
 
 
@@ -32,6 +34,27 @@ def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
     numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(_EMPTY)
     return numbers, ~empty & numbers.isna()
+
+
+def stand_for_unknown(values: pd.Series) -> pd.Series:
+    """Which numbers of a measure stand for an unknown one: those far from all others that people write for it.
+
+    Those are `SENTINELS`, numbers beyond 10¹⁹, and whatever stands in several cells, at either end, farther from all
+    others than these are from each other: -32768, 9.99, or 0 among magnitudes.
+    """
+    written = values.isin(SENTINELS) | (values.abs() > 1e19)
+    rest = values[~written].dropna()
+    if rest.empty:
+        return written & False
+    low, high = np.percentile(rest, (25, 75))
+    margin = 10 * max(high - low, 1e-12)
+    unknown = written & ~values.between(low - margin, high + margin)
+    known = np.unique(rest)
+    for end, others in ((known[0], known[1:]), (known[-1], known[:-1])):
+        alone = len(others) >= _SEVERAL and np.abs(others - end).min() > np.ptp(others)
+        if alone and (values == end).sum() >= 3:
+            unknown |= values == end
+    return unknown
 
 
 def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> pd.Series:
@@ -58,6 +81,7 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
     bad = (words & numbers.isna()) | ~(numbers.between(0, 1) | numbers.isna())
     if bad.any():
         percent = numbers[bad].between(0, 100).all() and numbers.max() > 2
+        percent |= values[bad].astype(str).str.strip().str.endswith("%").any()
         raise ValueError(
             f"column {name!r} must hold 0/1 or fractions from 0 to 1, not {some(values[bad].unique())} "
             f"({galaxies(catalog, bad)}); words may be yes/no, true/false or {classes[1]}/{classes[0]}; "
@@ -91,6 +115,9 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     words = values.astype(object).where(numbers.isna(), numbers.map(lambda x: f"{x:g}"))
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(set(_EMPTY) - {"none"})
     words = words.astype(str).str.strip().where(~empty)
+    signs = words[words.str.fullmatch(r"[\W_]+", na=False)].unique()
+    if len(signs):
+        log.warning("column %r: %s counts as a class; leave cells empty where it is unknown", name, some(signs))
     bare = words.map(plain_word, na_action="ignore")
     chosen = words.groupby(bare).agg(lambda same: same.value_counts().index[0])
     several = words.groupby(bare).nunique()

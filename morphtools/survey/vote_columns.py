@@ -22,7 +22,7 @@ from morphtools.survey.schemas import get_schema
 from morphtools.survey.vote_names import FRACTIONS, match, total_column
 from tfrecords_builder.naming import some, unknown
 
-_MOST = 9998  # no galaxy is shown to so many people; 9999 and 999999 are what is written for an unknown
+MOST_VOTES = 9998  # no galaxy is shown to so many people; 9999 and 999999 are what is written for an unknown
 _SLACK = 0.03  # published fractions are rounded, and weighted ones need not add up to the last digit
 
 
@@ -147,7 +147,9 @@ def count_whole(catalog, columns):
     values = _numbers(catalog, columns)
     for k, name in enumerate(columns):
         _refuse(catalog, values[:, k] % 1 != 0, f"column {name!r} holds counts of votes, which are whole numbers")
-        _refuse(catalog, values[:, k] > _MOST, f"column {name!r} holds {values[:, k].max():.0f}, no number of votes")
+        _refuse(
+            catalog, values[:, k] > MOST_VOTES, f"column {name!r} holds {values[:, k].max():.0f}, no number of votes"
+        )
     return values.astype(int)
 
 

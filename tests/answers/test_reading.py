@@ -159,6 +159,71 @@ def test_codes_that_people_write_for_unknown_classes_are_refused_with_their_gala
         read({"k": [1, 2, code, 3]}, "k", "classes")
 
 
+@pytest.mark.parametrize(
+    "cells", [["45%", "5 %", "0%"], ["1,234", "2,345", "12,000"], ["0,5", ",7", "1,5"], ["1D2", "1.5d-3", "2"]]
+)
+@pytest.mark.parametrize("other", [None, ["E", "S", "E"]])
+def test_numbers_that_are_not_written_as_such_are_no_classes(cells, other):
+    columns = {"x": cells} | ({} if other is None else {"y": other})
+    with pytest.raises(ValueError, match=r"column .x. holds numbers (written as|and words)"):
+        read(columns, ",".join(columns))
+    assert read({"x": cells}, "x", "classes").answer == Classes(tuple(sorted(cells)))  # where people say so
+
+
+@pytest.mark.parametrize("answer", [None, "fractions"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_percentages_are_neither_votes_nor_measures(answer, whole):
+    percent = 100 * np.random.default_rng(0).dirichlet((1, 1, 1), 50)
+    percent = percent.round() if whole else percent
+    percent[:, 2] = 100 - percent[:, :2].sum(axis=1)
+    with pytest.raises(
+        ValueError, match="the columns a, b, c add up to 100 for every galaxy: divide percentages by 100"
+    ):
+        read(dict(zip("abc", percent.T, strict=True)), "a,b,c", answer)
+    with pytest.raises(ValueError, match=r"; divide percentages by 100$"):
+        read({"a": percent[:, 0] + 1}, "a", "fractions")
+
+
+def test_counts_hold_neither_fractions_nor_numbers_that_nobody_voted():
+    rng = np.random.default_rng(0)
+    yes, no = rng.integers(5, 20, (2, 40)).astype(float)
+    assert read({"yes": yes, "no": no}, "yes,no", "fractions").labels.notna().all(axis=None)
+    for i, (few, many) in {3: (0.25, 0.75), 7: (0.4, 0.6), 8: (0.9, 0.1)}.items():
+        yes[i], no[i] = few, many
+    with pytest.raises(ValueError, match=r"counts for some galaxies and fractions for others \(galaxy g3, g7, g8\)"):
+        read({"yes": yes, "no": no}, "yes,no", "fractions")
+    yes[[3, 7, 8]], no[[3, 7, 8]] = 6, 9999
+    with pytest.raises(ValueError, match=r"9999 is no number of votes \(galaxy g3, g7, g8\)"):
+        read({"yes": yes, "no": no}, "yes,no", "fractions")
+
+
+@pytest.mark.parametrize("code", [-32768, -9.99, 0, -1, 40, -999.9])
+def test_a_code_for_unknown_numbers_is_refused_whatever_it_is(code):
+    """It comes again and again, alone."""
+    magnitudes = np.random.default_rng(0).normal(20, 0.5, 100)
+    magnitudes[[5, 50, 95]] = code
+    with pytest.raises(
+        ValueError, match=rf"column 'mag' holds {code} \(galaxy g5, g50, g95\), far from all other values"
+    ):
+        read({"mag": magnitudes}, "mag", "number")
+
+
+@pytest.mark.parametrize("law", ["a tail", "many zeros", "one far away", "two groups"])
+def test_numbers_that_are_only_unusual_are_kept(law):
+    rng = np.random.default_rng(0)
+    values = {"a tail": rng.pareto(1, 200), "many zeros": rng.poisson(0.3, 200) * rng.random(200)}
+    values |= {
+        "one far away": [*rng.random(200), 30.0],
+        "two groups": [*rng.normal(0, 1, 100), *rng.normal(50, 1, 100)],
+    }
+    assert read({"x": values[law]}, "x", "number").labels.notna().all(axis=None)
+
+
+def test_a_class_without_a_letter_is_reported(caplog):
+    read({"type": ["E", "?", "S", "-", "E"]}, "type")
+    assert "column 'type': ?, - counts as a class; leave cells empty where it is unknown" in caplog.text
+
+
 @pytest.mark.parametrize("value", [1e20, -1e30, 3.4e38])
 def test_enormous_numbers_for_unknown_ones_are_refused(value):
     with pytest.raises(ValueError, match="far from all other values"):
