@@ -33,8 +33,10 @@ def band_axis(header: Callable[[str], object], shape: tuple[int, ...]) -> int | 
 
     Nor where the last one is too short for the sky: headers of flat images are copied to arrays (H, W, 3).
     """
+    if len(shape) != 3 or shape[2] < _NARROW:
+        return None
     sky = [axis for axis in (1, 2, 3) if str(header(f"CTYPE{axis}") or "").strip(" '").startswith(_CELESTIAL)]
-    return {(1, 2): 0, (2, 3): 2}.get(tuple(sky)) if len(shape) == 3 and shape[2] >= _NARROW else None
+    return 0 if sky == [1, 2] else 2 if sky == [2, 3] else None
 
 
 def _area(header: Callable[[str], object], name: str, diagonal: float) -> float | None:
