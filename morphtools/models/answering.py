@@ -78,12 +78,17 @@ def begin(head: DenseHead, answer: Answer, targets) -> None:
         head.out.bias.assign(guess)
 
 
+def standardize(head: DenseHead, mean, deviation) -> None:
+    """Gives a head the mean and deviation (D,) of representations, such as `answers.linear.standardisation` finds."""
+    if not head.built:
+        head.build((None, len(mean)))
+    head.standardize.mean.assign(mean)
+    head.standardize.variance.assign(deviation**2)
+
+
 def take_linear(head: DenseHead, linear) -> None:
     """Gives a head without hidden layers the weights of an `answers.linear.Linear`."""
-    if not head.built:
-        head.build((None, len(linear.mean)))
-    head.standardize.mean.assign(linear.mean)
-    head.standardize.variance.assign(linear.deviation**2)
+    standardize(head, linear.mean, linear.deviation)
     head.out.kernel.assign(linear.kernel)
     head.out.bias.assign(linear.bias)
 

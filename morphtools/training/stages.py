@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from morphtools.answers.kinds import Answer
-from morphtools.answers.linear import Linear
+from morphtools.answers.linear import Linear, standardisation
 from morphtools.data.augment import RandomView
 from morphtools.inference.stream import galaxies_per_batch
-from morphtools.models.answering import loss_for, take_linear
+from morphtools.models.answering import loss_for, standardize, take_linear
 from morphtools.models.encoders import settle_batch_norm, unfreeze
 from morphtools.training.feeding import feed, labels_of
 from morphtools.training.finetune_settings import FinetuneSettings
@@ -44,7 +44,7 @@ def train_head(
     representations = represent_for_head(model, chosen, reading, settings, state)
     (train, train_rows), (val, val_rows) = representations["train"], representations["val"]
     train_labels, val_labels = (labels_of(rows, answer.label_cols) for rows in (train_rows, val_rows))
-    head.standardize.adapt(train[:10_000])
+    standardize(head, *standardisation(train[:10_000]))
     alone = keras.Sequential([keras.Input(train.shape[1:]), head])
     alone.compile(keras.optimizers.Adam(settings.learning_rate), loss_for(answer))
     epochs, patience = patience_of_walmsley(len(train))
@@ -125,7 +125,7 @@ def train_encoder(
     images = keras.Input((*whole["image_size"], model.input_shape[-1]))
     if settings.start.pretrained and not answer.recipe.head_first:
         some = [encoder.predict_on_batch(images) for images in some_images(chosen, reading, seed)]
-        head.standardize.adapt(np.concatenate(some))
+        standardize(head, *standardisation(np.concatenate(some)))
     batch_norm = answer.recipe.batch_norm or not settings.start.pretrained
     unfreeze(encoder, settings.depth, batch_norm=batch_norm)
     geometry = answer.view(whole["image_size"][0])
