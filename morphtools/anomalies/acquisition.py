@@ -67,6 +67,7 @@ def most_promising(
     tradeoff: float = 0.5,
     diversity: str = "none",
     asked: Sequence[int] | np.ndarray = (),
+    start: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
@@ -82,6 +83,7 @@ def most_promising(
         tradeoff: ε of the expected improvement, in ratings.
         diversity: Of `DIVERSITIES`.
         asked: Rows that may not be chosen.
+        start: (N,) ratings from which the learner starts; by default 0.
 
     Returns:
         Rows, best first, and their acquisitions when they were chosen.
@@ -96,11 +98,11 @@ def most_promising(
     def value(mean, deviation):
         return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
 
-    posterior = Posterior(learner.estimator)
+    posterior = Posterior(learner.estimator, start)
     asked, believe = np.asarray(asked, int), DIVERSITIES[diversity]
     mean, deviation = posterior.predict(candidates, ratings=_FEW)
     mean[asked] = -np.inf
-    first = _largest(mean, _POOL)
+    first = largest(mean, _POOL)
     wanted = n_instances if believe is None else _POOL
     reached = value(*posterior.predict(candidates, first))
     pool = first
@@ -111,11 +113,12 @@ def most_promising(
         pool = np.flatnonzero(promising)
     mean, deviation = posterior.predict(candidates, pool)
     reached = value(mean, deviation)
-    best = _largest(reached, n_instances)
+    best = largest(reached, n_instances)
     if believe is None or not len(pool):
         return pool[best], reached[best]
-    pool = pool[_largest(reached, _POOL)]
-    best, reached = _one_after_another(learner, candidates[pool], n_instances, value, believe)
+    pool = pool[largest(reached, _POOL)]
+    before = 0 if start is None else start[pool]
+    best, reached = _one_after_another(learner, candidates[pool], before, n_instances, value, believe)
     return pool[best], reached
 
 
@@ -133,7 +136,7 @@ def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarr
     return low[np.searchsorted(steps, deviation).clip(max=100)]
 
 
-def _largest(values: np.ndarray, n: int) -> np.ndarray:
+def largest(values: np.ndarray, n: int) -> np.ndarray:
     """Where the n largest finite values are, the largest first; equal ones in order."""
     places = np.flatnonzero(values > -np.inf)
     if len(places) > n:
@@ -142,10 +145,10 @@ def _largest(values: np.ndarray, n: int) -> np.ndarray:
     return places[np.argsort(-values[places], kind="stable")][:n]
 
 
-def _one_after_another(learner, pool: np.ndarray, n: int, value: Callable, believe: Callable):
+def _one_after_another(learner, pool: np.ndarray, start, n: int, value: Callable, believe: Callable):
     """Chooses n of the pool one by one, as if those before had already been rated as `believe` assumes."""
     mean, covariance = learner.predict(pool.astype(float), return_cov=True)
-    lowest, chosen, values = learner.y_training.min(), [], []
+    mean, lowest, chosen, values = mean + start, learner.y_training.min(), [], []
     for _ in range(min(n, len(pool))):
         reached = value(mean, np.sqrt(np.maximum(covariance.diagonal(), 0)))
         reached[chosen] = -np.inf

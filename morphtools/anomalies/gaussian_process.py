@@ -66,9 +66,11 @@ class Posterior:
 
     Args:
         process: Fitted, of `gaussian_process`.
+        start: (N,) ratings of all points to which the process was fitted the difference; by default 0.
     """
 
-    def __init__(self, process: GaussianProcessRegressor):
+    def __init__(self, process: GaussianProcessRegressor, start: np.ndarray | None = None):
+        self._start = start
         signal, white = process.kernel_.k1, process.kernel_.k2
         variance = 1.0
         if isinstance(signal, Product):
@@ -110,6 +112,8 @@ class Posterior:
         def fill(part):
             kernel = self._kernel(x[part] if rows is None else x[rows[part]])
             mean[part] = kernel @ self._weights
+            if self._start is not None:
+                mean[part] += self._start[part if rows is None else rows[part]]
             deviation[part] = self.prior_deviation
             if known:
                 kernel = np.ascontiguousarray(kernel[:, :known])

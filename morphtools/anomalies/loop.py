@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 
 from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
+from morphtools.anomalies.first_batches import STARTS, drawn
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.anomalies.ratings import Ratings, at_least_one, check_rater
 from morphtools.anomalies.session import open_session, standardized_components  # noqa: F401
+from morphtools.anomalies.similar_raters import OtherRaters
+from morphtools.explore.tables import left_out
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
-
-_ROWS = 65536
 
 
 class AnomalyLoop:
@@ -46,6 +47,9 @@ class AnomalyLoop:
         components: Number of principal components.
         rater: Name of the person who rates.
         own: Whether only the ratings of this person count; otherwise those of all raters do, averaged.
+        similar: As `own`, but starting from what others of this session would like: the first batch shows the
+            favourites of each; after ten ratings those count, by weights in `like`, whose taste predicts one's own.
+        exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`: never asked about or ranked.
         seed: Seed of the random start and the forest.
 
     Raises:
@@ -69,6 +73,8 @@ class AnomalyLoop:
         components: int = 40,
         rater: str = "me",
         own: bool = False,
+        similar: bool = False,
+        exclude: str | Path | pd.DataFrame | None = None,
         seed: int = 0,
     ):
         choices = (
@@ -81,7 +87,8 @@ class AnomalyLoop:
             if name not in known:
                 raise ValueError(unknown(kind, name, known))
         check_rater(rater)
-        self.out, self.rater, self.own = Path(out), rater, own
+        self.out, self.rater, self.own, self.similar = Path(out), rater, own or similar, similar
+        self.like: dict[str, float] | None = None
         self._kernel, self._start, self._seed = kernel, start, seed
         self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
         store = Representations.open(representations)
@@ -89,8 +96,10 @@ class AnomalyLoop:
         if not self._names.is_unique:
             twice = some(self._names[self._names.duplicated()].unique())
             raise ValueError(f"galaxies that are twice in {store.folder}: {twice}")
+        self._excluded = np.flatnonzero(left_out(store.id_str, exclude))
         self._candidates = open_session(self.out, store, components)
         self._store = Ratings(self.out / "ratings.sqlite")
+        self._others = OtherRaters(self._candidates, kernel)
 
     def suggest(self, n: int = 10) -> list[str]:
         """The next galaxies to rate: the rest of an unfinished batch, otherwise the n most promising.
@@ -108,11 +117,10 @@ class AnomalyLoop:
         begun = self.asked()
         if begun:
             return begun
-        seen, ratings = self._seen()
-        if np.isfinite(ratings).any():
-            chosen, _ = self._learner().query(self._candidates, n, asked=seen, **self._acquisition)
-        else:
-            free = np.flatnonzero(~np.isin(np.arange(len(self._names)), seen))
+        taken = np.concatenate([self._seen()[0], self._excluded])
+        chosen = self._chosen(n, taken)
+        if chosen is None:
+            free = np.flatnonzero(~np.isin(np.arange(len(self._names)), taken))
             chosen = STARTS[self._start](self._candidates, free, min(n, len(free)), self._seed)
         names = [str(name) for name in self._names[chosen]]
         self._store.ask(names, self.rater)
@@ -130,31 +138,29 @@ class AnomalyLoop:
             The new ones.
         """
         n = at_least_one(n, "the number of galaxies to rate")
-        seen, ratings = self._seen()
-        taken = np.concatenate([seen, self.rows(self.asked())])
-        if learn and np.isfinite(ratings).any():
-            chosen, _ = self._learner().query(self._candidates, n, asked=taken, **self._acquisition)
-        else:
-            chosen = _drawn(len(self._names), taken, n, self._seed + len(taken))
+        taken = np.concatenate([self._seen()[0], self._excluded, self.rows(self.asked())])
+        chosen = self._chosen(n, taken) if learn else None
+        if chosen is None:
+            chosen = drawn(len(self._names), taken, n, self._seed + len(taken))
         names = [str(name) for name in self._names[chosen]]
         self._store.ask_more(names, self.rater)
         return names
 
-    def of(self, rater: str) -> "AnomalyLoop":
+    def of(self, rater: str, *, own: bool | None = None, similar: bool | None = None) -> "AnomalyLoop":
         """The same session as another rater has it.
 
         Args:
             rater: Who rates.
-
-        Returns:
-            Another loop on the same files.
+            own: As for the session; by default the same.
+            similar: Likewise.
 
         Raises:
             ValueError: The name is empty.
         """
         check_rater(rater)
         other = copy.copy(self)
-        other.rater = rater
+        other.similar = self.similar if similar is None else similar
+        other.rater, other.own, other.like = rater, other.similar or (self.own if own is None else own), None
         return other
 
     def rate(self, ratings: Mapping[str, float | None], judgement: str | None = None) -> None:
@@ -213,7 +219,7 @@ class AnomalyLoop:
 
     def tally(self) -> tuple[list[float | None], dict[str, int]]:
         """The mean rating of every galaxy seen, None where it was skipped; and how many galaxies each rater rated."""
-        return self._store.tally()
+        return self._store.tally(self._whose)
 
     def contested(self) -> list[tuple[str, dict[str, float]]]:
         """Galaxies that raters disagree about by 2 or more, the most first, and who rated them how.
@@ -224,7 +230,9 @@ class AnomalyLoop:
 
     def asked(self) -> list[str]:
         """The galaxies that you are asked about and nobody has rated yet; with `own`, that you have not."""
-        return self._store.asked(self.rater, self._whose)
+        names = self._store.asked(self.rater, self._whose)
+        kept = ~np.isin(self.rows(names), self._excluded)
+        return [name for name, keep in zip(names, kept, strict=True) if keep]
 
     def ratings(self) -> pd.DataFrame:
         """Every galaxy seen so far: `id_str`, `rating` (mean of the raters that count, NaN if skipped), `raters`."""
@@ -272,12 +280,13 @@ class AnomalyLoop:
         rows = self.rows(current["id_str"])
         rating[rows], raters[rows] = current["rating"], current["raters"]
         columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
-        table = pd.DataFrame({"id_str": self._names} | columns)
+        table = pd.DataFrame({"id_str": self._names} | columns).drop(index=self._excluded)
         return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
     def expected(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) the rating that is expected of every galaxy, in the order of the store, and its standard deviation."""
-        return Posterior(self._learner().estimator).predict(self._candidates)
+        start = self._from_others()
+        return Posterior(self._learner(start).estimator, start).predict(self._candidates)
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """The rows of galaxies in the order of the store.
@@ -295,45 +304,43 @@ class AnomalyLoop:
         """The rater whose ratings count; empty for all."""
         return self.rater if self.own else ""
 
-    def _seen(self) -> tuple[np.ndarray, np.ndarray]:
+    def _seen(self, rater: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the galaxies that were rated or skipped, and their ratings, NaN where skipped."""
-        current = self._store.current(self._whose)
+        current = self._store.current(self._whose if rater is None else rater)
         return self.rows(current["id_str"]), current["rating"].to_numpy()
 
-    def _learner(self):
-        rows, ratings = self._seen()
-        rated = np.isfinite(ratings)
-        return fit_learner(self._candidates[rows[rated]], ratings[rated], self._kernel)
+    def _chosen(self, n: int, taken: np.ndarray) -> np.ndarray | None:
+        """Rows of the n galaxies that promise most and are not taken; None while nothing tells."""
+        if not len(self._rated()[0]):
+            return self._others.favourites(self._rated_by_others(), taken, n)
+        start = self._from_others()
+        return self._learner(start).query(self._candidates, n, asked=taken, start=start, **self._acquisition)[0]
+
+    def _learner(self, start: np.ndarray | None = None):
+        rows, ratings = self._rated()
+        before = 0.0 if start is None else start[rows]
+        return fit_learner(self._candidates[rows], ratings, self._kernel, before)
+
+    def _rated(self, rater: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the galaxies that were rated, by a rater or by those that count, and their ratings."""
+        rows, ratings = self._seen(rater)
+        return rows[np.isfinite(ratings)], ratings[np.isfinite(ratings)]
+
+    def _from_others(self) -> np.ndarray | None:
+        """(N,) the ratings from which the search starts; None without raters of similar taste."""
+        like, start = self._others.start(self._rated_by_others(), *self._rated())
+        if like is not None and (self.like is None or like.keys() != self.like.keys()):
+            names = ", ".join(f"{name} ({weight:.2f})" for name, weight in like.items())
+            log.info("%s", f"starting from what {names} would like" if like else "nobody else has a taste like yours")
+        self.like = like
+        return start
+
+    def _rated_by_others(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        names = sorted(self._store.tally()[1]) if self.similar else []
+        return {name: self._rated(name) for name in names if name != self.rater}
 
     def _check(self, names) -> None:
         names = pd.Index(list(names), dtype=object)
         strangers = names[self.rows(names) < 0].unique()
         if len(strangers):
             raise ValueError(f"galaxies without representations in this session: {some(strangers)}")
-
-
-def _drawn(total: int, taken: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """At most n rows at random that are not taken, in a time that does not depend on how many there are."""
-    drawn = np.random.default_rng(seed).choice(total, min(n + len(taken), total), replace=False)
-    return drawn[~np.isin(drawn, taken)][:n]
-
-
-def _random(candidates, free, n, seed):
-    return np.random.default_rng(seed).choice(free, n, replace=False)
-
-
-def _spacing(candidates, free, n, seed):
-    along = free[np.argsort(candidates[free, 0], kind="stable")]
-    return along[np.linspace(0, len(along) - 1, n).round().astype(int)]
-
-
-def _outliers(candidates, free, n, seed):
-    from sklearn.ensemble import IsolationForest
-
-    drawn = np.sort(np.random.default_rng(seed).permutation(free)[:_ROWS])
-    forest = IsolationForest(random_state=seed).fit(candidates[drawn])
-    scores = [forest.score_samples(candidates[free[i : i + _ROWS]]) for i in range(0, len(free), _ROWS)]
-    return free[np.argsort(np.concatenate(scores), kind="stable")[:n]]
-
-
-STARTS = {"random": _random, "spacing": _spacing, "outliers": _outliers}

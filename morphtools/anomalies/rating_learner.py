@@ -16,7 +16,9 @@ from morphtools.anomalies.acquisition import most_promising
 from morphtools.anomalies.gaussian_process import gaussian_process, one_thread
 
 
-def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic") -> BayesianOptimizer:
+def fit_learner(
+    x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quadratic", start: np.ndarray | float = 0.0
+) -> BayesianOptimizer:
     """A Gaussian process fitted to rated galaxies, as modAL's optimiser that asks `most_promising`.
 
     If all ratings are equal, there is nothing to fit a kernel to: it keeps its initial scales.
@@ -25,12 +27,15 @@ def fit_learner(x: np.ndarray, ratings: np.ndarray, kernel: str = "rational_quad
         x: (n, D) standardised representations.
         ratings: (n,).
         kernel: Of `KERNELS`.
+        start: (n,) what was expected of them before: the process learns the difference.
     """
-    process = gaussian_process(kernel, x.shape[1])
-    if np.ptp(ratings) == 0:
+    process, ratings = gaussian_process(kernel, x.shape[1]), np.asarray(ratings, float)
+    if np.ptp(ratings - start) == 0:
         process.optimizer = None
     # A new optimiser for every batch, not `teach`: that needs an argument which scikit-learn 1.8 removed, and it
     # could not take a rating back.
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is intended
-        return BayesianOptimizer(process, most_promising, np.asarray(x, float), np.asarray(ratings, float))
+        learner = BayesianOptimizer(process, most_promising, np.asarray(x, float), ratings - start)
+    learner.y_training, learner.y_max = ratings, ratings.max()  # an improvement is one of the rating
+    return learner

@@ -166,13 +166,17 @@ class Ratings:
         grouped = standing.groupby("id_str", sort=False)
         return grouped.agg(rating=("rating", "mean"), raters=("rating", "count")).reset_index()
 
-    def tally(self) -> tuple[list[float | None], dict[str, int]]:
-        """The mean rating of every galaxy seen, None where all skipped it; and how many galaxies each rater rated."""
-        means = f"SELECT avg(rating) FROM ({_COUNTED}) GROUP BY id_str"
+    def tally(self, rater: str = "") -> tuple[list[float | None], dict[str, int]]:
+        """The mean rating of every galaxy seen, None where all skipped it; and how many galaxies each rater rated.
+
+        Args:
+            rater: Means of the ratings of this one only.
+        """
+        means = f"SELECT avg(rating) FROM ({_STANDING if rater else _COUNTED}) WHERE {_OF} GROUP BY id_str"
         standing = f"ratings WHERE undone IS NULL AND rating IS NOT NULL AND rater != '{AGREED}'"
         raters = f"SELECT rater, count(DISTINCT id_str) FROM {standing} GROUP BY rater"
         with self._open() as database:
-            return [row[0] for row in database.execute(means)], dict(database.execute(raters).fetchall())
+            return [row[0] for row in database.execute(means, (rater,))], dict(database.execute(raters).fetchall())
 
     def contested(self) -> list[tuple[str, dict[str, float]]]:
         """Galaxies with ratings 2 or more apart that were not settled, and who gave which; the farthest apart first."""

@@ -49,6 +49,9 @@ def find_anomalies(
     components: int = 40,
     rater: str = "me",
     own: bool = False,
+    similar: bool = False,
+    merge: tuple[str | Path, ...] = (),
+    exclude: str | Path | pd.DataFrame | None = None,
     seed: int = 0,
     out: str | Path = "morphtools-runs/anomalies",
 ) -> AnomalyLoop:
@@ -80,6 +83,10 @@ def find_anomalies(
         rater: Your name, kept with every rating.
         own: Whether only your own ratings count, so that the ranking follows your taste; results are then in a folder
             of your own, such as `of-ann`. By default the ratings of all who rate in `out` are averaged.
+        similar: As `own`, but the search starts from what others who rate in `out` would like: you are first shown the
+            favourites of each, and after ten ratings those count whose taste is like yours, if anybody's is.
+        merge: Folders of other sessions about these galaxies, whose ratings are added to this one.
+        exclude: Table with the `id_str` of galaxies to leave out, such as `artifacts.csv`.
         seed: Seed of a random start.
         out: Folder of the session.
 
@@ -97,9 +104,11 @@ def find_anomalies(
     fractions = None if oracle is None else vote_fractions(store.id_str, oracle, catalog, records)
     name = rater if oracle is None else f"column {oracle}"
     settings |= {"tradeoff": tradeoff, "start": start, "components": components, "seed": seed}
-    settings |= {"rater": name, "own": own}
+    settings |= {"rater": name, "own": own, "similar": similar, "exclude": exclude}
     loop = AnomalyLoop(store, out, **settings)
     with lock(loop.out, name=f".lock-{hashlib.sha256(name.encode()).hexdigest()[:12]}"):  # one per rater
+        for other in merge:
+            loop.merge(other)
         known = set(loop.ratings()["id_str"])
         loop.rate({example: HIGHEST for example in examples if example not in known})
         if fractions is None:

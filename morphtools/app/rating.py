@@ -13,12 +13,19 @@ from morphtools.anomalies.ratings import AGREED, HIGHEST, check_rater
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.judgements import check_judgement
 from tfrecords_builder.locks import lock
+from tfrecords_builder.naming import unknown
 
 if TYPE_CHECKING:
     from morphtools.anomalies.loop import AnomalyLoop
 
 log = logging.getLogger(__name__)
 
+# Whose ratings a ranking follows.
+LEARNING: dict[str, dict[str, bool]] = {
+    "all": {"own": False, "similar": False},
+    "own": {"own": True, "similar": False},
+    "similar": {"own": True, "similar": True},
+}
 _BATCH, _FEW = 10, 6  # galaxies chosen by a fit; the next fit starts when this few are left
 
 
@@ -26,7 +33,13 @@ class _Rater:
     """One rater: their view of the session, and why each galaxy was chosen."""
 
     def __init__(self, loop: "AnomalyLoop"):
-        self.loop, self.why = loop, {}
+        self.loop, self.why, self.learn = loop, {}, "all"
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Names of the columns with the ratings that are expected, and how uncertain they are."""
+        of = f" for {self.loop.rater}" if self.loop.own else ""
+        return f"score{of}", f"uncertainty{of}"
 
 
 class Rating:
@@ -53,14 +66,25 @@ class Rating:
         """Releases the session."""
         self._locks.close()
 
-    def about(self, name: str) -> dict:
+    def about(self, name: str, learn: str = "") -> dict:
         """What a rater sees: the queue, the ratings so far, and the state of the fit.
+
+        Args:
+            name: Of the rater.
+            learn: Of `LEARNING`, from now on; as before if it is empty.
 
         Raises:
             NotReady: The session is being opened.
+            ValueError: It cannot learn like this.
         """
+        if learn and learn not in LEARNING:
+            raise ValueError(unknown("way to learn", learn, LEARNING))
         with self._changing:
             rater = self._rater(name)
+            if learn and learn != rater.learn:
+                rater.learn, rater.loop = learn, rater.loop.of(name, **LEARNING[learn])
+                if _rated(rater.loop):
+                    self._fit(rater)
             self._refill(rater)
             return self._describe(rater)
 
@@ -148,11 +172,11 @@ class Rating:
     def _refill(self, rater: _Rater) -> None:
         """Ensures that there are galaxies to rate: chosen by a background fit, or at random until it is ready."""
         waiting = rater.loop.asked()
-        rated = sum(mean is not None for mean in rater.loop.tally()[0])
-        if len(waiting) <= _FEW and rated:
+        learns = _rated(rater.loop) or rater.loop.similar
+        if len(waiting) <= _FEW and learns:
             self._fit(rater)
         if not waiting:
-            for name in rater.loop.extend(_BATCH if not rated else _FEW // 2, learn=False):
+            for name in rater.loop.extend(_FEW // 2 if learns else _BATCH, learn=False):
                 rater.why[name] = "random"
 
     def _fit(self, rater: _Rater) -> None:
@@ -164,19 +188,16 @@ class Rating:
 
     def _fitted(self, rater: _Rater) -> None:
         try:
-            rated = sum(mean is not None for mean in rater.loop.tally()[0])
-            for name in rater.loop.extend(_BATCH):
+            loop, rated = rater.loop, _rated(rater.loop)
+            for name in loop.extend(_BATCH):
                 rater.why[name] = "fit"
-            self._keep_scores(rater.loop)
+            if rated:  # otherwise others chose
+                for name, values in zip(rater.columns, loop.expected(), strict=True):
+                    self.atlas.columns.add(name, "ratings", values.astype(float))
             self._state = {"state": "idle", "ratings": rated, "message": ""}
         except (ValueError, OSError, MemoryError, ArithmeticError, np.linalg.LinAlgError) as error:
             log.warning("the fit failed: %s", error)
             self._state = self._state | {"state": "failed", "message": f"the fit failed: {error}"}
-
-    def _keep_scores(self, loop: "AnomalyLoop") -> None:
-        """Adds the expected ratings as columns of all galaxies."""
-        for name, values in zip(("score", "uncertainty"), loop.expected(), strict=True):
-            self.atlas.columns.add(name, "ratings", values.astype(float))
 
     def _describe(self, rater: _Rater) -> dict:
         means, raters = rater.loop.tally()
@@ -184,14 +205,18 @@ class Rating:
         counts = np.bincount(np.rint(given).astype(int), minlength=HIGHEST + 1)
         waiting = rater.loop.asked()
         columns = {column["name"] for column in self.atlas.columns.about() if column["from"] == "ratings"}
-        scored = {"score", "uncertainty"} <= columns and waiting
+        scored = columns.issuperset(rater.columns) and waiting
         rows = rater.loop.rows(waiting) if scored else []
-        cells = self.atlas.columns.cells(["score", "uncertainty"], rows) if scored else [{}] * len(waiting)
+        cells = self.atlas.columns.cells(list(rater.columns), rows) if scored else [{}] * len(waiting)
         return {
             "queue": [
-                {"id_str": name, "why": rater.why.get(name, "begun"), "score": None, "uncertainty": None} | cell
+                {"id_str": name, "why": rater.why.get(name, "begun")}
+                | {key: cell.get(column) for key, column in zip(("score", "uncertainty"), rater.columns, strict=True)}
                 for name, cell in zip(waiting, cells, strict=True)
             ],
+            "learn": rater.learn,
+            "like": rater.loop.like,
+            "column": rater.columns[0],
             "rated": len(given),
             "skipped": len(means) - len(given),
             "raters": raters,
@@ -203,3 +228,8 @@ class Rating:
     @staticmethod
     def _history(loop: "AnomalyLoop") -> list[dict]:
         return [dict(zip(("judgement", "id_str", "rating"), each, strict=True)) for each in loop.last(50)]
+
+
+def _rated(loop: "AnomalyLoop") -> int:
+    """How many galaxies have a rating that counts."""
+    return sum(mean is not None for mean in loop.tally()[0])

@@ -37,8 +37,10 @@ class WorkingRoutes:
         ]
 
     def _rated(self, request: Request) -> Response:
-        shown = self.rating.contested if request.query_params.get("from") == "contested" else self.rating.about
-        return JSONResponse(shown(text_of(request, "rater")))
+        rater = text_of(request, "rater")
+        if request.query_params.get("from") == "contested":
+            return JSONResponse(self.rating.contested(rater))
+        return JSONResponse(self.rating.about(rater, request.query_params.get("learn", "")))
 
     def _rate(self, body: dict) -> Response:
         return JSONResponse(self.rating.rate(body))

@@ -40,6 +40,9 @@ def _galaxies(command):
 @click.option("--start", help="First batch: random (default), spacing or outliers.")
 @click.option("--rater", help="Your name, kept with every rating (me).")
 @click.option("--own", is_flag=True, default=None, help="Learn from your own ratings only, not those of all raters.")
+@click.option("--similar", is_flag=True, default=None, help="As --own, starting from other raters of similar taste.")
+@click.option("--merge", help="Other sessions, such as bobs,evas, whose ratings are added to this one.")
+@click.option("--exclude", type=click.Path(), help="Table of galaxies to leave out, such as artifacts.csv.")
 @click.option("--seed", type=int, help="Seed of the random start (0).")
 @click.option("--out", type=click.Path(), help="Session folder (morphtools-runs/anomalies).")
 @_galaxies
@@ -57,8 +60,9 @@ def find_anomalies(config, **options):
     from morphtools.explore.tables import with_known
 
     given = typed(options)
-    if "examples" in given:
-        given["examples"] = tuple(name.strip() for name in given["examples"].split(","))
+    for option in ("examples", "merge"):
+        if option in given:
+            given[option] = tuple(name.strip() for name in given[option].split(","))
     loop = call(morphtools.find_anomalies, config, given)
     ratings = loop.ratings()["rating"].notna().sum()
     whose = "of your own " if loop.own else ""

@@ -30,7 +30,8 @@ def find_artifacts(
     """Lists artefacts: the galaxies of some clusters, of regions of a map, and single ones.
 
     Writes `artifacts.csv` and, where there are images, `artifacts.png` with up to 160 of them: look at it before
-    using the list. `make_map`, `cluster` and `find_similar` take it as `exclude`; nothing is deleted anywhere.
+    using the list. `make_map`, `cluster`, `find_similar`, `find_outliers` and `find_anomalies` take it as `exclude`;
+    nothing is deleted anywhere.
 
     Args:
         clusters: Folder written by `cluster`.

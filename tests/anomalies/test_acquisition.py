@@ -65,6 +65,17 @@ def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(lear
     np.testing.assert_allclose(values, everywhere[rows], rtol=1e-4)
 
 
+def test_a_search_that_starts_from_expectations_adds_them_to_what_is_learned_and_compares_with_the_best_rating():
+    start = (2 * np.sin(X[:, 1])).astype("float32")
+    learner = fit_learner(X[RATED], RATINGS[RATED], start=start[RATED])
+    mean, deviation = learner.estimator.predict(X, return_std=True)
+    value = log_expected_improvement(mean + start, deviation, RATINGS[RATED].max(), 0.5)
+    value[RATED] = -np.inf
+    assert list(most_promising(learner, X, 10, asked=RATED, start=start)[0]) == list(np.argsort(-value)[:10])
+    believed, _ = most_promising(learner, X, 10, asked=RATED, start=start, diversity="believer")
+    assert believed[0] == np.argmax(value)
+
+
 @pytest.mark.parametrize("name", ACQUISITIONS)
 def test_a_batch_has_as_many_galaxies_as_requested(name):
     rng = np.random.default_rng(0)

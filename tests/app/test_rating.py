@@ -91,6 +91,36 @@ def test_two_raters_have_queues_of_their_own_and_ratings_in_common(client):
     assert {each["id_str"] for each in ann} and {each["id_str"] for each in bob}
 
 
+def test_a_new_rater_starts_from_others_of_the_same_taste_and_has_a_ranking_of_their_own(client, three_kinds):
+    kind = three_kinds[1].set_index("id_str")["kind"]
+    loop = AnomalyLoop(three_kinds[0], client.application.state.atlas.out / "anomalies", rater="ann", own=True)
+    for taste, rater in (("star", "ann"), ("disk", "bob")):
+        one = loop.of(rater)
+        for _ in range(2):
+            one.rate({name: 5.0 * (kind[name] == taste) for name in one.suggest(10)})
+
+    def shown(rater, learn):
+        answer = client.get("api/rate", params={"rater": rater, "learn": learn})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    about(client, "new")
+    shown("new", "similar")
+    assert any(each["why"] == "fit" for each in settled(client, "new")["queue"])  # what others like
+    for i in range(20):
+        name = settled(client, "new")["queue"][0]["id_str"]
+        rate(client, name, 5 * int(kind[name] == "star"), f"judgement-{i}", rater="new")
+    told = settled(client, "new")
+    assert told["learn"] == "similar" and told["column"] == "score for new" and told["rated"] == 20
+    assert told["like"] == {} or next(iter(told["like"])) == "ann"
+    ranking = {"sort": "score for new", "descending": 1, "limit": 10}
+    assert {kind[row["id_str"]] for row in client.get("api/galaxies", params=ranking).json()["rows"]} == {"star"}
+    assert shown("new", "own")["like"] is None and settled(client, "new") and shown("new", "all")["column"] == "score"
+    refused = client.get("api/rate", params={"rater": "new", "learn": "best"})
+    assert refused.status_code == 400 and "unknown way to learn 'best'" in refused.json()["error"]
+    settled(client, "new")
+
+
 def test_what_raters_disagree_about_is_listed_and_settled_for_all(client):
     def contested():
         return client.get("api/rate", params={"rater": "ann", "from": "contested"}).json()
