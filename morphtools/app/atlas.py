@@ -66,7 +66,7 @@ class Atlas:
         self.records = None if records is None else Records.open(records)
         self.catalog, self.images = catalog_of(catalog, images), images
         self.columns, self.columns_ready = Columns(self.ids), False
-        self.thumbnails = Thumbnails(self.records, catalog, images, self.store)
+        self.thumbnails = Thumbnails(self.records, self.catalog, images, self.store)
         self._shown: dict[str, int] = {}  # rows by id
         self.messages: dict[str, str] = {}  # why a part is unavailable, by the name of the part
         self.grid, self.map_kind, self.x, self.y = None, "none", None, None

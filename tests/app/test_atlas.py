@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.density import View
@@ -82,3 +83,18 @@ def test_colours_of_a_column_come_with_their_legend(three_kinds, tmp_path):
     assert colouring.value.tolist() == [0, 1, 2] * 20
     colouring, legend = atlas.colouring("dec")
     assert legend["low"] == pytest.approx(np.percentile(catalog["dec"], 2)) and (np.diff(colouring.value) >= 0).all()
+
+
+def test_images_alone_show_the_galaxies_and_their_folders(tmp_path):
+    names = [f"{kind}/{i}" for kind in ("ring", "bar") for i in range(3)]
+    for name in names:
+        path = tmp_path / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 255 * name.startswith("ring"), np.uint8)).save(path)
+    store = Representations.create(tmp_path / "store", 2, {"weights": "w"})
+    store.append(names, np.eye(6)[:, :2])
+    atlas = Atlas(store, tmp_path / "out", images=tmp_path / "images")
+    atlas.load()
+    assert [column["name"] for column in atlas.columns.about()] == ["folder"]
+    assert atlas.thumbnails.available
+    assert atlas.columns.file_locs(np.array([4])) == ["bar/1.png"]  # what tables of labels need for training
