@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from morphtools.answers.predictions import check_table
 from morphtools.answers.resampling import with_intervals
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 
+_OF_EVERY = ("hq_precision", "hq_recall", "hq_auc")
 CERTAIN = 0.8  # a fraction from which on an answer is of high quality (Hayat et al. 2021, section 3.2)
 
 
@@ -100,6 +102,8 @@ def share_metrics(shares: Shares, *, resamples: int = 1000, seed: int = 0) -> di
     - `accuracy`: how often the answer with most votes is predicted.
     - `hq_accuracy`: the same of galaxies with an answer of high quality (at least 0.8 of the votes); `hq_share`: how
       many these are.
+    - `hq_precision`, `hq_recall`, `hq_auc`: means over answers, each against all others among the galaxies with a
+      fraction of at most 0.2 or at least 0.8 of it; predicted is what has more than half.
     - `eta`: share of catastrophic outliers: of all answers with a voted fraction of at most 0.2 or at least 0.8, those
       predicted at the opposite end.
 
@@ -132,7 +136,25 @@ def share_metrics(shares: Shares, *, resamples: int = 1000, seed: int = 0) -> di
                 "accuracy": right[rows].mean() if len(rows) else np.nan,
                 "hq_accuracy": right[rows][sure].mean() if sure.any() else np.nan,
                 "hq_share": sure.mean() if len(rows) else np.nan,
+                **dict(zip(_OF_EVERY, _of_every_answer(high[rows], low[rows], predicted[rows]), strict=True)),
                 "eta": np.float64(opposite[rows].sum()) / (low | high)[rows].sum(),
             }
 
     return with_intervals(scores, int(known.sum()), resamples=resamples, seed=seed)
+
+
+def _of_every_answer(high: np.ndarray, low: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Precision, recall and AUC, means over the answers for which they are defined, of (N, K) each."""
+    scores = np.full((predicted.shape[1], 3), np.nan)
+    for k in range(len(scores)):
+        sure = high[:, k] | low[:, k]
+        truth, share = high[sure, k], predicted[sure, k]
+        positive, yes, n = share > 0.5, int(truth.sum()), len(truth)
+        right = float((truth & positive).sum())
+        scores[k, 0] = right / positive.sum() if positive.any() else np.nan
+        if yes:
+            scores[k, 1] = right / yes
+        if 0 < yes < n:
+            scores[k, 2] = (rankdata(share)[truth].sum() - yes * (yes + 1) / 2) / (yes * (n - yes))  # Mann & Whitney
+    defined = np.isfinite(scores)
+    return np.where(defined.any(axis=0), np.nansum(scores, axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)

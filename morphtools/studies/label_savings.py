@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import t as student
 
-_SHARES = ("accuracy", "precision", "recall", "f1", "auc", "outlier_fraction", "calibration_error")
+_SHARES = ("accuracy", "precision", "recall", "f1", "auc", "outlier_fraction", "calibration_error", "eta")
+_SHARES += ("hq_accuracy", "hq_precision", "hq_recall", "hq_auc")
 _LOSSES = ("log_loss", "brier", "rmse", "cross_entropy", "eta")
 LOWER_IS_BETTER = ("sigma_mad", "outlier_fraction", "crps", "calibration_error", *_LOSSES)
 

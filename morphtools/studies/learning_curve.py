@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import pandas as pd
 
+from morphtools.answers.against_truth import against_truth
 from morphtools.answers.reading import read_question
 from morphtools.inference.represent import represent
 from morphtools.inference.representations import Representations
@@ -107,7 +108,8 @@ def learning_curve(
             Several, separated by commas, get a panel each; labels are saved with respect to the first.
         reference: The way that others are compared with; by default the first that starts from random weights.
         published: Numbers of others by name, drawn as lines; the names say what they are about.
-        out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv` and `learning_curve.png`.
+        out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv`, `learning_curve.png` and,
+            but for classes, `against_truth.png`: predicted against true values of the first seed's test galaxies.
 
     Returns:
         The curve.
@@ -131,7 +133,7 @@ def learning_curve(
         remove_partial(out)
         for asked in numbers:
             for way, seed in itertools.product(order, range(seeds)):
-                trained = out / "cells" / f"{_slug(order[0] if 'neighbours' in ways[way] else way)}-{asked}-{seed}"
+                trained = _cell(out, order[0] if "neighbours" in ways[way] else way, asked, seed)
                 if "neighbours" in ways[way]:
                     stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
                     found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
@@ -139,19 +141,32 @@ def learning_curve(
                     how: dict[str, Any] = dict(ways[way]) | {"epochs": _epochs(ways[way], asked)}
                     how |= {"column": column, "answer": answer}
                     found = finetune(task, asked, seed=seed, out=trained, **where, **how).metrics
-                    metric = metric or found.get("metric") or _metric(trained)
+                    metric = metric or found.get("metric") or _answer(trained).metric
                     keras.utils.clear_session()
                 rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
                 bar.update()
             results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
             curve = _report(out, task or column or "rings", results, metric, reference, published or {})
+            _scatter(out, [way for way in ways if "neighbours" not in ways[way]], numbers)
     return curve
 
 
-def _metric(run: Path) -> str:
-    """The metric that suits the answer of a run."""
-    answer: Any = Card.open(find_card(run)).question()
-    return answer.metric
+def _answer(run: Path) -> Any:
+    """What a run answers."""
+    return Card.open(find_card(run)).question()
+
+
+def _scatter(out: Path, ways: list[str], numbers: list[int]) -> None:
+    """Draws predicted against true values of the first seed of every way and number of labels that is finished."""
+    cells = {(way, asked): _cell(out, way, asked, 0) for asked in numbers for way in ways}
+    finished = {key: run for key, run in cells.items() if (run / "card.json").exists()}
+    figure = against_truth(_answer(next(iter(finished.values()))), finished) if finished else None
+    if figure is not None:
+        write_figure(out / "against_truth.png", figure)
+
+
+def _cell(out: Path, way: str, asked: int, seed: int) -> Path:
+    return out / "cells" / f"{_slug(way)}-{asked}-{seed}"
 
 
 def _checked(ways: Mapping[str, Mapping]) -> list[str]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score, root_mean_squared_error
 
 from morphtools.answers.shares import Shares, share_metrics
 from morphtools.studies.evaluation import outlier_percent
@@ -34,6 +34,26 @@ def test_catastrophic_outliers_are_those_of_hayat_et_al():
     assert got["eta"]["value"] == pytest.approx(outlier_percent(voted, predicted) / 100) == pytest.approx(2 / 5)
     assert got["hq_share"]["value"] == pytest.approx(5 / 6)
     assert got["hq_accuracy"]["value"] == pytest.approx(2 / 5)
+
+
+def test_scores_of_high_quality_answers_are_those_of_scikit_learn():
+    made = shares(n=400, seed=3)
+    made.voted[:, 2] *= 0.7  # never certain to be c
+    made.voted[:, :2] += 0.15 * made.voted[:, 2:] / 0.7
+    got = {name: m["value"] for name, m in share_metrics(made, resamples=2).items()}
+    expected = {"hq_precision": [], "hq_recall": [], "hq_auc": []}
+    for k in range(3):
+        voted, predicted = made.voted[:, k], made.predicted[:, k]
+        sure = (voted <= 0.2) | (voted >= 0.8)
+        truth, yes = voted[sure] >= 0.8, predicted[sure] > 0.5
+        if truth.any():
+            expected["hq_recall"].append(recall_score(truth, yes))
+            expected["hq_auc"].append(roc_auc_score(truth, predicted[sure]))
+        if yes.any():
+            expected["hq_precision"].append(precision_score(truth, yes))
+    assert len(expected["hq_recall"]) == 2  # of c none is certain
+    for name, each in expected.items():
+        assert got[name] == pytest.approx(np.mean(each)), name
 
 
 def test_galaxies_without_votes_are_left_out():

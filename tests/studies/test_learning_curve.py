@@ -220,6 +220,7 @@ def test_killed_and_called_again_with_more_seeds_it_keeps_what_is_finished(galax
     before = (out / "cells/tiny-20-0/metrics.json").stat().st_mtime_ns
     second = learning_curve("rings", [20], ways=ways, seeds=2, out=out, **where)
     assert (out / "cells/tiny-20-0/metrics.json").stat().st_mtime_ns == before
+    assert not (out / "against_truth.png").exists()  # classes
     assert list(first.table["seeds"]) == [1] and list(second.table["seeds"]) == [2]
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 1 → 2\)"):
         learning_curve("rings", [20], ways={"tiny": ways["tiny"] | {"epochs": 2}}, seeds=1, out=out, **where)
