@@ -218,16 +218,10 @@ def remove_plan(folder: Path, digest: str | None = None) -> None:
         folder.rename(aside)
     plan = read_plan(aside) if digest is not None else None
     if plan is None or plan.get("digest") == digest:
-        for pattern in (
-            "plan.json",
-            "index.json",
-            "rows/*.tfrecord.arrow",
-            "done/*.parquet",
-            ".*.partial*",
-            "done/.*.partial.*",
-        ):
-            for path in aside.glob(pattern):
-                path.unlink(missing_ok=True)
+        for pattern in _FILES:
+            with contextlib.suppress(FileNotFoundError):  # a folder that another process has removed at the same time
+                for path in aside.glob(pattern):
+                    path.unlink(missing_ok=True)
         for path in (aside / "rows", aside / "done", aside):
             with contextlib.suppress(OSError):  # not empty, or removed by another process
                 path.rmdir()

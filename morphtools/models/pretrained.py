@@ -29,7 +29,8 @@ def load_pretrained(
 
     Pictures are numbers from 0 to 1, (B, H, W, 3) from red to blue: 0–255 give confident nonsense. Flux is in the units
     of the records it was trained on. `prepare_images(weights, images)` makes what the weights expect of PIL images,
-    arrays or files, and refuses what they cannot be. Given images of another range, the model warns once.
+    arrays or files, and refuses what they cannot be. Given images of another range, the model warns once; its copies by
+    `keras.models.clone_model` or HDF5 do not, as they are plain models of Keras.
 
     With another number of bands, every band gets the mean over the bands of the first convolution's kernel, scaled so
     that images equal in all bands give what they gave before. That is a start for training, not a finished encoder.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from morphtools.models.pretrained import load_pretrained
 from morphtools.training.settings import Start
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
+
+log = logging.getLogger(__name__)
 
 
 def starting_encoder(
@@ -107,6 +110,7 @@ def _settle(encoder: keras.Model, chosen: Records, reading: dict, weights: Path)
     if weights.exists():
         encoder.load_weights(weights)
     else:
+        log.info("giving its batch normalisation the statistics of galaxies …")
         batch = next(read_batches(chosen, "train", batch_size=64, **reading))
         settle_batch_norm(encoder, batch["image"])
         write_whole(weights, encoder.save_weights)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -139,3 +140,19 @@ def test_parts_started_together_in_processes_of_their_own_end_the_same(build, re
         assert in_processes_of_their_own(lambda part, name=f"out{trial}": build(name, part), parts) == [0] * 5
         build(f"out{trial}")
         assert content(tmp_path / f"out{trial}") == reference
+
+
+@pytest.mark.parametrize("gone", ["rows", "done", ""])
+def test_a_plan_may_be_removed_by_two_processes_at_once(build, tmp_path, monkeypatch, gone):
+    """The other one is done with a folder when this one lists it."""
+    build("out", "1/2")
+    real = os.scandir
+
+    def listed(place):
+        if ".partial" in str(place) and str(place).endswith(gone):
+            shutil.rmtree(place, ignore_errors=True)
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", listed)
+    plan.remove_plan(tmp_path / "out" / ".build")
+    assert not list((tmp_path / "out").glob(".build*"))
