@@ -26,7 +26,7 @@ def read_config(path: str | Path, allowed: Iterable[str]) -> dict:
         raise FileNotFoundError(f"there is no config at {path}")
     config = read_yaml(path)
     if not isinstance(config, dict):
-        raise ValueError(f"{path} must hold one 'argument: value' per line")
+        raise ValueError(f"{path} must contain one 'argument: value' per line")
     for key in config:
         if key not in allowed:
             raise ValueError(f"{path}: {unknown('argument', key, allowed)}")

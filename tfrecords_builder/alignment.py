@@ -1,4 +1,4 @@
-"""Whether images of one galaxy in several bands lie on the same grid of pixels on the sky."""
+"""Checks whether images of one galaxy in several bands lie on the same pixel grid on the sky."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ TOLERANCE = 0.1  # pixels
 
 
 def follow(first: Grid, other: Grid, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where boxes of pixels of one image are in another.
+    """Finds boxes of pixels of one image in another.
 
     Args:
         first: The grid the boxes are given on.
-        other: The grid they are wanted on.
+        other: The grid to find them on.
         boxes: (N, 4) left, top, right, bottom; 0 is the outer edge of the first pixel.
 
     Returns:
@@ -52,10 +52,10 @@ def difference(first: Grid, other: Grid, box: np.ndarray, expected: np.ndarray) 
     """A sentence on how the grid of another image differs from that of the first.
 
     Args:
-        first: The grid of the first.
-        other: That of the other.
-        box: Left, top, right, bottom on the first.
-        expected: The same box on the other, if it were on the same grid.
+        first: Grid of the first image.
+        other: Grid of the other image.
+        box: Left, top, right, bottom on the first grid.
+        expected: The same box on the other grid, if the grids were the same.
     """
     _, (points,) = follow(first, other, box[np.newaxis])
     text = f"{other.name} and {first.name} are on different grids: "
@@ -66,7 +66,7 @@ def difference(first: Grid, other: Grid, box: np.ndarray, expected: np.ndarray) 
     scale = np.sqrt(abs(right[0] * down[1] - right[1] * down[0]))
     mirrored = right[0] * down[1] - right[1] * down[0] < 0
     turned = np.degrees(np.arctan2(right[1], right[0]))
-    if mirrored and abs(turned) > 90:  # flipped left and right rather than up and down: it needs less of a rotation
+    if mirrored and abs(turned) > 90:  # flipped left-right rather than up-down: a smaller rotation remains
         turned = turned % 360 - 180
     away = points[4] - (expected[:2] + expected[2:]) / 2
     parts = ["mirrored"] if mirrored else []
@@ -81,7 +81,7 @@ def difference(first: Grid, other: Grid, box: np.ndarray, expected: np.ndarray) 
 
 
 def _points(boxes: np.ndarray) -> np.ndarray:
-    """(N, 5, 2) corners and middles of boxes (N, 4)."""
+    """(N, 5, 2) corners and centres of boxes (N, 4)."""
     left, top, right, bottom = boxes.T
     middle = (left + right) / 2, (top + bottom) / 2
     corners = (left, top), (right, top), (left, bottom), (right, bottom), middle
@@ -89,7 +89,7 @@ def _points(boxes: np.ndarray) -> np.ndarray:
 
 
 def _whole_shift(first: Grid, other: Grid) -> np.ndarray | None:
-    """The x, y in pixels between grids that are otherwise the same; None where they are not."""
+    """The shift x, y in pixels between grids that are otherwise the same; None if they differ in more."""
     from astropy.wcs import WCSCOMPARE_ANCILLARY, WCSCOMPARE_TILING
 
     if first.wcs is None or other.wcs is None:

@@ -18,7 +18,7 @@ from tfrecords_builder.table_files import check_names, first_of_several, in_degr
 
 
 def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """An ECSV file, as many lines at a time."""
+    """Reads an ECSV file, `rows` rows at a time."""
     from astropy.table import Table
 
     with io.TextIOWrapper(open_table(path), "utf-8") as file:
@@ -31,7 +31,7 @@ def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         check_names(next(csv.reader(head[-1:], delimiter=separator), []))
         any_rows, lines, open_quote = False, [], False
         for line in file:
-            if line.startswith("#") and not open_quote:  # astropy would take the row for a comment
+            if line.startswith("#") and not open_quote:  # astropy would treat the row as a comment
                 cell, rest = re.split(f"(?=[{separator}\n])", line, maxsplit=1)
                 line = f'"{cell}"{rest}'
             lines.append(line)
@@ -44,22 +44,22 @@ def read_ecsv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 
 def read_votable(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """A VOTable, as a whole; its data must be in the file itself.
+    """Reads a whole VOTable; its data must be in the file itself.
 
     Raises:
-        ValueError: The data is somewhere else: nothing is opened that the user did not name.
+        ValueError: The data is elsewhere: only files named by the user are opened.
     """
     from astropy.io.votable import parse
 
     _refuse_links(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # astropy warns of every small departure from the standard
+        warnings.simplefilter("ignore")  # astropy warns about every small deviation from the standard
         with open_table(path) as stream:
             file = parse(io.BytesIO(stream.read()))
         _report_status(path, file)
         tables = list(file.iter_tables())
         if not tables:
-            raise ValueError("no table in it")
+            raise ValueError("it contains no table")
         names = [table.name or table.ID or f"number {i}" for i, table in enumerate(tables, 1)]
         table = first_of_several(path, tables, names)
         check_names(field.name for field in table.fields)
@@ -86,18 +86,16 @@ def _refuse_links(path: Path) -> None:
 
 
 def _report_status(path: Path, file) -> None:
-    """Reports what a service wrote about its answer: that it cut the table off, or why there is none.
+    """Reports what a service wrote about its answer: that it truncated the table, or why there is none.
 
     Reference:
         IVOA DALI 1.1, section 4.4 (`QUERY_STATUS`).
     """
     for info in (info for resource in file.resources for info in resource.infos if info.name == "QUERY_STATUS"):
         if str(info.value).upper() == "OVERFLOW":
-            report(path, "its service cut the table off (QUERY_STATUS is OVERFLOW): rows are missing")
+            report(path, "the service truncated this table (QUERY_STATUS is OVERFLOW): rows are missing")
         elif str(info.value).upper() == "ERROR":
-            raise ValueError(
-                f"it is the answer of a service to a query that failed: {info.content or 'no reason given'}"
-            )
+            raise ValueError(f"it is a service's answer to a failed query: {info.content or 'no reason given'}")
 
 
 def _from_astropy(path: Path, table) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Files of one galaxy, one per band: whether their pixels lie on each other on the sky."""
+"""Files of one galaxy, one per band: checks whether their pixels coincide on the sky."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from tfrecords_builder.pixels import Image
 from tfrecords_builder.resample import MARGIN, reprojected
 from tfrecords_builder.wcs import Grid, read_grid
 
-# what places pixels on the sky
+# keywords that place pixels on the sky
 _PLACING = re.compile(
     r"NAXIS\d*|WCSAXES|(?:CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d|(?:CD|PC|PV|PS)\d+_\d+|LONPOLE|LATPOLE|RADE\w*|EQUINOX|"
     r"EPOCH|[AB]P?_\w+|CPDIS\d|DP\d|D2IM\w*|WAT\d_\d+"
@@ -21,21 +21,20 @@ _PLACING = re.compile(
 
 
 def on_one_grid(parts: list[Image], layers: list[tuple], align: bool) -> list[Image]:
-    """Images of one galaxy in several bands, which must lie on each other to a tenth of a pixel.
+    """Returns images of one galaxy in several bands, which must coincide to a tenth of a pixel.
 
-    They are compared where their headers have a celestial WCS.
+    They are compared if their headers have a celestial WCS.
 
     Args:
         parts: The images: one per band, or one of all bands.
-        layers: Per band the name and the bytes of its file, and the extension.
-        align: Whether to resample to the pixels of the first band those that are on another grid; otherwise they are
-            refused.
+        layers: For each band the name and bytes of its file, and the extension.
+        align: Whether to resample bands on another grid to the pixels of the first; otherwise they are refused.
 
     Returns:
         The images.
 
     Raises:
-        ValueError: They are on different grids: which, and how they differ.
+        ValueError: They are on different grids; the message names them and the difference.
     """
     cards = [_plain_cards(file) if hdu is None else None for _, file, hdu in layers]
     if cards[0] is not None and all(other == cards[0] for other in cards[1:]):
@@ -70,7 +69,7 @@ def _aligned(image: Image, grid: Grid, target: Grid, shape: tuple[int, int]) -> 
 
 
 def _plain_cards(file: bytes) -> dict | None:
-    """What places the pixels of a file that has nothing but an image, without astropy; None: it has more."""
+    """Reads, without astropy, the keywords that place the pixels of a file with just one image; None if it has more."""
     end = file.find(b"END" + b" " * 77)
     if not file.startswith(b"SIMPLE  =") or end % 80 or file.find(b"XTENSION", end) >= 0:
         return None
@@ -79,7 +78,7 @@ def _plain_cards(file: bytes) -> dict | None:
 
 
 def _grid(name: str, file: bytes, hdu) -> tuple[Grid, tuple[int, int]]:
-    """The grid and (H, W) of a file's image."""
+    """The grid and shape (H, W) of a file's image."""
     from astropy.io import fits
 
     if file[:2] == b"\x1f\x8b":

@@ -1,4 +1,4 @@
-"""Bytes of untrusted files: regular files only, inside the allowed folder, and never more than allowed."""
+"""Reads untrusted files: only regular ones, inside the allowed folder, and never more bytes than allowed."""
 
 import bz2
 import contextlib
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from tfrecords_builder.naming import some
 
 _CHUNK = 2**20
-_RATIO = 100  # no table packs better
+_RATIO = 100  # no table compresses better
 _Members = dict[str, list[tuple[str, str]]]  # name and name in the archive, by the last part of the name
 _PACKINGS: dict[bytes, tuple[str, Callable]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
@@ -31,11 +31,11 @@ PACKED = (".gz", ".bz2", ".xz", ".lzma")
 
 
 class Limits(NamedTuple):
-    """What files of images may ask for.
+    """What image files may demand.
 
     Attributes:
-        bytes: Most bytes of one file, and of what it unpacks to.
-        pixels: Most numbers of one image: height × width × bands.
+        bytes: Maximum size of one file, packed and unpacked.
+        pixels: Maximum number of values of one image: height × width × bands.
         outside: Whether `file_loc` may lead out of the images folder.
     """
 
@@ -48,11 +48,11 @@ LIMITS = Limits()
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """The status of a file.
+    """Returns the status of a regular file.
 
     Raises:
-        ValueError: It is not a regular file: a pipe would be waited for, a device read for ever.
-        OSError: There is none.
+        ValueError: It is not a regular file: reading a pipe or a device might never end.
+        OSError: It does not exist.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -62,16 +62,16 @@ def check_regular(path: Path) -> os.stat_result:
 
 
 def locate(folder: Path, name: str, limits: Limits) -> Path:
-    """The regular file `name` of a folder; an absolute name is allowed where it lies inside.
+    """Finds the regular file `name` in a folder; an absolute name is allowed if it lies inside.
 
     Raises:
-        ValueError: There is none, or it lies outside, also by way of `..` or a link, and that is not allowed.
+        ValueError: It does not exist, or it lies outside (also through `..` or a link) and that is not allowed.
     """
     try:
         path = Path(os.path.realpath(folder / _spelled(folder, name)))
         if not limits.outside and not path.is_relative_to(os.path.realpath(folder)):
             raise ValueError(
-                f"{name} points outside the images folder {folder}; give a folder that holds it, or outside=True"
+                f"{name} points outside the images folder {folder}; give a folder that contains it, or outside=True"
             )
         check_regular(path)
     except OSError as error:
@@ -82,16 +82,16 @@ def locate(folder: Path, name: str, limits: Limits) -> Path:
 
 
 def _spelled(folder: Path, name: str) -> str:
-    """The name as the files have it: macOS writes an accented letter as two characters, catalogues as one."""
+    """The name as spelled on disk: macOS writes an accented letter as two characters, catalogues as one."""
     forms = () if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
     return next((form for form in forms if os.path.lexists(folder / form)), name)
 
 
 def read_file(folder: Path, name: str, limits: Limits) -> bytes:
-    """The bytes of the file that `locate` gives.
+    """Reads the file that `locate` finds.
 
     Raises:
-        ValueError: It cannot be read, with the reason.
+        ValueError: It cannot be read; the message gives the reason.
     """
     path = locate(folder, name, limits)
     try:
@@ -104,10 +104,10 @@ def read_file(folder: Path, name: str, limits: Limits) -> bytes:
 
 
 def read_member(archive: Path, name: str, limits: Limits) -> bytes:
-    """The bytes of a member of a zip archive; folders in front of `name` may be missing where only one fits.
+    """Reads a member of a zip archive; leading folders of `name` may be omitted if only one member fits.
 
     Raises:
-        ValueError: It is not there, more than one is, it is damaged, or larger than allowed.
+        ValueError: It does not exist, is ambiguous, damaged, or larger than allowed.
     """
     try:
         file, members = _archive(archive, check_regular(archive).st_mtime_ns)
@@ -117,7 +117,7 @@ def read_member(archive: Path, name: str, limits: Limits) -> bytes:
         return file.read(info)  # never more than its `file_size`
     except ValueError:
         raise
-    except Exception as error:  # zipfile raises many kinds, which all mean the same here
+    except Exception as error:  # zipfile raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"cannot read {name} in {archive.name}: {error or type(error).__name__}") from error
 
 
@@ -133,12 +133,12 @@ def _member(file: zipfile.ZipFile, members: _Members, name: str, archive: Path) 
     if fitting:
         raise ValueError(f"{name} could be any of {some(fitting)} in {archive.name}; give file_loc with its folder")
     inside = [info.filename for info in file.infolist() if not info.is_dir()]
-    raise ValueError(f"no {name} in {archive.name}, which holds {some(inside) or 'no file'}")
+    raise ValueError(f"there is no {name} in {archive.name}, which contains {some(inside) or 'no file'}")
 
 
 @lru_cache(8)
 def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, _Members]:
-    """An open archive, and its members by the last part of their names; an open file does not travel to workers."""
+    """An open archive, and its members by file name. Cached here, because open files cannot be sent to workers."""
     file, members = zipfile.ZipFile(path), defaultdict(list)
     for info in file.infolist():
         if not info.filename.startswith("__MACOSX/"):
@@ -148,7 +148,7 @@ def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, _Members]:
 
 
 def _place(info: zipfile.ZipInfo) -> str:
-    """The name of a member in composed Unicode; macOS writes UTF-8 and does not tell, which reads as code page 437."""
+    """The name of a member in composed Unicode; macOS writes UTF-8 without marking it, which reads as code page 437."""
     name = info.filename
     if not name.isascii() and not info.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
@@ -157,12 +157,12 @@ def _place(info: zipfile.ZipInfo) -> str:
 
 
 def packing(start: bytes) -> tuple[str, Callable] | None:
-    """The kind of compression that the first bytes of a file tell of, and what opens it; None where there is none."""
+    """The kind of compression that the first bytes of a file show, and what opens it; None if there is none."""
     return next((kind for magic, kind in _PACKINGS.items() if start.startswith(magic)), None)
 
 
 class _Unpacked(io.RawIOBase):
-    """A compressed file as it unpacks, as long as that is no more than anybody's table."""
+    """A compressed file that stops unpacking beyond the size of any plausible table."""
 
     def __init__(self, path: Path, stream) -> None:
         self._stream, self._packed, self._bytes = stream, path.stat().st_size, 0
@@ -187,9 +187,9 @@ class _Unpacked(io.RawIOBase):
 
 
 def open_table(path: Path) -> io.BufferedReader:
-    """A file of a table, to read its bytes; unpacked where it is compressed, whatever it is called.
+    """Opens the file of a table; unpacks it if it is compressed, whatever its name.
 
-    Reading ends in a ValueError where it unpacks to more than a gigabyte and a hundred times its size.
+    Reading raises ValueError if it unpacks to more than a gigabyte and more than a hundred times its size.
     """
     with path.open("rb") as file:
         kind = packing(file.read(8))
@@ -197,10 +197,10 @@ def open_table(path: Path) -> io.BufferedReader:
 
 
 def unpacked(data: bytes, limits: Limits) -> bytes:
-    """The content of a compressed file; other bytes as they are.
+    """Unpacks compressed files; returns other bytes unchanged.
 
     Raises:
-        ValueError: It is damaged, or larger than allowed; no more than that is ever unpacked.
+        ValueError: It is damaged or larger than allowed; unpacking stops at the limit.
     """
     kind = packing(data)
     if kind is None:
@@ -220,9 +220,9 @@ def unpacked(data: bytes, limits: Limits) -> bytes:
 
 
 def not_an_image(data: bytes) -> str:
-    """What bytes that are not an image look like, in words."""
+    """Describes bytes that are not an image."""
     if not data:
         return "the file is empty"
     if data.lstrip()[:1] == b"<":
-        return "it is an HTML or XML page, perhaps the answer of a server"
+        return "it is an HTML or XML page, perhaps a server's error message"
     return f"it starts with {data[:8]!r}"

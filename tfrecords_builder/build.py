@@ -65,51 +65,52 @@ def build_records(
 ) -> Records | None:
     """Writes a catalogue and its images as TFRecord shards with splits.
 
-    Split and shard of a galaxy follow from hashes of its `id_str`, the split from a column `split` where there is
-    one; the shards are the same, byte by byte, however many workers write them. They appear whole, `records.json`
-    last: an interrupted build resumes when the same call is made again, and calls at the same time share the work.
-    An image that cannot be used is skipped and listed with the reason in `failures.parquet`.
+    Hashes of its `id_str` decide a galaxy's split and shard, unless the catalogue has a column `split`. The shards are
+    identical, byte for byte, however many workers write them. Files appear complete or not at all, `records.json`
+    last: an interrupted build resumes when the same call is repeated, and simultaneous calls share the work.
+    Images that cannot be used are skipped and listed with the reason in `failures.parquet`.
 
     Args:
         catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.
-        out: Folder for the records; made if it is not there.
-        images: Folder, zip archive or stack in which `file_loc` is found, or a source function (`file_loc` → `Image`).
+        out: Folder for the records; created if it does not exist.
+        images: Folder, zip archive or stack that `file_loc` refers to, or a source function (`file_loc` → `Image`).
             Pictures (also uint8 arrays) are stored as JPEG or PNG; FITS and other arrays as numbers, unchanged.
-        image_size: Side in pixels at which the images are read, and that cutouts get; by default that of most.
-        bands: Names of the bands in order; by default those of the first file, numbered, or r, g, b of a picture.
-        template: Path of a galaxy's file with `{columns}`, and `{band}` where every band has its own.
+        image_size: Side in pixels at which images are read and cutouts made; by default the most common size.
+        bands: Names of the bands in order; by default as in the first file, numbered, or r, g, b for pictures.
+        template: Path of a galaxy's file with `{columns}`, and `{band}` if every band has its own file.
         hdu: Extension of the FITS files, or one per band; array of an npz or h5 stack.
-        mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
-        mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
-            map, whatever its name (see `tfrecords_builder.masks`).
+        mask: Extension that is non-zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
+        mask_bits: Bits of the mask that mark bad pixels, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a
+            weight map, whatever its name (see `tfrecords_builder.masks`).
         cutout: Size of cutouts from mosaics: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"`, `"gz_decals"`.
-        align: Whether to resample bands on other grids than the first (needs reproject); otherwise such galaxies fail.
-        crop: Whether to cut images down to the central source (`tfrecords_builder.crop`); needs `image_size`.
+        align: Whether to resample bands that are not on the grid of the first (needs reproject); otherwise such
+            galaxies fail.
+        crop: Whether to crop images to the central source (`tfrecords_builder.crop`); needs `image_size`.
         dtype: `float32`, or `float16` for half the space.
-        pixel_scale: Arcsec per pixel as read; by default that of records images come from, or in FITS headers.
-        max_failures: Largest share of images that may be unusable.
-        outside: Whether `file_loc` may lead out of the images folder, by an absolute path, `..` or a link.
-        max_bytes: Maximum number of bytes of a galaxy's file, also of what it unpacks to.
+        pixel_scale: Arcsec per pixel as read; by default from the FITS headers, or the records the images come from.
+        max_failures: Maximum share of images that may be unusable.
+        outside: Whether `file_loc` may lead out of the images folder (by an absolute path, `..` or a link).
+        max_bytes: Maximum size of a galaxy's file in bytes, packed and unpacked.
         max_pixels: Maximum number of values of an image: height × width × bands.
-        append: Whether to add to the records in `out` the galaxies that are not in them yet.
+        append: Whether to add new galaxies to the records in `out`.
         workers: Number of processes. More than one needs `if __name__ == "__main__":` in a script.
         executor: Where to run instead, for example `dask.distributed.Client(address).get_executor()`; its machines
-            see the same files.
-        part: `"2/5"`: only the second fifth of the shards. When all parts are done, the same call without `part`
-            finishes the records.
+            must see the same files.
+        part: `"2/5"` builds only the second fifth of the shards. When all parts are done, the same call without
+            `part` finishes the records.
         seed: Seed of splits and shards.
 
     Returns:
-        The records, readable at once; None for a part.
+        The finished records; None for a part.
 
     Raises:
-        ValueError: The catalogue is not sound, or too many images cannot be used.
-        FileExistsError: `out` holds records made of something else.
+        ValueError: The catalogue has errors, or too many images cannot be used.
+        FileExistsError: `out` contains records made from something else.
     """
     if dtype not in ("float32", "float16"):
         raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
     if crop and image_size is None:
-        raise ValueError("cropped images differ in size: give image_size, the side at which they are to be read")
+        raise ValueError("cropped images differ in size: give image_size, the side in pixels to which to resize them")
     if image_size is not None and not 1 <= image_size <= max_pixels**0.5:
         raise ValueError(f"image_size must be from 1 to {int(max_pixels**0.5)}, as max_pixels allows; got {image_size}")
     out = Path(out)
@@ -123,7 +124,7 @@ def build_records(
     chosen = {name: value for name, value in chosen.items() if value is not None}
     source = open_images(images, **kind, **chosen)
     settings["pixel_scale"] = pixel_scale or scale_behind(source, image_size)
-    settings |= chosen  # named only where they are chosen: records built without them keep their digest
+    settings |= chosen  # included only if chosen, so that records built without them keep their digest
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     census = take_census(catalog, needs)
     digest = _hash(settings, census.digest)
@@ -137,7 +138,7 @@ def build_records(
             planned = None
         if not append and before.digest != digest:
             raise FileExistsError(
-                f"{out} holds records of another catalogue or other settings; choose another, or append"
+                f"{out} contains records of another catalogue or other settings; choose another out, or append"
             )
         if not append:
             if planned is None:
@@ -154,7 +155,7 @@ def build_records(
             _check_unfinished(out, plan, digest)
         if planned["digest"] != digest:
             raise FileExistsError(
-                f"{out} holds an unfinished build of another catalogue or other settings; choose another"
+                f"{out} contains an unfinished build of another catalogue or other settings; choose another out"
             )
         shards, records = planned["shards"], Records.from_fields(out.absolute(), planned["records"], plan)
         train_shards = sum(name.startswith("train-") for name in shards)
@@ -192,7 +193,7 @@ def _hash(*parts) -> str:
 
 
 def _check_same(before: Records, settings: dict, census: Census) -> None:
-    """Raises ValueError if galaxies would be added to records of another kind."""
+    """Raises ValueError if the new galaxies do not fit the existing records."""
     problems = [f"no column {name!r}" for name in before.label_cols if name not in census.label_cols]
     side = before.shape[0] if before.shape[0] == before.shape[1] else None
     for name, there in (("seed", before.seed), ("bands", list(before.bands)), ("image_size", side)):
@@ -205,7 +206,7 @@ def _check_same(before: Records, settings: dict, census: Census) -> None:
 
 
 def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
-    """The image that tells shape and kind of all: of some drawn from the first chunk, the first of the most common."""
+    """An image of the most common shape and kind, among some drawn from the first chunk."""
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))]
     found, failures = [], []
@@ -225,12 +226,12 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
 
 
 def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed: int) -> Records:
-    """The records that a build would make, from the start of a catalogue alone: what every image has to fit.
+    """The records that a build would make, judged by the start of the catalogue; every image must fit them.
 
     Args:
         catalog: As for `build_records`.
-        source: Of the images.
-        needs: Columns that have to be there.
+        source: Source of the images.
+        needs: Required columns.
         settings: `image_size`, `bands`, `dtype`, `pixel_scale` and `seed` of the build.
         seed: Seed of the build.
     """
@@ -239,14 +240,14 @@ def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed
 
 
 def _describe(out: Path, first: Image, settings: dict, census: Census, digest: str) -> Records:
-    """The records as they will be, but for what is counted and measured."""
+    """The future records, except for what is counted and measured during the build."""
     encoded, size = isinstance(first.data, bytes), settings["image_size"]
     bands = settings["bands"] or first.bands
     if not bands and encoded:
         bands = ("r", "g", "b") if first.shape[2] == 3 else ("grey",)
     bands = tuple(bands or (f"band{i}" for i in range(first.shape[2])))
     if len(bands) != first.shape[2]:
-        raise ValueError(f"{len(bands)} bands are named ({', '.join(bands)}), the images have {first.shape[2]}")
+        raise ValueError(f"bands names {len(bands)} bands ({', '.join(bands)}), but the images have {first.shape[2]}")
     return Records(
         folder=out,
         shape=(size or first.shape[0], size or first.shape[1], first.shape[2]),
@@ -265,7 +266,7 @@ def _describe(out: Path, first: Image, settings: dict, census: Census, digest: s
 
 
 def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, digest: str) -> dict:
-    """Deals the galaxies to shards of a size that is good to read."""
+    """Assigns the galaxies to shards of a convenient size."""
     bytes_each = 4 * np.prod(records.shape) if records.encoding != "encoded" else 32768
     known, prefix = None, ""
     if records.checksums:
@@ -277,15 +278,15 @@ def _plan(catalog, census: Census, plan: Path, records: Records, *, needs, diges
     deal(catalog, census, plan, needs=needs, prefix=prefix, **options)
     planned = read_plan(plan)
     if planned is None:
-        raise FileNotFoundError(f"{plan} is gone: another process has removed it")
+        raise FileNotFoundError(f"{plan} was removed by another process")
     return planned
 
 
 def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | None, *, whole: bool) -> None:
-    """Builds every shard that is not finished yet, of the `whole` build or of a part of it.
+    """Builds all unfinished shards of the `whole` build or of a part of it.
 
     Raises:
-        ValueError: Too many images cannot be used; the shards they belong to are taken back.
+        ValueError: Too many images cannot be used; their shards are removed again.
         ChildProcessError: A worker died.
     """
     failed, examples, seen = 0, [], 0
@@ -302,7 +303,7 @@ def _run(job: Job, shards: dict[str, int], workers: int, executor: Executor | No
             tally = read_tally(job, name)
             if tally is not None and tally.failures:
                 discard(job, name)
-        if whole and not any(read_tally(job, name) for name in shards):  # other parts use the plan, too
+        if whole and not any(read_tally(job, name) for name in shards):  # other parts use the plan as well
             remove_plan(job.plan)
         raise
     if failed:

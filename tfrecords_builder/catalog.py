@@ -1,4 +1,4 @@
-"""The catalogue of galaxies: reading it, whole or in chunks, and checking it once at the boundary."""
+"""Reads the catalogue of galaxies, whole or in chunks, and checks it once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,24 +15,24 @@ from tfrecords_builder.table_files import TEXT, check_names, has_long_numbers, p
 
 _READERS = {".csv": read_csv, ".tsv": read_csv, ".parquet": read_parquet, ".fits": read_fits, ".fit": read_fits}
 _READERS |= {".ecsv": read_ecsv, ".vot": read_votable, ".xml": read_votable}
-_LONGEST = 2**16  # characters of a cell: no name, class or remark is longer
-_NAMES = ("id_str", "file_loc", "ra", "dec", "split")  # found in whatever capitals a catalogue writes them
+_LONGEST = 2**16  # maximum characters of a cell: no name, class or comment is longer
+_NAMES = ("id_str", "file_loc", "ra", "dec", "split")  # recognised in any capitalisation
 
 
 def read_catalog(path: str | Path) -> pd.DataFrame:
-    """Reads a catalogue from csv or tsv, parquet, or any table astropy knows (FITS, ECSV, VOTable).
+    """Reads a catalogue from csv, tsv, parquet, FITS, ECSV or VOTable.
 
-    Ids stay text, with every digit and leading zero, and so does any column of whole numbers that are too long for a
-    floating-point number (object ids of surveys). What is unknown in the file (an empty cell, TNULL, a mask) is NaN,
-    or None in text. Columns with several numbers in a cell are left out, with a warning.
+    Ids stay text, with every digit and leading zero, as do columns of integers too long for a floating-point number
+    (object ids of surveys). Unknown values (an empty cell, TNULL, a mask) become NaN, or None in text. Columns with
+    several numbers per cell are left out, with a warning.
 
     Args:
         path: File to read; the format follows from its ending, behind which may be `.gz`, `.bz2`, `.xz` or `.lzma`. A
             folder, zip archive or stack of images is its own catalogue (see `list_images`).
 
     Returns:
-        One row per galaxy, columns as in the file, except `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT`, which become
-        lower case.
+        One row per galaxy, with the columns of the file; `ID_STR`, `FILE_LOC`, `RA`, `DEC` and `SPLIT` become lower
+        case.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -43,7 +43,7 @@ def read_catalog(path: str | Path) -> pd.DataFrame:
 
 
 def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.DataFrame]:
-    """A catalogue in pieces of at most `rows` rows, at least one; only a VOTable is read as a whole.
+    """Reads a catalogue in at least one chunk of at most `rows` rows; only a VOTable is read whole.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -63,7 +63,7 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
     if not own and (ending not in _READERS or (packed and ending == ".parquet")):
         kind = ending + path.suffix.lower() * packed
         raise ValueError(
-            f"{unknown('catalogue format', kind, _READERS)}; all but parquet also packed as {some(PACKED, 4)}"
+            f"{unknown('catalogue format', kind, _READERS)}; all but parquet may be compressed as {some(PACKED, 4)}"
         )
     read = list_images if own else _READERS[ending]
     try:
@@ -76,13 +76,13 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
             chunks += 1
             yield _named(chunk, long_numbers)
         if not chunks:
-            raise ValueError("it promises rows that are not there")
-    except Exception as error:  # every reader has its own exceptions for a broken file
+            raise ValueError("it ends before its last row")
+    except Exception as error:  # every reader has its own exceptions for damaged files
         raise ValueError(f"cannot read the catalogue {path}: {' '.join(str(error).split())}") from error
 
 
 def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.DataFrame:
-    """A table with its index, where that has a name, and ids as columns, and ids and long numbers as text."""
+    """A table with a named index as a column, and ids and long numbers as text."""
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
     check_names(table.columns)
@@ -96,12 +96,12 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
 
 
 def _stripped(name):
-    """A name without the blanks around it: programs fill up texts with them, and others take them away."""
+    """A name without surrounding blanks: some programs pad text with them, and others remove them."""
     return name.strip() if isinstance(name, str) else name
 
 
 def _check_lengths(column: pd.Series) -> None:
-    """Raises ValueError if a cell is longer than any name or remark: the file is damaged, or hostile."""
+    """Raises ValueError if a cell is implausibly long: the file is damaged or hostile."""
     if isinstance(column.dtype, pd.StringDtype):
         lengths = column.str.len()
     elif column.dtype == object:
@@ -116,14 +116,14 @@ def _check_lengths(column: pd.Series) -> None:
 
 
 def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "file_loc")) -> pd.DataFrame:
-    """Checks what every later step relies on; lists all problems at once.
+    """Checks what all later steps rely on, and lists all problems at once.
 
     Args:
         catalog: One row per galaxy with columns `id_str` (unique) and `file_loc`.
-        needs: The columns that have to be there.
+        needs: The required columns.
 
     Returns:
-        A copy with `id_str` and `file_loc` as text and a fresh index; the argument is not changed.
+        A copy with `id_str` and `file_loc` as text and a new index; the argument is not changed.
 
     Raises:
         ValueError: A column is missing, the catalogue is empty, or ids are missing or repeated.
@@ -138,18 +138,18 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         problems += _id_problems(catalog["id_str"])
     if "split" in catalog.columns and not catalog["split"].isin(SPLITS).all():
         strange = catalog["split"][~catalog["split"].isin(SPLITS)].unique()
-        problems.append(f"column 'split' must hold {', '.join(SPLITS)}, not {some(strange)}")
+        problems.append(f"column 'split' must contain only {', '.join(SPLITS)}, got {some(strange)}")
     if "file_loc" in needs and "file_loc" in catalog.columns and catalog["file_loc"].isna().any():
         missing = catalog.index[catalog["file_loc"].isna()]
         problems.append(f"{len(missing)} rows without file_loc (rows {some(missing)})")
     if problems:
         raise ValueError("the catalogue cannot be used: " + "; ".join(problems))
     text = {name: str for name in ("id_str", "file_loc") if name in catalog.columns}
-    return catalog.astype(text).reset_index(drop=True).copy()  # in one piece: pandas warns of many when one is added
+    return catalog.astype(text).reset_index(drop=True).copy()  # in one block: pandas would warn about fragmentation
 
 
 def _id_problems(ids: pd.Series) -> list[str]:
-    """What keeps names of galaxies from being names, in words."""
+    """Problems with the ids of galaxies, in words."""
     if pd.api.types.is_float_dtype(ids):
         return ["id_str holds floating-point numbers, which lose digits; store it as text"]
     missing = ids.isna() | (ids.astype(str) == "")
@@ -165,10 +165,10 @@ def _id_problems(ids: pd.Series) -> list[str]:
         )
     if ids.str.fullmatch(r"\d+\.0").all() and len(ids):
         problems.append(
-            f"id_str holds floating-point numbers as text ({some(ids)}); export it as whole numbers or text"
+            f"id_str contains floating-point numbers as text ({some(ids)}); export it as whole numbers or text"
         )
     if ids.str.fullmatch(r"b'.*'|b\".*\"").all() and len(ids):
-        problems.append(f"id_str holds text as Python shows bytes ({some(ids)}); decode it before it is exported")
+        problems.append(f"id_str contains bytes as Python prints them ({some(ids)}); decode them before exporting")
     rounded = ids[ids.str.fullmatch(r"\d(\.\d+)?[eE]\+?1\d")]
     if len(rounded):
         problems.append(

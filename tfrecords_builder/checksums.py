@@ -1,4 +1,4 @@
-"""Whether files are still what was written: CRC-32C of their content, at several gigabytes a second."""
+"""Checks that files are unchanged, by the CRC-32C of their content, at several gigabytes per second."""
 
 import contextlib
 import zipfile
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 def file_checksum(path: str | Path) -> str:
-    """Eight hexadecimal digits; a file that has not changed since is not read again by the same process."""
+    """Eight hexadecimal digits; a process does not read an unchanged file twice."""
     status = Path(path).stat()
     return _checksum(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
@@ -26,11 +26,11 @@ def _checksum(path: str, size: int, changed: int, inode: int) -> str:
 
 
 def check_file(path: Path, checksum: str | None) -> Path:
-    """The path of a file that is what was written.
+    """Returns the path of a file if its content is unchanged.
 
     Args:
         path: The file.
-        checksum: That of its content when it was written; None if it was not kept.
+        checksum: Checksum of its content when it was written; None if none was kept.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -43,7 +43,7 @@ def check_file(path: Path, checksum: str | None) -> Path:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns whatever a reader raises for a damaged file into one sentence that names it.
+    """Turns any exception a reader raises for a damaged file into one sentence that names the file.
 
     Raises:
         FileNotFoundError: It is not there.

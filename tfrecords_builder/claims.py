@@ -1,4 +1,4 @@
-"""Whose an out folder is: it belongs to a verb, its settings, and the content of what it was made from."""
+"""Who owns an out folder: one command, with its settings and the content of its inputs."""
 
 import contextlib
 import hashlib
@@ -21,23 +21,23 @@ from tfrecords_builder.yaml_files import read_yaml
 log = logging.getLogger(__name__)
 
 _FILE = "claim.json"
-_PART = 2**27  # bytes at each end of a large archive of images
-_RENAMED = {"parts": "representations"}  # inputs, since earlier versions
+_PART = 2**27  # bytes read at each end of a large image archive
+_RENAMED = {"parts": "representations"}  # inputs that were renamed since earlier versions
 
 
 class Claim:
-    """An out folder that is claimed for the call of a verb.
+    """An out folder claimed for one call of a command.
 
     Attributes:
         out: The folder.
-        new: Whether this call made the claim; otherwise it continues or returns what an earlier one began.
+        new: Whether this call made the claim; otherwise it continues or returns earlier work.
     """
 
     def __init__(self, out: Path, new: bool, held: Lock):
         self.out, self.new, self.kept, self._lock = out, new, False, held
 
     def keep(self) -> None:
-        """From now on there is work in the folder that is worth keeping, whatever fails."""
+        """Marks that the folder now contains work worth keeping, whatever fails later."""
         self.kept = True
 
     def share(self) -> None:
@@ -58,21 +58,21 @@ def claim(
     part: bool = False,
     wait: bool = False,
 ) -> Iterator[Claim]:
-    """Claims an out folder for the call of a verb, and keeps other processes out while it is at work.
+    """Claims an out folder for one call of a command, and keeps other processes out while it runs.
 
-    One rule for all verbs: a new folder is made; one that was claimed with the same settings and the same inputs is
-    continued, or what is finished in it is returned; any other is an error that names what differs. What a killed
-    call was writing is removed. If the call fails before `keep`, a folder that it made, and all it put there, goes
-    away: it would stand in the way of the corrected call.
+    One rule for all commands: a new folder is created; a folder claimed with the same settings and inputs is continued,
+    or its finished result returned; anything else is an error that names the difference. Partial files of killed calls
+    are removed. If the call fails before `keep`, the folder it created and everything in it is removed, so that it does
+    not block the corrected call.
 
     Args:
         out: The folder.
         verb: The command.
-        settings: Its arguments that decide the result: numbers, text, lists and None.
-        inputs: What it works on, by name, as `inputs_of` and `identity` have it.
-        old: Name of the file in which versions without `claim.json` kept the settings. Inputs that are not in it are
-            unknown; then the log has a warning.
-        others: Whether files of others may be in the folder: for verbs that write a few files of known names.
+        settings: The arguments that decide the result: numbers, text, lists and None.
+        inputs: What it works on, by name, as returned by `inputs_of` and `identity`.
+        old: Name of the file in which versions without `claim.json` kept the settings. If inputs are not in it, a
+            warning is logged.
+        others: Whether the folder may contain other files: for commands that write a few files of known names.
         part: As for `lock`.
         wait: As for `lock`.
 
@@ -80,8 +80,8 @@ def claim(
         The claim.
 
     Raises:
-        FileExistsError: The folder holds something else.
-        BlockingIOError: Another process is at work in it.
+        FileExistsError: The folder contains something else.
+        BlockingIOError: Another process is using it.
         ValueError: `claim.json`, or `old`, is damaged.
     """
     out = Path(out)
@@ -100,7 +100,7 @@ def claim(
 
 
 def _strangers(out: Path) -> list[str]:
-    """The names in a folder without a claim that are not of this machinery."""
+    """The names in an unclaimed folder that were not created by this module."""
     return sorted(path.name for path in out.iterdir() if path.name not in (".lock", "state", _FILE))
 
 
@@ -115,7 +115,7 @@ def _begin(out: Path, call: dict, old: str | None, theirs: set[str], alone: bool
         strangers = [name for name in _strangers(out) if name not in theirs]
         if strangers:
             raise FileExistsError(
-                f"{out} is there already and does not hold results of {call['verb']} ({some(strangers)}); "
+                f"{out} already exists and does not contain results of {call['verb']} ({some(strangers)}); "
                 "choose another out"
             )
         write_json(out / _FILE, call)
@@ -126,7 +126,7 @@ def _begin(out: Path, call: dict, old: str | None, theirs: set[str], alone: bool
 
 
 def _remove_partial(out: Path, below: Path) -> None:
-    """Removes partial files from a folder, and from all below another one."""
+    """Removes partial files from one folder, and from another with all its subfolders."""
     for folder in {out, *(path.parent for path in below.rglob(".*.partial.*"))}:
         remove_partial(folder)
 
@@ -140,24 +140,24 @@ def _check_same(out: Path, before: dict, call: dict) -> None:
         {name: (before[kind].get(name), call[kind].get(name)) for name in call[kind] | before[kind]}
         for kind in ("settings", "inputs")
     )
-    # an argument that came with a later version and was not given: a switch that is off changes nothing
+    # an argument of a later version that was not given: a switch that is off changes nothing
     later = {name for name in settings if name not in before["settings"] and not call["settings"][name]}
     _refuse(out, call["verb"], {name: pair for name, pair in settings.items() if name not in later}, inputs)
 
 
 def _check_old(out: Path, old: str, call: dict) -> None:
-    """A folder of an earlier version: its settings and inputs in one file, arguments that came later not among them."""
+    """Checks a folder of an earlier version: settings and inputs in one file, without newer arguments."""
     before = read_json(out / old) if old.endswith(".json") else _read_yaml(out / old)
     before |= before.pop("provenance", {})
     before |= {new: before[name] for name, new in _RENAMED.items() if name in before}
     settings = {k: (before.get(k), new) for k, new in call["settings"].items() if k in before or new}
-    noted = {k: v for k, v in before.items() if k not in call["settings"]}  # there, a catalogue is but a path
+    noted = {k: v for k, v in before.items() if k not in call["settings"]}  # only a catalogue's path was kept
     _refuse(out, call["verb"], settings, {k: (noted[k], new) for k, new in call["inputs"].items() if k in noted})
     unknown = [name for name, new in call["inputs"].items() if name not in noted and new is not None]
     if unknown:
         log.warning(
-            "%s was made by an earlier version, which did not note the content of its inputs: "
-            "whether it is still that of %s is unknown",
+            "%s was made by an earlier version, which did not record the content of its inputs: "
+            "%s may have changed since",
             out,
             some(unknown),
         )
@@ -169,7 +169,7 @@ def _read_yaml(path: Path) -> dict:
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds no settings")
+        raise ValueError(f"{path} is damaged: it contains no settings")
     return content
 
 
@@ -183,7 +183,7 @@ def _refuse(out: Path, verb: str, settings: dict[str, tuple], inputs: dict[str, 
 
 
 def _clear(out: Path, theirs: set[str]) -> None:
-    """Removes everything in a folder that this call has made, but for its lock."""
+    """Removes everything this call created in a folder, except its lock."""
     for path in out.iterdir():
         if path.name not in (".lock", *theirs):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -192,12 +192,12 @@ def _clear(out: Path, theirs: set[str]) -> None:
 def inputs_of(
     catalog: str | Path | None = None, images: str | Path | None = None, records: str | Path | Records | None = None
 ) -> dict[str, str]:
-    """The identities of what a verb works on, as `claim` wants them.
+    """The identities of a command's inputs, for `claim`.
 
-    Of a catalogue it is the content (of a folder or archive that is its own catalogue, the names of its images), of
-    records the catalogue and settings they were built from and the checksums of their shards, of an archive or stack
-    of images what `identity` has, of a folder of images its place: these are too many to be read. Where images change
-    under the same names, give another out.
+    A catalogue is identified by its content (a folder or archive that is its own catalogue, by the names of its
+    images); records by the catalogue and settings they were built from and the checksums of their shards; an archive or
+    stack of images as in `identity`; a folder of images by its path, because its files are too many to read. If images
+    change under the same names, choose another out.
 
     Raises:
         FileNotFoundError: A path is not there.
@@ -222,7 +222,7 @@ def inputs_of(
 
 
 def _names_in(place: Path) -> str:
-    """What tells one folder, or archive, that is its own catalogue from another: the names of its images."""
+    """Identifies a folder or archive that is its own catalogue, by the names of its images."""
     digest = hashlib.sha256()
     for chunk in list_images(place, 2**16):
         digest.update("\n".join(chunk["file_loc"]).encode(errors="surrogateescape"))
@@ -230,14 +230,14 @@ def _names_in(place: Path) -> str:
 
 
 def identity(path: str | Path, whole: bool = False) -> str:
-    """What tells one input from another: the content of a file, the place of a folder.
+    """Identifies an input: a file by its content, a folder by its path.
 
-    Of files beyond 256 MB it is the size with the first and the last 128 MB; those of a zip hold the checksums of all
-    its members.
+    For files above 256 MB it is the size with the first and the last 128 MB, which in a zip archive contain the
+    checksums of all members.
 
     Args:
-        path: Of a file or folder.
-        whole: Whether to read all of a file, however large.
+        path: A file or folder.
+        whole: Whether to read the whole file, however large.
 
     Returns:
         SHA-256 in hexadecimal, or the folder's absolute path.

@@ -1,4 +1,4 @@
-"""Positions of galaxies as catalogues write them: degrees, or sexagesimal text."""
+"""Reads positions of galaxies as catalogues write them: degrees or sexagesimal text."""
 
 import warnings
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def sky_positions(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """Right ascension and declination of rows of the catalogue.
+    """Right ascension and declination of rows of a catalogue.
 
     Numbers are degrees; right ascension may be given from -180 to 180 or beyond 360. Text such as `10:00:28.6` or
     `10h00m28.6s` in `ra` is hours, `+02:12:21` in `dec` degrees; `150d07m09s` is degrees in either.
@@ -15,8 +15,8 @@ def sky_positions(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
         rows: With columns `ra` and `dec` (or `RA` and `DEC`), or without.
 
     Returns:
-        (N, 2) degrees, right ascension within 0–360, NaN where a row has no position; and (N,) why a position cannot
-        be used, "" where it can.
+        (N, 2) degrees, right ascension within 0–360, NaN if a row has no position; and (N,) the reason why a position
+        cannot be used, "" if it can.
     """
     sky, reasons = np.full((len(rows), 2), np.nan), np.full(len(rows), "", object)
     for i, row in enumerate(rows):
@@ -46,7 +46,7 @@ def _sexagesimal(text: str, name: str) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # 60 seconds, by rounding
             degrees = float(Angle(text, unit=hourangle if name == "ra" else deg).deg)
-    except Exception:  # astropy raises many kinds, all meaning the same to us
+    except Exception:  # astropy raises many kinds of exceptions, which all mean the same here
         degrees = float("nan")
     if not (0 <= degrees <= 360 if name == "ra" else -90 <= degrees <= 90):
         example = "150.116 or 10:00:27.8" if name == "ra" else "2.206 or +02:12:21.6"
@@ -55,7 +55,7 @@ def _sexagesimal(text: str, name: str) -> float:
 
 
 def to_number(value) -> float:
-    """A value of the catalogue as a number; NaN where it is none."""
+    """A value of the catalogue as a number; NaN if it is not one."""
     try:
         return float(value)
     except (TypeError, ValueError):

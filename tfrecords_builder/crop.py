@@ -1,4 +1,4 @@
-"""Cutting an image down to the central source, so that neighbours and sky do not distinguish galaxies."""
+"""Crops images to the central source, so that galaxies are not compared by their neighbours and sky."""
 
 import numpy as np
 
@@ -7,25 +7,25 @@ from tfrecords_builder.gaps import filled
 from tfrecords_builder.pixels import Image, to_pixels, to_png
 
 _SIGMA = 4.0
-_FEWEST = 5  # pixels on a side: a smaller box is a peak of the noise
+_FEWEST = 5  # pixels on a side: a smaller box is a noise peak
 _MARGIN = 2.0
 
 
 def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
-    """The part of an image that the central source needs.
+    """Finds the part of an image that contains the central source.
 
-    The sky is the sigma-clipped median of the mean over bands; what is brighter than 4 of its standard deviations is
-    a source, and the one that holds the middle of the image counts. Its bounding box is doubled, made as wide as the
-    image is compared to its height, and moved inside.
+    The sky is the sigma-clipped median of the mean over bands; pixels more than 4 standard deviations above it are
+    sources, and the source at the centre of the image counts. Its bounding box is doubled, extended to the aspect
+    ratio of the image, and moved inside.
 
     Args:
         pixels: (H, W, C); NaN where missing.
 
     Returns:
-        Rows and columns of the part, which has the aspect of the image.
+        Rows and columns of the part, which has the aspect ratio of the image.
 
     Raises:
-        ValueError: There is no source in the middle, or it is too small to be one.
+        ValueError: There is no source at the centre, or it is too small.
 
     Reference:
         Mohale & Lochner 2023, arXiv:2311.14157, section 2.1.
@@ -34,7 +34,7 @@ def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
     from scipy import ndimage
 
     known = np.isfinite(pixels).any(axis=-1)
-    grey = filled(pixels).mean(axis=-1)  # a band that is missing somewhere does not look like a source
+    grey = filled(pixels).mean(axis=-1)  # pixels missing in one band must not look like a source
     if not known.any():
         raise ValueError("every pixel is missing")
     _, sky, noise = sigma_clipped_stats(grey[known])
@@ -42,11 +42,11 @@ def crop_box(pixels: np.ndarray) -> tuple[slice, slice]:
     height, width = grey.shape
     middle = sources[(height - 1) // 2 : height // 2 + 1, (width - 1) // 2 : width // 2 + 1].max()
     if not middle:
-        raise ValueError(f"nothing in the middle is brighter than {_SIGMA:g} sigma")
+        raise ValueError(f"nothing at the centre is brighter than {_SIGMA:g} sigma")
     rows, columns = ndimage.find_objects(sources)[middle - 1]
     tall, wide = rows.stop - rows.start, columns.stop - columns.start
     if max(tall, wide) < _FEWEST:
-        raise ValueError(f"the central source has {tall}×{wide} pixels")
+        raise ValueError(f"the central source has only {tall}×{wide} pixels")
     share = min(1.0, _MARGIN * max(tall / height, wide / width))
     return _around(rows, share, height), _around(columns, share, width)
 
@@ -60,9 +60,9 @@ def _around(found: slice, share: float, size: int) -> slice:
 
 
 def crop(image: Image) -> Image:
-    """The part of an image that `crop_box` finds, or the whole of it with the reason in its flag.
+    """Crops an image as `crop_box` decides; if that fails, returns it whole, with the reason in its flag.
 
-    JPEG and PNG become PNG, so that nothing is lost twice.
+    JPEG and PNG become PNG, to avoid a second lossy compression.
     """
     pixels = to_pixels(image)
     try:
@@ -74,4 +74,4 @@ def crop(image: Image) -> Image:
     else:
         data = np.ascontiguousarray(image.data[part])
     mask = None if image.mask is None else image.mask[part]
-    return image._replace(data=data, shape=pixels[part].shape, mask=mask, pixel_scale=None)  # each its own, if resized
+    return image._replace(data=data, shape=pixels[part].shape, mask=mask, pixel_scale=None)  # differs if resized

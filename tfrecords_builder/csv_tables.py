@@ -1,4 +1,4 @@
-"""Catalogues as csv or tsv, with the separator, decimal sign, encoding and lines of comment they happen to have."""
+"""Reads csv and tsv catalogues with any common separator, decimal sign, encoding and comment lines."""
 
 import contextlib
 import csv
@@ -24,7 +24,7 @@ _SAMPLE = 1000  # rows
 
 
 class _Dialect(NamedTuple):
-    """How a file is written: its encoding, the lines before that with the names, and what pandas is told."""
+    """How a file is written: its encoding, the number of lines before the column names, and options for pandas."""
 
     encoding: str
     before: int
@@ -32,11 +32,11 @@ class _Dialect(NamedTuple):
 
 
 def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """A csv or tsv file, compressed or not, with commas, semicolons, tabs or bars between its cells.
+    """Reads a csv or tsv file, compressed or not, separated by commas, semicolons, tabs or bars.
 
-    Lines of comment (`#`) before the names are skipped; the names may stand in the last of them. Columns without a
-    name are left out, as pandas' index, and so are those whose cells are all empty after the last separator of a line.
-    Where a column is read as text though most of its cells are numbers, the log says why.
+    Comment lines (`#`) before the column names are skipped; the last of them may contain the names. Columns without a
+    name (such as pandas' index) are left out, as is an empty last column. If a column is read as text although most of
+    its cells are numbers, the log explains why.
     """
     dialect = _dialect(path)
     try:
@@ -54,7 +54,7 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         for i, chunk in enumerate(_parsed(path, dialect, options)):
             if i == 0:
                 _report_text(path, chunk.drop(columns=text))
-            if whole and chunk[last].isna().any():  # empty, or not there
+            if whole and chunk[last].isna().any():  # empty or missing
                 _check_short_rows(path, dialect, names.index(last) + 1)
                 whole = False
             chunk = chunk.drop(columns=nameless)
@@ -63,7 +63,7 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     except pd.errors.EmptyDataError:
         raise ValueError("it is empty") from None
     except pd.errors.ParserWarning:  # pandas would take the first cells for an index, or drop the last ones
-        raise ValueError(f"its rows have more cells than there are names ({some(names, 8)})") from None
+        raise ValueError(f"its rows have more cells than there are column names ({some(names, 8)})") from None
     except pd.errors.ParserError as error:
         reason = str(error).rpartition("C error: ")[2]
         reason = re.sub(r"(?<= line )\d+", lambda line: str(int(line[0]) + dialect.before), reason)
@@ -74,7 +74,7 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 @contextlib.contextmanager
 def _opened(path: Path, dialect: _Dialect) -> Iterator[TextIO]:
-    """The text of the file from the line with the names on."""
+    """The text of the file, starting at the line with the column names."""
     with io.TextIOWrapper(open_table(path), dialect.encoding, newline="") as file:
         for _ in range(dialect.before):
             file.readline()
@@ -89,7 +89,7 @@ def _parsed(path: Path, dialect: _Dialect, options: dict) -> Iterator[pd.DataFra
 
 
 def _dialect(path: Path) -> _Dialect:
-    """Encoding, separator and decimal sign, and where the names are, from the beginning of the file."""
+    """Detects encoding, separator, decimal sign and the line of column names, from the beginning of the file."""
     with open_table(path) as file:
         start = file.read(2**16)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -102,7 +102,7 @@ def _dialect(path: Path) -> _Dialect:
     header = re.sub(r'"[^"]*"', "", lines[before])
     separator = max(_SEPARATORS, key=header.count)
     if separator not in header and 1 < len(header.split()) == len("".join(lines[before + 1 : before + 2]).split()):
-        raise ValueError("its cells are separated by blanks: save it with commas, semicolons, tabs or bars")
+        raise ValueError("its cells are separated by blanks: save it with commas, semicolons, tabs or bars instead")
     text, edge = "\n".join(lines[before:]), f'(?:^|{re.escape(separator)})\\s*"?'
     close = f'"?\\s*(?:{re.escape(separator)}|$)'
     commas = re.search(rf"{edge}[-+]?\d+,\d+{close}", text, re.MULTILINE) if separator != "," else None
@@ -133,30 +133,30 @@ def _is_ruler(line: list[str], separator: str) -> bool:
 
 
 def _check_short_rows(path: Path, dialect: _Dialect, cells: int) -> None:
-    """Raises ValueError at the first row with fewer cells than there are names: it is unclear which cells it lacks."""
+    """Raises ValueError at the first row with fewer cells than columns: it is unclear which ones are missing."""
     options = dialect.options
     with _opened(path, dialect) as file:
         table = csv.reader(file, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
-        with contextlib.suppress(csv.Error):  # a cell so long that the catalogue is refused for it
+        with contextlib.suppress(csv.Error):  # the catalogue is refused for such a long cell elsewhere
             for row in table:
                 if len(row) < cells and any(cell.strip() for cell in row):
                     line, shown = table.line_num + dialect.before, some((cell[:20] for cell in row), 8)
                     raise ValueError(
-                        f"line {line} has {len(row)} cells ({shown}) where there are {cells} names: write the "
+                        f"line {line} has {len(row)} cells ({shown}) but there are {cells} column names: write the "
                         "separators of empty cells too"
                     )
 
 
 def _check_repeated_names(chunk: pd.DataFrame) -> None:
-    """Raises ValueError where the names come again as a row: tables were joined together with their first lines."""
+    """Raises ValueError if a row repeats the column names: tables were concatenated with their headers."""
     if not any(map(pd.api.types.is_numeric_dtype, chunk.dtypes)):  # where cells are numbers, none is a name
         again = (chunk == chunk.columns).all(axis=1)
         if again.any():
-            raise ValueError(f"row {some(chunk.index[again])} repeats the names of the columns: remove it")
+            raise ValueError(f"row {some(chunk.index[again])} repeats the column names: remove it")
 
 
 def _names(path: Path, dialect: _Dialect) -> tuple[list[str], list[str]]:
-    """The names of the columns, and of those that have none, which get one here."""
+    """The names of all columns, and the names given here to columns without one."""
     options: dict = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False, **dialect.options}
     with _opened(path, dialect) as file:
         first = pd.read_csv(file, **options).iloc[0]
@@ -168,23 +168,23 @@ def _names(path: Path, dialect: _Dialect) -> tuple[list[str], list[str]]:
 
 
 def _has_words(cells: pd.Series) -> bool:
-    """Whether a column holds other words than `None`, true and false: then `None` is a word like the others."""
+    """Whether a column contains words besides `None`, true and false: then `None` is a word like any other."""
     known = cells.dropna().str.strip()
     return not known.str.fullmatch(f"{_PLAIN}|None", case=False).all()
 
 
 def _report_text(path: Path, table: pd.DataFrame) -> None:
-    """Reports columns that are text for a few cells or for the way their numbers are written, and rows in a cell."""
+    """Warns of columns of numbers that are read as text, and of line breaks within cells."""
     for name in table.columns:
         if isinstance(table[name].dtype, pd.StringDtype):
             cells = table[name].dropna()
             broken = cells.index[cells.str.contains("\n")]
             if len(broken):
-                report(path, f"column {name!r} has line breaks in row {some(broken)}: is a quote missing there?")
+                report(path, f"column {name!r} has line breaks in row {some(broken)}: perhaps a quote is missing")
             odd = cells[pd.to_numeric(cells, errors="coerce").isna()]
             if len(odd) and cells.str.fullmatch(NUMBER).mean() > 0.5:
                 report(
                     path,
-                    f"column {name!r} is read as text, for these cells are not numbers: {some(odd.unique())}; write "
-                    "numbers with a decimal point, and leave cells empty where they are unknown",
+                    f"column {name!r} is read as text because these cells are not numbers: {some(odd.unique())}; write "
+                    "numbers with a decimal point and leave unknown cells empty",
                 )

@@ -1,6 +1,7 @@
-"""Pictures as other programs write them: JPEG and PNG bytes are kept, other kinds become PNG or pixels.
+"""Reads pictures of other programs: JPEG and PNG bytes are kept, other kinds become PNG or pixels.
 
-What has 8 bits per band is a picture, stored as JPEG or PNG; what has more is measured: pixels, in a single band.
+Images with 8 bits per band are pictures, stored as JPEG or PNG; with more bits they are measurements: pixels, in a
+single band.
 """
 
 import io
@@ -21,20 +22,20 @@ _ORIENTATION = 0x0112
 
 
 def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
-    """The image in a JPEG, PNG, WebP, GIF, BMP or TIFF.
+    """Reads a JPEG, PNG, WebP, GIF, BMP or TIFF.
 
-    Transparency is not used, which is a finding. A picture that tells how its camera was held is turned upright.
+    Transparency is ignored and reported as a finding. A picture with an orientation tag is turned upright.
 
     Args:
         data: The bytes of the file.
-        limits: The most pixels.
+        limits: Maximum number of pixels.
 
     Returns:
-        The bytes as they came of a JPEG or PNG; those of a PNG with the same pixels of other kinds with 8 bits; pixels
-        (H, W, 1) of grey images with 16 bits or more.
+        JPEG and PNG: the bytes unchanged; other kinds with 8 bits: a PNG with the same pixels; grey images with 16 bits
+        or more: pixels (H, W, 1).
 
     Raises:
-        ValueError: With the reason why it cannot be used.
+        ValueError: It cannot be used; the message gives the reason.
     """
     from PIL import Image as Picture
     from PIL import ImageOps
@@ -44,7 +45,7 @@ def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
             warnings.simplefilter("ignore")
             picture = Picture.open(io.BytesIO(data), formats=_FORMATS)
             _check(picture, limits)
-            picture.load()  # a truncated file opens, but does not load
+            picture.load()  # a truncated file opens but does not load
             upright = picture.getexif().get(_ORIENTATION, 1) in (0, 1)
             as_it_came = upright and picture.format in ("JPEG", "PNG", "MPO")
             losses = _losses(picture, data)
@@ -55,12 +56,12 @@ def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
         raise ValueError(f"has more pixels than Pillow opens: {error}") from None
     except ValueError:
         raise
-    except Exception as error:  # Pillow raises many kinds, all meaning the same to us
+    except Exception as error:  # Pillow raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"not a readable {_kind(data)}: {error or type(error).__name__}") from error
     if picture.mode in DEEP:
         return from_values(np.asarray(picture))
     if picture.mode not in _BANDS:
-        inks = "the four inks of print (CMYK)" if picture.mode == "CMYK" else f"colours of the kind {picture.mode}"
+        inks = "printing inks (CMYK)" if picture.mode == "CMYK" else f"colours in mode {picture.mode}"
         raise ValueError(f"stores {inks}; save it as an RGB picture")
     bands = _BANDS[picture.mode]
     if not as_it_came:
@@ -72,7 +73,7 @@ def read_picture(data: bytes, limits: Limits = LIMITS) -> Image:
 
 
 def from_array(pixels: np.ndarray) -> Image:
-    """An image from an array as it stands in a file: a picture, examined, or measured values (see `from_pixels`)."""
+    """Makes an image of an array from a file: a picture, which is examined, or measured values (see `from_pixels`)."""
     image = from_pixels(pixels)
     if isinstance(image.data, np.ndarray):
         return image
@@ -82,21 +83,21 @@ def from_array(pixels: np.ndarray) -> Image:
 
 
 def _check(picture, limits: Limits) -> None:
-    """Raises ValueError before anything is decoded."""
+    """Raises ValueError for an unusable picture, before it is decoded."""
     numbers = picture.width * picture.height * _BANDS.get(picture.mode, 1)
     if numbers > limits.pixels:
         size = f"{picture.width}×{picture.height}"
-        raise ValueError(f"a picture of {size} pixels: {numbers} numbers where max_pixels allows {limits.pixels}")
+        raise ValueError(f"a picture of {size} pixels: {numbers} values, but max_pixels allows {limits.pixels}")
     right, bottom = (max((tile[1][axis] for tile in picture.tile), default=0) for axis in (2, 3))
-    if picture.format == "TIFF" and right * bottom < picture.width * picture.height:  # Pillow fills it up with zeros
+    if picture.format == "TIFF" and right * bottom < picture.width * picture.height:  # Pillow would add zeros
         raise ValueError("truncated: its strips end before the last row")
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # of a camera: the others are previews
-        raise ValueError(f"holds {frames} pictures; save the one to be used alone")
+    if frames > 1 and picture.format != "MPO":  # in camera files, the others are previews
+        raise ValueError(f"contains {frames} pictures; save the one to use in a file of its own")
 
 
 def _losses(picture, data: bytes) -> list[str]:
-    """Findings about what is not used of a picture."""
+    """Findings about parts of a picture that are ignored."""
     deep = picture.format == "PNG" and data[24:25] == b"\x10"
     if picture.format == "TIFF":
         deep = max(picture.tag_v2.get(258, (8,))) > 8
@@ -105,9 +106,9 @@ def _losses(picture, data: bytes) -> list[str]:
 
 
 def _kind(data: bytes) -> str:
-    """What a file that cannot be read says it is, and what it is instead."""
+    """Describes an unreadable file: the kind it claims to be, and what it is instead."""
     if data[:4] in (b"II*\0", b"MM\0*"):
-        return "TIFF: damaged, or of a kind that Pillow does not read; save it as FITS"
+        return "TIFF: it is damaged or of a kind that Pillow cannot read; save it as FITS"
     kinds = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"RIFF", "WebP"), (b"GIF8", "GIF"), (b"BM", "BMP"))
     for start, kind in kinds:
         if data.startswith(start):

@@ -9,7 +9,7 @@ from tfrecords_builder.naming import some
 
 _HALF = ("petroth50", "petro_th50", "petroR50_r")  # NASA-Sloan Atlas v1.0.0 and v1.0.1, SDSS
 _MOST = ("petroth90", "petro_th90", "petroR90_r")
-_PIXELS = 424  # on a side of the images that Galaxy Zoo DECaLS showed
+_PIXELS = 424  # side of the images shown by Galaxy Zoo DECaLS
 
 
 def gz_decals(row: Mapping[str, object]) -> float:
@@ -39,11 +39,11 @@ def _radius(row: Mapping[str, Any], names: tuple[str, ...]) -> float:
     capitals = {str(name).lower(): name for name in row}
     name = next((capitals[name.lower()] for name in names if name.lower() in capitals), None)
     if name is None:
-        raise ValueError(f"the field gz_decals needs a column {' or '.join(names)}; there are {some(row, 12)}")
+        raise ValueError(f"the field gz_decals needs a column {' or '.join(names)}; the columns are {some(row, 12)}")
     try:
         radius = float("nan" if row[name] is None else row[name])
     except (TypeError, ValueError):
         radius = np.nan
     if not 0 < radius < np.inf:
-        raise ValueError(f"the radius {name} is {row[name]}; it must be more than 0 arcsec")
+        raise ValueError(f"the radius {name} must be above 0 arcsec, got {row[name]}")
     return radius

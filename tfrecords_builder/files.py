@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords_builder.naming import some
 
-# what readers make of flipped bits: a zip whose member is said to be encrypted is a RuntimeError
+# what readers raise for flipped bits: a zip member marked as encrypted is a RuntimeError
 _DAMAGED = (AttributeError, EOFError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -20,14 +20,14 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
     """Writes a file under a temporary name beside `path`, then renames it.
 
     Args:
-        path: Where the file shall appear; an existing one is replaced.
+        path: The file; an existing one is replaced.
         content: Text, bytes, or a function that writes to the path it is given.
 
     Raises:
-        OSError: The disk is full, or the folder may not be written to; names `path`.
+        OSError: The disk is full or the folder is not writable; the message names `path`.
     """
     path = Path(path)
-    # a name of its own on every machine that shares the folder; keeps the ending: savers go by it
+    # unique on every machine that shares the folder; keeps the ending, by which savers choose the format
     partial = path.with_name(f".{os.getpid()}-{uuid.uuid4().hex[:8]}.partial.{path.name}")
     try:
         if callable(content):
@@ -39,8 +39,8 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:  # a full disk: say which file could not be written
-        if error.errno is None and isinstance(error, FileNotFoundError):  # of what was read to write it
+    except OSError as error:  # such as a full disk: name the file that could not be written
+        if error.errno is None and isinstance(error, FileNotFoundError):  # about a file that was read, not written
             raise
         raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
     finally:
@@ -48,28 +48,28 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what `write_whole` was writing in a folder when it was killed; no other process may write there."""
+    """Removes partial files left by a killed `write_whole`; no other process may be writing in the folder."""
     for path in folder.glob(".[0-9]*.partial.*"):
         path.unlink(missing_ok=True)
 
 
 def write_arrays(path: str | Path, /, **arrays: Any) -> None:
-    """Writes an `.npz` file, whole or not at all; its members have checksums."""
+    """Writes an `.npz` file, complete or not at all; its members have checksums."""
     write_whole(path, lambda new: np.savez(new, **arrays))
 
 
 def read_arrays(path: str | Path, *names: str) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, with their checksums verified.
+    """Reads all arrays of an `.npz` file and verifies their checksums.
 
     Args:
         path: The file.
-        names: Those that must be among them.
+        names: Arrays that must be among them.
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is damaged; names it.
+        ValueError: It is damaged; the message names it.
     """
-    with Path(path).open("rb") as file:  # by ourselves: numpy leaves the file of a damaged archive open
+    with Path(path).open("rb") as file:  # opened here, because NumPy leaves damaged archives open
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 contents = {name: arrays[name] for name in arrays.files}

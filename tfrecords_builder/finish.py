@@ -1,4 +1,4 @@
-"""The last step of a build: from the tallies of its shards to the index, the failures and `records.json`."""
+"""The last step of a build: writes the index, the failures and `records.json` from the tallies of the shards."""
 
 import dataclasses
 from collections import Counter
@@ -20,13 +20,13 @@ _FAILURES = pa.schema([("id_str", pa.string()), ("file_loc", pa.string()), ("rea
 
 
 def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
-    """Writes what describes the shards, `records.json` last, and removes the plan.
+    """Writes the files that describe the shards, `records.json` last, and removes the plan.
 
     Args:
         job: The build.
-        shards: Its shards, all of them finished, with their number of rows.
+        shards: Its shards, all finished, with their numbers of rows.
         digest: Hash of catalogue and settings.
-        out: The folder as the caller called it.
+        out: The folder, as given by the caller.
 
     Returns:
         The records.
@@ -41,7 +41,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
     for name in shards:
         tally = read_tally(job, name)
         if tally is None:
-            raise FileNotFoundError(f"the shard {name} is gone since it was built (plan in {job.plan})")
+            raise FileNotFoundError(f"the shard {name} was removed after it was built (plan in {job.plan})")
         if tally.checksum is not None:
             checksums[name] = tally.checksum
         splits[name.split("-")[0]] += tally.galaxies
@@ -51,14 +51,14 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         uniform, incomplete = uniform and tally.uniform, incomplete + tally.incomplete
         masked += tally.masked
     sky, noise = before.sky, before.noise
-    if levels and not appended:  # what was trained on the records before relies on their noise
+    if levels and not appended:  # earlier training relies on the noise of the records
         values = np.nanmedian(levels, axis=0).tolist()
         sky, noise = tuple(values[: len(values) // 2]), tuple(values[len(values) // 2 :])
     failures = _with_earlier(failed, job, shards) if appended else failed
     if failures or before.failed:
         table = pa.Table.from_pylist(failures, _FAILURES)
         write_whole(job.records.folder / "failures.parquet", lambda path: pq.write_table(table, path))
-    if splits == before.splits:  # nothing was added but failures
+    if splits == before.splits:  # only failures were added
         remove_leftovers(out, digest)
         return dataclasses.replace(before, folder=out)
     if appended:
@@ -86,7 +86,7 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
 
 
 def _check_index(job: Job) -> None:
-    """Raises ValueError if the index is neither that of before nor what a killed call made of it."""
+    """Raises ValueError if the index is neither the old one nor one extended by a killed call."""
     there = file_checksum(job.records.folder / "index.parquet")
     made = job.plan / "index.json"
     if job.records.index_checksum is not None and not (made.exists() and read_json(made)["checksum_of_index"] == there):
@@ -94,7 +94,7 @@ def _check_index(job: Job) -> None:
 
 
 def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
-    """One row group per shard, so that no more than one is in memory."""
+    """Writes one row group per shard, so that only one is in memory."""
     groups: Iterable[pa.Table] = ()
     if appended:
         before = pq.ParquetFile(job.records.folder / "index.parquet")
@@ -104,7 +104,7 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
     with pq.ParquetWriter(path, schema) as writer:
         for rows in groups:
             rows = rows.filter(pa.array([name not in shards for name in rows["shard"].to_pylist()]))
-            if len(rows):  # without what a killed call has added already
+            if len(rows):  # without rows that a killed call has added already
                 writer.write_table(rows.cast(schema))
         for name in shards:
             lines = read_lines(job, name)
@@ -117,7 +117,7 @@ def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -
 
 
 def _with_earlier(failures: list[dict], job: Job, shards: dict[str, int]) -> list[dict]:
-    """Failures, after those of before whose galaxy was not tried again."""
+    """Failures, preceded by earlier ones whose galaxies were not tried again."""
     path = job.records.folder / "failures.parquet"
     if not path.exists():
         return failures

@@ -1,8 +1,7 @@
-"""FITS pixels from the bytes of one file.
+"""Reads FITS pixels from the bytes of one file.
 
-Ordinary files take a short way, a few times faster than astropy: their header has one of the plain layouts below,
-and the pixels are taken from the bytes as they are. Everything else (scaled integers, extensions, tile
-compression, odd headers) is astropy's.
+Files with one of the plain layouts below are read directly, a few times faster than with astropy. Everything else
+(scaled integers, extensions, tile compression, odd headers) is left to astropy.
 """
 
 import io
@@ -20,7 +19,7 @@ from tfrecords_builder.pixels import Image, bands_last, from_values, with_mask
 _TYPES = {b"8": ">u1", b"16": ">i2", b"32": ">i4", b"64": ">i8", b"-32": ">f4", b"-64": ">f8"}
 _LEAVE = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"XTENSION", b"EXTNAME ", b"EXTTYPE ", b"DES_EXT ")
 _LEAVE += (b"PRODTYPE", b"IMTYPE  ", b"HDUCLAS1", b"HDUCLAS2", b"HDUCLAS3")
-# astropy counts up to so many axes for hours, seeks a negative size backwards for ever, and repeats text in memory
+# with these, astropy counts axes for hours, seeks backwards without end, or multiplies text in memory
 _ENDLESS = re.compile(
     rb"(?:(?:NAXIS  |ZNAXIS |TFIELDS) *= *\d{4,}|(?:Z?NAXIS\d+|[PG]COUNT) *= *(?:-\d+|'[^']{0,60}'?))"
 )
@@ -34,20 +33,20 @@ def read_fits(
     mask_bits: str | int | tuple | None = None,
     limits: Limits = LIMITS,
 ) -> Image:
-    """The image in a FITS file.
+    """Reads the image in a FITS file.
 
     Args:
         data: The bytes of the file; gzip and bzip2 are unpacked.
         hdu: Name or number of the extension, or one per band; by default the one that `image_hdu` chooses.
-        mask: Name or number of an extension of the same size, not zero where a pixel is bad; or a weight map.
-        mask_bits: Its bits that are bad (see `tfrecords_builder.masks`).
-        limits: Most bytes to unpack, most pixels.
+        mask: Name or number of an extension of the same size, non-zero where a pixel is bad; or a weight map.
+        mask_bits: The bits that mark bad pixels (see `tfrecords_builder.masks`).
+        limits: Maximum number of bytes to unpack, and of pixels.
 
     Returns:
-        (H, W, C) float32; a cube's third axis holds the bands, named by `BANDS` or `BAND0`, `BAND1`, … if there.
+        (H, W, C) float32; the third axis of a cube is the bands, named by `BANDS` or `BAND0`, `BAND1`, … if present.
 
     Raises:
-        ValueError: With the reason why it cannot be read.
+        ValueError: It cannot be read; the message gives the reason.
     """
     try:
         data = unpacked(data, limits)
@@ -64,7 +63,7 @@ def read_fits(
 
 
 def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[float | None, str]] | None:
-    """Pixels, band names and camera of a file with just an unscaled image in front; None: leave it to astropy."""
+    """Pixels, band names and camera of a file with one unscaled primary image; None: leave it to astropy."""
     end = data.find(b"END" + b" " * 77)
     if not data.startswith(b"SIMPLE  =                    T") or end < 0 or end % 80:
         return None
@@ -82,7 +81,7 @@ def _plain(data: bytes) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[float
     if size <= 0 or start + size > len(data):
         return None
     if any(data.find(image, start + size) >= 0 for image in (b"XTENSION= 'IMAGE", b"ZIMAGE  =")):
-        return None  # which of them it is, `image_hdu` decides
+        return None  # `image_hdu` decides between them
     pixels = np.frombuffer(data, kind, int(np.prod(shape)), start).reshape(shape)
     names = _value(cards[b"BANDS   "]).strip(b"' ").decode("ascii", "replace") if b"BANDS   " in cards else ""
     names = tuple(names) if len(names) == shape[0] and n_axes == 3 else None
@@ -121,7 +120,7 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
                 names = _band_names(hdus[0].header)
                 pixel_scale, telescope = camera(planes[0].header.get)
                 telescope = telescope or camera(hdus[0].header.get)[1]
-    except Exception as error:  # astropy raises many kinds, all meaning the same to us
+    except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"not a readable FITS file: {error or type(error).__name__}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
         raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
@@ -136,35 +135,33 @@ def _named(hdus, key):
         return hdus[key]
     except (KeyError, IndexError):
         names = ", ".join(f"{i} {hdu.name}".strip() for i, hdu in enumerate(hdus))
-        raise ValueError(f"Extension {key!r} is not in it; there are {names}") from None
+        raise ValueError(f"it has no extension {key!r}; the extensions are {names}") from None
 
 
 def _stored(hdu, size: int, limits: Limits) -> np.ndarray:
     shape = tuple(hdu.shape) if hdu.is_image else ()
     if len(shape) < 2 or 0 in shape:
-        raise ValueError(f"{hdu.name or 'the first extension'} holds no image (shape {shape})")
+        raise ValueError(f"{hdu.name or 'the first extension'} is not an image (shape {shape})")
     if np.prod(shape, dtype=float) > limits.pixels:
-        raise ValueError(
-            f"{np.prod(shape, dtype=float):.0f} numbers (shape {shape}); max_pixels allows {limits.pixels}"
-        )
+        raise ValueError(f"{np.prod(shape, dtype=float):.0f} values (shape {shape}); max_pixels allows {limits.pixels}")
     check_whole(hdu, size)
     return np.squeeze(hdu.data) if hdu.data.ndim > 3 else hdu.data
 
 
 def check_header(data: bytes) -> None:
-    """Raises ValueError if a header has more axes or columns than 999, fewer than none, or text for a number."""
+    """Raises ValueError if a header has more than 999 or a negative number of axes or columns, or text for a number."""
     match = _ENDLESS.search(data)
     if match:
         raise ValueError(f"not a readable FITS file: its header has {match[0].decode()}")
 
 
 def check_whole(hdu, size: int) -> None:
-    """Raises ValueError if a file of `size` bytes ends before the pixels do; astropy would fill them up."""
+    """Raises ValueError if a file of `size` bytes ends before its pixels do; astropy would pad them."""
     place = hdu.fileinfo()
     compressed = "ZIMAGE" in hdu.header or type(hdu).__name__ == "CompImageHDU"
     promised = place["datLoc"] + (place["datSpan"] - 2879 if compressed else hdu.size)
     if promised > size:
-        raise ValueError(f"truncated: {promised} bytes promised, {size} there")
+        raise ValueError(f"truncated: the header promises {promised} bytes, the file has {size}")
 
 
 def _band_names(header) -> tuple[str, ...]:

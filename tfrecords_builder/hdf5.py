@@ -1,41 +1,41 @@
-"""HDF5 files from anywhere: only what is in the file itself, whatever version of HDF5 or Keras reads it.
+"""Reads untrusted HDF5 files: only what is in the file itself, whatever version of HDF5 or Keras reads it.
 
-A link or a dataset may name other files of the machine, whose content would be read in its place.
+Links and datasets can refer to other files on the machine, whose content would then be read.
 """
 
 from pathlib import Path
 
 
 def dataset_names(group) -> list[str]:
-    """The names of the arrays that lie directly in a group, without those that are links."""
+    """The names of the arrays directly in a group, except links."""
     import h5py
 
     return [name for name in group if _is_own(group, name) and isinstance(group[name], h5py.Dataset)]
 
 
 def own_dataset(file, name: str):
-    """An array of the file by its path.
+    """Finds an array of the file by its path.
 
     Args:
         file: An open `h5py.File`.
         name: `images`, or `group/images`.
 
     Raises:
-        ValueError: It is not there, or names another file as the place of its numbers.
+        ValueError: It does not exist, or its values are stored in another file.
     """
     import h5py
 
     place = file
     for part in [part for part in name.split("/") if part]:
         if not isinstance(place, h5py.Group) or place.get(part, getlink=True) is None:
-            raise ValueError(f"no array {name!r} in it; there are {', '.join(file) or 'none'}")
+            raise ValueError(f"it has no array {name!r}; the arrays are {', '.join(file) or 'none'}")
         if not _is_own(place, part):
-            raise ValueError(f"{name!r} is a link; only what lies in the file itself is read")
+            raise ValueError(f"{name!r} is a link; only arrays in the file itself are read")
         place = place[part]
     if not isinstance(place, h5py.Dataset):
-        raise ValueError(f"{name!r} is not an array; it holds {', '.join(place) or 'nothing'}")
+        raise ValueError(f"{name!r} is not an array but a group with {', '.join(place) or 'nothing'}")
     if place.external or place.is_virtual:
-        raise ValueError(f"the numbers of {name!r} lie in another file, which is not read")
+        raise ValueError(f"the values of {name!r} are stored in another file, which is not read")
     return place
 
 
@@ -46,13 +46,13 @@ def _is_own(group, name: str) -> bool:
 
 
 def check_weights(path: str | Path) -> None:
-    """Refuses weights, or a `.keras` model, that would read other files of this machine.
+    """Refuses weights or a `.keras` model that would read other files on this machine.
 
     Args:
         path: `.h5`, `.weights.h5` or `.keras`.
 
     Raises:
-        ValueError: A link leads out of it, or its numbers lie elsewhere; or it is not readable at all.
+        ValueError: A link leads out of it, its values are stored elsewhere, or it is not readable.
     """
     import io
     import zipfile
@@ -72,7 +72,7 @@ def check_weights(path: str | Path) -> None:
                 _check_group(opened, path.name, set())
     except ValueError:
         raise
-    except Exception as error:  # h5py and zipfile raise many kinds, all meaning the same to us
+    except Exception as error:  # h5py and zipfile raise many kinds of exceptions, which all mean the same here
         raise ValueError(f"cannot read the weights {path.name}: {error or type(error).__name__}") from error
 
 
@@ -84,11 +84,11 @@ def _check_group(group, file: str, seen: set) -> None:
         if isinstance(link, h5py.ExternalLink):
             raise ValueError(f"{file} is refused: {group.name}/{name} is a link to the file {link.filename}")
         if isinstance(link, h5py.SoftLink):
-            continue  # to what is looked at in its own place
+            continue  # its target is checked where it is stored
         item = group[name]
         if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            raise ValueError(f"{file} is refused: the numbers of {item.name} lie in another file")
+            raise ValueError(f"{file} is refused: the values of {item.name} are stored in another file")
         address = h5py.h5o.get_info(item.id).addr
-        if isinstance(item, h5py.Group) and address not in seen:  # hard links may go round in circles
+        if isinstance(item, h5py.Group) and address not in seen:  # hard links may form loops
             seen.add(address)
             _check_group(item, file, seen)

@@ -1,4 +1,4 @@
-"""What a FITS header says about a camera: its pixel scale and its telescope."""
+"""Reads pixel scale and telescope from a FITS header."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,17 @@ _CELESTIAL = ("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")
 
 
 def camera(header: Callable[[str], object]) -> tuple[float | None, str]:
-    """Arcsec per pixel, the square root of a pixel's area, and the telescope; None and "" where it does not tell.
+    """Arcsec per pixel (the square root of a pixel's area) and the telescope; None and "" if they are not given.
 
     Args:
-        header: From a key to its value, None where there is none.
+        header: Function from a key to its value, or None.
     """
     telescope = str(header("TELESCOP") or "").strip(" '")
     units = [str(header(f"CUNIT{axis}") or "deg").strip(" '").lower() for axis in (1, 2)]
     if not str(header("CTYPE1") or "").strip(" '").startswith(_CELESTIAL) or not set(units) <= _DEGREES.keys():
         return None, telescope
     area = _area(header, "CD", 0.0)
-    if area is None:  # increments, turned by a matrix
+    if area is None:  # increments, rotated by a matrix
         x, y, turn = _number(header("CDELT1")), _number(header("CDELT2")), _area(header, "PC", 1.0)
         area = None if x is None or y is None else x * y * (1.0 if turn is None else turn)
     scale = abs(area * _DEGREES[units[0]] * _DEGREES[units[1]]) ** 0.5 * 3600 if area else None
@@ -40,7 +40,7 @@ def band_axis(header: Callable[[str], object], shape: tuple[int, ...]) -> int | 
 
 
 def _area(header: Callable[[str], object], name: str, diagonal: float) -> float | None:
-    """The determinant of the matrix `CDi_j` or `PCi_j`; None where there is none."""
+    """The determinant of the matrix `CDi_j` or `PCi_j`; None if there is none."""
     keys = [f"{name}{i}_{j}" for i in (1, 2) for j in (1, 2)]
     entries = [_number(header(key)) for key in keys]
     if all(entry is None for entry in entries):

@@ -1,4 +1,4 @@
-"""One file per galaxy, or one per galaxy and band: in a folder or a zip archive, of any kind we know."""
+"""One file per galaxy, or one per galaxy and band, in a folder or a zip archive, in any known format."""
 
 import io
 import re
@@ -32,7 +32,7 @@ class Files(NamedTuple):
     limits: Limits = LIMITS
 
     def __call__(self, file_loc: str) -> Image:
-        """The image at `file_loc`."""
+        """Reads the image at `file_loc`."""
         return self.image({"file_loc": file_loc})
 
     @property
@@ -42,7 +42,7 @@ class Files(NamedTuple):
         return ("id_str", *(c for c in columns if c not in ("id_str", "band")))
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
-        """Every row's image."""
+        """Reads the image of every row."""
         for row in rows:
             try:
                 yield self.image(row)
@@ -50,14 +50,14 @@ class Files(NamedTuple):
                 yield error
 
     def names(self, row: dict) -> list[str]:
-        """The names of a row's files, one, or one per band."""
+        """The names of a row's files: one, or one per band."""
         if self.template is None:
             return [row["file_loc"]]
         bands = self.bands if "{band}" in self.template else ("",)
         return [fill_in(self.template, {**row, "band": band}) for band in bands]
 
     def path(self, name: str) -> Path:
-        """Where a row's file is, in the folder, or the one file itself.
+        """The path of a row's file in the folder, or the only file itself.
 
         Raises:
             ValueError: The file does not exist, or may not be read (see `locate`).
@@ -65,7 +65,7 @@ class Files(NamedTuple):
         return self.place if name == str(self.place) else locate(self.place, name, self.limits)
 
     def image(self, row: dict) -> Image:
-        """The image of one row of the catalogue."""
+        """Reads the image of one row of the catalogue."""
         names = self.names(row)
         read = read_file if self.place.is_dir() else read_member
         files = [read(self.place, name, self.limits) for name in names]
@@ -82,7 +82,7 @@ class Files(NamedTuple):
 
 
 def fill_in(template: str, row: dict) -> str:
-    """A template with the row's values in place of the `{columns}`."""
+    """Replaces the `{columns}` of a template by the row's values."""
 
     def value(found: re.Match) -> str:
         if found[1] not in row:
@@ -94,22 +94,22 @@ def fill_in(template: str, row: dict) -> str:
 
 
 def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None, limits: Limits = LIMITS) -> Image:
-    """Checks that `data` really is an image of the kind its name says, and finds its shape.
+    """Checks that `data` is an image of the kind its name says, and finds its shape.
 
     Args:
-        file_loc: Name of the file; its ending says how to read it.
+        file_loc: Name of the file; its ending decides how to read it.
         data: The file's bytes.
         hdu: Extension of a FITS file.
-        mask: Extension with the bad pixels.
-        mask_bits: Its bits that are bad.
-        limits: What the file may ask for.
+        mask: Extension that marks bad pixels.
+        mask_bits: Bits of the mask that mark bad pixels.
+        limits: Limits for the file.
 
     Returns:
-        The image: bytes of a JPEG or PNG for pictures (see `read_picture`), float32 pixels for FITS; an npy file is a
-        picture if it is uint8, else pixels.
+        The image: JPEG or PNG bytes for pictures (see `read_picture`), float32 pixels for FITS; an npy file is a
+        picture if it is uint8, otherwise pixels.
 
     Raises:
-        ValueError: With the name and the reason why this image cannot be used.
+        ValueError: The image cannot be used; the message gives its name and the reason.
     """
     name = file_loc.lower()
     try:
@@ -127,8 +127,8 @@ def decode(file_loc: str, data: bytes, *, hdu=None, mask=None, mask_bits=None, l
 def _load(data: bytes, limits: Limits) -> np.ndarray:
     try:
         pixels = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # numpy raises many kinds, all meaning the same to us
+    except Exception as error:  # NumPy raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"not a readable npy file: {error or type(error).__name__}") from error
     if pixels.size > limits.pixels:
-        raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
+        raise ValueError(f"{pixels.size} values; max_pixels allows {limits.pixels}")
     return pixels

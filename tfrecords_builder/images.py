@@ -1,4 +1,4 @@
-"""Images and where they lie.
+"""Images and where they come from.
 
 A *source* has a method `read(rows)`: for every row of the catalogue (a dict) it yields an `Image`, or a
 `ValueError` that explains why there is none, so that the builder lists it and continues. `open_images` chooses
@@ -42,29 +42,29 @@ def open_images(
     crop: bool = False,
     limits: Limits = LIMITS,
 ):
-    """The source behind `images`.
+    """Returns the source for `images`.
 
     Args:
-        images: Folder or zip archive of one file per galaxy; a `.npy`, `.npz` or `.h5` stack in which `file_loc` is
-            the row; a `.parquet` table with pictures in it (see `tfrecords_builder.parquet_pictures`); or a function
-            that is a source already.
-        bands: Names of the bands in the order in which they shall be stored.
-        template: Where a galaxy's file is, if not at `file_loc`: a path with columns of the catalogue in braces,
-            and `{band}` where every band has its own file: `"{field}/{id_str}_{band}.fits"`.
+        images: Folder or zip archive with one file per galaxy; a `.npy`, `.npz` or `.h5` stack in which `file_loc` is
+            the row; a `.parquet` table that contains pictures (see `tfrecords_builder.parquet_pictures`); or a
+            function that is a source already.
+        bands: Names of the bands, in the order in which to store them.
+        template: Path of a galaxy's file, if not `file_loc`, with columns of the catalogue in braces, and `{band}` if
+            every band has its own file: `"{field}/{id_str}_{band}.fits"`.
         hdu: Extension of a FITS file, one per band if several; name of the array in an npz or h5 stack, or of the
             column of pictures in a parquet table.
-        mask: Extension that is not zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
-        mask_bits: Bits of the mask that are bad, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a weight
-            map, whatever its name (see `tfrecords_builder.masks`).
-        cutout: The files are mosaics: cut this size out around every galaxy (see `tfrecords_builder.mosaics`).
+        mask: Extension that is non-zero where a pixel is bad; a weight map (WHT, WEIGHT, IVAR) is zero there.
+        mask_bits: Bits of the mask that mark bad pixels, by name or number (`"SAT,BAD"`, `"0,3"`); `"zero"`: it is a
+            weight map, whatever its name (see `tfrecords_builder.masks`).
+        cutout: Size to cut out around every galaxy if the files are mosaics (see `tfrecords_builder.mosaics`).
         image_size: Side in pixels to which cutouts of other sizes are resampled.
-        align: Whether to resample bands that are on another grid on the sky than the first; otherwise such galaxies
-            fail. Needs the package reproject.
-        crop: Whether to cut every image down to the central source (see `tfrecords_builder.crop`).
-        limits: What files may ask for: bytes, pixels, and whether `file_loc` may lead out of the folder.
+        align: Whether to resample bands that are not on the sky grid of the first; otherwise such galaxies fail.
+            Needs the package reproject.
+        crop: Whether to crop every image to the central source (see `tfrecords_builder.crop`).
+        limits: Limits for the files: bytes, pixels, and whether `file_loc` may lead out of the folder.
 
     Raises:
-        FileNotFoundError: There is nothing at `images`.
+        FileNotFoundError: `images` does not exist.
         ValueError: It is none of these.
     """
     if crop:
@@ -79,9 +79,9 @@ def open_images(
     if not path.is_dir():
         check_regular(path)
     if path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        raise ValueError(f"{path} is a zarr store, which is not read: save its array as npy or h5")
+        raise ValueError(f"{path} is a zarr store, which is not supported: save its array as npy or h5")
     if template is not None and "{band}" in template and not bands:
-        raise ValueError(f"the template {template!r} has a {{band}}: give the names of the bands, in order")
+        raise ValueError(f"the template {template!r} contains {{band}}: give the names of the bands, in order")
     if isinstance(hdu, list):
         hdu = tuple(hdu)
     if isinstance(hdu, tuple) and [type(each) for each in hdu] == [str, int]:
@@ -93,11 +93,9 @@ def open_images(
     if mask_bits is not None:
         mask_bits = tuple(split_bits(mask_bits))
         if mask is None:
-            raise ValueError(f"the mask bits {', '.join(mask_bits)} need a mask: give its extension (--mask)")
+            raise ValueError(f"mask_bits {', '.join(mask_bits)} needs a mask: give its extension (--mask)")
     elif mask is not None and is_weight_map(mask):
-        log.warning(
-            "%s is read as a weight map: a pixel is bad where it is 0 (--mask-bits zero: without this remark)", mask
-        )
+        log.warning("%s is read as a weight map: pixels are bad where it is 0 (--mask-bits zero confirms this)", mask)
     if align:
         check_reproject()
     files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align, limits)
@@ -115,7 +113,7 @@ def open_images(
 
 
 def read_images(source, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
-    """What `source` has for every row, in order."""
+    """Reads the image of every row from a source, in order."""
     if hasattr(source, "read"):
         yield from source.read(rows)
         return
@@ -127,7 +125,7 @@ def read_images(source, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
 
 
 class _Cropped(NamedTuple):
-    """Source of another source's images, each cut down to what is in its middle."""
+    """A source that crops the images of another source to the central galaxy."""
 
     source: object
 

@@ -1,4 +1,4 @@
-"""JSON files of ours: written with a checksum, read with one sentence for everything that can be wrong with them."""
+"""Our JSON files: written with a checksum; anything wrong with them is reported in one sentence."""
 
 import dataclasses
 import json
@@ -13,21 +13,21 @@ from tfrecords_builder.naming import some
 
 
 def write_json(path: str | Path, fields: dict) -> None:
-    """Writes a file whole, with a checksum among its fields.
+    """Writes a file, complete or not at all, with a checksum among its fields.
 
     Args:
         path: File to write.
-        fields: Plain values by name; none is called `checksum`.
+        fields: Plain values by name; none may be called `checksum`.
     """
     write_whole(path, json.dumps(fields | {"checksum": _checksum(fields)}, indent=1))
 
 
 def read_json(path: str | Path) -> dict:
-    """The fields of a file that `write_json` wrote, or of one without a checksum.
+    """Reads the fields of a file written by `write_json`, or of one without a checksum.
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is damaged, or was changed by hand; names the file.
+        ValueError: It is damaged or was edited; the message names it.
     """
     path = Path(path)
     try:
@@ -35,9 +35,9 @@ def read_json(path: str | Path) -> dict:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(fields, dict):
-        raise ValueError(f"{path} is damaged: it holds no fields")
+        raise ValueError(f"{path} is damaged: it contains no fields")
     if "checksum" in fields and fields.pop("checksum") != _checksum(fields):
-        raise ValueError(f"{path} is damaged or was changed by hand: its checksum does not match its content")
+        raise ValueError(f"{path} is damaged or was edited by hand: its checksum does not match its content")
     return fields
 
 
@@ -47,10 +47,10 @@ def _checksum(fields: dict) -> str:
 
 
 def check_fields(kind: type, fields: dict, path: str | Path) -> dict:
-    """Compares fields with the types of a dataclass.
+    """Checks fields against the types of a dataclass.
 
     Args:
-        kind: The dataclass; its fields without a default must be there.
+        kind: The dataclass; fields without a default are required.
         fields: Values from JSON by name.
         path: Their file.
 
@@ -58,13 +58,13 @@ def check_fields(kind: type, fields: dict, path: str | Path) -> dict:
         The fields, with tuples where the dataclass has tuples.
 
     Raises:
-        ValueError: A field is missing, unknown or of another type; names the file and the field.
+        ValueError: A field is missing, unknown or of another type; the message names the file and the field.
     """
     hints, checked = get_type_hints(kind), {}
     expected = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(fields.keys() - expected.keys())
     if unknown:
-        raise ValueError(f"{path} has fields that this version does not know ({some(unknown)}): is it of a newer one?")
+        raise ValueError(f"{path} has unknown fields ({some(unknown)}): perhaps a newer version of morphtools wrote it")
     missing = dataclasses.MISSING
     for name, field in expected.items():
         if name not in fields:
@@ -79,7 +79,7 @@ def check_fields(kind: type, fields: dict, path: str | Path) -> dict:
 
 
 def _fits(value, kind) -> bool:
-    """Whether a value from JSON is of a type; lists stand for tuples, whole numbers for floats."""
+    """Whether a value from JSON has a type; lists count as tuples, integers as floats."""
     arguments = get_args(kind)
     if kind is Any:
         return True

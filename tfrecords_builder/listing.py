@@ -15,7 +15,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.stacks import STACKS, tables_of
 
-_LOOKED_AT = 1000  # files of a folder, for whether galaxies have several
+_LOOKED_AT = 1000  # files checked for galaxies with several files
 
 
 def is_listing(path: str | Path) -> bool:
@@ -31,7 +31,7 @@ def catalog_of(catalog, images):
 
 
 def images_of(catalog: str | Path, images):
-    """Where images are: by default in the catalogue's folder, or in what is given as catalogue (see `list_images`)."""
+    """The place of the images: by default the catalogue's folder, or the catalogue itself (see `list_images`)."""
     path = Path(catalog).expanduser()
     return images or (path if is_listing(path) else path.parent)
 
@@ -48,7 +48,7 @@ def list_images(place: Path, rows: int) -> Iterator[pd.DataFrame]:
         A row per image with `id_str`, `file_loc`, and `folder`, `split` or other columns where there are such.
 
     Raises:
-        ValueError: There is no image, or galaxies seem to have several files each.
+        ValueError: There are no images, or galaxies seem to have several files each.
     """
     if (place / "records.json").exists():
         raise ValueError(f"{place} holds records, not images: give it as records")
@@ -67,7 +67,7 @@ def list_images(place: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 
 def _table(chunk: list[tuple[str, str]], folders: bool, splits: bool) -> pd.DataFrame:
-    """The catalogue of files, each with the part of its name that tells something."""
+    """The catalogue of files, with the informative part of each name."""
     ids = [_without_ending(name) for _, name in chunk]
     table = pd.DataFrame({"id_str": ids, "file_loc": [file_loc for file_loc, _ in chunk]}, dtype=object)
     inside = [name.rpartition("/")[0] for _, name in chunk]
@@ -80,7 +80,7 @@ def _table(chunk: list[tuple[str, str]], folders: bool, splits: bool) -> pd.Data
 
 
 def _in_folder(place: Path) -> tuple[Iterator[tuple[str, str]], set[str]]:
-    """Names of the images in a folder, and the outermost folders inside."""
+    """Names of the images in a folder, and its immediate subfolders."""
 
     def walk() -> Iterator[tuple[str, str]]:
         for folder, inside, files in os.walk(place):
@@ -94,7 +94,7 @@ def _in_folder(place: Path) -> tuple[Iterator[tuple[str, str]], set[str]]:
 
 
 def _in_archive(place: Path) -> tuple[Iterator[tuple[str, str]], set[str]]:
-    """Names of the images in a zip archive, and the outermost folders inside one that holds everything, if any."""
+    """Names of the images in a zip archive, and the outermost folders, ignoring a single one that contains them all."""
     with zipfile.ZipFile(place) as archive:
         names = [n for n in archive.namelist() if n.lower().endswith(KNOWN) and not any(map(_hidden, n.split("/")))]
     parts = sorted(name.split("/") for name in names)
@@ -113,7 +113,7 @@ def _without_ending(name: str) -> str:
 
 
 def _check_single(place: Path, chunk: list[tuple[str, str]]) -> None:
-    """Raises ValueError where every galaxy seems to have several files, such as one per band: G1_g.fits, G1_r.fits."""
+    """Raises ValueError if every galaxy seems to have several files, such as one per band: G1_g.fits, G1_r.fits."""
     kinds = defaultdict(set)
     for _, name in chunk[:_LOOKED_AT]:
         parts = re.fullmatch(r"(.*)[_.-]([A-Za-z]\w*)", _without_ending(name))

@@ -11,28 +11,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 if sys.platform == "win32":
-    fcntl = None  # there, nobody is kept out
+    fcntl = None  # Windows: nobody is kept out
 else:
     import fcntl
 
 log = logging.getLogger(__name__)
 
 _FILE = ".lock"
-_held: dict[tuple[int, str], "Lock"] = {}  # POSIX locks belong to a process: a second one in it would not be refused
+_held: dict[tuple[int, str], "Lock"] = {}  # POSIX locks belong to a process: it would not refuse itself a second one
 
 
 class Lock:
-    """The lock of a folder while it is held.
+    """The lock on a folder while it is held.
 
     Attributes:
-        alone: Whether no other process holds the lock, and none can get it.
+        alone: Whether this process has the lock to itself.
     """
 
     def __init__(self, path: Path, file: int | None, alone: bool):
         self.path, self.alone, self._file = path, alone, file
 
     def share(self) -> None:
-        """Lets other parts of the same work in; from now on nobody is alone."""
+        """Admits other parts of the same work; from now on the lock is shared."""
         self.alone = False
         if self._file is not None:
             os.ftruncate(self._file, 0)
@@ -41,7 +41,7 @@ class Lock:
     def _release(self) -> None:
         if self._file is None:
             return
-        with contextlib.suppress(OSError):  # others are still at work, or the folder is gone
+        with contextlib.suppress(OSError):  # others are still working, or the folder is gone
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.path.unlink()
         os.close(self._file)
@@ -49,23 +49,23 @@ class Lock:
 
 @contextlib.contextmanager
 def lock(folder: str | Path, *, part: bool = False, wait: bool = False, name: str = _FILE) -> Iterator[Lock]:
-    """Holds the lock of a folder, which is made if it is not there, and removed again if nothing is put into it.
+    """Holds the lock on a folder, which is created if necessary and removed again if it stays empty.
 
-    The lock is a POSIX lock on the file `.lock`, which is removed in the end. In a folder that is read-only nobody is
-    kept out, and neither on a file system without locks, where the log has a warning.
+    It is a POSIX lock on the file `.lock`, which is removed at the end. Nobody is kept out of a read-only folder, or on
+    a file system without locks, where a warning is logged.
 
     Args:
-        folder: Where to work.
-        part: For one of several processes that share the work. The first one has the lock alone, until it calls
-            `share`: then the next ones get in, and share it from the beginning. They wait for it.
+        folder: The folder to lock.
+        part: For one of several processes that share the work. The first one has the lock to itself until it calls
+            `share`; the others wait for that and then share the lock from the start.
         wait: Whether to wait for another process instead of raising.
-        name: Of the lock's file, where a folder has several.
+        name: Name of the lock file, if a folder has several.
 
     Yields:
         The lock.
 
     Raises:
-        BlockingIOError: Another process is at work in the folder; names it.
+        BlockingIOError: Another process is using the folder; the message names it.
     """
     path = Path(folder).absolute() / name
     key = (os.getpid(), os.path.realpath(path))
@@ -80,7 +80,7 @@ def lock(folder: str | Path, *, part: bool = False, wait: bool = False, name: st
         del _held[key]
         held._release()
         if made:
-            with contextlib.suppress(OSError):  # there is something in it
+            with contextlib.suppress(OSError):  # it is not empty
                 path.parent.rmdir()
 
 
@@ -111,7 +111,7 @@ def _acquire(path: Path, part: bool, wait: bool) -> Lock:
             raise
         except OSError as error:
             os.close(file)
-            log.warning("%s cannot be locked (%s): start no second process there", path.parent, error.strerror)
+            log.warning("%s cannot be locked (%s): do not start a second process there", path.parent, error.strerror)
             return Lock(path, None, True)
         os.close(file)
 
@@ -137,7 +137,7 @@ def _lock_file(file: int, path: Path, part: bool, wait: bool) -> bool:
 
 
 def _sign(file: int) -> None:
-    """Writes into the lock's file whose it is, for the message that others get."""
+    """Writes the owner into the lock file, for the message to other processes."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     with contextlib.suppress(OSError):  # a full disk
         os.ftruncate(file, 0)

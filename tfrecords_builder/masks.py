@@ -1,4 +1,4 @@
-"""Which pixels are bad: masks of 0 and 1, masks of bits, and weight maps."""
+"""Finds bad pixels from masks of 0 and 1, bit masks and weight maps."""
 
 import re
 
@@ -12,47 +12,47 @@ _ZERO = "zero"
 
 
 def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None, name: str = "") -> np.ndarray:
-    """Which pixels of a mask, or of a weight map, are bad.
+    """Which pixels are bad, according to a mask or a weight map.
 
-    A mask is not zero where a pixel is bad. Where it holds bits, as those of LSST, HSC, Euclid, SDSS or HST, `bits`
-    says which of them count, for most are not defects (the bit DETECTED covers every galaxy). A weight map, known by
-    its name (WHT, WEIGHT, IVAR, INVVAR) or by `bits="zero"`, is zero where a pixel is bad.
+    A mask is non-zero where a pixel is bad. In bit masks such as those of LSST, HSC, Euclid, SDSS or HST, `bits`
+    chooses the bits that count, because most are not defects (DETECTED covers every galaxy). A weight map, recognised
+    by its name (WHT, WEIGHT, IVAR, INVVAR) or `bits="zero"`, is zero where a pixel is bad.
 
     Args:
-        stored: Numbers of the mask as the file holds them, of any shape.
-        header: Of the mask.
-        bits: Names that the header gives a number (`MP_SAT` is `SAT`), and numbers of bits, counted from 0, in a tuple
-            or with commas between them; or "zero".
-        name: What errors call the mask, if it has no EXTNAME.
+        stored: Values of the mask as stored in the file, of any shape.
+        header: Header of the mask.
+        bits: Names that the header defines (`MP_SAT` is `SAT`) and numbers of bits, counted from 0, as a tuple or
+            separated by commas; or "zero".
+        name: Name of the mask in error messages, if it has no EXTNAME.
 
     Returns:
-        bool, of the shape of `stored`.
+        bool, in the shape of `stored`.
 
     Raises:
-        ValueError: It is not a mask, or has no such bits.
+        ValueError: It is not a mask, or it does not have these bits.
     """
     name = str(header.get("EXTNAME", "")).strip() or str(name) or "the mask"
     values = _unsigned(stored, header)
     if bits in (_ZERO, (_ZERO,)) or (bits is None and is_weight_map(name)):
-        return ~(values > 0)  # NaN is bad as well
+        return ~(values > 0)  # NaN is also bad
     if values.dtype.kind == "f":
         values = _whole(values, name)
     if bits is None:
         if plane_bits(header):
             raise ValueError(
-                f"{name} has named bits; choose those that are bad with mask_bits (--mask-bits): {_names(header)}"
+                f"{name} has named bits; choose the bad ones with mask_bits (--mask-bits): {_names(header)}"
             )
         return values != 0
     return (values & bit_mask(bits, header, name)) != 0
 
 
 def is_weight_map(name: str | int) -> bool:
-    """Whether an extension is a weight map by its name: WHT, WEIGHT, IVAR, INVVAR, and these with a band behind."""
+    """Whether an extension is a weight map by its name: WHT, WEIGHT, IVAR or INVVAR, optionally with a band."""
     return _WEIGHTS.fullmatch(str(name).upper()) is not None
 
 
 def bit_mask(bits: str | int | tuple, header, name: str) -> int:
-    """The number with the bits set that `bits` names.
+    """The number in which the given bits are set.
 
     >>> bit_mask("SAT,5", {"MP_SAT": 1}, "MASK")
     34
@@ -61,8 +61,8 @@ def bit_mask(bits: str | int | tuple, header, name: str) -> int:
     for bit in split_bits(bits):
         number = planes.get(bit.upper().removeprefix("MP_")) if not bit.isdigit() else int(bit)
         if number is None:
-            there = f"it has {_names(header)}" if planes else "its header names none; give numbers, counted from 0"
-            raise ValueError(f"{name} has no bit {bit!r}; {there}")
+            known = f"it has {_names(header)}" if planes else "its header names none; give numbers, counted from 0"
+            raise ValueError(f"{name} has no bit {bit!r}; {known}")
         if not 0 <= number < 63:
             raise ValueError(f"{name} has no bit {number}; bits are counted from 0, so 8 is bit 3")
         chosen |= 1 << number
@@ -76,7 +76,7 @@ def split_bits(bits: str | int | tuple | list) -> list[str]:
 
 
 def plane_bits(header) -> dict[str, int]:
-    """The bits that a header names, as LSST does: `MP_SAT = 1`."""
+    """The bits that a header names, as in LSST: `MP_SAT = 1`."""
     cards = {str(key).upper(): header[key] for key in header if str(key).upper().startswith("MP_")}
     return {key[3:]: value for key, value in cards.items() if isinstance(value, int) and not isinstance(value, bool)}
 
@@ -97,7 +97,7 @@ def _unsigned(stored: np.ndarray, header) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, name: str) -> np.ndarray:
-    """Whole numbers of a mask that is stored as floating point; NaN, which is undefined, as all bits."""
+    """Converts a mask stored as floating point to integers; NaN (undefined) sets all bits."""
     good = values[np.isfinite(values)]
     if (good != np.round(good)).any() or (np.abs(good) > 2**53).any():
         fraction = float(good[good != np.round(good)][0]) if (good != np.round(good)).any() else float(good.max())

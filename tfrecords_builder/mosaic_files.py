@@ -1,4 +1,4 @@
-"""Open mosaics: their place on the sky, and their pixels as they are needed; few are open at a time."""
+"""Open mosaics: their position on the sky, and pixels read as needed. Only a few are open at a time."""
 
 import warnings
 from functools import lru_cache
@@ -19,7 +19,7 @@ _OPEN_FILES = 32
 
 
 class Mosaic:
-    """One open mosaic: its place on the sky, and its pixels as they are needed."""
+    """One open mosaic: its position on the sky, and pixels read as needed."""
 
     def __init__(self, path: str, hdu, mask, mask_bits) -> None:
         from astropy.io import fits
@@ -46,12 +46,12 @@ class Mosaic:
                 self._image = Planes(path, image, self.grid.axes)
                 if mask is not None:
                     self._mask = Planes(path, self._hdus[mask], self.grid.axes)
-        except Exception as error:  # astropy raises many kinds, all meaning the same to us
+        except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
             self.close()
             raise ValueError(f"cannot read the mosaic {name}: {error}") from error
         self._mask_name, self._mask_bits = str(mask), mask_bits
         if self._mask is not None and self._mask.shape != self._image.shape:
-            shapes = f"{self._mask.shape} where the image has {self._image.shape}"
+            shapes = f"{self._mask.shape}, but the image has {self._image.shape}"
             raise ValueError(f"the mask {mask} of {name} has the shape {shapes}")
 
     def close(self) -> None:
@@ -59,26 +59,26 @@ class Mosaic:
         if self._hdus is not None:
             self._hdus.close()
 
-    __del__ = close  # when the cache has dropped it and nobody reads from it any more
+    __del__ = close  # once it has left the cache and nobody reads from it
 
     def centres(self, rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 2) positions x, y in pixels, NaN where a row has none; and (N,) why, "" where it has one."""
+        """(N, 2) positions x, y in pixels, NaN if a row has none; and (N,) the reason, "" if it has one."""
         sky, reasons = sky_positions(rows)
         flat = np.array([[to_number(row.get(axis)) for axis in "xy"] for row in rows])
         known, usable = np.isfinite(sky).all(axis=1), np.isfinite(flat).all(axis=1)
         if not (known.any() or usable.any() or reasons.any()):
-            raise ValueError("a cutout needs ra and dec, or x and y; they are not in the catalogue")
+            raise ValueError("a cutout needs columns ra and dec, or x and y, in the catalogue")
         reasons[~known & ~usable & (reasons == "")] = "has no position on the mosaic"
         if known.any():
             flat[known], reasons[known] = self.grid.to_pixels(sky[known], self._image.shape)
         return flat, reasons
 
     def section(self, corner: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray | None, float]:
-        """(n, n, C) pixels, NaN outside; which of them are bad; and the share outside."""
+        """(n, n, C) pixels, NaN outside; which of them are bad; and the share that lies outside."""
         (x, y), (height, width) = corner, self._image.shape
         rows, columns = slice(max(y, 0), min(y + n, height)), slice(max(x, 0), min(x + n, width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            raise ValueError(f"lies outside of {self.grid.name}")
+            raise ValueError(f"lies outside {self.grid.name}")
         there = slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
         part = pixel_values(self._image.stored(rows, columns), self._image.header)
         check_range(part)
@@ -95,7 +95,7 @@ class Mosaic:
 
 
 class Planes:
-    """The pixels of one HDU as they are stored, read in parts."""
+    """The stored pixels of one HDU, read in parts."""
 
     def __init__(self, path: str, hdu, axes: tuple[int, int]) -> None:
         from astropy.io import fits
@@ -109,24 +109,24 @@ class Planes:
         if len(others) > 1 or max(axes) >= len(shape):
             names = (self.header.get(f"CTYPE{len(shape) - axis}", f"axis {len(shape) - axis}") for axis in others)
             kinds = ", ".join(f"{name} ({shape[axis]})" for name, axis in zip(names, others, strict=True))
-            raise ValueError(f"it has more axes than the sky and one of bands: {kinds}; take out one plane")
+            raise ValueError(f"it has more axes than the sky and the bands: {kinds}; extract one plane")
         self._name = Path(path).name
         self._axes, self._bands = axes, others[0] if others else None
         self.shape = tuple(shape[axis] for axis in axes)
         if type(hdu) in (fits.PrimaryHDU, fits.ImageHDU):
             kind = np.dtype(BITPIX2DTYPE[self.header["BITPIX"]]).newbyteorder(">")
             self._pixels = np.memmap(path, kind, "r", hdu.fileinfo()["datLoc"], shape)
-        else:  # tile compression: only the tiles that are needed
+        else:  # tile compression: reads only the tiles needed
             self._pixels = hdu.section
         self._ndim = len(shape)
 
     def stored(self, rows: slice, columns: slice) -> np.ndarray:
-        """(h, w, C) numbers of the file."""
+        """(h, w, C) values in the file."""
         index = [slice(None) if axis == self._bands else 0 for axis in range(self._ndim)]
         index[self._axes[0]], index[self._axes[1]] = rows, columns
         try:
             part = np.asarray(self._pixels[tuple(index)])
-        except Exception as error:  # of a damaged tile, astropy raises many kinds
+        except Exception as error:  # for damaged tiles, astropy raises many kinds of exceptions
             raise ValueError(f"cannot read the mosaic {self._name}: {error}") from error
         if self._bands is None:
             return part[..., np.newaxis]
@@ -134,11 +134,11 @@ class Planes:
 
 
 def open_mosaic(path: Path, layer: tuple) -> Mosaic:
-    """The mosaic at `path`, open until many others are; opened again where it changed.
+    """Opens the mosaic at `path`; it stays open until many others are, and is reopened if the file changed.
 
     Args:
-        path: Of the file.
-        layer: Its extension, that of the mask, and the bits of the mask that are bad.
+        path: The file.
+        layer: Its extension, the extension of the mask, and the bits that mark bad pixels.
     """
     try:
         changed = path.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Cutouts from mosaics: only the pixels of a galaxy are read, and few files are open at a time."""
+"""Cutouts from mosaics: only the pixels of a galaxy are read, and only a few files are open at a time."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,21 +25,22 @@ _SIZE = re.compile(r"\s*(?:([\d.]+)\s*\*\s*)?([A-Za-z_]\w*|[\d.]+)\s*(pixels?|px
 class Mosaics(NamedTuple):
     """Source of cutouts from large FITS images with a WCS.
 
-    A row needs `ra` and `dec` (ICRS: degrees, or sexagesimal text) or `x` and `y` (pixels of the array, 0 at the
-    centre of the first), whatever frame, order of axes and distortion the mosaic's header uses. Pixels outside a
-    mosaic are NaN and the galaxy is flagged; one that lies outside altogether is a failure.
+    A row needs `ra` and `dec` (ICRS: degrees or sexagesimal text) or `x` and `y` (pixels of the array, 0 at the centre
+    of the first), whatever frame, axis order and distortion the mosaic's header uses. Pixels outside a mosaic are NaN
+    and the galaxy is flagged; a galaxy entirely outside is a failure.
 
     The mosaic of the first band defines the pixels of the cutout, and `x` and `y`. The others must agree with it on
-    the sky to a tenth of a pixel of the cutout, shifts by whole pixels and, with `image_size`, other pixel scales
-    aside; otherwise the galaxy is a failure that names both files and what differs, unless the bands are aligned.
+    the sky to a tenth of a pixel of the cutout, except for shifts by whole pixels and, with `image_size`, other pixel
+    scales. Otherwise, unless the bands are aligned, the galaxy fails with a message that names both files and the
+    difference.
 
     Attributes:
-        files: Where the mosaics are (`file_loc` or a template names a galaxy's), their extensions, and whether to align
-            them (`tfrecords_builder.resample`).
+        files: The mosaic files (named by `file_loc` or a template), their extensions, and whether to align them
+            (`tfrecords_builder.resample`).
         cutout: Size of the cutout: `128`, `"30 arcsec"`, `"4*petro_radius arcsec"` (with a column of the catalogue);
-            without a unit it is pixels. `gz_decals` is a rule of `tfrecords_builder.fields`.
-        image_size: Side in pixels of the image; cutouts of another size are resampled to it, keeping surface
-            brightness. None: as they are cut.
+            in pixels if no unit is given. `gz_decals` is a rule of `tfrecords_builder.fields`.
+        image_size: Side in pixels of the image; cutouts of another size are resampled to it, conserving surface
+            brightness. None: as cut.
     """
 
     files: Files
@@ -52,7 +53,7 @@ class Mosaics(NamedTuple):
         return self.files.needs if self.files.place.is_dir() else ("id_str",)
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
-        """Every row's cutout; rows of one mosaic that follow each other are looked up together."""
+        """Reads the cutout of every row; consecutive rows of one mosaic are looked up together."""
         for names, group in groupby(rows, key=self.kept_together):
             group = list(group)
             if isinstance(names, ValueError):
@@ -71,7 +72,7 @@ class Mosaics(NamedTuple):
                     yield error
 
     def kept_together(self, row: dict) -> tuple[str, ...] | ValueError:
-        """The mosaics a row is cut from: rows in this order open every file once."""
+        """The mosaics a row is cut from; rows sorted by them open every file once."""
         try:
             if not self.files.place.is_dir():
                 names = (str(self.files.place),)
@@ -83,7 +84,7 @@ class Mosaics(NamedTuple):
             return error
 
     def _plan(self, mosaics: list[Mosaic], rows: list[dict]) -> "_Cuts":
-        """Where the cutouts of all rows are in every band."""
+        """Locates the cutouts of all rows in every band."""
         centres, reasons = mosaics[0].centres(rows)
         sizes = np.ones(len(rows))
         for i, row in enumerate(rows):
@@ -94,13 +95,13 @@ class Mosaics(NamedTuple):
         n = np.maximum(1, np.round(sizes))
         sides = n if self.image_size is None else np.full(len(rows), self.image_size)
         half = sizes[:, np.newaxis] / 2
-        boxes = np.concatenate([centres + 0.5 - half, centres + 0.5 + half], axis=1)  # the galaxy exactly in the middle
+        boxes = np.concatenate([centres + 0.5 - half, centres + 0.5 + half], axis=1)  # the galaxy exactly at the centre
         resampled = np.zeros(len(rows), bool)
         if self.image_size is not None:
             for mosaic in mosaics:
                 there, _ = follow(mosaics[0].grid, mosaic.grid, boxes)
                 resampled |= (np.round(there[:, 2:] - there[:, :2]) != self.image_size).any(axis=1)
-        corners = np.ceil(centres - n[:, np.newaxis] / 2)  # astropy's rule
+        corners = np.ceil(centres - n[:, np.newaxis] / 2)  # as in astropy
         whole = np.concatenate([corners, corners + n[:, np.newaxis]], axis=1)
         boxes = np.where(resampled[:, np.newaxis], boxes, whole)
         places, misfits = [boxes], [np.zeros(len(rows))]
@@ -128,14 +129,14 @@ class Mosaics(NamedTuple):
 
 
 class _Cuts(NamedTuple):
-    """Where N cutouts are.
+    """The positions of N cutouts.
 
     Attributes:
-        reasons: (N,) why there is none; "" where there is one.
-        sides: (N,) pixels of the image.
+        reasons: (N,) the reason why there is no cutout; "" if there is one.
+        sides: (N,) side of the image in pixels.
         resampled: (N,) bool, whether it is resampled.
-        boxes: Per band (N, 4) left, top, right, bottom in pixels, 0 at the outer edge of the first.
-        misfits: Per band (N,) pixels of the image by which it is off the grid of the first band.
+        boxes: For each band (N, 4) left, top, right, bottom in pixels, 0 at the outer edge of the first.
+        misfits: For each band (N,) offset from the grid of the first band, in pixels of the image.
     """
 
     reasons: np.ndarray
@@ -146,31 +147,31 @@ class _Cuts(NamedTuple):
 
 
 def _cut(section, box: np.ndarray, side: int, resampled: bool) -> Image:
-    """What `section` has in a box, as an image of `side` pixels."""
+    """Cuts a box out of `section`, as an image of `side` pixels."""
     corner = np.floor(box[:2]).astype(int)
     n = int(np.ceil((box[2:] - box[:2]).max())) + 1 if resampled else side
     if max(n, side) > _LARGEST:
-        raise ValueError(f"a cutout of {max(n, side)} pixels; at most {_LARGEST} fit")
+        raise ValueError(f"the cutout has {max(n, side)} pixels on a side; at most {_LARGEST} are allowed")
     pixels, mask, outside = section(corner, n)
     if resampled:
         pixels, mask = resample(pixels, mask, box - np.tile(corner, 2), side)
     image = with_mask(from_pixels(pixels), mask)
-    return note(image, "outside", f"{outside:.1%} of the cutout lie outside the mosaic") if outside else image
+    return note(image, "outside", f"{outside:.1%} of the cutout lies outside the mosaic") if outside else image
 
 
 def aligned_section(mosaic: Mosaic, target: Grid, corner: np.ndarray, n: int):
-    """What `mosaic.section` gives, on the grid of another mosaic."""
+    """Like `mosaic.section`, but on the grid of another mosaic."""
     lattice = np.linspace(-0.5, n - 0.5, 9)
     sky = target.to_sky(np.stack(np.meshgrid(lattice, lattice), axis=-1).reshape(-1, 2) + corner)
     places = mosaic.grid.to_pixels(sky[np.isfinite(sky).all(axis=1)])[0]
     places = places[np.isfinite(places).all(axis=1)]
     if not len(places):
-        raise ValueError(f"lies outside of {mosaic.grid.name}")
+        raise ValueError(f"lies outside {mosaic.grid.name}")
     margin = int(np.ceil(MARGIN * max(1.0, target.pixel_scale / mosaic.grid.pixel_scale)))
     start = np.floor(places.min(axis=0)).astype(int) - margin
     side = int(np.ceil((places.max(axis=0) - start).max())) + margin
     if side > _LARGEST:
-        raise ValueError(f"needs {side} pixels of {mosaic.grid.name} to be aligned; at most {_LARGEST} fit")
+        raise ValueError(f"aligning it needs {side} pixels of {mosaic.grid.name}; at most {_LARGEST} are allowed")
     pixels, mask, _ = mosaic.section(start, side)
     pixels, mask = reprojected(pixels, mask, mosaic.grid.starting_at(start), target.starting_at(corner), (n, n))
     return pixels, mask, float(np.isnan(pixels).mean())
@@ -192,15 +193,15 @@ def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
         factor, what, unit = None, str(FIELDS[what](row)), "arcsec"
     if what[0].isalpha() or what[0] == "_":
         if what not in row:
-            raise ValueError(f"the cutout {cutout!r} needs a column {what!r}; there are {some(row, 12)}")
+            raise ValueError(f"the cutout {cutout!r} needs a column {what!r}; the columns are {some(row, 12)}")
         what = row[what]
     size = float(factor or 1) * float("nan" if what is None else what)
     if unit in ("arcsec", '"'):
         if not np.isfinite(pixel_scale):
-            raise ValueError(f"a cutout of {cutout!r} needs a celestial WCS, which tells the size of a pixel")
+            raise ValueError(f"the cutout {cutout!r} needs a celestial WCS, which gives the size of a pixel")
         size /= pixel_scale
     if not np.isfinite(size) or size <= 0:
-        raise ValueError(f"a cutout of {size:.4g} pixels")
+        raise ValueError(f"the cutout would have {size:.4g} pixels on a side")
     return size
 
 

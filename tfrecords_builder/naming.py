@@ -1,10 +1,10 @@
-"""Sentences that name what was wrong, what is allowed and what was probably meant."""
+"""Parts of error messages: what was wrong, what is allowed and what was probably meant."""
 
 import difflib
 
 
 def unknown(kind: str, name: str, known) -> str:
-    """Reports that `name` is an unknown `kind`, lists the known ones and suggests the nearest.
+    """A message that `name` is an unknown `kind`, with the known ones and a suggestion.
 
     >>> unknown("task", "ring", ["bars", "rings"])
     "unknown task 'ring'; known tasks: bars, rings (did you mean 'rings'?)"
@@ -29,7 +29,7 @@ def some(items, n: int = 3) -> str:
 
 
 def band_names(bands) -> list[str] | None:
-    """The names of bands as a list, however they were given.
+    """The names of bands as a list, given as text or a list.
 
     >>> band_names("g, r,z")
     ['g', 'r', 'z']

@@ -1,6 +1,6 @@
-"""Pictures inside a parquet table, as data sets on the Hugging Face Hub have them: a row is a galaxy.
+"""Pictures inside a parquet table, as in data sets on the Hugging Face Hub: one row per galaxy.
 
-The column of pictures holds the bytes of a file (JPEG, PNG, FITS, ...), or a struct with `bytes` and `path`.
+The column of pictures contains the bytes of a file (JPEG, PNG, FITS, ...) or a struct with `bytes` and `path`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,12 +22,12 @@ from tfrecords_builder.table_files import holds_pictures
 
 
 class ParquetPictures(NamedTuple):
-    """Source of the pictures in a parquet file, by the `id_str` in it, or else by the number of the row.
+    """Source of the pictures in a parquet file, found by its `id_str`, or by row number if it has none.
 
     Attributes:
         path: The file.
-        column: The one with the pictures; by default the only one that there is.
-        limits: What a picture, and a row group as it is unpacked, may ask for.
+        column: The column of pictures; by default the only one.
+        limits: Limits for a picture and an unpacked row group.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class ParquetPictures(NamedTuple):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The columns a catalogue must have: `file_loc`, the row, where the file has no `id_str`."""
+        """The columns a catalogue must have: `file_loc` (the row number) if the file has no `id_str`."""
         return ("id_str",) if self._table.ids is not None else ("id_str", "file_loc")
 
     @property
@@ -44,7 +44,7 @@ class ParquetPictures(NamedTuple):
         return _open(self.path, self.column, check_regular(self.path).st_mtime_ns)
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
-        """Every row's image."""
+        """Reads the image of every row."""
         for row in rows:
             try:
                 yield self._image(row)
@@ -52,7 +52,7 @@ class ParquetPictures(NamedTuple):
                 yield error
 
     def kept_together(self, row: dict) -> str:
-        """The group of rows that is unpacked to read a picture: in this order each is unpacked once."""
+        """The row group that contains a picture; rows sorted by it unpack every group once."""
         try:
             table = self._table
             return f"{table.group_of(table.row_of(row, self.path)):09d}"
@@ -68,13 +68,13 @@ class ParquetPictures(NamedTuple):
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if not data:
             where = f" (its path is {cell['path']})" if isinstance(cell, dict) and cell.get("path") else ""
-            raise ValueError(f"row {number} of {self.path.name} holds no picture{where}")
-        kind = "fits" if data[:9] == b"SIMPLE  =" else "png"  # any other kind of picture tells itself
+            raise ValueError(f"row {number} of {self.path.name} contains no picture{where}")
+        kind = "fits" if data[:9] == b"SIMPLE  =" else "png"  # other formats are detected by Pillow
         return decode(f"row {number} of {self.path.name}.{kind}", data, limits=self.limits)
 
 
 class _Table(NamedTuple):
-    """What is known of a file: the column of pictures, where its row groups start, and its ids if it has them."""
+    """Facts about a file: the column of pictures, where its row groups start, and its ids if it has them."""
 
     column: str
     starts: np.ndarray
@@ -82,15 +82,15 @@ class _Table(NamedTuple):
     changed: int
 
     def row_of(self, row: dict, path: Path) -> int:
-        """The number of the row that belongs to a row of the catalogue."""
+        """The row number of a row of the catalogue."""
         if self.ids is not None:
             place = self.ids.get_indexer([str(row["id_str"])])[0]
             if place < 0:
-                raise ValueError(f"there is no {row['id_str']} in the column id_str of {path.name}")
+                raise ValueError(f"{row['id_str']} is not in the column id_str of {path.name}")
             return int(place)
         text = str(row.get("file_loc"))
         if not text.isdigit() or int(text) >= self.starts[-1]:
-            raise ValueError(f"file_loc must be a row of {path.name}, from 0 to {self.starts[-1] - 1}, not {text!r}")
+            raise ValueError(f"file_loc must be a row of {path.name}, from 0 to {self.starts[-1] - 1}, got {text!r}")
         return int(text)
 
     def group_of(self, number: int) -> int:
@@ -121,5 +121,5 @@ def _group(path: Path, column: str, group: int, changed: int, limits: Limits) ->
         about = file.metadata.row_group(group)
         size = max(about.column(i).total_uncompressed_size for i in range(about.num_columns))
         if size > limits.bytes:
-            raise ValueError(f"{path}: its rows unpack to {size} bytes at a time; max_bytes allows {limits.bytes}")
+            raise ValueError(f"{path}: a group of its rows unpacks to {size} bytes; max_bytes allows {limits.bytes}")
         return file.read_row_group(group, [column])[column]

@@ -1,4 +1,4 @@
-"""Records to tensors: what a `tf.data` pipeline does with a serialized record."""
+"""Turns serialized records into tensors, inside a `tf.data` pipeline."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
         fill: Whether missing and bad pixels get the sky of their image, the median of its good pixels in that band.
 
     Returns:
-        `image` ([B,] H, W, C) float32: 0–1 if encoded, else the stored pixels with NaN where missing; `mask` like it,
+        `image` ([B,] H, W, C) float32: 0–1 if encoded, else the stored pixels with NaN where missing; `mask` alike,
         true where a pixel is bad, if any galaxy of the records has such; `id_str`; and every label column as float32.
         Where images are resized, a pixel is the mean of the good ones below it, and missing or bad where less than
         half is good. With `fill` there is neither NaN nor `mask`.
@@ -35,7 +35,7 @@ def parse(serialized, records: Records, image_size: int | tuple[int, int] | None
     if batch:
         shape = (tf.shape(serialized)[0], *records.shape)
     if records.encoding == "encoded":
-        # decodes PNG too; the default method is faster and up to 10 levels wrong
+        # decodes PNG as well; the default method is faster but wrong by up to 10 levels
         image = tf.io.decode_jpeg(galaxy["image"], channels=records.shape[2], dct_method="INTEGER_ACCURATE")
         image = tf.ensure_shape(tf.cast(image, tf.float32) / 255.0, (None, None, records.shape[2]))
         mask = None
@@ -62,7 +62,7 @@ def _good(image, mask):
 
 
 def _sky(image, mask, fallback: tuple[float, ...]):
-    """([B,] 1, 1, C): the sky of the images with missing or bad pixels; of complete ones it is not computed."""
+    """([B,] 1, 1, C): the sky of images with missing or bad pixels; it is not computed for complete images."""
     import tensorflow as tf
 
     def measure(image, good):
@@ -80,26 +80,26 @@ def _sky(image, mask, fallback: tuple[float, ...]):
 
 
 def _unpack(packed, shape):
-    """Bits (a scalar string or a batch, empty: none is set) to booleans of `shape`."""
+    """Unpacks bits (a scalar string or a batch; empty means none is set) to booleans of `shape`."""
     import tensorflow as tf
 
     pixels = tf.reduce_prod(shape[-3:] if not isinstance(shape, tuple) else tf.constant(shape[-3:], tf.int64))
     length = tf.cast((pixels + 7) // 8, tf.int32)
-    byte = tf.io.decode_raw(packed, tf.uint8, fixed_length=length)  # pads an empty one with zeros
+    byte = tf.io.decode_raw(packed, tf.uint8, fixed_length=length)  # pads empty strings with zeros
     bits = tf.bitwise.right_shift(byte[..., tf.newaxis], tf.cast(tf.range(8), tf.uint8)) & 1
     bits = tf.reshape(bits, tf.concat([tf.shape(byte)[:-1], [8 * length]], axis=0))[..., :pixels]
     return tf.reshape(bits, shape) > 0
 
 
 def _resized(image, mask, height: int, width: int) -> dict:
-    """Image, and mask if any, at (height, width); untouched where they have that size."""
+    """Resizes the image, and the mask if any, to (height, width); unchanged if they have that size."""
     import tensorflow as tf
 
     out = {"image": image} if mask is None else {"image": image, "mask": mask}
     if tuple(image.shape[-3:-1]) == (height, width):
         return out
 
-    def scaled(values):  # antialiased, so that a smaller image is the same galaxy seen with fewer pixels
+    def scaled(values):  # antialiased: the same galaxy with fewer pixels
         return tf.image.resize(values, (height, width), antialias=True)
 
     def resize():
@@ -107,13 +107,13 @@ def _resized(image, mask, height: int, width: int) -> dict:
         return tf.cond(tf.reduce_all(good), lambda: scaled(image), lambda: resize_good(good))
 
     def resize_good(good):
-        """The mean of the good pixels below each; NaN where less than half of those that are not masked is there."""
-        complete = tf.reduce_all(good, axis=(-3, -2, -1), keepdims=True)  # stays to the bit what it is among its like
+        """The mean of the good pixels under each; NaN if more than half of the unmasked ones are missing."""
+        complete = tf.reduce_all(good, axis=(-3, -2, -1), keepdims=True)  # bit-identical to a batch of complete images
         there = tf.cast(good, tf.float32)
         share = scaled(there)
         known = share if mask is None else scaled(tf.cast(tf.math.is_finite(image), tf.float32))
         weight, enough = tf.where(complete, 1.0, tf.maximum(share, 1e-6)), complete | (known >= 0.5)
-        zero = tf.math.multiply_no_nan(image, there)  # where not good; `tf.where` takes as long as resizing
+        zero = tf.math.multiply_no_nan(image, there)  # where not good; `tf.where` would take as long as the resizing
         return tf.where(enough, scaled(zero) / weight, np.nan)
 
     def resize_mask():

@@ -1,4 +1,4 @@
-"""An image, and how arrays become one."""
+"""The `Image` type, and conversions between arrays and images."""
 
 import io
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ class Image(NamedTuple):
         data: The bytes or pixels.
         shape: (H, W, C).
         mask: (H, W, C) bool, true where a pixel is bad; None: none is known to be.
-        bands: Names of the bands where the file tells them.
+        bands: Names of the bands, if the file gives them.
         flag: What is odd about it, in words.
         findings: What is odd about it: kinds of `tfrecords_builder.findings`.
-        hdu: Name or number of the FITS extension it was found in; empty where it was named, or there is no other.
-        pixel_scale: Arcsec per pixel where the file tells.
-        telescope: Its name where the file tells.
+        hdu: Name or number of the FITS extension it was found in; empty if the user named it or there is only one.
+        pixel_scale: Arcsec per pixel, if the file gives it.
+        telescope: Name of the telescope, if the file gives it.
     """
 
     data: Any
@@ -33,13 +33,13 @@ class Image(NamedTuple):
 
 
 def from_pixels(pixels: np.ndarray) -> Image:
-    """An image from an array (H, W) or (H, W, C).
+    """Makes an image from an array (H, W) or (H, W, C).
 
-    uint8 is a picture, kept as a PNG with the same levels; everything else is measured, see `from_values`.
+    uint8 is a picture, kept as a PNG with the same levels; everything else is measured values (see `from_values`).
 
     Raises:
-        ValueError: It has another shape, holds other things than numbers, or they are missing everywhere; uint8 has
-            bands that no picture has, or other integers the levels of one.
+        ValueError: It has another shape, is not numeric, or is missing everywhere; or it is uint8 with a number of
+            bands that no picture has, or other integers with the levels of a picture.
     """
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
@@ -59,7 +59,7 @@ def from_pixels(pixels: np.ndarray) -> Image:
 
 
 def from_values(pixels: np.ndarray) -> Image:
-    """An image of measured values, of any kind of number: float32, NaN where missing.
+    """Makes an image of measured values of any numeric type: float32, NaN where missing.
 
     Raises:
         ValueError: It is not (H, W) or (H, W, C), holds other things than numbers, they are missing everywhere, or most
@@ -71,27 +71,25 @@ def from_values(pixels: np.ndarray) -> Image:
         raise ValueError(f"{pixels.dtype} of shape {pixels.shape}; expected numbers (height, width) or with bands")
     data: Any = np.empty(pixels.shape, np.float32)
     with np.errstate(over="ignore"):
-        for band in range(pixels.shape[2]):  # one after the other: three times faster than all at once
+        for band in range(pixels.shape[2]):  # one at a time: three times faster than all at once
             data[..., band] = pixels[..., band]
     check_range(pixels)
-    if not (np.isfinite(data[tuple(n // 2 for n in data.shape)]) or np.isfinite(data).any()):  # the middle will do
+    if not (np.isfinite(data[tuple(n // 2 for n in data.shape)]) or np.isfinite(data).any()):  # the centre suffices
         raise ValueError("every pixel is missing")
     return Image(data, data.shape)
 
 
 def check_range(pixels: np.ndarray) -> None:
-    """Raises ValueError if numbers of 64 bits do not fit into 32. Single ones such as 1e300 stand for missing ones."""
+    """Raises ValueError if 64-bit numbers do not fit into 32 bits. Single ones such as 1e300 stand for missing values."""
     if pixels.dtype.kind != "f" or pixels.dtype.itemsize <= 4:
         return
     sizes, limits = np.abs(pixels[np.isfinite(pixels) & (pixels != 0)]), np.finfo(np.float32)
     if sizes.size and (sizes.max() < 1e3 * limits.tiny or np.median(sizes) > limits.max):
-        raise ValueError(
-            f"has values like {np.median(sizes):.3g}, out of the range of float32: give it in another unit"
-        )
+        raise ValueError(f"has values such as {np.median(sizes):.3g}, outside the range of float32: use another unit")
 
 
 def to_png(levels: np.ndarray) -> bytes:
-    """A PNG of uint8 levels (H, W), (H, W, 1) or (H, W, 3)."""
+    """Encodes uint8 levels (H, W), (H, W, 1) or (H, W, 3) as PNG."""
     from PIL import Image as Picture
 
     file = io.BytesIO()
@@ -101,7 +99,7 @@ def to_png(levels: np.ndarray) -> bytes:
 
 
 def to_pixels(image: Image) -> np.ndarray:
-    """(H, W, C) float32: 0–1 of an encoded image, else the pixels, NaN where they are bad."""
+    """(H, W, C) float32: 0–1 for an encoded image, otherwise the pixels, NaN where they are bad."""
     if isinstance(image.data, bytes):
         from PIL import Image as Picture
 
@@ -111,13 +109,13 @@ def to_pixels(image: Image) -> np.ndarray:
 
 
 def good_pixels(image: Image) -> np.ndarray:
-    """(H, W, C) bool of an image in pixels: true where one is neither missing nor bad."""
+    """(H, W, C) bool for an image in pixels: true where a pixel is neither missing nor bad."""
     good = np.isfinite(image.data)
     return good if image.mask is None else good & ~image.mask
 
 
 def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
-    """(C, H, W) as (H, W, C): the bands are the axis of length `bands`, that beside a square, or the shorter one."""
+    """Moves the bands last: they are the axis of length `bands`, the one beside a square, or else the shortest."""
     if pixels.ndim != 3:
         return pixels
     first, middle, last = pixels.shape
@@ -127,7 +125,7 @@ def bands_last(pixels: np.ndarray, bands: int | None = None) -> np.ndarray:
 
 
 def with_mask(image: Image, bad: np.ndarray | None) -> Image:
-    """The image with its bad pixels marked, where `bad` (H, W), (C, H, W) or (H, W, C) is not zero.
+    """Marks the bad pixels of an image, where `bad` (H, W), (C, H, W) or (H, W, C) is non-zero.
 
     Raises:
         ValueError: The shapes differ, or no good pixel is left.
@@ -137,7 +135,7 @@ def with_mask(image: Image, bad: np.ndarray | None) -> Image:
     bad = bands_last(np.asarray(bad) != 0, image.shape[2])
     bad = bad if bad.ndim == 3 else bad[..., np.newaxis]
     if bad.shape[:2] != image.shape[:2] or bad.shape[2] not in (1, image.shape[2]):
-        raise ValueError(f"the mask has shape {bad.shape} where the image has {image.shape}")
+        raise ValueError(f"the mask has shape {bad.shape}, but the image has {image.shape}")
     bad = np.broadcast_to(bad, image.shape)
     if bad.all() or not (np.isfinite(image.data) & ~bad).any():
         raise ValueError("every pixel is masked")
@@ -145,12 +143,10 @@ def with_mask(image: Image, bad: np.ndarray | None) -> Image:
 
 
 def join_bands(parts: list[Image]) -> Image:
-    """One image of several with a single band each."""
+    """Joins several images with one band each."""
     for part in parts:
         if isinstance(part.data, bytes) or part.shape != (*parts[0].shape[:2], 1):
-            raise ValueError(
-                f"files of one band each, of measured values and the same size, belong together, not {part.shape}"
-            )
+            raise ValueError(f"files of single bands must contain measured values of the same size, got {part.shape}")
     mask = None
     if any(part.mask is not None for part in parts):
         empty = np.zeros(parts[0].shape, bool)

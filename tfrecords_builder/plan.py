@@ -1,11 +1,11 @@
-"""The plan of a build: which rows of the catalogue go into which shard, on disk.
+"""The plan of a build on disk: which rows of the catalogue go into which shard.
 
-The catalogue is read twice in chunks, first to check and to count, then to deal its rows to one small Arrow file per
-shard. Memory holds a chunk at a time, however long the catalogue is.
+The catalogue is read twice in chunks: once to check and count, once to distribute its rows to one small Arrow file per
+shard. Only one chunk is in memory at a time, however long the catalogue is.
 
-Any number of processes may plan the same build at once, without a lock: each makes its plan in a folder of its own and
-renames it to `.build`. The first succeeds, the others use its plan. A plan is removed by a rename, too, so nobody sees
-half of one.
+Any number of processes may plan the same build at once without a lock: each makes its plan in a folder of its own and
+renames it to `.build`. The first succeeds, the others use its plan. Plans are also removed by renaming, so that nobody
+sees half a plan.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
 OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
-ORDER = "_order"  # column of the plan's rows: where a galaxy stands among all others
-_TAKEN = ("image", "shape", "mask")  # features of a record that a label may not be called
+ORDER = "_order"  # column of the plan's rows: the position of a galaxy among all others
+_TAKEN = ("image", "shape", "mask")  # names of features of a record, not allowed for labels
 _CHUNK = 32768
 _FILES = ("plan.json", "index.json", "rows/*.tfrecord.arrow", "done/*.parquet", ".*.partial*", "done/.*.partial.*")
 _PLAN = {"digest": str, "shards": dict, "records": dict}
 
 
 class Census(NamedTuple):
-    """What the first reading finds: rows per split (about), a hash, the columns' types, which of them are labels."""
+    """Results of the first reading: approximate rows per split, a hash, column types, and which columns are labels."""
 
     rows: dict[str, int]
     digest: str
@@ -46,7 +46,7 @@ class Census(NamedTuple):
 
 
 def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> Census:
-    """Checks a catalogue chunk by chunk and counts its rows; an `id_str` that repeats later shows up in `deal`."""
+    """Checks a catalogue chunk by chunk and counts its rows; ids repeated in other chunks are detected by `deal`."""
     hasher, rows, schemas, splits = hashlib.sha256(), 0, [], Counter()
     for chunk in read_checked(catalog, needs):
         table = _to_arrow(chunk, rows)
@@ -54,7 +54,7 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
             schemas = [pa.unify_schemas([*schemas, table.schema], promote_options="permissive")]
             hasher.update(pd.util.hash_pandas_object(chunk, index=False).to_numpy().tobytes())
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-            raise ValueError(f"rows from {rows} on are unlike those before, or no plain values: {error}") from error
+            raise ValueError(f"rows from {rows} on have other types than those before: {error}") from error
         rows += len(chunk)
         splits.update(chunk.get("split", ()))
     if not splits:
@@ -64,7 +64,7 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
     taken = [name for name in schema.names if name in (ORDER, "_place") or (name in _TAKEN and name in labels)]
     if taken:
         raise ValueError(
-            f"columns may not be called {some(taken, 8)}, as records have these themselves: rename them in the "
+            f"columns cannot be called {some(taken, 8)}, because records use these names: rename them in the "
             f"catalogue, for example to my_{taken[0]}"
         )
     hasher.update(json.dumps(schema.names).encode())
@@ -72,11 +72,11 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
 
 
 def read_checked(catalog, needs: tuple[str, ...]) -> Iterator[pd.DataFrame]:
-    """The catalogue in checked chunks, without the columns of an earlier build."""
+    """Reads the catalogue in checked chunks, without the columns of an earlier build."""
     for chunk in read_chunks(catalog, _CHUNK):
         if len({"shard", "offset"} & set(chunk.columns)) == 1:  # an index of records has both
             (name,) = {"shard", "offset"} & set(chunk.columns)
-            raise ValueError(f"a column may not be called {name}, as records have it themselves: rename it")
+            raise ValueError(f"a column cannot be called {name}, because records use this name: rename it")
         yield check_catalog(chunk, needs).drop(columns=list(OURS), errors="ignore")
 
 
@@ -88,30 +88,30 @@ def _to_arrow(chunk: pd.DataFrame, start: int, schema: pa.Schema | None = None) 
     try:
         return pa.Table.from_pandas(chunk, schema, preserve_index=False).replace_schema_metadata()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"rows from {start} on hold a column that is not plain data: {error}") from error
+        raise ValueError(f"a column is not plain data from row {start} on: {error}") from error
 
 
 def deal(
     catalog, census: Census, folder: Path, *, needs, seed: int, per_shard: int, prefix: str, known, note: dict
 ) -> None:
-    """Deals the rows to the shards: one Arrow file each in `folder/rows`, then `plan.json`.
+    """Distributes the rows to the shards: one Arrow file each in `folder/rows`, then `plan.json`.
 
-    The split of a galaxy, where no column tells it, and its shard follow from hashes of its `id_str`.
+    Hashes of its `id_str` decide a galaxy's shard and, unless there is a column for it, its split.
 
     Args:
         catalog: Path or DataFrame, as read before.
-        census: What the first reading found.
-        folder: Where to; appears whole or not at all. A plan that another process put there first stays.
-        needs: Columns that have to be there.
+        census: Result of the first reading.
+        folder: Folder of the plan; appears complete or not at all. A plan put there first by another process stays.
+        needs: Required columns.
         seed: Seed of the hashes.
-        per_shard: Galaxies per shard, about.
-        prefix: Of the shards' numbers.
+        per_shard: Approximate number of galaxies per shard.
+        prefix: Prefix of the shard numbers.
         known: Sorted `order_keys` of galaxies to leave out, or None.
-        note: What else the plan shall tell.
+        note: Further information to store in the plan.
 
     Raises:
-        ValueError: An `id_str` comes more than once.
-        FileExistsError: There are shards of these names that are not of this build.
+        ValueError: An `id_str` occurs more than once.
+        FileExistsError: Shards with these names exist that do not belong to this build.
     """
     partial = _private(folder)
     (partial / "rows").mkdir(parents=True)
@@ -139,8 +139,8 @@ def deal(
         (partial / "done").mkdir()
         write_json(partial / "plan.json", note | {"shards": dict(sorted(shards.items()))})
         strangers = [name for name in shards if (folder.parent / name).exists()]
-        if strangers and read_plan(folder) is None:  # looked for last: shards are built after their plan
-            raise FileExistsError(f"{folder.parent} holds shards that are not of this build: {some(strangers)}")
+        if strangers and read_plan(folder) is None:  # checked last: shards are built after their plan
+            raise FileExistsError(f"{folder.parent} contains shards of something else: {some(strangers)}")
         _install(partial, folder)
     finally:
         remove_plan(partial)
@@ -152,7 +152,7 @@ def _private(folder: Path) -> Path:
 
 
 def _install(partial: Path, folder: Path) -> None:
-    """Makes a plan the plan of the build, unless another process was faster."""
+    """Installs a plan as the plan of the build, unless another process was faster."""
     for _ in range(2):
         try:
             partial.rename(folder)
@@ -160,8 +160,8 @@ def _install(partial: Path, folder: Path) -> None:
         except OSError:
             if read_plan(folder) is not None:
                 return
-            remove_plan(folder, digest="")  # what an earlier version left of a plan that was being removed
-    raise FileExistsError(f"{folder} holds files that are not of a build; move them away")
+            remove_plan(folder, digest="")  # remains of a plan that an earlier version was removing
+    raise FileExistsError(f"{folder} contains files that do not belong to a build; move them away")
 
 
 def _append(path: Path, rows: pa.Table) -> None:
@@ -170,21 +170,21 @@ def _append(path: Path, rows: pa.Table) -> None:
 
 
 def read_plan(folder: Path) -> dict | None:
-    """`shards` (their number of rows by name) and the note of the plan in `folder`, if there is one."""
+    """`shards` (number of rows by name) and the note of the plan in `folder`, if there is one."""
     try:
         plan = read_json(folder / "plan.json")
     except FileNotFoundError:
         return None
     if not all(isinstance(plan.get(name), kind) for name, kind in _PLAN.items()):
-        raise ValueError(f"{folder / 'plan.json'} is damaged: remove {folder} to begin the build anew")
+        raise ValueError(f"{folder / 'plan.json'} is damaged: remove {folder} to start the build again")
     return plan
 
 
 def read_rows(folder: Path, shard: str) -> pa.Table:
-    """The rows dealt to a shard, in the order of their hashes."""
+    """The rows of a shard, in the order of their hashes."""
     tables, path = [], folder / "rows" / f"{shard}.arrow"
     with reading(path), pa.OSFile(str(path)) as file:
-        while file.tell() < file.size():  # one stream after the other, as they were appended
+        while file.tell() < file.size():  # one stream after another, as appended
             tables.append(pa.ipc.open_stream(file).read_all())
     table = pa.concat_tables(tables)
     if ORDER not in table.column_names:  # an unfinished build of an earlier version
@@ -193,7 +193,7 @@ def read_rows(folder: Path, shard: str) -> pa.Table:
 
 
 def order_keys(ids, seed: int) -> np.ndarray:
-    """uint64: where each galaxy stands among all others."""
+    """uint64 keys that order the galaxies."""
     return np.array([hash_integer(i, seed, "shard") for i in ids], dtype=np.uint64)
 
 
@@ -207,11 +207,12 @@ def _check_unique(rows: Path, shards) -> None:
 
 
 def remove_plan(folder: Path, digest: str | None = None) -> None:
-    """Removes a plan, and of the folder only what we put there.
+    """Removes a plan, and only our own files.
 
     Args:
         folder: The plan.
-        digest: Only if it is the plan of this build, or what is left of one; another process may have begun the next.
+        digest: Remove it only if it belongs to this build, or is the remains of a plan; another process may have
+            started the next build.
     """
     aside = folder if folder.name.endswith(".partial") else _private(folder)
     with contextlib.suppress(FileNotFoundError):
@@ -225,13 +226,13 @@ def remove_plan(folder: Path, digest: str | None = None) -> None:
         for path in (aside / "rows", aside / "done", aside):
             with contextlib.suppress(OSError):  # not empty, or removed by another process
                 path.rmdir()
-    if aside != folder and aside.exists():  # not ours to remove
+    if aside != folder and aside.exists():  # not ours
         with contextlib.suppress(OSError):
             aside.rename(folder)
 
 
 def remove_leftovers(out: Path, digest: str) -> None:
-    """Removes the plan of a finished build, and the unfinished files of builds that were killed."""
+    """Removes the plan of a finished build, and unfinished files of killed builds."""
     remove_partial(out)
     for folder in out.glob(".build.*.partial"):
         remove_plan(folder)

@@ -1,6 +1,6 @@
-"""An image on its way into a shard: fitted to the records, bad pixels masked, findings noted, the sky measured.
+"""Prepares an image for a shard: fits it to the records, masks bad pixels, notes findings and measures the sky.
 
-Pixels are never altered; they are only put into the order of the bands, or surrounded by missing ones.
+Pixels are never altered; bands are put into order, and images are padded with missing pixels.
 """
 
 import numpy as np
@@ -9,37 +9,37 @@ from tfrecords_builder.findings import note
 from tfrecords_builder.pixels import Image
 from tfrecords_builder.records import Records, scale_as_read
 
-_NOISE_PIXELS = 512  # of one band and galaxy: enough for a median
-_FROM_ZERO = 10.0  # times the noise: the edge of an image whose sky was subtracted is nearer to zero
+_NOISE_PIXELS = 512  # per band and galaxy: enough for a median
+_FROM_ZERO = 10.0  # in units of the noise: the edge of a sky-subtracted image is nearer to zero
 _TINY = 8  # pixels on a side
-_STAND_INS = (-99, -999, -9999, -99999, -32768, -2147483648, 99999, 999999)  # and all beyond 1e20: for missing values
+_STAND_INS = (-99, -999, -9999, -99999, -32768, -2147483648, 99999, 999999)  # and all beyond 1e20
 
 
 def prepare(image: Image | ValueError, records: Records) -> Image:
-    """The image as it is stored: the bands in their order, the aspect of the records, dead pixels masked.
+    """Returns the image as stored: bands in order, the aspect ratio of the records, dead pixels masked.
 
     Raises:
-        ValueError: It does not fit into the records.
+        ValueError: It does not fit the records.
     """
     if isinstance(image, ValueError):
         raise image
     encoded = isinstance(image.data, bytes)
     if encoded != (records.encoding == "encoded"):
         kinds = ("a picture", "measured values") if encoded else ("measured values", "pictures")
-        raise ValueError(f"holds {kinds[0]} where the records hold {kinds[1]}; FITS does not mix with JPEG or PNG")
+        raise ValueError(f"contains {kinds[0]}, but the records hold {kinds[1]}; FITS cannot be mixed with JPEG or PNG")
     height, width, bands = image.shape
     if bands != records.shape[2] and (not encoded or bands > records.shape[2]):
-        raise ValueError(f"has {bands} bands where the records have {records.shape[2]}")
+        raise ValueError(f"has {bands} bands, but the records have {records.shape[2]}")
     if image.bands and image.bands != records.bands and set(image.bands) & set(records.bands):
         image = _in_order(image, image.bands, records.bands)
     if image.hdu and records.hdu and image.hdu != records.hdu:
         raise ValueError(
-            f"would be read from extension {image.hdu} where the records are from {records.hdu}; give hdu to choose one"
+            f"would be read from extension {image.hdu}, but the records are from {records.hdu}; give hdu to choose one"
         )
     aspect = records.shape[0] / records.shape[1]
     if abs(height / width - aspect) > 0.02:
         if encoded:
-            raise ValueError(f"is {height}×{width} pixels where the records are {records.shape[0]}×{records.shape[1]}")
+            raise ValueError(f"has {height}×{width} pixels, but the records have {records.shape[0]}×{records.shape[1]}")
         image = _padded(image, aspect)
     if (
         records.encoding == "float16"
@@ -53,7 +53,7 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
 
 
 def _with_camera(image: Image, records: Records) -> Image:
-    """The image with its camera noted where that is another than that of the records."""
+    """Notes the camera of an image if it differs from that of the records."""
     scale = scale_as_read(image, records.shape[0])
     if scale and records.pixel_scale and abs(scale / records.pixel_scale - 1) > 0.05:
         image = note(image, "other_scale", f'pixels of {scale:.3g}", not {records.pixel_scale:.3g}"')
@@ -64,7 +64,7 @@ def _with_camera(image: Image, records: Records) -> Image:
 
 def _in_order(image: Image, there: tuple[str, ...], bands: tuple[str, ...]) -> Image:
     if set(there) != set(bands):
-        raise ValueError(f"has the bands {', '.join(there)} where the records have {', '.join(bands)}")
+        raise ValueError(f"has the bands {', '.join(there)}, but the records have {', '.join(bands)}")
     order = [there.index(band) for band in bands]
     mask = None if image.mask is None else image.mask[..., order]
     return image._replace(data=np.ascontiguousarray(image.data[..., order]), mask=mask, bands=bands)
@@ -85,12 +85,12 @@ def _padded(image: Image, aspect: float) -> Image:
 
 
 def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
-    """Masks pixels that are exactly zero in a band with noise: no sky is, they were never exposed."""
+    """Masks pixels that are exactly zero in a band with noise: they were never exposed."""
     zero = image.data == 0
     if np.count_nonzero(zero) <= 0.01 * zero[..., 0].size:
         return image
     share = zero.mean(axis=(0, 1))
-    dead = (share > 0.01) & (image.data < 0).any(axis=(0, 1))  # without noise zero is a value like any other
+    dead = (share > 0.01) & (image.data < 0).any(axis=(0, 1))  # without noise, zero is a normal value
     if not dead.any():
         return image
     mask = zero & dead if image.mask is None else zero & dead | image.mask
@@ -99,7 +99,7 @@ def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
 
 
 def missing(image: Image) -> tuple[bool, float]:
-    """Whether pixels are missing, and the fraction of those that are missing or bad."""
+    """Whether pixels are missing, and the fraction of missing or bad ones."""
     if isinstance(image.data, bytes):
         return False, 0.0
     good = np.isfinite(image.data)
@@ -110,10 +110,10 @@ def missing(image: Image) -> tuple[bool, float]:
 
 
 def examine(image: Image, bad: float) -> Image:
-    """The image with the findings about its pixels noted; of an encoded picture, only its size (see `examine_picture`).
+    """Notes findings about the pixels of an image; for an encoded picture, only its size (see `examine_picture`).
 
     Args:
-        image: As `prepare` gives it.
+        image: As returned by `prepare`.
         bad: Fraction of its pixels that are missing or bad.
     """
     height, width, _ = image.shape
@@ -124,7 +124,7 @@ def examine(image: Image, bad: float) -> Image:
     if bad > 0.1:
         image = note(image, "many_missing")  # the index has the share
     if bad and _middle_missing(image):
-        image = note(image, "middle_missing", "most of the middle is missing or bad")
+        image = note(image, "middle_missing", "most of the centre is missing or bad")
     if bad or (image.data[0, 0] == image.data[height // 2, width // 2]).any():  # otherwise no band is constant
         image = _without_contrast(image)
     some = image.data[::4]  # enough to tell half of them
@@ -134,12 +134,12 @@ def examine(image: Image, bad: float) -> Image:
         image = note(image, "stand_in", f"pixels of {value:g}")
     level = _sky_level(image)
     if level > _FROM_ZERO:
-        image = note(image, "sky_not_zero", f"the edge lies {level:.0f} times its noise from zero")
+        image = note(image, "sky_not_zero", f"the edge differs from zero by {level:.0f} times its noise")
     return note(image, "like_a_picture") if like_picture(image.data) else image
 
 
 def _stand_in(pixels: np.ndarray) -> float | None:
-    """The lowest or highest value if it is one that programs write for missing pixels, far from all others."""
+    """The lowest or highest value, if it is one that programs write for missing pixels and far from all others."""
     for value in (float(np.fmin.reduce(pixels, axis=None)), float(np.fmax.reduce(pixels, axis=None))):
         if value in _STAND_INS or 1e20 < abs(value) < np.inf:
             others = pixels[np.isfinite(pixels) & (pixels != value)].astype(float)
@@ -149,7 +149,7 @@ def _stand_in(pixels: np.ndarray) -> float | None:
 
 
 def like_picture(pixels: np.ndarray) -> bool:
-    """Whether three bands hold the 256 levels of a picture, as 0–255 or 0–1, which sky and noise never do."""
+    """Whether three bands have only the 256 levels of a picture, as 0–255 or 0–1, unlike any sky with noise."""
     if pixels.shape[2] != 3 or not _levels(pixels[0]) or pixels.min() < 0:
         return False
     brightest = pixels.max() * (255 if pixels.max() <= 1 else 1)
@@ -157,17 +157,17 @@ def like_picture(pixels: np.ndarray) -> bool:
 
 
 def _levels(pixels: np.ndarray) -> bool:
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels are no levels
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels are not levels
         steps = pixels * 255 if pixels.max() <= 1 else pixels
         return bool((np.abs(steps - np.rint(steps)) < 1e-3).all())
 
 
 def examine_picture(image: Image, picture) -> Image:
-    """An encoded image with the findings about its pixels noted.
+    """Notes findings about the pixels of an encoded image.
 
     Args:
         image: The encoded image.
-        picture: The `PIL.Image` that was decoded from it.
+        picture: The `PIL.Image` decoded from it.
     """
     extrema = picture.getextrema()
     extrema = extrema if isinstance(extrema[0], tuple) else (extrema,)
@@ -201,7 +201,7 @@ def _without_contrast(image: Image) -> Image:
 
 
 def _sky_level(image: Image) -> float:
-    """How many times its noise the edge of an image lies from zero, in the band where it does most."""
+    """How far the edge of an image is from zero, in units of its noise, in the band where it is farthest."""
     edge = _edge(image.data)
     if image.mask is not None:
         edge = np.where(_edge(image.mask), np.nan, edge)
@@ -212,15 +212,15 @@ def _sky_level(image: Image) -> float:
 
 
 def _edge(values: np.ndarray) -> np.ndarray:
-    """(C, N) of the outermost pixels."""
+    """(C, N) the outermost pixels."""
     return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]]).T
 
 
 def measure(image: Image) -> list[float]:
-    """Per band the median of the good pixels, then 1.4826 × their median absolute deviation.
+    """For each band the median of the good pixels, then for each band 1.4826 × their median absolute deviation.
 
-    Where more than half of the pixels have one value (maps cut at three sigma, simulations without noise), a third of
-    the 10th percentile of how far the others lie from it stands for the noise.
+    If more than half of the pixels share one value (maps cut at three sigma, simulations without noise), the noise is a
+    third of the 10th percentile of the other pixels' distance from it.
     """
     flat = image.data.reshape(-1, image.shape[2])
     step = -(-len(flat) // _NOISE_PIXELS) | 1  # odd: not always the same columns of an even image
@@ -237,7 +237,7 @@ def measure(image: Image) -> list[float]:
 
 
 def _median(sample: np.ndarray) -> np.ndarray:
-    """Of every row, the finite values' median; the upper one of an even number. NumPy's takes four times as long."""
+    """The median of the finite values of each row (the upper one of an even number), four times as fast as NumPy."""
     middle = sample.shape[1] // 2
     if np.isfinite(sample).all():
         return np.partition(sample, middle, axis=1)[:, middle]

@@ -1,4 +1,4 @@
-"""TensorFlow without what it prints about the machine."""
+"""Imports TensorFlow without its messages about the machine."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ import tempfile
 
 @contextlib.contextmanager
 def quietly():
-    """Keeps aside what is written to standard error until TensorFlow is imported; shows it if something fails.
+    """Holds back standard error until TensorFlow is imported; shows it if something fails.
 
-    TensorFlow writes to the file descriptor itself, before any setting of its own could silence it.
+    TensorFlow writes to the file descriptor directly, before any of its settings could silence it.
     """
     if "tensorflow" in sys.modules:
         yield

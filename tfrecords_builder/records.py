@@ -29,7 +29,7 @@ from tfrecords_builder.tfrecord import decode, read_record
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-_MOST = 2**31  # numbers of an image as it is read: with more, the file is damaged or hostile
+_MOST = 2**31  # values per image: with more, the file is damaged or hostile
 _SHARD = re.compile(r"(train|val|test)-[\w-]+\.tfrecord")
 
 
@@ -38,7 +38,7 @@ class Records:
     """A folder of TFRecord shards and how to read them; `Records.open(folder)` reads `records.json`.
 
     Attributes:
-        folder: Where the shards lie.
+        folder: Folder of the shards.
         shape: (H, W, C) of the images as they are read; stored images of other sizes are resized to it.
         bands: Names of the C bands, in order.
         encoding: `encoded` for JPEG/PNG bytes, read as 0–1; `float32` or `float16` for pixels, read as they are.
@@ -49,16 +49,16 @@ class Records:
             large survey a random 4096 of them are measured, in the first build.
         pixel_scale: Arcsec per pixel, if known.
         seed: Seed of splits and shards.
-        checksums: CRC-32C of every shard by file name; SHA-256 would take a quarter of a build's time.
+        checksums: CRC-32C of every shard by file name (SHA-256 would take a quarter of the time of a build).
         digest: Hash of the catalogue and the settings of the build.
-        sky: Per band, the median over the same galaxies of the median of the pixels; None if encoded.
+        sky: For each band, the median over the same galaxies of the median of the pixels; None if encoded.
         totals: Sum of every label column, such as votes.
         uniform: Whether all images are stored in `shape`.
         incomplete: Number of galaxies with missing pixels (NaN).
         masked: Number of galaxies with bad pixels.
         failed: Number of galaxies that could not be used.
         index_checksum: CRC-32C of `index.parquet`; None in records of earlier versions.
-        hdu: Name or number of the FITS extension that the images were found in; empty where there was no choice.
+        hdu: Name or number of the FITS extension of the images; empty if there was no choice.
         telescope: Name of the telescope in the header of a typical file.
         format: Version of the format.
     """
@@ -94,7 +94,7 @@ class Records:
 
         Raises:
             FileNotFoundError: There are none.
-            ValueError: `records.json` is damaged, or of a format that this version does not read.
+            ValueError: `records.json` is damaged, or in a format that this version cannot read.
         """
         if isinstance(folder, Records):
             return folder
@@ -109,15 +109,15 @@ class Records:
 
     @classmethod
     def from_fields(cls, folder: Path, fields: dict, path: Path | None = None) -> "Records":
-        """The counterpart of `fields`.
+        """Makes records from `fields`.
 
         Args:
             folder: Their folder.
-            fields: What `fields` gave.
+            fields: As returned by `fields`.
             path: The file they were read from; by default `records.json`.
 
         Raises:
-            ValueError: A field is missing, or cannot be right.
+            ValueError: A field is missing or impossible.
         """
         path = path or folder / "records.json"
         records = cls(**check_fields(cls, fields | {"folder": folder}, path))
@@ -156,11 +156,11 @@ class Records:
 
     @property
     def index_path(self) -> Path:
-        """`index.parquet`, compared with its checksum.
+        """The path of `index.parquet`, after verifying its checksum.
 
         Raises:
-            FileNotFoundError: It is not there.
-            ValueError: It is not what was written.
+            FileNotFoundError: It does not exist.
+            ValueError: It is damaged.
         """
         path = self.folder / "index.parquet"
         try:
@@ -169,28 +169,28 @@ class Records:
             raise FileNotFoundError(f"{path} is missing: the records cannot be read without it") from None
         except ValueError:
             if (self.folder / ".build" / "plan.json").exists():
-                raise ValueError(f"{self.folder}: adding galaxies has not ended; run build-records again") from None
+                raise ValueError(f"{self.folder}: adding galaxies was interrupted; run build-records again") from None
             raise
 
     def index(self, columns: list[str] | None = None) -> pd.DataFrame:
         """One row per galaxy, in the order of the shards.
 
         Args:
-            columns: Some of them only.
+            columns: Read only these columns.
 
         Returns:
             `id_str`, `split`, `shard`, `offset`, `missing_pixels` (share), `pixel_flag` (words), `findings` (kinds of
-            `tfrecords_builder.findings`, blanks between them) and the catalogue's columns.
+            `tfrecords_builder.findings`, separated by blanks) and the catalogue's columns.
         """
         path = self.index_path
         with reading(path):
             return pd.read_parquet(path, columns=columns)
 
     def findings(self) -> list[str]:
-        """What is odd about the images, a sentence for each kind (see `tfrecords_builder.findings`).
+        """What is odd about the images, one sentence for each kind (see `tfrecords_builder.findings`).
 
-        The galaxies behind one have its kind in the column `findings` of the index. Records built before there was
-        that column have none.
+        The galaxies concerned have the kind in the column `findings` of the index. Older records without this column
+        have no findings.
         """
         path = self.index_path
         with reading(path):
@@ -200,7 +200,7 @@ class Records:
         return sentences(count_findings(kinds), len(kinds))
 
     def log_findings(self) -> None:
-        """Warns of every finding, as the build does, and everything that shows records to a model."""
+        """Logs a warning for every finding; called by the build and by whatever shows records to a model."""
         for finding in self.findings():
             log.warning("odd: %s", finding)
 
@@ -219,12 +219,12 @@ class Records:
 
 
 def scale_as_read(image: Image, height: int) -> float | None:
-    """Arcsec per pixel of an image that is read with so many rows, if its file tells the scale."""
+    """Arcsec per pixel of an image read with `height` rows, if its file gives the scale."""
     return image.pixel_scale and image.pixel_scale * image.shape[0] / height
 
 
 def common_scale(scale: float | None, scales: list[float | None]) -> float | None:
-    """The pixel scale of a typical image, unless most of the others have another one: then no scale is that of all."""
+    """The pixel scale of a typical image, or None if most of the others have another scale."""
     given = [each for each in scales if each]
     if scale and 2 * sum(abs(each / scale - 1) <= 0.05 for each in given) < len(given):
         log.info("pixel scales of the images range from %.3g to %.3g arcsec: records have none", min(given), max(given))
@@ -233,7 +233,7 @@ def common_scale(scale: float | None, scales: list[float | None]) -> float | Non
 
 
 def scale_behind(source, image_size: int | None) -> float | None:
-    """Arcsec per pixel of the images of a source, read at `image_size`, if they come from records that have it."""
+    """Arcsec per pixel of the images of a source, read at `image_size`, if they come from records that know it."""
     records = getattr(source, "records", None)
     if records is None or records.pixel_scale is None:
         return None
@@ -241,7 +241,7 @@ def scale_behind(source, image_size: int | None) -> float | None:
 
 
 def to_image(features: dict, encoding: str) -> Image:
-    """The image among the features of one record."""
+    """Extracts the image from the features of one record."""
     shape = features["shape"]
     if encoding == "encoded":
         return Image(features["image"], shape)
@@ -254,11 +254,11 @@ def to_image(features: dict, encoding: str) -> Image:
 
 
 def read_pixels(records: Records, ids: Iterable[str], *, fill: bool = False) -> Iterator[np.ndarray]:
-    """The images of single galaxies as they are stored, for looking at.
+    """Reads the stored images of single galaxies, for display.
 
     Args:
-        records: Where they are.
-        ids: Names of the galaxies.
+        records: The records.
+        ids: The galaxies.
         fill: Whether missing and bad pixels get the sky of the image, as a network sees them.
 
     Yields:

@@ -1,9 +1,8 @@
-"""Cutouts on another grid of pixels: coarser or finer, or that of another image.
+"""Resamples cutouts to another pixel grid: coarser, finer, or that of another image.
 
-Surface brightness is conserved: a pixel is the mean of what lies below it, whatever the sizes of the pixels. Numbers
-that are fluxes per pixel stay fluxes per pixel *of the mosaic they are from*: to compare two bands whose pixels
-differ, divide each by the area of its pixels. Bad pixels are left out of the mean; a pixel is missing, or masked,
-where less than half of it is good.
+Surface brightness is conserved: a pixel is the mean of the area under it, whatever the pixel sizes. Fluxes per pixel
+remain fluxes per pixel *of the original mosaic*: to compare two bands with different pixels, divide each by the area
+of its pixels. Bad pixels are left out of the mean; a pixel is missing or masked if less than half of it is good.
 """
 
 import warnings
@@ -14,11 +13,11 @@ import numpy as np
 
 from tfrecords_builder.wcs import Grid, sky_frame
 
-MARGIN = 6  # pixels of the coarser grid: the kernel of `reprojected` is as wide
+MARGIN = 6  # pixels of the coarser grid: the width of the kernel of `reprojected`
 
 
 def resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int):
-    """The part `box` (left, top, right, bottom) on a grid of size × size, antialiased.
+    """Resamples the part `box` (left, top, right, bottom) to size × size pixels, antialiased.
 
     Args:
         pixels: (H, W, C), NaN where missing.
@@ -40,7 +39,7 @@ def resample(pixels: np.ndarray, mask: np.ndarray | None, box: tuple, size: int)
 
 
 def check_reproject() -> None:
-    """Raises ImportError, with what to do, where the package reproject is not there."""
+    """Raises ImportError with instructions if the package reproject is not installed."""
     try:
         import reproject  # noqa: F401
     except ImportError:
@@ -48,14 +47,14 @@ def check_reproject() -> None:
 
 
 def reprojected(pixels: np.ndarray, mask: np.ndarray | None, source: Grid, target: Grid, shape: tuple[int, int]):
-    """An image on the grid of another.
+    """Resamples an image to the grid of another.
 
     Args:
-        pixels: (H, W, C), NaN where missing; `MARGIN` missing pixels around what counts keep its edge from spreading.
+        pixels: (H, W, C), NaN where missing; a margin of `MARGIN` missing pixels keeps the edge from spreading.
         mask: (H, W, C) bool, true where bad; or None.
         source: The grid of the pixels.
-        target: The grid they are wanted on.
-        shape: (h, w) of it.
+        target: The grid of the result.
+        shape: (h, w) of the result.
 
     Returns:
         (h, w, C) pixels, NaN outside, and mask or None.
@@ -77,7 +76,7 @@ def reprojected(pixels: np.ndarray, mask: np.ndarray | None, source: Grid, targe
 
 
 def _mean_of_good(pixels: np.ndarray, mask: np.ndarray | None, resampled: Callable):
-    """Pixels and mask through a linear function of planes (K, H, W), bad pixels left out of its means."""
+    """Applies a linear resampling of planes (K, H, W) to pixels and mask, leaving bad pixels out of the means."""
     planes = np.moveaxis(pixels, -1, 0)
     there = np.isfinite(planes)
     good = there if mask is None else there & ~np.moveaxis(mask, -1, 0)

@@ -1,4 +1,4 @@
-"""One shard: a pure function from the rows of the catalogue that were dealt to it to a file."""
+"""Writes one shard: a pure function from its rows of the catalogue to a file."""
 
 import json
 import uuid
@@ -20,14 +20,14 @@ from tfrecords_builder.tfrecord import encode, frame
 
 
 class Job(NamedTuple):
-    """What all shards of a build have in common.
+    """What all shards of a build share.
 
     Attributes:
-        plan: Folder of the plan, in which the state of the build is kept as well.
-        source: Where images come from.
-        records: The records as they will be: shape, bands, encoding, labels.
-        max_failures: Largest fraction of galaxies that may be unusable.
-        noise_galaxies: Most training galaxies of a shard that noise is measured on.
+        plan: Folder of the plan and the state of the build.
+        source: Source of the images.
+        records: The future records: shape, bands, encoding, labels.
+        max_failures: Maximum fraction of unusable galaxies.
+        noise_galaxies: Maximum number of training galaxies per shard on which noise is measured.
     """
 
     plan: Path
@@ -38,15 +38,15 @@ class Job(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """The tally of a finished shard; kept beside its rows of the index.
+    """The tally of a finished shard, kept beside its rows of the index.
 
     Attributes:
-        checksum: CRC-32C of the file; None if no galaxy of it could be used and there is none.
-        size: Bytes.
-        galaxies: How many there are.
-        failures: `id_str`, `file_loc`, `reason` of those that are not.
-        totals: Sum of every label column, unknowns left out.
-        levels: Per galaxy measured, the median of every band, then its noise.
+        checksum: CRC-32C of the file; None if there is no file because no galaxy could be used.
+        size: Size in bytes.
+        galaxies: Number of galaxies.
+        failures: `id_str`, `file_loc`, `reason` of galaxies that could not be used.
+        totals: Sum of every label column, without unknown values.
+        levels: For each measured galaxy, the median of every band, then its noise.
         uniform: Whether all images have the shape of the records.
         incomplete: Number of galaxies with missing pixels.
         masked: Number of galaxies with a mask.
@@ -64,7 +64,7 @@ class Tally(NamedTuple):
 
 
 def build_shard(job: Job, name: str) -> Tally:
-    """Writes a shard, then its tally; both appear whole or not at all. A finished one is left as it is.
+    """Writes a shard, then its tally; both appear complete or not at all. A finished shard is left as it is.
 
     Raises:
         ValueError: Too many of its images cannot be used.
@@ -83,7 +83,7 @@ def build_shard(job: Job, name: str) -> Tally:
     rows, lines, failures, levels = table.to_pylist(), [], [], []
     uniform, incomplete, masked, offset, crc = True, 0, 0, 0, 0
 
-    # a name of its own for every attempt: a scheduler may start a second one while the first still lives
+    # a unique name for every attempt: a scheduler may start a second one while the first is still running
     partial = job.plan / f".{uuid.uuid4().hex}.partial"
     try:
         with partial.open("wb") as file:
@@ -120,7 +120,7 @@ def build_shard(job: Job, name: str) -> Tally:
 
 
 def _save(job: Job, name: str, index: pa.Table, lines: list[tuple], tally: Tally) -> None:
-    """Writes the shard's part of the index with its tally: the sign that it is finished."""
+    """Writes the shard's part of the index with its tally, which marks it as finished."""
     for column, place, kind in (
         ("offset", 1, pa.int64()),
         ("missing_pixels", 2, pa.float32()),
@@ -137,7 +137,7 @@ def _tally_path(job: Job, name: str) -> Path:
 
 
 def read_tally(job: Job, name: str) -> Tally | None:
-    """The tally of a shard if it is finished and still there in its full length."""
+    """The tally of a shard if it is finished and its file still has its full length."""
     path = _tally_path(job, name)
     if not path.exists():
         return None
@@ -161,7 +161,7 @@ def discard(job: Job, name: str) -> None:
 
 
 def check_failures(failed: int, examples: list[dict], *, seen: int, allowed: float, total: float = np.inf) -> None:
-    """Raises ValueError if more than `allowed` of `total` fail, or of those seen so many that it comes to that."""
+    """Raises ValueError if more than `allowed` of `total` fail, or if the failures seen so far make that certain."""
     likely = allowed * seen + 4 * np.sqrt(allowed * seen) + 10  # four standard deviations: the order is random
     if failed > min(allowed * total, likely):
         reasons = [f"{f['id_str']}: {f['reason']}" for f in examples[:2]]

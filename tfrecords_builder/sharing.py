@@ -1,4 +1,4 @@
-"""Shards dealt to many processes: shares for array jobs, processes of this machine, workers of a cluster."""
+"""Distributes shards to many processes: parts of array jobs, processes on this machine, workers of a cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
@@ -8,28 +8,28 @@ from typing import Any
 
 
 def share_of(shards: dict[str, int], part: str | None) -> dict[str, int]:
-    """The shards of part `i/n`; all of them without one.
+    """The shards of part `i/n`; all shards if there is no part.
 
     Raises:
-        ValueError: The part is not like 2/5.
+        ValueError: The part does not look like 2/5.
     """
     if part is None:
         return shards
     i, _, n = str(part).partition("/")
     if not (i.isdigit() and n.isdigit() and 1 <= int(i) <= int(n)):
-        raise ValueError(f"the part must be like 2/5, from 1/5 to 5/5; not {part!r}")
+        raise ValueError(f"part must look like 2/5, from 1/5 to 5/5, got {part!r}")
     return dict(list(shards.items())[int(i) - 1 :: int(n)])
 
 
 def results_of(
     work: Callable[[str], Any], names: Iterable[str], workers: int = 1, executor: Executor | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """Does a piece of work for every name, and gives name and result as soon as it is done.
+    """Does the work for every name, and yields each name and result as soon as it is done.
 
     Args:
-        work: Can be pickled where it goes to other processes.
-        names: Of the shards.
-        workers: Number of processes; 1 works in this one.
+        work: The function; must be picklable if it goes to other processes.
+        names: Names of the shards.
+        workers: Number of processes; 1 stays in this process.
         executor: Where to work instead.
 
     Raises:
@@ -51,9 +51,9 @@ def results_of(
     except CancelledError as error:
         raise ChildProcessError("the cluster dropped the work (its scheduler ended?); the same call resumes") from error
     except Exception as error:
-        if type(error).__name__ != "KilledWorker":  # of distributed, which need not be installed
+        if type(error).__name__ != "KilledWorker":  # from dask.distributed, which may not be installed
             raise
-        raise ChildProcessError("a shard killed every worker that tried it, perhaps because memory ran out") from error
+        raise ChildProcessError("a shard killed every worker that tried it; perhaps memory ran out") from error
     finally:
         for future in futures:
             future.cancel()
@@ -62,7 +62,7 @@ def results_of(
 
 
 def _processes(workers: int, work: Callable) -> ProcessPoolExecutor:
-    """Processes that are not forked from this one: with TensorFlow inside they would hang."""
+    """A pool of processes that are not forked from this one, because TensorFlow would make them hang."""
     if "forkserver" not in get_all_start_methods():
         return ProcessPoolExecutor(workers, get_context("spawn"))
     context = get_context("forkserver")

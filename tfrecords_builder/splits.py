@@ -1,4 +1,4 @@
-"""The split of a galaxy follows from its name alone, so that it stays when the catalogue grows."""
+"""The split of a galaxy follows from its id alone, so that it stays the same as the catalogue grows."""
 
 import hashlib
 
@@ -21,9 +21,9 @@ def split_of(id_str: str, seed: int = 0, fractions=FRACTIONS) -> str:
     """The split of a galaxy: `train`, `val` or `test`.
 
     Args:
-        id_str: The galaxy's name.
+        id_str: The galaxy.
         seed: Another seed gives another split.
-        fractions: Expected shares of train, val and test; they sum to one. The default is that of
+        fractions: Expected shares of train, val and test, which sum to one. The default is that of
             Walmsley et al. (2022), section 4.
 
     Returns:

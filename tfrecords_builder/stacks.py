@@ -23,9 +23,9 @@ class Stack(NamedTuple):
 
     Attributes:
         path: The file.
-        name: Of the array in an npz or h5 file; by default the only one that could be a stack, or `images`.
-        bands: Number of bands, if known; by default the shorter axis holds them.
-        limits: The most bytes that a compressed npz may unpack to, and pixels of an image.
+        name: Name of the array in an npz or h5 file; by default the only one that could be a stack, or `images`.
+        bands: Number of bands, if known; by default they are the shorter axis.
+        limits: Maximum size of an unpacked npz, and maximum number of pixels of an image.
     """
 
     path: Path
@@ -34,14 +34,14 @@ class Stack(NamedTuple):
     limits: Limits = LIMITS
 
     def __call__(self, file_loc: str) -> Image:
-        """The image in row `file_loc`."""
+        """Reads the image in row `file_loc`."""
         stack = _load(str(self.path), self.name, check_regular(self.path).st_mtime_ns, self.limits)
         try:
             row = int(file_loc)
         except ValueError:
             raise ValueError(f"file_loc must be a row of {self.path.name}, got {file_loc!r}") from None
         if not 0 <= row < len(stack):
-            raise ValueError(f"row {row} of {self.path.name}, which has {len(stack)}")
+            raise ValueError(f"there is no row {row} in {self.path.name}, which has {len(stack)} rows")
         try:
             pixels = np.asarray(stack[row])
         except Exception as error:  # h5py raises many kinds, which all mean the same here
@@ -49,7 +49,7 @@ class Stack(NamedTuple):
         return from_array(bands_last(pixels, self.bands))
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
-        """Every row's image."""
+        """Reads the image of every row."""
         for row in rows:
             try:
                 yield self(row["file_loc"])
@@ -107,12 +107,12 @@ def _opened(path: str, name: str | None, limits: Limits) -> tuple[Any, Mapping[s
         return _checked(own_dataset(file, name), path, limits), others
     except ValueError:
         raise
-    except Exception as error:  # every library has its own exceptions for a broken file
+    except Exception as error:  # every library has its own exceptions for damaged files
         raise ValueError(f"cannot read the stack {path}: {error or type(error).__name__}") from error
 
 
 def _check_members(archive, path: str, limits: Limits) -> None:
-    """Raises ValueError if an npz would unpack to more than allowed; what is stored as it is has no surprises."""
+    """Raises ValueError if a compressed npz would unpack to more than allowed."""
     unpacked = sum(info.file_size for info in archive.infolist() if info.compress_type)
     if unpacked > limits.bytes:
         raise ValueError(f"{Path(path).name} unpacks to {unpacked} bytes; max_bytes allows {limits.bytes}")
@@ -129,7 +129,7 @@ def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
     if len(fitting) != 1:
         inside = some(names or [f"{group}/…" for group in arrays], 8)
         raise ValueError(
-            f"{Path(path).name} has {len(fitting)} arrays that could be images; name one with hdu: {inside}"
+            f"{Path(path).name} has {len(fitting)} arrays that could be images; choose one with hdu: {inside}"
         )
     return fitting[0]
 
@@ -138,9 +138,9 @@ def _checked(stack, path: str, limits: Limits):
     if len(stack.shape) not in (3, 4) or stack.dtype.kind not in "fiub":
         raise ValueError(f"{Path(path).name}: {stack.dtype} of shape {stack.shape} is not a stack of images")
     each = math.prod(max(n, 1) for n in stack.shape[1:])
-    together = math.prod(getattr(stack, "chunks", None) or (1,))  # what h5 unpacks to read one of them
+    together = math.prod(getattr(stack, "chunks", None) or (1,))  # what h5 unpacks to read one image
     if max(each, together) > limits.pixels:
         raise ValueError(
-            f"{Path(path).name}: {max(each, together)} numbers are read for an image; max_pixels allows {limits.pixels}"
+            f"{Path(path).name}: {max(each, together)} values are read for an image; max_pixels allows {limits.pixels}"
         )
     return stack

@@ -1,7 +1,7 @@
-"""Tables as files: parquet and FITS in chunks, and what all readers of tables share.
+"""Reads tables from parquet and FITS in chunks, and contains what all table readers share.
 
-Every reader yields tables in which an unknown value is missing, whatever its format writes instead: TNULL, the null of
-a logical column, a mask, an empty cell. Columns with several numbers in a cell are left out, and named in the log.
+Every reader turns unknown values (TNULL, the null of a logical column, a mask, an empty cell) into missing ones.
+Columns with several numbers per cell are left out and named in the log.
 """
 
 import io
@@ -21,12 +21,12 @@ from tfrecords_builder.naming import some
 
 log = logging.getLogger(__name__)
 
-TEXT = ("id_str", "file_loc")  # read as they stand: 007 is not 7, and a galaxy may be called NA
-_EXACT = 2**53  # a floating-point number is exact up to here
+TEXT = ("id_str", "file_loc")  # read literally: 007 is not 7, and a galaxy may be called NA
+_EXACT = 2**53  # floating-point numbers are exact up to here
 
 
 def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """A parquet file."""
+    """Reads a parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -38,7 +38,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         return pd.api.types.pandas_dtype(str(kind).replace("u", "U").replace("int", "Int"))
 
     def frame(table):
-        """The table with decimal numbers as floating-point ones, and the values behind dictionaries."""
+        """Converts decimal numbers to floating point, and dictionaries to their values."""
         for i, field in enumerate(table.schema):
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             kind = pa.float64() if pa.types.is_decimal(kind) else kind
@@ -53,17 +53,19 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
         leave_out(path, [name for name in nested if name not in pictures])
         if pictures:
-            report(path, f"columns of pictures ({some(pictures, 8)}) are read where the file is given as images")
+            report(
+                path, f"columns of pictures ({some(pictures, 8)}) are ignored; to read them, give the file as images"
+            )
         kept = [name for name in file.schema_arrow.names if name not in {*nested, *pictures}]
         if not file.metadata.num_rows:
             yield frame(file.read(kept))
         for batch in file.iter_batches(rows, columns=kept):
-            batch.validate(full=True)  # bytes that are not text are an error here, not a crash later
+            batch.validate(full=True)  # invalid text is an error here, not a crash later
             yield frame(pa.Table.from_batches([batch]))
 
 
 def holds_pictures(field) -> bool:
-    """Whether a column of a parquet file holds files, as on the Hugging Face Hub, or other bytes."""
+    """Whether a column of a parquet file contains files, as on the Hugging Face Hub, or other bytes."""
     import pyarrow as pa
 
     def binary(kind) -> bool:
@@ -75,7 +77,7 @@ def holds_pictures(field) -> bool:
 
 
 def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """The first table of a FITS file."""
+    """Reads the first table of a FITS file."""
     from astropy.io import fits
 
     with open_table(path) as file:
@@ -88,7 +90,7 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     with fits.open(source, memmap=not packed) as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         if not tables:
-            raise ValueError("no table in it")
+            raise ValueError("it contains no table")
         table = first_of_several(path, tables, [hdu.name or f"number {hdus.index(hdu)}" for hdu in tables])
         check_names(table.columns.names)
         cells = {name: kind.shape for name, (kind, _) in table.data.dtype.fields.items()}
@@ -103,21 +105,21 @@ def read_fits(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 
 def _fits_column(part, column, kind: str) -> pd.Series:
-    """A column of a FITS table, missing where it is undefined (FITS standard 4.0, sections 7.2 and 7.3)."""
+    """A column of a FITS table, missing where undefined (FITS standard 4.0, sections 7.2 and 7.3)."""
     stored = part.view(np.ndarray)[column.name]
     if str(column.format).endswith("L"):  # the third value is neither true nor false
         return series(stored == ord("T"), ~np.isin(stored, [ord("T"), ord("F")]))
     values, unknown = part[column.name], np.zeros(len(part), bool)
-    if kind == "TableHDU":  # astropy reads what is blank there as 0
+    if kind == "TableHDU":  # astropy reads blanks as 0
         unknown = np.isin(np.char.strip(stored), [b"", str(column.null or "").strip().encode()])
     elif column.null is not None:
-        # TNULL is the value as stored; astropy writes the one that is meant, which differs in unsigned columns
+        # TNULL is the stored value; astropy returns the scaled one, which differs in unsigned columns
         unknown = (stored == column.null) | ((values == column.null) & (values.dtype.kind == "u"))
     return series(values, unknown)
 
 
 def in_degrees(path: Path, values: pd.Series, column) -> pd.Series:
-    """The values of a column; of ra and dec in another unit, which the table declares, degrees."""
+    """The values of a column; ra and dec with another declared unit are converted to degrees."""
     if column.name.lower() not in ("ra", "dec") or not column.unit or not pd.api.types.is_numeric_dtype(values):
         return values
     from astropy import units as u
@@ -125,13 +127,13 @@ def in_degrees(path: Path, values: pd.Series, column) -> pd.Series:
     declared = u.Unit(column.unit, parse_strict="silent")
     declared = u.hourangle if declared == u.hour else declared
     if not declared.is_equivalent(u.deg):
-        report(path, f"column {column.name!r} is declared to be in {column.unit}, and taken for degrees")
+        report(path, f"column {column.name!r} is declared to be in {column.unit}, but is read as degrees")
         return values
     return values if declared == u.deg else values * declared.to(u.deg)
 
 
 def series(values: np.ndarray, unknown: np.ndarray) -> pd.Series:
-    """A column of a table as pandas has it, missing where it is unknown."""
+    """A column of a table for pandas, missing where it is unknown."""
     values = np.asarray(values)
     if values.dtype.kind in "SUO":
         try:
@@ -151,7 +153,7 @@ def series(values: np.ndarray, unknown: np.ndarray) -> pd.Series:
 
 
 def report(path: Path, remark: str) -> None:
-    """Logs what is odd about a table, once, though a table is read several times."""
+    """Logs what is odd about a table once, even if the table is read several times."""
     _report(str(path), path.stat().st_mtime_ns, remark)
 
 
@@ -161,30 +163,28 @@ def _report(path: str, changed: int, remark: str) -> None:
 
 
 def leave_out(path: Path, names: Iterable[str]) -> None:
-    """Reports the columns that a reader leaves out."""
+    """Reports columns that a reader leaves out."""
     names = list(names)
     if names:
-        report(path, f"columns with several numbers in a cell are left out: {some(names, 8)}")
+        report(path, f"columns with several numbers per cell are left out: {some(names, 8)}")
 
 
 def first_of_several(path: Path, tables: list, names: list[str]):
-    """The first of the tables in a file; where there are others, they are named in the log."""
+    """The first table in a file; any others are named in the log."""
     if len(tables) > 1:
-        report(
-            path, f"of its {len(tables)} tables ({some(names, 8)}) the first is read; save another one alone to use it"
-        )
+        report(path, f"only the first of its {len(tables)} tables ({some(names, 8)}) is read; save another separately")
     return tables[0]
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ValueError if several columns have one name: it is unclear which of them is meant."""
+    """Raises ValueError if several columns share a name, because it is unclear which one is meant."""
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise ValueError(f"several columns of the catalogue are called {some(map(repr, twice))}")
 
 
 def has_long_numbers(table: pd.DataFrame) -> set[str]:
-    """The columns of whole numbers of more digits than a floating-point number keeps: these are names, not numbers."""
+    """Columns of integers with more digits than a floating-point number keeps: these are ids, not numbers."""
     names = set()
     for name in table.columns:
         if pd.api.types.is_integer_dtype(table[name]):
@@ -195,11 +195,11 @@ def has_long_numbers(table: pd.DataFrame) -> set[str]:
 
 
 def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
-    """The columns as NumPy has them, unknowns as NaN (text and booleans: None); long numbers and ids as text.
+    """Converts columns to NumPy types, unknowns to NaN (text and booleans: None), long numbers and ids to text.
 
     Args:
-        table: As a reader yields it.
-        as_text: Names of columns of whole numbers that are to be text.
+        table: As yielded by a reader.
+        as_text: Names of columns of integers to convert to text.
     """
     changed = {}
     for name in table.columns:
@@ -222,11 +222,11 @@ def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
 
 
 def for_spreadsheets(table):
-    """The table as it is written to csv: where `MORPHTOOLS_ESCAPE_FORMULAS=1` is set, with no formulas in it.
+    """Prepares a table for csv: if `MORPHTOOLS_ESCAPE_FORMULAS=1` is set, formulas are neutralised.
 
-    Spreadsheets run a cell that begins with =, +, - or @, and catalogues come from strangers. Such text gets an
-    apostrophe in front, which spreadsheets hide; numbers stay. Without the variable nothing is changed: ids are read
-    again by other programs.
+    Spreadsheets execute cells that begin with =, +, - or @, and catalogues may come from strangers. Such text is
+    prefixed with an apostrophe, which spreadsheets hide; numbers are unchanged. Without the variable nothing is
+    changed, because other programs read the ids again.
 
     Args:
         table: A `pandas.DataFrame` or a `pyarrow.Table`; the answer is of the same kind.

@@ -1,7 +1,7 @@
-"""Tables that other programs open: csv, tsv, parquet, FITS, ECSV and VOTable, whichever the ending of the path names.
+"""Writes tables for other programs: csv, tsv, parquet, FITS, ECSV or VOTable, depending on the ending of the path.
 
-Unknown values are what each format has for them: an empty cell in csv, null in parquet, NaN or TNULL in FITS, null in
-VOTable. Ids stay text. Columns whose meaning we know have a unit, a UCD and a description where the format has room.
+Unknown values are written as each format prescribes: an empty cell in csv, null in parquet, NaN or TNULL in FITS, null
+in VOTable. Ids stay text. Columns with a known meaning get a unit, a UCD and a description if the format allows.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from tfrecords_builder.table_files import for_spreadsheets
 
 
 class Meaning(NamedTuple):
-    """What a column holds: unit (as FITS and VOTable spell it), UCD1+ and a description."""
+    """The meaning of a column: unit (in FITS and VOTable spelling), UCD1+ and a description."""
 
     unit: str
     ucd: str
@@ -37,30 +37,30 @@ MEANINGS = {
     "separation_arcsec": Meaning("arcsec", "pos.angDistance", "Separation on the sky of the two matched positions"),
     "probability": Meaning("", "stat.probability", "Probability of the positive class"),
     "predicted": Meaning("", "meta.code.class", "The more probable class"),
-    "label": Meaning("", "meta.code.class", "The class that is known: 1 positive, 0 negative"),
+    "label": Meaning("", "meta.code.class", "The known class: 1 positive, 0 negative"),
     "split": Meaning("", "meta.code", "Part of the data set: train, validation or test"),
 }
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a table in the format that the ending of its path names; an existing file is replaced.
+    """Writes a table in the format given by the ending of its path; an existing file is replaced.
 
     Args:
-        table: One row per galaxy. A named index becomes a column; another one is left out.
+        table: One row per galaxy. A named index becomes a column; an unnamed one is left out.
         path: Ends in .csv, .csv.gz, .tsv, .tsv.gz, .parquet, .fits, .fits.gz, .ecsv, .vot or .xml.
 
     Raises:
-        ValueError: The ending is not known, or the format cannot hold a column; names it.
+        ValueError: The ending is unknown, or the format cannot store a column, which the message names.
         OSError: The file cannot be written.
     """
     write_chunks(iter([table]), path)
 
 
 def write_chunks(chunks: Iterator[pd.DataFrame], path: str | Path) -> None:
-    """Writes a table that comes in pieces with the same columns; csv and parquet never hold more than one piece.
+    """Writes a table from chunks with the same columns; csv and parquet keep only one chunk in memory.
 
     Args:
-        chunks: At least one.
+        chunks: At least one chunk.
         path: As for `write_table`.
 
     Raises:
@@ -72,7 +72,7 @@ def write_chunks(chunks: Iterator[pd.DataFrame], path: str | Path) -> None:
 
 
 def ending_of(path: str | Path) -> str:
-    """The ending that decides the format of a table; ValueError with the known ones if it is not one of them."""
+    """The ending that decides the format of a table; ValueError if it is unknown."""
     path = Path(path)
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     ending = "".join(endings if endings[-1:] == [".gz"] else endings[-1:])
@@ -82,7 +82,7 @@ def ending_of(path: str | Path) -> str:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """A table without an index, with names as text, each once."""
+    """A table without an index, whose column names are text and unique."""
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
     table = table.set_axis([str(name) for name in table.columns], axis=1)
@@ -118,7 +118,7 @@ def _write_parquet(chunks: Iterable[pd.DataFrame], path: Path) -> None:
 
 
 def _is_mixed(values: pd.Series) -> bool:
-    """Whether a column holds text and something else: parquet has columns of one kind."""
+    """Whether a column mixes text with other types, which parquet cannot store."""
     return (
         values.dtype == object
         and pd.api.types.infer_dtype(values, skipna=True).startswith("mixed")
@@ -133,7 +133,7 @@ def _write_fits(chunks: Iterable[pd.DataFrame], path: Path) -> None:
     lower = pd.Series([name.lower() for name in table.colnames])
     twins = [table.colnames[i] for i in np.flatnonzero(lower.duplicated(keep=False))]
     if twins:
-        raise ValueError(f"columns that differ in capitals only cannot be told apart in FITS: {some(twins)}")
+        raise ValueError(f"FITS cannot distinguish columns that differ only in capitalisation: {some(twins)}")
     for name in table.colnames:
         _refuse_accents(name, table[name])
     logical = {name: np.ma.getmaskarray(table[name]) for name in table.colnames if table[name].dtype.kind == "b"}
@@ -143,7 +143,7 @@ def _write_fits(chunks: Iterable[pd.DataFrame], path: Path) -> None:
     for number, name in enumerate(table.colnames, 1):
         if name in MEANINGS:
             hdu.header[f"TUCD{number}"], hdu.header[f"TCOMM{number}"] = MEANINGS[name][1:]
-        if name in logical:  # the third value of a logical column, which astropy cannot be asked for
+        if name in logical:  # the null of a logical column, which astropy cannot write
             hdu.data.view(np.ndarray)[name][logical[name]] = 0
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
@@ -151,13 +151,13 @@ def _write_fits(chunks: Iterable[pd.DataFrame], path: Path) -> None:
 def _refuse_accents(name: str, values) -> None:
     if not name.isascii():
         raise ValueError(
-            f"column {name!r} has letters in its name that FITS cannot hold; write csv, parquet or VOTable"
+            f"the name of column {name!r} has characters that FITS cannot store; write csv, parquet or VOTable"
         )
     if values.dtype.kind == "U":
         strange = next((text for text in np.ma.getdata(values).tolist() if not text.isascii()), None)
         if strange is not None:
             raise ValueError(
-                f"column {name!r} holds {strange!r}, and FITS is ASCII only; write csv, parquet or VOTable"
+                f"column {name!r} contains {strange!r}, but FITS is ASCII only; write csv, parquet or VOTable"
             )
 
 
@@ -166,7 +166,7 @@ def _write_votable(chunks: Iterable[pd.DataFrame], path: Path) -> None:
 
     table = _astropy(pd.concat(chunks, ignore_index=True), "a VOTable")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names that are not XML identifiers get an ID of another spelling
+        warnings.simplefilter("ignore")  # names that are not XML identifiers get another ID
         document = from_table(table)
         for field in document.get_first_table().fields:
             if field.name in MEANINGS:
@@ -183,7 +183,7 @@ def _write_ecsv(chunks: Iterable[pd.DataFrame], path: Path) -> None:
 
 
 def _astropy(table: pd.DataFrame, what: str):
-    """A table of astropy with types that FITS and VOTable both have, masked where a value is unknown."""
+    """Converts to an astropy table with types that FITS and VOTable share, masked where a value is unknown."""
     from astropy.table import Table
 
     _refuse_arrays(table, what)
@@ -209,12 +209,12 @@ def _column(values: pd.Series) -> np.ndarray:
 
 
 def _integers(numbers: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Whole numbers in a type of FITS and VOTable, or as text where none is long enough."""
+    """Integers in a type of FITS and VOTable, or as text if they are too long for any."""
     if numbers.dtype == np.uint64 and numbers.max(initial=0) > np.iinfo(np.int64).max:
         return _masked(numbers.astype(str), missing)
     wider = {"int8": "int16", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
     masked = _masked(numbers.astype(wider.get(numbers.dtype.name, numbers.dtype)), missing)
-    if missing.any():  # the number that stands for an unknown one must be none of the others
+    if missing.any():  # the null value must differ from all others
         taken = masked.dtype.type(np.iinfo(masked.dtype).min if masked.dtype.kind == "i" else 255)
         while taken in masked.compressed():
             taken += 1 if masked.dtype.kind == "i" else -1
@@ -227,7 +227,7 @@ def _masked(values: np.ndarray, missing: np.ndarray) -> Any:
 
 
 def as_text(values: pd.Series) -> pd.Series:
-    """A column as text, None where it is unknown; times as ISO 8601."""
+    """Converts a column to text, None where it is unknown; times as ISO 8601."""
     if pd.api.types.is_datetime64_any_dtype(values):
         values = values.map(lambda time: time.isoformat(), na_action="ignore")
     return values.astype(object).map(str, na_action="ignore").where(values.notna(), None)
@@ -240,7 +240,7 @@ def _arrays(values: pd.Series) -> bool:
 def _refuse_arrays(table: pd.DataFrame, what: str) -> None:
     names = [name for name in table.columns if _arrays(table[name])]
     if names:
-        raise ValueError(f"columns with several numbers in a cell do not fit into {what}: {some(names)}; write parquet")
+        raise ValueError(f"columns with several numbers per cell do not fit into {what}: {some(names)}; write parquet")
 
 
 _WRITERS = dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), _write_csv) | {".parquet": _write_parquet}

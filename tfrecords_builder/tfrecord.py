@@ -1,7 +1,7 @@
 """The wire format, without TensorFlow: TFRecord frames around `tf.train.Example` messages.
 
-Importing TensorFlow costs every worker seconds and its writer most of the time of a build; what we need of both
-formats is a page. The tests compare it, byte by byte, with TensorFlow's own.
+Importing TensorFlow would cost every worker seconds, and its writer most of the time of a build; the parts we need of
+both formats fit on a page. The tests compare the result with TensorFlow's own, byte for byte.
 
 Reference: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details and
 https://protobuf.dev/programming-guides/encoding.
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def encode(features: Mapping[str, bytes | np.float32 | tuple[int, ...]]) -> list[bytes]:
-    """One `tf.train.Example` in pieces, which spares copying the pixels together.
+    """Encodes one `tf.train.Example` in pieces, which avoids copying the pixels.
 
     Args:
         features: Bytes, one float32, or integers ≥ 0 by name.
@@ -40,7 +40,7 @@ def encode(features: Mapping[str, bytes | np.float32 | tuple[int, ...]]) -> list
 
 
 def frame(pieces: list[bytes]) -> list[bytes]:
-    """A TFRecord: length (8 bytes), its CRC (4), the data, its CRC (4)."""
+    """Frames a TFRecord: length (8 bytes), its CRC (4), the data, its CRC (4)."""
     length = struct.pack("<Q", sum(map(len, pieces)))
     crc = 0
     for piece in pieces:
@@ -49,10 +49,10 @@ def frame(pieces: list[bytes]) -> list[bytes]:
 
 
 def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
-    """The data of the TFRecord at the place where `file` is; None at its end.
+    """Reads the TFRecord at the current position of `file`; None at the end.
 
     Raises:
-        ValueError: The frame is cut off or a CRC disagrees: "damaged at byte …".
+        ValueError: The frame is truncated or a CRC does not match: "damaged at byte …".
     """
     start = file.tell()
     head = file.read(12)
@@ -73,15 +73,15 @@ def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
 
 
 def read_record(path: Path, offset: int) -> bytes:
-    """The record at a place of a shard.
+    """Reads the record at an offset in a shard.
 
     Args:
         path: The shard.
-        offset: Where the record begins, in bytes.
+        offset: Start of the record, in bytes.
 
     Raises:
-        FileNotFoundError: There is no such shard.
-        ValueError: The record is damaged; names shard and byte.
+        FileNotFoundError: The shard does not exist.
+        ValueError: The record is damaged; the message names shard and byte.
     """
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def read_record(path: Path, offset: int) -> bytes:
 
 
 def scan(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every record of a file with its offset, CRCs checked."""
+    """Yields every record of a file with its offset, after checking the CRCs."""
     with path.open("rb") as file:
         while True:
             offset = file.tell()
@@ -108,10 +108,10 @@ def scan(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def decode(example: bytes) -> dict[str, Any]:
-    """The features of a `tf.train.Example` as `encode` takes them.
+    """Decodes the features of a `tf.train.Example`, the inverse of `encode`.
 
     Raises:
-        ValueError: This is not such a message.
+        ValueError: It is not such a message.
     """
     try:
         features = {}

@@ -1,4 +1,4 @@
-"""Reads records from the first byte to the last and compares them with their checksums."""
+"""Reads records from the first byte to the last and verifies their checksums."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +19,7 @@ def verify_records(records: Records | str | Path) -> list[str]:
         records: The records or their folder.
 
     Returns:
-        What is wrong, in words, naming shard and galaxy; nothing if all is well.
+        The problems in words, naming shard and galaxy; empty if there are none.
     """
     records = Records.open(records)
     problems, counts = [], dict.fromkeys(records.splits, 0)
@@ -31,13 +31,13 @@ def verify_records(records: Records | str | Path) -> list[str]:
             problems.append(f"{name} is missing")
             continue
         if file_checksum(path) != checksum:
-            problems.append(f"{name} has another checksum than when it was written")
+            problems.append(f"the checksum of {name} has changed since it was written")
         problems += [f"{name}: {problem}" for problem in _check_shard(records, path, index.get(name, {}))]
     if counts != records.splits:
         problems.append(f"records.json counts {records.splits}, the index {counts}")
     strangers = {path.name for path in records.folder.glob("*.tfrecord")} - set(records.checksums)
     if strangers:
-        problems.append(f"shards that are not in records.json: {', '.join(sorted(strangers))}")
+        problems.append(f"shards missing from records.json: {', '.join(sorted(strangers))}")
     return problems
 
 
@@ -45,8 +45,8 @@ def check_shards(records: Records, names: Iterable[str]) -> None:
     """Compares shards with their checksums.
 
     Raises:
-        FileNotFoundError: One is not there.
-        ValueError: One is damaged, or another file than the one that was built; names the shard.
+        FileNotFoundError: A shard does not exist.
+        ValueError: A shard is damaged or was replaced; the message names it.
     """
     for name in names:
         path = records.folder / name
@@ -57,17 +57,17 @@ def check_shards(records: Records, names: Iterable[str]) -> None:
         try:
             for _ in scan(path):
                 pass
-            problem = "another file than the one that was built (checksum)"
+            problem = "not the file that was built (checksum)"
         except ValueError as error:
             problem = str(error)
         raise ValueError(f"the shard {path} is {problem}: restore it, or build the records again")
 
 
 def _by_shard(records: Records, problems: list[str]) -> dict[str, dict[str, int]]:
-    """By shard, the offset of every galaxy."""
+    """The offset of every galaxy, by shard."""
     try:
         table = pq.read_table(records.index_path, columns=["id_str", "shard", "offset"])
-    except Exception as error:  # a broken file raises many kinds, which all mean the same here
+    except Exception as error:  # a damaged file raises many kinds of exceptions, which all mean the same here
         problems.append(f"index.parquet cannot be read: {error}")
         return {}
     places: dict[str, dict[str, int]] = {}
@@ -86,13 +86,13 @@ def _check_shard(records: Records, path: Path, expected: dict[str, int]) -> list
             offsets[id_str] = offset
             image = to_image(features, records.encoding)
             if records.uniform and image.shape != records.shape:
-                problems.append(f"{id_str} has the shape {image.shape} where the records have {records.shape}")
+                problems.append(f"{id_str} has the shape {image.shape}, but the records have {records.shape}")
             if set(features) - {"id_str", "image", "shape", "mask"} != set(records.label_cols):
-                problems.append(f"{id_str} has other labels than the records")
+                problems.append(f"the labels of {id_str} differ from those of the index")
             if isinstance(image.data, np.ndarray) and not np.isfinite(image.data).any():
                 problems.append(f"{id_str} has no pixels")
     except (ValueError, KeyError) as error:
         problems.append(f"after {len(offsets)} galaxies: {error}")
     if offsets != expected:
-        problems.append(f"{len(offsets)} galaxies where the index has {len(expected)}, or at other places")
+        problems.append(f"{len(offsets)} galaxies, but the index has {len(expected)}, or others")
     return problems

@@ -1,7 +1,7 @@
-"""Positions of pixels on the sky, whatever frame, axis order and distortion the header uses.
+"""Converts between pixels and positions on the sky, for any frame, axis order and distortion in the header.
 
-Positions of the catalogue are ICRS; they are transformed to the frame of the header, and the answer is transformed
-back to check it: a position that a distortion or a projection cannot place is a failure, never another place.
+Positions in the catalogue are ICRS. They are transformed to the frame of the header, and the result is transformed
+back to check it: a position that a distortion or projection cannot place is a failure, never a wrong pixel.
 """
 
 import re
@@ -12,19 +12,19 @@ import numpy as np
 
 _SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
 _PERIODIC = ("CAR", "CEA", "MER", "CYP")
-_AGREE = 0.01  # pixels by which there and back may differ
+_AGREE = 0.01  # pixels by which a round trip may differ
 
 
 class Grid(NamedTuple):
-    """The pixels of an image on the sky.
+    """The pixel grid of an image on the sky.
 
     Attributes:
-        name: Of the file, and of the extension where one was chosen.
-        axes: The axes of the array along which y and x run.
-        wcs: Its two celestial axes; None where there are none.
-        frame: Their frame, of `astropy.coordinates`.
-        pixel_scale: Arcsec, the mean of both axes.
-        problem: Why there is no place on the sky.
+        name: Name of the file, and of the extension if one was chosen.
+        axes: The array axes of y and x.
+        wcs: Its two celestial axes; None if it has none.
+        frame: Their frame, from `astropy.coordinates`.
+        pixel_scale: Arcsec per pixel, the mean of both axes.
+        problem: Why it has no position on the sky.
     """
 
     name: str
@@ -35,18 +35,18 @@ class Grid(NamedTuple):
     problem: str = ""
 
     def to_pixels(self, sky: np.ndarray, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of positions on the sky.
+        """Converts positions on the sky to pixels.
 
         Args:
             sky: (N, 2) right ascension and declination, ICRS, degrees.
-            shape: (H, W) of the image: where a map of the whole sky goes around more than once, the pixel inside.
+            shape: (H, W) of the image: if an all-sky map wraps around, pixels inside it are preferred.
 
         Returns:
-            (N, 2) x, y, 0 at the centre of the first pixel, NaN where there is none; and (N,) the reasons, "" where
-            there is one.
+            (N, 2) x, y, 0 at the centre of the first pixel, NaN if there is none; and (N,) the reason, "" if there is
+            one.
 
         Raises:
-            ValueError: The image has no place on the sky.
+            ValueError: The image has no position on the sky.
         """
         if self.wcs is None:
             raise ValueError(f"{self.name} {self.problem}; give x and y instead of ra and dec")
@@ -60,12 +60,12 @@ class Grid(NamedTuple):
         lost, wrong = ~np.isfinite(pixels).all(axis=1), ~(off <= _AGREE)
         reasons = np.full(len(sky), "", object)
         reasons[wrong] = f"the distortion of {self.name} cannot be inverted at this position"
-        reasons[lost] = f"lies outside of {self.name}, on a part of the sky its projection does not reach"
+        reasons[lost] = f"lies outside {self.name}, on a part of the sky its projection does not reach"
         pixels[wrong | lost] = np.nan
         return pixels, reasons
 
     def to_sky(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, 2) right ascension and declination, ICRS, degrees, of (N, 2) x, y; NaN where there is none."""
+        """Converts (N, 2) pixels x, y to (N, 2) right ascension and declination (ICRS, degrees), NaN if off the sky."""
         from astropy.coordinates import ICRS, UnitSphericalRepresentation
         from astropy.units import deg
 
@@ -73,7 +73,7 @@ class Grid(NamedTuple):
             warnings.simplefilter("ignore")
             world = self.wcs.all_pix2world(pixels, 0)
         lon, lat = world[:, self.wcs.wcs.lng], world[:, self.wcs.wcs.lat]
-        good = np.isfinite(world).all(axis=1) & (np.abs(lat) <= 90)  # a map in plate carrée continues beyond its poles
+        good = np.isfinite(world).all(axis=1) & (np.abs(lat) <= 90)  # a plate carrée map continues beyond its poles
         sky = np.full(world.shape, np.nan)
         place = self.frame.realize_frame(UnitSphericalRepresentation(lon[good] * deg, lat[good] * deg))
         place = place.transform_to(ICRS())
@@ -81,7 +81,7 @@ class Grid(NamedTuple):
         return sky
 
     def starting_at(self, corner: np.ndarray) -> "Grid":
-        """The grid of a part of the image whose first pixel is `corner` (x, y) of the whole."""
+        """The grid of a part of the image whose first pixel is `corner` (x, y) of the whole image."""
         from astropy.wcs import Sip
 
         wcs = self.wcs.deepcopy()
@@ -103,7 +103,7 @@ class Grid(NamedTuple):
         return world
 
     def _around(self) -> np.ndarray | None:
-        """The step x, y of a whole turn in longitude, of a map that repeats after one."""
+        """The step x, y of 360° in longitude, for a map that wraps around."""
         wcs = self.wcs.wcs
         if wcs.ctype[wcs.lng][5:8] not in _PERIODIC or wcs.crval[wcs.lat] != 0 or self.wcs.has_distortion:
             return None
@@ -112,10 +112,10 @@ class Grid(NamedTuple):
         return np.linalg.solve(self.wcs.pixel_scale_matrix, turn)
 
     def _separation(self, pixels: np.ndarray, world: np.ndarray) -> np.ndarray:
-        """(N,) distance in pixels between where pixels are on the sky and where they should be."""
+        """(N,) distance in pixels between the positions of pixels on the sky and where they should be."""
         from astropy.coordinates import angular_separation
 
-        self.wcs.wcs.bounds_check(self._around() is None, True)  # a map that goes around has longitudes beyond 180
+        self.wcs.wcs.bounds_check(self._around() is None, True)  # a map that wraps around has longitudes beyond 180
         back = np.deg2rad(self.wcs.all_pix2world(pixels, 0))
         world, lon, lat = np.deg2rad(world), self.wcs.wcs.lng, self.wcs.wcs.lat
         apart = angular_separation(back[:, lon], back[:, lat], world[:, lon], world[:, lat])
@@ -123,7 +123,7 @@ class Grid(NamedTuple):
 
 
 def _turned(pixels: np.ndarray, turn: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Positions outside the image moved by a whole turn where that brings them inside."""
+    """Moves positions outside the image by 360° if that brings them inside."""
 
     def inside(pixels: np.ndarray) -> Any:
         return ((pixels > -0.5) & (pixels < np.array(shape[::-1]) - 0.5)).all(axis=1)
@@ -135,12 +135,12 @@ def _turned(pixels: np.ndarray, turn: np.ndarray, shape: tuple[int, int]) -> np.
 
 
 def read_grid(header, hdus, name: str) -> Grid:
-    """The grid of an image of two or more axes from its header.
+    """Reads the grid of an image with two or more axes from its header.
 
     Args:
         header: Its FITS header.
-        hdus: The open file, in which tables of distortions are looked up.
-        name: What errors call it.
+        hdus: The open file, which may contain distortion tables.
+        name: Its name in error messages.
     """
     from astropy.wcs import WCS
 
@@ -156,7 +156,7 @@ def read_grid(header, hdus, name: str) -> Grid:
             if upper >= count:
                 return flat
             return _celestial(flat._replace(axes=(count - 1 - upper, count - 1 - lower)), wcs.celestial)
-    except Exception as error:  # astropy raises many kinds, which all mean the same here
+    except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         text = " ".join(str(error).split())
         return flat._replace(problem=f"has a celestial WCS that cannot be used ({text})")
 
@@ -170,10 +170,10 @@ def _celestial(grid: Grid, wcs) -> Grid:
     if wcs.wcs.ctype[wcs.wcs.lng].endswith("-TAB"):  # astropy has neither their scale nor compares the tables
         return grid._replace(problem="has its positions on the sky in a table (-TAB), which is not supported")
     if kind != "RA":
-        wcs.wcs.radesys = ""  # astropy would take it for an equatorial frame
+        wcs.wcs.radesys = ""  # astropy would treat it as an equatorial frame
     wcs.wcs.radesys = wcs.wcs.radesys.strip().upper()
     if wcs.wcs.radesys not in ("", "ICRS", "FK5", "FK4", "FK4-NO-E"):
-        raise ValueError(f"RADESYS is {wcs.wcs.radesys}; known are ICRS, FK5, FK4 and FK4-NO-E")
+        raise ValueError(f"RADESYS must be ICRS, FK5, FK4 or FK4-NO-E, got {wcs.wcs.radesys}")
     if not np.isnan(wcs.wcs.equinox) and not 1800 <= wcs.wcs.equinox <= 2100:
         raise ValueError(f"EQUINOX is {wcs.wcs.equinox:g}")
     scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600.0
@@ -196,7 +196,7 @@ def sky_frame(wcs):
 
 
 def _without_leftover_sip(header):
-    """The header without SIP coefficients where CTYPE does not end in -SIP: drizzled images still have them."""
+    """Removes SIP coefficients from the header if CTYPE does not end in -SIP; drizzled images still carry them."""
     if any(str(header.get(f"CTYPE{axis}", "")).strip().endswith("-SIP") for axis in (1, 2)):
         return header
     leftover = [key for key in header if _SIP.fullmatch(key)]

@@ -1,4 +1,4 @@
-"""YAML files from anywhere: plain values or one sentence, whatever is in them."""
+"""Reads untrusted YAML files: plain values, or one sentence that explains the problem."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,22 +9,22 @@ _BYTES, _VALUES, _DEPTH = 2**20, 100_000, 100  # of a file of settings; aliases 
 
 
 def read_yaml(path: str | Path, *, words: bool = False):
-    """The content of a YAML file: nothing but dicts, lists, text, numbers, dates and None.
+    """Reads a YAML file: only dicts, lists, text, numbers, dates and None.
 
     Args:
         path: The file.
-        words: Whether every value stays text, as it is written: an answer `no` would become False.
+        words: Whether every value stays text as written (otherwise `no` becomes False).
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is not YAML, has a key twice, asks for other objects, or is larger than any file of settings,
-            also by aliases; names the file.
+        ValueError: It is not YAML, repeats a key, contains other objects, or is too large for a file of settings
+            (also through aliases); the message names the file.
     """
     import yaml
 
     path = Path(path)
     if path.stat().st_size > _BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; a file of settings has at most {_BYTES}")
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; a file of settings may have at most {_BYTES}")
     try:
         loader = (yaml.BaseLoader if words else yaml.SafeLoader)(path.read_text(encoding="utf-8-sig"))
         try:
@@ -40,14 +40,14 @@ def read_yaml(path: str | Path, *, words: bool = False):
 
 
 def _check(node) -> None:
-    """Raises ValueError where a key comes twice or aliases unfold to too many values, RecursionError where too deep."""
+    """Raises ValueError for repeated keys or aliases that expand to too many values, RecursionError if too deep."""
     import yaml
 
     left, seen = [] if node is None else [(node, 1)], 0
     while left:
         (node, depth), seen = left.pop(), seen + 1
         if seen > _VALUES:
-            raise ValueError(f"its aliases (*name) unfold to more than {_VALUES} values")
+            raise ValueError(f"its aliases (*name) expand to more than {_VALUES} values")
         if depth > _DEPTH:
             raise RecursionError
         if isinstance(node, yaml.SequenceNode):
@@ -56,5 +56,5 @@ def _check(node) -> None:
             keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
             twice = [key for key, number in keys.items() if number > 1]
             if twice:
-                raise ValueError(f"below line {node.start_mark.line + 1}, {some(twice)} comes more than once")
+                raise ValueError(f"below line {node.start_mark.line + 1}, {some(twice)} occurs more than once")
             left += [(part, depth + 1) for pair in node.value for part in pair]

@@ -213,7 +213,7 @@ def _fraction(catalog: pd.DataFrame, name: str) -> Reading:
     bad = values.notna() & ~values.between(0, 1)
     if bad.any():
         raise ValueError(
-            f"column {name!r} must hold fractions from 0 to 1, not {some(catalog[name][bad].unique())} "
+            f"column {name!r} must contain fractions from 0 to 1, got {some(catalog[name][bad].unique())} "
             f"({galaxies(catalog, bad)})"
             + "; divide percentages by 100"
             * bool(values.between(0, 100).sum() > bad.size / 2)
@@ -294,6 +294,7 @@ def _measured(catalog: pd.DataFrame, name: str) -> pd.Series:
     values, words = as_numbers(catalog[name])
     if words.any():
         raise ValueError(
-            f"column {name!r} must hold numbers, not {some(catalog[name][words].unique())} ({galaxies(catalog, words)})"
+            f"column {name!r} must contain numbers, got {some(catalog[name][words].unique())} "
+            f"({galaxies(catalog, words)})"
         )
     return values.where(np.isfinite(values))

@@ -172,7 +172,7 @@ def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, d
 def _read(path: Path) -> list:
     found = read_yaml(path)
     if not isinstance(found, list):
-        raise ValueError(f"{path} must hold a list of layers: '- RandomView: {{rotation: 0.5}}'")
+        raise ValueError(f"{path} must contain a list of layers: '- RandomView: {{rotation: 0.5}}'")
     return found
 
 

@@ -38,14 +38,14 @@ def simulate_galaxies(
     crowding=1.0,
     depth=1.0,
 ):
-    """Mock galaxies in memory.
+    """Simulates galaxies in memory.
 
     Args:
         galaxies: how many.
         image_size: pixels on a side.
         bands: any of *grz* (the Legacy Surveys' DECam) or of *ugriz* (SDSS), in the order of the channels.
         seed: seed of the survey.
-        start: number of the first galaxy: 0..99 and then 100..199 are the galaxies 0..199.
+        start: number of the first galaxy; galaxies 0..99 followed by 100..199 are the same as 0..199.
         schema: the volunteers' question tree, gz_decals_dr5 or gz2; the ring campaign always comes with it.
         fractions: shares of some classes, e.g. ``{"ring": 0.5}``: half the galaxies have a ring and the
             others have none. Classes: smooth, spiral, bar, ring, edge_on, merger, irregular.
@@ -62,7 +62,7 @@ def simulate_galaxies(
         in ``true_*`` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
 
     Raises:
-        ValueError: a setting that cannot be.
+        ValueError: an invalid setting.
     """
     sky = Sky(
         bands=bands,
@@ -106,10 +106,10 @@ def simulate_survey(
     depth=1.0,
     field_side=8,
 ):
-    """Write a mock survey: FITS images and ``catalog.csv``.
+    """Writes a mock survey: FITS images and ``catalog.csv``.
 
-    Safe to stop and run again: files are written whole or not at all, and those already there are kept. A
-    folder that holds another survey is refused.
+    Safe to stop and run again: files are written completely or not at all, and existing ones are kept. A
+    folder that contains another survey is refused.
 
     Args:
         out: folder to write into; made if missing.
@@ -135,7 +135,7 @@ def simulate_survey(
         The catalogue, as written, with ``file_loc`` relative to ``out``.
 
     Raises:
-        ValueError: a setting that cannot be.
+        ValueError: an invalid setting.
         FileExistsError: a folder that holds a survey with other settings, or something else.
     """
     if products not in PRODUCTS:

@@ -211,7 +211,7 @@ def _classes(known: pd.DataFrame, label: str, stores: dict[str, Representations]
             raise ValueError(f"no galaxy is of the class {some(missing)}; there are {some(sorted(truth.unique()))}")
         truth = truth[truth.isin(names)]
     if truth.nunique() < 2:
-        raise ValueError(f"{label} must hold at least two classes, got {some(truth.unique())}")
+        raise ValueError(f"{label} must contain at least two classes, got {some(truth.unique())}")
     if len(truth) > _MOST:
         log.info("%d of %d labelled galaxies, drawn at random", _MOST, len(truth))
         truth = truth.sample(_MOST, random_state=seed)

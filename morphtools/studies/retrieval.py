@@ -83,7 +83,7 @@ def _classes(column: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(column):
         return column.astype(str)
     if not column.isin((0, 1)).all():
-        raise ValueError(f"column {column.name!r} must hold classes in words, or 0 and 1; cut fractions first")
+        raise ValueError(f"column {column.name!r} must contain classes in words, or 0 and 1; cut fractions first")
     return pd.Series(np.where(column == 1, column.name, ""), column.index)
 
 

@@ -1,7 +1,7 @@
 """The trees of every Galaxy Zoo campaign, as data.
 
-A row is (question, answers, the answers after which it is asked), and, where the published table differs from what
-volunteers really met, what that table says: one parent at most, or None for a question it leaves out. The
+A row is (question, answers, the answers after which it is asked) and, where the published table differs from the tree
+that volunteers followed, the parent in that table: at most one, or None for a question that it leaves out. The
 campaign's suffix is added to every question.
 """
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Campaign(NamedTuple):
-    """One campaign: what its questions end in, where it is described, and its rows."""
+    """One campaign: the suffix of its questions, a description, and its rows."""
 
     suffix: str
     about: str
@@ -17,7 +17,7 @@ class Campaign(NamedTuple):
 
 
 _SMOOTH, _FEATURED, _FEATURES = (f"smooth-or-featured_{a}" for a in ("smooth", "featured-or-disk", "features"))
-_GALAXY = f"{_SMOOTH} {_FEATURED}"  # everyone who did not see an artefact
+_GALAXY = f"{_SMOOTH} {_FEATURED}"  # everyone who did not answer "artefact"
 _FACE_ON, _EDGE_ON, _SPIRAL = "disk-edge-on_no", "disk-edge-on_yes", "has-spiral-arms_yes"
 _MERGING = ("merging", "none minor-disturbance major-disturbance merger", _GALAXY, "")
 
@@ -34,7 +34,7 @@ _DECALS_DR12 = [
     ("merging", "neither tidal-debris both merger", _GALAXY, ""),
 ]
 
-# What DECaLS DR5 asked, and with small changes everything since.
+# The questions of DECaLS DR5, and with small changes of all campaigns since.
 _DISK = [
     ("disk-edge-on", "yes no", _FEATURED),
     ("has-spiral-arms", "yes no", _FACE_ON),

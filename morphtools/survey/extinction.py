@@ -13,7 +13,7 @@ COEFFICIENTS = {
 
 
 def transmission(ebv, *, bands, survey):
-    """The fraction of light that comes through the Galaxy's dust.
+    """The fraction of light transmitted by the Galaxy's dust.
 
     Args:
         ebv: E(B-V) in magnitudes on the SFD98 scale, any shape (...,).

@@ -1,4 +1,4 @@
-"""Published tables, recognised by their columns, and what these are called by the verbs of this package.
+"""Published tables, recognised by their columns, and the names that this package uses for these columns.
 
 | table | recognised by | becomes |
 |---|---|---|
@@ -13,8 +13,8 @@
 | SDSS spectra (`specObj`, CasJobs) | `specObjID`, `Z`, `zWarning` | `id_str`, `redshift` |
 | DESI spectra (`zall`) | `TARGETID`, `Z`, `ZWARN` | `id_str`, `redshift` |
 
-Redshifts with a warning of the pipeline are unknown. All columns of the table stay; one whose name differs from a new one in
-capitals only gets `_published` after it.
+Redshifts with a pipeline warning are unknown. All columns of the table are kept; if a name differs from a new one only
+in capitalisation, `_published` is appended.
 """  # noqa: E501
 
 from collections.abc import Callable
@@ -44,12 +44,12 @@ class KnownTable(NamedTuple):
     """A published table.
 
     Attributes:
-        name: What people call it.
-        columns: Those that it is recognised by, in lower case; the beginning of a name where it ends in `…`.
-        ids: Columns that name a galaxy, the first that are there; several at once are joined by `-`.
-        labels: Makes columns of labels or redshifts of its columns, whose names are in lower case.
+        name: Its common name.
+        columns: Columns by which it is recognised, in lower case; the beginning of a name if it ends in `…`.
+        ids: Columns that name a galaxy, in order of preference; several together are joined by `-`.
+        labels: Function that makes columns of labels or redshifts from its columns (in lower case).
         schema: Question tree of its votes.
-        note: What else one has to know.
+        note: A remark for users.
     """
 
     name: str
@@ -70,7 +70,7 @@ def _zoo1(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _nair(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """Bars: strong 2, intermediate 4, weak 8; rings: nuclear 2, inner 4, outer 8; their other bits say neither."""
+    """Bars: strong 2, intermediate 4, weak 8; rings: nuclear 2, inner 4, outer 8; other bits are ignored."""
     labels = {}
     for name in ("bar", "ring"):
         flags = _numbers(table[name])
@@ -84,7 +84,7 @@ def _redshift(warning: str) -> Callable[[pd.DataFrame], dict[str, pd.Series]]:
 
 
 _SDSS_IDS = (("dr7objid",), ("dr8objid",), ("objid",))
-_PREDICTED = "its fractions are those that a network predicts, not votes"
+_PREDICTED = "its fractions are predictions of a network, not votes"
 KNOWN_TABLES = (
     KnownTable(
         "Galaxy Zoo 1",
@@ -118,7 +118,7 @@ KNOWN_TABLES = (
         ("sdss", "_ra", "_de", "bar", "ring", "pair"),
         (("sdss",),),
         _nair,
-        note="bar and ring are 1 where a flag of a kind of bar or ring is set, 0 where none is, and unknown elsewhere",
+        note="bar and ring are 1 if the flag of any kind of bar or ring is set, 0 if none is, and otherwise unknown",
     ),
     KnownTable(
         "MPA-JHU",
@@ -145,7 +145,7 @@ KNOWN_TABLES = (
 
 
 def recognise(columns) -> KnownTable | None:
-    """The published table that has these columns, in whatever capitals; None if it is none that we know."""
+    """The published table with these columns, in any capitalisation; None if it is not a known table."""
     lower = {str(name).lower() for name in columns}
 
     def there(name: str) -> bool:
@@ -155,20 +155,20 @@ def recognise(columns) -> KnownTable | None:
 
 
 def position_columns(columns) -> tuple[str, str] | None:
-    """The columns of right ascension and declination; None where there are none that we know."""
+    """The columns of right ascension and declination; None if there are none with a known name."""
     by_lower = {str(name).lower(): name for name in reversed([*columns])}
     return next(((by_lower[ra], by_lower[dec]) for ra, dec in POSITIONS if {ra, dec} <= by_lower.keys()), None)
 
 
 def translate(table: pd.DataFrame, known: KnownTable | None) -> tuple[pd.DataFrame, list[str]]:
-    """A table with the columns that the other verbs know: `id_str`, `ra`, `dec`, labels, votes and redshifts.
+    """Adds the columns that other commands use: `id_str`, `ra`, `dec`, labels, votes and redshifts.
 
     Args:
-        table: As it was published, or a piece of it.
-        known: What `recognise` makes of its columns.
+        table: The table as published, or a part of it.
+        known: The result of `recognise`.
 
     Returns:
-        The table with further columns, and a sentence for each guess. Columns that are there already stay as they are.
+        The table with further columns, and a sentence for each guess. Existing columns are not changed.
     """
     remarks, added = [], {}
     if known is not None:
@@ -176,7 +176,7 @@ def translate(table: pd.DataFrame, known: KnownTable | None) -> tuple[pd.DataFra
     place = position_columns(table.columns)
     if place is not None and place != ("ra", "dec") and "ra" not in table and "dec" not in table:
         added |= {"ra": table[place[0]], "dec": table[place[1]]}
-        remarks.append(f"positions are those of {place[0]} and {place[1]}")
+        remarks.append(f"positions are from {place[0]} and {place[1]}")
     twins = {str(name).lower() for name in added}
     renamed = {name: f"{name}_published" for name in table.columns if str(name).lower() in twins}
     return table.rename(columns=renamed).assign(**added), remarks

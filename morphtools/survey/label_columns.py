@@ -1,4 +1,4 @@
-"""Which columns of a catalogue are labels that representations could predict."""
+"""Finds the columns of a catalogue that are labels a representation could predict."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ _CLASSES, _LEAST = 20, 10
 
 
 def is_class(values) -> bool:
-    """Whether known values name classes (text, or a few numbers) and not a measurement."""
+    """Whether values are classes (text or a few numbers) rather than measurements."""
     values = pd.Series(values).dropna()
     return not pd.api.types.is_numeric_dtype(values) or values.nunique() <= _CLASSES
 
@@ -21,14 +21,14 @@ def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, 
 
     Args:
         catalog: One row per galaxy.
-        columns: Names of the columns to take instead, separated by commas.
+        columns: Names of the columns to use instead, separated by commas.
 
     Returns:
         By name, one value per row: text for a class, a number for a measurement, missing where unknown. Empty if the
-        catalogue says nothing, or has fewer than ten galaxies of a second class.
+        catalogue has no labels, or fewer than ten galaxies of a second class.
 
     Raises:
-        ValueError: There is no such column, or it has one value only.
+        ValueError: There is no such column, or it has only one value.
     """
     if columns is not None:
         names = [name.strip() for name in columns.split(",")]
@@ -36,7 +36,7 @@ def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, 
             if name not in catalog.columns:
                 raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
             if catalog[name].nunique() < 2:
-                raise ValueError(f"column {name!r} has one value only, {some(catalog[name].dropna().unique())}")
+                raise ValueError(f"column {name!r} has only one value, {some(catalog[name].dropna().unique())}")
         return {name: _as_label(catalog[name]) for name in names}
     candidates = {}
     for name in catalog.columns:

@@ -1,4 +1,4 @@
-"""Cells of label columns: numbers and words as people write them, and which galaxies hold something else."""
+"""Reads cells of label columns: numbers and words as people write them; reports galaxies with anything else."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ _EMPTY = ("", "nan", "na", "n/a", "none", "null")
 
 
 def galaxies(catalog: pd.DataFrame, where) -> str:
-    """The galaxies of some rows, by name: `galaxy a, b and 7 more`; by number where they have no names."""
+    """Names the galaxies of some rows: `galaxy a, b and 7 more`, or row numbers if they have no ids."""
     where = np.asarray(where, bool)
     if "id_str" in catalog.columns:
         return f"galaxy {some(catalog['id_str'][where])}"
@@ -26,7 +26,7 @@ def galaxies(catalog: pd.DataFrame, where) -> str:
 
 
 def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Cells as numbers, and which of them hold something that is not a number.
+    """Converts cells to numbers, and tells which are not numbers.
 
     Returns:
         float, NaN where a cell is empty or not a number; and bool, true where it is neither empty nor a number.
@@ -58,18 +58,18 @@ def stand_for_unknown(values: pd.Series) -> pd.Series:
 
 
 def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> pd.Series:
-    """Answers to a question of yes or no, one for every row.
+    """Reads the answers to a yes-or-no question, one for every row.
 
     Args:
         catalog: One row per galaxy.
-        name: The column: 0 and 1, fractions between, or words: yes and no, true and false, the names of the classes.
+        name: The column: 0 and 1, fractions in between, or words (yes/no, true/false, the names of the classes).
         classes: Names of the negative and the positive class.
 
     Returns:
         From 0 to 1; NaN where the cell is empty.
 
     Raises:
-        ValueError: A cell holds anything else, such as -99 for an unknown.
+        ValueError: A cell contains anything else, such as -99 for unknown.
     """
     values = catalog[name]
     numbers, words = as_numbers(values)
@@ -83,7 +83,7 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
         percent = numbers[bad].between(0, 100).all() and numbers.max() > 2
         percent |= values[bad].astype(str).str.strip().str.endswith("%").any()
         raise ValueError(
-            f"column {name!r} must hold 0/1 or fractions from 0 to 1, not {some(values[bad].unique())} "
+            f"column {name!r} must contain 0/1 or fractions from 0 to 1, got {some(values[bad].unique())} "
             f"({galaxies(catalog, bad)}); words may be yes/no, true/false or {classes[1]}/{classes[0]}; "
             + ("divide percentages by 100" if percent else "leave cells empty where the answer is unknown")
         )
@@ -91,17 +91,17 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
 
 
 def is_yes_or_no(values: pd.Series) -> bool:
-    """Whether a column holds 0 and 1, or yes and no or true and false, and nothing else but empty cells."""
+    """Whether a column contains only 0/1, yes/no or true/false, and empty cells."""
     numbers, words = as_numbers(values)
     plain = values[words].astype(str).map(plain_word).isin((*_YES, *_NO))
     return bool(numbers.dropna().isin((0, 1)).all() and plain.all() and (numbers.notna().any() or len(plain)))
 
 
 def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
-    """Names of classes, one for every row; whole numbers without a decimal point.
+    """Reads the names of classes, one for every row; integers have no decimal point.
 
-    Spellings that differ in capitals, spaces, hyphens or underscores only are one class, called as it is most often;
-    the log has a warning. `none` is a class like any other.
+    Spellings that differ only in capitalisation, spaces, hyphens or underscores are one class, which gets its most
+    common spelling, with a warning in the log. `none` is a class like any other.
 
     Args:
         catalog: One row per galaxy.
@@ -129,7 +129,7 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
 
 
 def plain_word(word: str) -> str:
-    """A word without capitals, underscores, hyphens and double spaces: two spellings of one word are equal.
+    """Normalises capitals, underscores, hyphens and double spaces, so that different spellings of a word are equal.
 
     A hyphen before a number is its sign: -1 is not 1.
     """

@@ -1,7 +1,7 @@
-"""The names under which votes stand in the published tables of campaigns that number their questions and answers.
+"""Column names of votes in the published tables of campaigns that number their questions and answers.
 
-By the question as we call it (`bar-gz2`): the stem of its columns, and that of each answer. What stands in a column is
-told by its ending:
+For each question under our name (`bar-gz2`): the stem of its columns, and the stem of each answer. The ending of a
+column tells what it contains:
 
 | table | votes | fractions | fractions, weighted | how many answered | never read as votes |
 |---|---|---|---|---|---|
@@ -16,7 +16,7 @@ from morphtools.survey.campaigns import GZ2_TASKS
 
 
 class Published(NamedTuple):
-    """Where the votes on a question stand: stems of the answers' columns, and the column of all who answered."""
+    """Columns of the votes on a question: stems of the answers' columns, and the column of all who answered."""
 
     stems: dict[str, str]
     total: str

@@ -1,6 +1,6 @@
-"""Cuts on catalogues as data: which galaxies of a table a paper, or you, keep.
+"""Cuts on catalogues: which galaxies of a table a paper, or you, keep.
 
-A set of cuts is a YAML file, and the sets of some papers come with the package (`morphtools/survey/cuts`):
+A set of cuts is a YAML file. Those of some papers come with the package (`morphtools/survey/cuts`):
 
     name: Galaxy Zoo DECaLS
     source: Walmsley et al. 2022, arXiv:2102.08414
@@ -11,17 +11,17 @@ A set of cuts is a YAML file, and the sets of some papers come with the package 
           - {column: flags, operator: any bit of, value: [64]}
         unknown: keep
 
-A set may sort galaxies into classes instead, or besides: each gets in `column` the first class whose conditions it
-passes, and those that pass none are left out.
+A set may also, or instead, sort galaxies into classes: the `column` of each gets the first class whose conditions it
+meets; galaxies that meet none are left out.
 
     column: shape
     classes:
       smooth: {column: Class1.1, operator: ">", value: 0.8}
       edge-on: {column: Class2.1, operator: ">", value: 0.8}
 
-`column` of a condition may be a list of names of which the table has the first that it has. `all` and `any` join
-conditions and may be nested. Where a cell is empty a condition is neither true nor false, and so is what depends on it
-(any of true and unknown is true); what remains unknown is left out, or kept with `unknown: keep`. Nothing in a file is
+`column` of a condition may be a list of names, of which the first one in the table is used. `all` and `any` join
+conditions and can be nested. If a cell is empty, a condition is unknown, and so is what depends on it (but any of true
+and unknown is true). Galaxies that remain unknown are left out, or kept with `unknown: keep`. Nothing in a file is
 executed.
 """
 
@@ -55,7 +55,7 @@ class Condition(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """Conditions of which all, or any, have to hold."""
+    """Conditions, all or any of which must hold."""
 
     how: str
     parts: tuple["Condition | Joined", ...]
@@ -67,7 +67,7 @@ class Joined(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A cut: the test, where the paper has it, and whether galaxies for which it is unknown are kept."""
+    """A cut: the test, its section in the paper, and whether galaxies for which it is unknown are kept."""
 
     test: Condition | Joined
     section: str
@@ -76,7 +76,7 @@ class Cut(NamedTuple):
 
 
 class Cuts(NamedTuple):
-    """A set of cuts, in order; and the classes among which it sorts galaxies, with the column that gets their names."""
+    """A set of cuts in order; the classes into which it sorts galaxies, and the column for their names."""
 
     name: str
     source: str
@@ -94,16 +94,16 @@ def read_cuts(cuts: str | Path | Mapping) -> Cuts:
     """Reads a set of cuts.
 
     Args:
-        cuts: A name of `list_cuts()`, the path of a YAML file, or what such a file holds.
+        cuts: A name of `list_cuts()`, the path of a YAML file, or the content of such a file.
 
     Raises:
-        ValueError: It is not a set of cuts; names the cut and what is wrong with it.
+        ValueError: It is not a valid set of cuts; the message names the cut and the problem.
         FileNotFoundError: There is no such file.
     """
     if not isinstance(cuts, Mapping):
         path = FOLDER / f"{cuts}.yaml" if str(cuts) in list_cuts() else Path(cuts)
         if path.suffix not in (".yaml", ".yml"):
-            raise ValueError(f"{unknown('set of cuts', str(cuts), list_cuts())}; or a file that ends in .yaml")
+            raise ValueError(f"{unknown('set of cuts', str(cuts), list_cuts())}; or give a .yaml file")
         where = path.name
         cuts = read_yaml(path)
     else:
@@ -145,12 +145,12 @@ def _classes(cuts: Mapping) -> tuple[str, tuple[tuple[str, Condition | Joined], 
 
 
 def class_of(cuts: Cuts, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.Series:
-    """The first class that each row passes, as text; empty where it passes none, or where that is unknown.
+    """The first class whose conditions each row meets, as text; missing if it meets none or that is unknown.
 
     Args:
         cuts: A set with classes.
         table: Rows.
-        columns: As `columns_of` has them.
+        columns: As returned by `columns_of`.
     """
     passed = [passes(test, table, columns).fillna(False).to_numpy(bool) for _, test in cuts.classes]
     return pd.Series(np.select(passed, [name for name, _ in cuts.classes], ""), index=table.index)
@@ -158,7 +158,7 @@ def class_of(cuts: Cuts, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
 
 def _cut(cut: object) -> Cut:
     if not isinstance(cut, Mapping):
-        raise ValueError(f"a cut has column, operator and value, or all or any, got {cut!r}")
+        raise ValueError(f"a cut must have column, operator and value, or all or any, got {cut!r}")
     rule = cut.get("unknown", "leave out")
     if rule not in ("leave out", "keep"):
         raise ValueError(unknown("rule for unknown values", rule, ("leave out", "keep")))
@@ -171,7 +171,7 @@ def _test(test: object) -> Condition | Joined:
         if isinstance(test, Mapping) and set(test) == {how} and isinstance(test[how], list) and test[how]:
             return Joined(how, tuple(map(_test, test[how])))
     if not isinstance(test, Mapping) or set(test) != {"column", "operator", "value"}:
-        raise ValueError(f"a condition has column, operator and value, or a list all or any, got {test!r}")
+        raise ValueError(f"a condition must have column, operator and value, or a list all or any, got {test!r}")
     columns = test["column"] if isinstance(test["column"], list) else [test["column"]]
     if not columns or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"column must be a name, or a list of names, got {test['column']!r}")
@@ -195,14 +195,14 @@ def columns_of(cuts: Cuts, table: pd.Index, names: Mapping[str, str] | None = No
 
     Args:
         cuts: The set.
-        table: Names of the table's columns; where none is written like a cut's, capitals do not count.
-        names: What columns of the cuts are called in the table.
+        table: Names of the table's columns; capitalisation is ignored if there is no exact match.
+        names: Names in the table of columns of the cuts.
 
     Returns:
-        The first name of each condition, and the column.
+        From the first name of each condition to the column.
 
     Raises:
-        ValueError: Columns are missing; lists all of them.
+        ValueError: Columns are missing; the message lists them all.
     """
     names = dict(names or {})
     conditions = [condition for cut in cuts.cuts for condition in _conditions(cut.test)]
@@ -222,8 +222,8 @@ def columns_of(cuts: Cuts, table: pd.Index, names: Mapping[str, str] | None = No
             missing[" or ".join(wanted)] = None
     if missing:
         raise ValueError(
-            f"the table lacks columns of the cuts: {', '.join(missing)}; it has {some(table, 12)}. Where it calls them "
-            "otherwise, name its columns"
+            f"the table lacks columns of the cuts: {', '.join(missing)}; it has {some(table, 12)}. If they have "
+            "other names there, give these"
         )
     return there
 
@@ -242,10 +242,10 @@ def passes(test: Condition | Joined, table: pd.DataFrame, columns: Mapping[str, 
     Args:
         test: Of a cut.
         table: Rows.
-        columns: As `columns_of` has them.
+        columns: As returned by `columns_of`.
 
     Raises:
-        ValueError: A cell cannot be compared; names column and cell.
+        ValueError: A cell cannot be compared; the message names column and cell.
     """
     if isinstance(test, Joined):
         parts = [passes(part, table, columns) for part in test.parts]
@@ -285,7 +285,7 @@ def _numbers(values: pd.Series) -> np.ndarray:
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
     if np.isnan(numbers).any():
         cell = values[np.isnan(numbers)].iloc[0]
-        raise ValueError(f"column {values.name!r} holds {str(cell)!r}, which cannot be compared with a number")
+        raise ValueError(f"column {values.name!r} contains {str(cell)!r}, which cannot be compared with a number")
     return numbers
 
 
@@ -293,7 +293,7 @@ def _whole(cell: Any, column: str) -> int:
     try:
         whole = int(cell)
         if whole == cell or str(whole) == str(cell).strip():
-            return whole & 0xFFFFFFFFFFFFFFFF  # a negative number is one whose highest bit is set
+            return whole & 0xFFFFFFFFFFFFFFFF  # a negative number has its highest bit set
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"column {column!r} holds {str(cell)!r}, and bits need whole numbers")
+    raise ValueError(f"column {column!r} contains {str(cell)!r}, but bits need integers")

@@ -1,4 +1,4 @@
-"""Which questions of a tree a table is to have."""
+"""Chooses the questions of a tree that a table should contain."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from tfrecords_builder.naming import unknown
 
 log = logging.getLogger(__name__)
 
-_MOCK = "-mock"  # questions about simulated galaxies, which help in training only
+_MOCK = "-mock"  # questions about simulated galaxies, used only in training
 _DECALS = ("gz_decals_dr5", "gz_decals_dr8", "gz_decals_dr12", "gz_desi")
 _TREES = {  # by words in the name of a survey or of its telescope, in lower case
     **dict.fromkeys(("sdss", "2.5m", "2.5-m"), ("gz2",)),
@@ -25,16 +25,16 @@ _TREES = {  # by words in the name of a survey or of its telescope, in lower cas
 def choose_questions(
     schema: Schema, wanted: str | Sequence[str] | None = None, surveys: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Names of the questions that a table is to have, in the order of the tree.
+    """Names of the questions for a table, in the order of the tree.
 
     Args:
         schema: All questions.
         wanted: Names, separated by commas or as a list: a question (`bar-gz2`), a question without its ending (`bar`,
             of any campaign), a campaign of `list_schemas` or a YAML file with a tree, the ending of a campaign or
             catalogue (`na10`), or `all`. By default the trees of the galaxies' survey.
-        surveys: Names of surveys or telescopes that the galaxies may be from, the most certain first. The first of them
-            with a tree whose questions are all in `schema` decides; where there is none, all questions are chosen
-            but for those about simulated galaxies.
+        surveys: Surveys or telescopes that the galaxies may be from, the most certain first. The first one with a tree
+            whose questions are all in `schema` decides; if there is none, all questions except those about simulated
+            galaxies are chosen.
 
     Raises:
         ValueError: A name matches no question.
@@ -44,7 +44,7 @@ def choose_questions(
         chosen = _of_survey(texts, surveys) or {text for text in texts if not text.endswith(_MOCK)} or set(texts)
         if len(chosen) < len(texts):
             log.info(
-                "the tables to read have %d of %d questions: choose others, or all, with `questions`", len(chosen),
+                "the readable tables have %d of %d questions; to choose others, or all, give `questions`", len(chosen),
                 len(texts),
             )  # fmt: skip
     else:

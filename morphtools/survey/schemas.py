@@ -1,4 +1,4 @@
-"""The question trees volunteers walk down: those of Galaxy Zoo, one's own, and several at once.
+"""Question trees for volunteers: those of Galaxy Zoo, your own, and several at once.
 
 A tree of your own is a YAML file::
 
@@ -10,8 +10,8 @@ A tree of your own is a YAML file::
         answers: [yes, no]
         asked_after: [smooth-or-featured_featured]
 
-``asked_after`` names answers as ``question_answer``; any of them leads to the question, and without it everyone is
-asked. Votes are in columns ``question_answer``: ``bar_yes``.
+``asked_after`` lists answers as ``question_answer``; any of them leads to the question. Without it, everyone is asked.
+Votes are in columns ``question_answer``: ``bar_yes``.
 """
 
 import difflib
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Schema:
-    """Questions as a tree. Parents stand before their children, so one pass in order walks it down.
+    """Questions as a tree. Parents come before their children, so that one pass in order traverses it.
 
     Attributes:
         name: of the campaign.
@@ -68,7 +68,7 @@ class Schema:
 
     @property
     def membership(self):
-        """Float32 matrix (Q, A): 1 where an answer belongs to a question."""
+        """Float32 matrix (Q, A): 1 if an answer belongs to a question."""
         owner = np.repeat(np.arange(len(self.questions)), [len(q.answers) for q in self.questions])
         return (np.arange(len(self.questions))[:, None] == owner).astype(np.float32)
 
@@ -92,7 +92,7 @@ class Schema:
         return np.stack(met, axis=-1)
 
     def to_dict(self):
-        """The tree as plain dicts, lists and strings, fit for JSON and YAML."""
+        """The tree as plain dicts, lists and strings, for JSON and YAML."""
         questions = []
         for question in self.questions:
             parents = {"asked_after": list(question.asked_after)} if question.asked_after else {}
@@ -107,7 +107,7 @@ class Schema:
             tree: ``name`` and ``questions``, as at the top of this module.
 
         Raises:
-            ValueError: it describes none; all faults are listed.
+            ValueError: it is not a valid schema; all faults are listed.
         """
         if not isinstance(tree, Mapping):
             raise ValueError("a schema is a mapping with 'name' and 'questions'; see morphtools.survey.schemas")
@@ -127,7 +127,7 @@ class Schema:
         return cls(name, tuple(questions))
 
     def __str__(self):
-        """The tree, for people: every question below the answer that leads to it."""
+        """The tree as text: every question below the answer that leads to it."""
         owner = {name: q.text for q in self.questions for name in q.label_cols}
         lines = []
 
@@ -152,7 +152,7 @@ def _refuse(name, faults):
 
 
 def _faults(questions):
-    """Everything that keeps questions from being a tree."""
+    """Everything that is wrong with a list of questions."""
     faults, seen, ahead = [], [], {name for q in questions for name in q.label_cols}
     for k, question in enumerate(questions):
         text, answers = question.text, question.answers
@@ -165,11 +165,11 @@ def _faults(questions):
         faults += [f"{text!r} has the answer {a!r} twice" for a in sorted(set(answers)) if answers.count(a) > 1]
         for parent in question.asked_after:
             if parent in ahead and parent not in seen:
-                faults.append(f"{text!r} is asked after {parent!r}, of a question that must stand above it")
+                faults.append(f"{text!r} is asked after {parent!r}, whose question must come before it")
             elif parent not in seen:
                 near = difflib.get_close_matches(parent, seen, n=1)
                 hint = f" (did you mean {near[0]!r}?)" if near else ""
-                faults.append(f"{text!r} is asked after {parent!r}, which no question answers{hint}")
+                faults.append(f"{text!r} is asked after {parent!r}, which is not an answer to any question{hint}")
         seen += question.label_cols
     return faults if len(questions) else [*faults, "there are no questions"]
 
@@ -186,7 +186,7 @@ def _read_question(entry):
         faults.append("'question' must be its text")
     for key, words in (("answers", answers), ("asked_after", parents)):
         if not (isinstance(words, list) and all(isinstance(word, str) and word for word in words)):
-            faults.append(f"{key!r} must be a list of words, not {words!r}")
+            faults.append(f"{key!r} must be a list of words, got {words!r}")
     return (None if faults else Question(text, tuple(answers), tuple(parents))), faults
 
 
@@ -212,10 +212,10 @@ def get_schema(schema, compat="ours"):
 
     Args:
         schema: name of a campaign (``list_schemas``), path of a YAML file, several of these as a list or joined by
-            commas (their questions one after another: a galaxy may have votes of any of them), the dict of
-            ``Schema.to_dict``, or a ``Schema``, which is returned as it is.
-        compat: "ours", the tree as volunteers met it, with several parents where there are; "published", that of
-            the public tables, one parent at most, to compare with published catalogues.
+            commas (a galaxy may have votes from any of them), the dict of ``Schema.to_dict``, or a ``Schema``, which
+            is returned unchanged.
+        compat: "ours", the tree that volunteers followed, with several parents where applicable; "published", that of
+            the public tables, with at most one parent, to compare with published catalogues.
 
     Returns:
         ``Schema``.
@@ -249,10 +249,10 @@ def _read_yaml(path):
 
 
 def list_schemas(schema=None, compat="ours"):
-    """Says which campaigns are known, or draws the tree of some.
+    """Lists the known campaigns, or draws the trees of some.
 
     Args:
-        schema: None for the list of campaigns; otherwise as ``get_schema`` takes it.
+        schema: None for the list of campaigns; otherwise as for ``get_schema``.
         compat: see ``get_schema``.
 
     Returns:

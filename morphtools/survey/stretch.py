@@ -119,7 +119,7 @@ STRETCHES = {
 
 
 def survey_stretch(bands):
-    """The name of the stretch of a survey that takes these bands: sdss_rgb where i is among them, else dr2_rgb."""
+    """The name of the stretch for a survey in these bands: sdss_rgb if i is among them, otherwise dr2_rgb."""
     return "sdss_rgb" if "i" in bands else "dr2_rgb"
 
 
@@ -130,7 +130,7 @@ def stretches_for(bands):
         bands: names of the C bands.
 
     Returns:
-        Function from nanomaggies (..., H, W, C) to a picture (..., H, W, 3), by name; none where the names are not
+        By name, functions from nanomaggies (..., H, W, C) to a picture (..., H, W, 3); empty if the bands are not
         those of a survey.
     """
     usable = {}

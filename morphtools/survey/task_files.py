@@ -1,4 +1,4 @@
-"""Tasks of your own, from a YAML file with the fields of `Task`."""
+"""Reads your own tasks from YAML files with the fields of `Task`."""
 
 import dataclasses
 from pathlib import Path
@@ -11,9 +11,9 @@ _NEEDED = ("name", "classes")
 
 
 def open_task(name: str | Path) -> Task | RedshiftTask:
-    """The task of a name, or of a YAML file.
+    """Returns a task by name or from a YAML file.
 
-    The file has the fields of `Task`, of which `name` and `classes` are needed, and `columns` or `votes`:
+    The file has the fields of `Task`, of which `name`, `classes`, and either `columns` or `votes` are required:
 
         name: lenses
         question: Is it a lens?
@@ -26,7 +26,7 @@ def open_task(name: str | Path) -> Task | RedshiftTask:
         name: One of `TASKS`, `photoz`, or the path of a .yaml or .yml file.
 
     Raises:
-        ValueError: No such task; or the file does not describe one.
+        ValueError: There is no such task, or the file does not describe one.
         FileNotFoundError: The file does not exist.
     """
     path = Path(name).expanduser()
@@ -46,7 +46,7 @@ def _read(path: Path) -> dict:
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), "it", 1)) from None
     if not isinstance(fields, dict):
-        raise ValueError("it must hold one 'field: value' per line")
+        raise ValueError("it must contain one 'field: value' per line")
     return fields
 
 
@@ -86,5 +86,5 @@ def _task(fields: dict) -> Task:
 def _names(what: str, values) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, list | tuple):
         raise ValueError(f"{what} must be a list of names, got {values!r}")
-    words = {True: "yes", False: "no"}  # what YAML makes of them
+    words = {True: "yes", False: "no"}  # as YAML reads them
     return tuple(words[value] if isinstance(value, bool) else str(value) for value in values)

@@ -1,6 +1,6 @@
-"""Votes for some answers to a question, over every campaign that asked it.
+"""Votes for some answers to a question, added up over all campaigns that asked it.
 
-Only answers that stand in a question tree are counted; ``bar-dr5_total-votes`` and ``bar-dr5_mean-radius`` are none.
+Only answers in a question tree are counted; ``bar-dr5_total-votes`` and ``bar-dr5_mean-radius`` are not answers.
 """
 
 import logging
@@ -22,7 +22,7 @@ def votes_for(catalog, question, answers):
     Args:
         catalog: one row per galaxy.
         question: without a campaign's suffix, such as ``bar``.
-        answers: those that are counted for.
+        answers: the answers to count.
 
     Returns:
         (votes for, all votes) of every row; None where the catalogue has no votes on this question.
@@ -49,12 +49,12 @@ def votes_for(catalog, question, answers):
 
 
 def fraction_for(catalog, question, answers):
-    """The fraction of votes for some answers, where it is not known of how many votes.
+    """The fraction of votes for some answers, if the number of votes is unknown.
 
     Args:
         catalog: one row per galaxy.
         question: without a campaign's suffix.
-        answers: those that are counted for.
+        answers: the answers to count.
 
     Returns:
         (fraction, the columns that were added up); (None, []) where the catalogue has no such fractions.
@@ -76,18 +76,18 @@ def _fraction(catalog, name):
     bad = words | ~(values.between(0, 1) | values.isna())
     if bad.any():
         shown = some(catalog[name][bad].unique())
-        raise ValueError(f"column {name!r} must hold fractions from 0 to 1, not {shown} ({galaxies(catalog, bad)})")
+        raise ValueError(f"column {name!r} must contain fractions from 0 to 1, got {shown} ({galaxies(catalog, bad)})")
     return values
 
 
 def _asking(question):
-    """The campaigns that ask a question, those with the most answers first, and their question."""
+    """The campaigns that ask a question, those with the most answers first, and the question in each."""
     pairs = [(schema, q) for schema in SCHEMAS.values() for q in schema.questions if base_of(q, schema) == question]
     return sorted(pairs, key=lambda pair: -len(pair[1].answers))
 
 
 def _counts(catalog, question, schema, names, ending):
-    """(N, A) counts; None of fractions where it is not known of how many votes."""
+    """(N, A) counts; None for fractions of an unknown number of votes."""
     total = total_column(question, schema, catalog.columns)
     if ending not in FRACTIONS or total:
         return count_votes(catalog, question.text, names, total)
@@ -111,7 +111,7 @@ def _leading_to(question, schema):
 
 
 def _incomplete(catalog, question, answers):
-    """Counts of a question without the columns of some answers; how many gave those is in the column of all votes."""
+    """Counts of a question without columns for some answers; those votes are in the column of all votes."""
     known = {answer for _, asked in _asking(question) for answer in asked.answers} or {"yes", "no", *answers}
     for text in (question, *(question + suffix for suffix in SUFFIXES)):
         names = {f"{text}_{answer}": answer for answer in sorted(known) if f"{text}_{answer}" in catalog.columns}

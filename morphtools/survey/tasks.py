@@ -12,7 +12,7 @@ from tfrecords_builder.naming import some, unknown
 
 log = logging.getLogger(__name__)
 
-_FARTHEST = 20.0  # no galaxy is known beyond; people write 99 or 999999 for unknown redshifts
+_FARTHEST = 20.0  # beyond any known galaxy; people write 99 or 999999 for unknown redshifts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ TASKS = {
 
 @dataclasses.dataclass(frozen=True)
 class RedshiftTask:
-    """The question of how far away a galaxy is.
+    """The task of measuring the redshift of a galaxy.
 
     Attributes:
         name: As in `morphtools finetune --task NAME`.
@@ -151,12 +151,12 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
         column: The column to use, if its name is your own.
 
     Returns:
-        For every row its redshift, NaN where it is unknown: missing, not finite, or below -0.01, where no galaxy is
-        but where surveys write -1 or -9999; and in words where they were found.
+        The redshift of every row, NaN if unknown (missing, not finite, or below -0.01, because surveys write -1 or
+        -9999); and a description of where they were found.
 
     Raises:
-        ValueError: The catalogue has no such column, no redshift in it, words, or numbers beyond any known galaxy, such
-            as 99.
+        ValueError: The catalogue has no such column, or the column contains no redshifts, words, or numbers beyond any
+            known galaxy, such as 99.
     """
     if column is not None and column not in catalog.columns:
         raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
@@ -170,11 +170,11 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     values = values.where(np.isfinite(values))
     measured = values > -0.01
     if not measured.any():
-        raise ValueError(f"column {name!r} holds no redshifts, but {some(catalog[name])}")
-    for bad, what in ((words, "must hold numbers"), (values > _FARTHEST, "must hold redshifts")):
+        raise ValueError(f"column {name!r} contains no redshifts, only {some(catalog[name])}")
+    for bad, what in ((words, "must contain numbers"), (values > _FARTHEST, "must contain redshifts")):
         if bad.any():
             raise ValueError(
-                f"column {name!r} {what}, not {some(catalog[name][bad].unique())} ({galaxies(catalog, bad)}); leave "
+                f"column {name!r} {what}, got {some(catalog[name][bad].unique())} ({galaxies(catalog, bad)}); leave "
                 "cells empty where the redshift is unknown"
             )
     zero = values == 0
@@ -194,18 +194,17 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
 def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) -> tuple[pd.Series, str]:
     """Reads the answers to a task from a catalogue.
 
-    The first that the catalogue has of: `column`; one of `task.columns`; votes on the question by any campaign, added
-    up over campaigns (see `morphtools.survey.task_votes`: counts, or fractions where it is known of how many);
-    fractions of votes alone. A column of 0 and 1, or of words, is taken as it is; fractions between are cut at
-    `task.above` and `task.below`.
+    The first of these that the catalogue has: `column`; one of `task.columns`; votes on the question, added up over
+    campaigns (see `morphtools.survey.task_votes`: counts, or fractions with a known number of votes); fractions alone.
+    A column of 0 and 1, or of words, is used directly; fractions in between are cut at `task.above` and `task.below`.
 
     Args:
         task: What is asked.
         catalog: One row per galaxy.
-        column: The column to use, if the names are your own.
+        column: The column to use, if its name is your own.
 
     Returns:
-        1, 0 or NaN (unknown or in between) for every row, and in words how it was decided.
+        1, 0 or NaN (unknown or in between) for every row, and a description of how it was decided.
 
     Raises:
         ValueError: The catalogue has no such column, or its values are neither labels nor fractions.
@@ -217,7 +216,7 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         values = read_answers(catalog, name, task.classes)
         flags = {str(c).lower(): c for c in catalog.columns}
         if name.lower() == "spiral" and {"elliptical", "uncertain"} <= set(flags):
-            # Galaxy Zoo 1 (Lintott et al. 2011, arXiv:1007.3265, table 2): 0 also where nobody knows
+            # Galaxy Zoo 1 (Lintott et al. 2011, arXiv:1007.3265, table 2): uncertain galaxies also have 0
             values = values.where(read_answers(catalog, flags["uncertain"], ("no", "uncertain")) != 1)
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
@@ -227,7 +226,7 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
     if found:
         yes, total = (sum(each) for each in zip(*found, strict=True))
         enough = _cut((yes / total).where(total >= task.min_votes), task)
-        return enough, f"{_rule(task, 'its vote fraction')}, with at least {task.min_votes} votes"
+        return enough, f"{_rule(task, 'the vote fraction')}; at least {task.min_votes} votes"
     for question, answers in task.votes.items():
         fraction, columns = fraction_for(catalog, question, answers)
         if columns:
@@ -240,7 +239,7 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
 
 
 def _column_of(task: Task | RedshiftTask, catalog: pd.DataFrame) -> str | None:
-    """The first column of a task that the catalogue has, or the only one that differs from it in capitals alone."""
+    """The first column of a task in the catalogue, or the only one that differs just in capitalisation."""
     for name in task.columns:
         same = [c for c in catalog.columns if str(c).lower() == name.lower()]
         if name in same or len(same) == 1:

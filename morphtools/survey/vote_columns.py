@@ -1,17 +1,17 @@
-"""Vote counts out of catalogues: which columns hold them, and counts from fractions.
+"""Reads vote counts from catalogues: finds their columns, and converts fractions to counts.
 
-Votes of a question ``bar-gz2`` with the answers yes and no are found, in this order, as
+Votes on a question ``bar-gz2`` with the answers yes and no are looked for, in this order, in
 
 1. ``bar-gz2_yes``, ``bar-gz2_no``, or without the campaign's suffix, ``bar_yes``, ``bar_no``: counts;
 2. ``t03_bar_a06_bar_count``, ... (Galaxy Zoo 2 and Hubble as published): counts;
 3. any of these with ``_fraction`` or ``_weighted_fraction`` (instead of ``_count``), or CANDELS' ``_frac`` and
-   ``_weighted_frac``: fractions. How many people answered is in ``bar-gz2_total-votes``, ``bar_total-votes``,
-   ``t03_bar_total_count`` or ``t11_bar_feature_count``; where no such column is, it follows down the tree from everyone
-   who classified the galaxy (``total_classifications``, or the column named).
+   ``_weighted_frac``: fractions. The number of people who answered is in ``bar-gz2_total-votes``, ``bar_total-votes``,
+   ``t03_bar_total_count`` or ``t11_bar_feature_count``; without such a column, it is derived down the tree from the
+   number who classified the galaxy (``total_classifications``, or the given column).
 
-The columns of one question are of one kind: counts, fractions and weighted fractions are never mixed.
+The columns of a question are all of one kind: counts, fractions and weighted fractions are never mixed.
 
-Debiased fractions are estimates of what would have been said at another redshift, not votes, and are never read.
+Debiased fractions estimate the votes at another redshift; they are not votes, and are never read.
 """
 
 import numpy as np
@@ -27,21 +27,20 @@ _SLACK = 0.03  # published fractions are rounded, and weighted ones need not add
 
 
 def read_votes(catalog, schema, total=None):
-    """Vote counts of a catalogue, in the columns of a schema.
+    """Reads the vote counts of a catalogue, in the columns of a schema.
 
     Args:
-        catalog: one row per galaxy. A question may be missing everywhere, or have empty cells in some rows: nobody
-            answered it.
-        schema: as ``get_schema`` takes it.
+        catalog: one row per galaxy. A question may be absent, or have empty cells in some rows: nobody answered it.
+        schema: as for ``get_schema``.
         total: column with the number of people who classified the galaxy, for catalogues of fractions
-            (``total_classifications`` where there is one).
+            (default ``total_classifications``, if present).
 
     Returns:
-        Table of whole numbers, one column per answer, with the catalogue's index.
+        Table of integers, one column per answer, with the catalogue's index.
 
     Raises:
-        ValueError: no question is found, one lacks some of its answers, or numbers that cannot be votes: negative,
-            not whole, or more than the people who were asked.
+        ValueError: no question is found, one lacks some of its answers, or numbers cannot be votes: negative, not
+            integer, or more than the people who were asked.
     """
     schema = get_schema(schema)
     if total is not None and total not in catalog.columns:
@@ -64,43 +63,43 @@ def read_votes(catalog, schema, total=None):
 
 
 def count_votes(catalog, question, columns, total=None, asked=None):
-    """Votes on one question, whichever way its columns hold them.
+    """Reads the votes on one question, from counts or fractions.
 
     Args:
         catalog: one row per galaxy.
         question: its name.
-        columns: those of its answers, of one kind: all counts, or all fractions.
+        columns: columns of its answers, all counts or all fractions.
         total: column with the number of people who answered, if there is one.
-        asked: (N,) how many were asked, where there is no such column.
+        asked: (N,) number of people asked, if there is no such column.
 
     Returns:
         int (N, A).
 
     Raises:
-        ValueError: they cannot be votes; fractions, and it is not known of how many.
+        ValueError: they cannot be votes, or are fractions of an unknown number.
     """
     whole = count_whole(catalog, [total])[:, 0] if total else None
     if columns[0].endswith(FRACTIONS):
         if whole is None and asked is None:
             raise ValueError(
-                f"{columns[0]!r} holds fractions: name the column of all votes with total, or call it "
+                f"{columns[0]!r} contains fractions: name the column of all votes with total, or call it "
                 "total_classifications"
             )
         return _rounded(_fractions(catalog, columns), asked if whole is None else whole)
     counts = count_whole(catalog, columns)
     if total:
-        _refuse(catalog, counts.sum(axis=1) > whole, f"more votes for {question!r} than {total!r} says")
+        _refuse(catalog, counts.sum(axis=1) > whole, f"there are more votes for {question!r} than {total!r} gives")
     return counts
 
 
 def counts_from_fractions(fractions, totals, schema):
-    """Vote counts from vote fractions, walking down the tree.
+    """Converts vote fractions to vote counts, going down the tree.
 
     Args:
         fractions: (N, A); NaN or all zero for questions without votes.
         totals: (N,) people who classified each galaxy, or (N, Q) who answered each question. With the former a
             question is answered by all who gave one of the answers that lead to it.
-        schema: as ``get_schema`` takes it.
+        schema: as for ``get_schema``.
 
     Returns:
         int (N, A). Fractions are rounded so that the counts of a question add up to its total.
@@ -121,7 +120,7 @@ def counts_from_fractions(fractions, totals, schema):
 
 
 def _refuse(catalog, bad, what, hint=""):
-    """ValueError that names the galaxies where ``bad``, if there are any."""
+    """Raises ValueError naming the bad galaxies, if there are any."""
     if bad.any():
         raise ValueError(f"{what}: {galaxies(catalog, bad)}{hint}")
 
@@ -131,7 +130,7 @@ def _numbers(catalog, columns):
     values = np.empty((len(catalog), len(columns)))
     for k, name in enumerate(columns):
         values[:, k], words = as_numbers(catalog[name])
-        _refuse(catalog, words | np.isinf(values[:, k]), f"column {name!r} must hold numbers")
+        _refuse(catalog, words | np.isinf(values[:, k]), f"column {name!r} must contain numbers")
     empty = np.isnan(values)
     partly = empty.any(axis=1) & ~empty.all(axis=1)
     _refuse(catalog, partly, f"some of {some(columns)} are empty and others not")
@@ -163,12 +162,12 @@ def _fractions(catalog, columns):
 
 
 def _reached(question, votes, everyone):
-    """How many were asked: everyone, or those who gave an answer that leads here."""
+    """The number of people asked: everyone, or those who gave an answer that leads here."""
     return sum(votes[name] for name in question.asked_after) if question.asked_after else everyone
 
 
 def _rounded(fractions, asked):
-    """Whole votes nearest to fractions: what rounding down leaves over goes to the largest remainders."""
+    """Rounds fractions to whole votes: votes left over by rounding down go to the largest remainders."""
     exact = fractions * asked[:, None]
     counts = np.floor(exact + 1e-9)
     left = np.round(exact.sum(axis=1) - counts.sum(axis=1))

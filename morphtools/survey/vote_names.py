@@ -1,4 +1,4 @@
-"""The names of vote columns: how a catalogue may call the answers of a question, and which names it uses."""
+"""The possible names of vote columns, and which of them a catalogue uses."""
 
 import difflib
 import logging
@@ -15,7 +15,7 @@ FRACTIONS = ("_fraction", "_weighted_fraction", "_frac", "_weighted_frac")  # en
 
 
 def base_of(question, schema):
-    """A question's text without its campaign's suffix, where that is unambiguous."""
+    """A question's text without its campaign's suffix, if that is unambiguous."""
 
     def bare(text):
         return next((text.removesuffix(s) for s in SUFFIXES if text.endswith(s)), text)
@@ -25,7 +25,7 @@ def base_of(question, schema):
 
 
 def variants(question, schema):
-    """How a question's answers may be named, in order of preference: the stems of their columns, and the ending."""
+    """Possible names of a question's answers, in order of preference: stems of their columns, and the ending."""
     names = [f"{text}_{{}}" for text in dict.fromkeys((question.text, base_of(question, schema)))]
     plain = [[name.format(answer) for answer in question.answers] for name in names]
     plain += [_in_archives(stems) for stems in plain if _in_archives(stems) != stems]
@@ -37,12 +37,12 @@ def variants(question, schema):
 
 
 def _in_archives(names):
-    """Names as archives and databases write them, whose languages have no hyphens in names."""
+    """Names as in archives and databases, whose languages do not allow hyphens in names."""
     return [name.replace("-", "_") for name in names]
 
 
 def total_column(question, schema, columns):
-    """The column of all who answered a question, None if there is none."""
+    """The column with the number of people who answered a question; None if there is none."""
     names = [f"{question.text}_total-votes", f"{base_of(question, schema)}_total-votes"]
     names += _in_archives(names)
     names += [PUBLISHED[question.text].total] if question.text in PUBLISHED else []
@@ -73,14 +73,14 @@ def match(schema, columns):
         wanted = some(schema.label_cols, 4)
         others = [name for name, known in SCHEMAS.items() if columns >= set(known.questions[0].label_cols)]
         hints += f"; there are votes of {some(others)}" if others else ""
-        raise ValueError(f"no votes for schema {schema.name!r}: none of the columns {wanted} is there{hints}")
+        raise ValueError(f"no votes for schema {schema.name!r}: none of the columns {wanted} exists{hints}")
     if hints:
         logger.warning("some questions of schema %r have no votes%s", schema.name, hints)
     return matches
 
 
 def _near(wanted, free):
-    """Suggests columns whose names are close to those that are missing."""
+    """Suggests columns with names similar to the missing ones."""
     pairs = []
     for name in wanted:
         close = difflib.get_close_matches(name, free, n=1, cutoff=0.85)

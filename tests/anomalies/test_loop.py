@@ -184,7 +184,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(store, tmp_path):
     for argument in ("kernel", "acquisition", "diversity", "start"):
         with pytest.raises(ValueError, match=f"unknown {argument} 'best'"):
             AnomalyLoop(store, tmp_path / "s", **{argument: "best"})
-    with pytest.raises(FileExistsError, match="does not hold results of find-anomalies"):
+    with pytest.raises(FileExistsError, match="does not contain results of find-anomalies"):
         AnomalyLoop(store, store.folder)
     (tmp_path / "s" / "session.json").write_text("{")
     with pytest.raises(ValueError, match=r"session\.json is damaged"):

@@ -108,7 +108,7 @@ def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_thei
         ({"x": [1, 2, 3]}, "x", None, "3 whole numbers, 1, 2, 3: they may be codes.*classes or number"),
         ({"x": [0.1, 0.2, 0.9]}, "x", None, "from 0.1 to 0.9: they may be fractions of votes.*fractions or number"),
         ({"x": [1.5, "big", 2]}, "x", None, r"numbers and words, such as big \(galaxy g1\)"),
-        ({"x": [1.5, "big", 2]}, "x", "number", r"must hold numbers, not big \(galaxy g1\)"),
+        ({"x": [1.5, "big", 2]}, "x", "number", r"must contain numbers, got big \(galaxy g1\)"),
         ({"x": [2.5, 2.5]}, "x", None, "has one value only, 2.5"),
         ({"x": [NAN, NAN]}, "x", None, "column 'x' is empty"),
         ({"x": ["a", "a"]}, "x", None, "has one value only, a"),

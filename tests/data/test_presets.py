@@ -95,7 +95,7 @@ def test_a_file_is_read_safely(tmp_path):
     path = tmp_path / "c.yaml"
     for text, message in [
         ("!!python/object/apply:os.system ['true']", "c.yaml is not YAML"),
-        ("RandomView: {}", "must hold a list of layers"),
+        ("RandomView: {}", "must contain a list of layers"),
     ]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -309,7 +309,7 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
             predict(runs[0] / weights, out, **options | changes)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match=r"does not hold results of predict \(thesis\.tex\)"):
+    with pytest.raises(FileExistsError, match=r"does not contain results of predict \(thesis\.tex\)"):
         predict(runs[0] / "a", tmp_path / "thesis", **options)
 
 
@@ -323,7 +323,7 @@ def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
         (["a"], {"records": None, "catalog": "nowhere.csv"}, "there is no catalogue at nowhere.csv"),
         (["a"], {"records": "nowhere"}, "there are no records at nowhere"),
         (["a"], {"split": "tets"}, "unknown split 'tets'"),
-        (["a"], {"part": "3/2"}, "the part must be like 2/5"),
+        (["a"], {"part": "3/2"}, "part must look like 2/5"),
         (["a"], {"stretch": "asinh"}, "hold pictures already"),
         (["a"], {"orientations": 3}, "orientations must be 8, 4, 2 or 1, got 3"),
     ],

@@ -112,7 +112,7 @@ def test_a_part_is_a_share_of_the_shards_and_the_rest_follows(small_shards, tmp_
     store = represent(small_shards, out)
     assert sum(counted) == 40 - sizes[1]  # only what was missing
     assert sorted(store.id_str) == sorted(expected(small_shards)[0])
-    with pytest.raises(ValueError, match="the part must be like 2/5"):
+    with pytest.raises(ValueError, match="part must look like 2/5"):
         represent(small_shards, out, part="4/3")
 
 

@@ -94,7 +94,7 @@ def test_what_cannot_be_compared_is_refused(survey):
         benchmark_anomalies(stores, column="redshift", catalog=catalog.assign(redshift=2.0), out=out)
     assert not out.exists()
     (out / "other").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match="does not hold results of benchmark-anomalies"):
+    with pytest.raises(FileExistsError, match="does not contain results of benchmark-anomalies"):
         benchmark_anomalies(stores, **known)
 
 

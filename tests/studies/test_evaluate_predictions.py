@@ -165,7 +165,7 @@ def test_galleries_show_galaxies_where_there_are_images(rings, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"kind": ["E", "S"] * 30}, {"column": "kind"}, r"must hold 0/1 or .*not .*words may be yes/no"),
+        ({"kind": ["E", "S"] * 30}, {"column": "kind"}, r"must contain 0/1 or .*got .*words may be yes/no"),
         ({"ring": [1, 0] * 30}, {"column": "rnig"}, "unknown column 'rnig'.*did you mean 'ring'"),
         (
             {"ring": [None] * 60},

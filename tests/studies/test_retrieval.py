@@ -43,7 +43,7 @@ def test_galaxies_that_are_all_alike_give_a_precision_of_one_at_most(tmp_path, t
 
 def test_what_cannot_be_measured_is_named(three_kinds, tmp_path):
     store, catalog, _ = three_kinds
-    with pytest.raises(ValueError, match="'smooth_fraction' must hold classes in words, or 0 and 1"):
+    with pytest.raises(ValueError, match="'smooth_fraction' must contain classes in words, or 0 and 1"):
         evaluate_retrieval({"a": store}, catalog, ["smooth_fraction"], out=tmp_path)
     with pytest.raises(ValueError, match="too few galaxies have kind"):
         evaluate_retrieval({"a": store}, catalog.assign(kind=catalog["kind"].where(catalog.index < 9)), ["kind"])

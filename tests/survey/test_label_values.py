@@ -25,18 +25,20 @@ def test_labels_are_read_in_every_spelling(cells):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([1, 0, -1], r"not -1 \(galaxy c\).*leave cells empty where the answer is unknown"),
-        ([1, 0, 2], r"not 2 \(galaxy c\)"),
-        ([1, -99, 0], r"not -99 \(galaxy b\)"),
-        ([80, 5, None], r"not 80.0, 5.0 \(galaxy a, b\).*divide percentages by 100"),
-        (["0,8", "0,1", "0"], r"not 0,8, 0,1 \(galaxy a, b\)"),
-        (["yes", "maybe", "no"], r"not maybe \(galaxy b\); words may be yes/no, true/false or ring/no ring"),
-        (["spiral", "round", "yes"], r"not spiral, round \(galaxy a, b\)"),
-        ([1, np.inf, 0], r"not inf \(galaxy b\)"),
+        ([1, 0, -1], r"got -1 \(galaxy c\).*leave cells empty where the answer is unknown"),
+        ([1, 0, 2], r"got 2 \(galaxy c\)"),
+        ([1, -99, 0], r"got -99 \(galaxy b\)"),
+        ([80, 5, None], r"got 80.0, 5.0 \(galaxy a, b\).*divide percentages by 100"),
+        (["0,8", "0,1", "0"], r"got 0,8, 0,1 \(galaxy a, b\)"),
+        (["yes", "maybe", "no"], r"got maybe \(galaxy b\); words may be yes/no, true/false or ring/no ring"),
+        (["spiral", "round", "yes"], r"got spiral, round \(galaxy a, b\)"),
+        ([1, np.inf, 0], r"got inf \(galaxy b\)"),
     ],
 )
 def test_other_cells_are_shown_with_the_galaxies_that_have_them(cells, message):
-    with pytest.raises(ValueError, match=rf"column 'ring' must hold 0/1 or fractions from 0 to 1, {message}") as error:
+    with pytest.raises(
+        ValueError, match=rf"column 'ring' must contain 0/1 or fractions from 0 to 1, {message}"
+    ) as error:
         task_labels(TASKS["rings"], pd.DataFrame({"id_str": list("abc"), "ring": cells}))
     assert "\n" not in str(error.value)
 
@@ -44,10 +46,10 @@ def test_other_cells_are_shown_with_the_galaxies_that_have_them(cells, message):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([0.1, 99.0, 0.2], r"column 'redshift' must hold redshifts, not 99.0 \(galaxy b\)"),
-        ([0.1, 999999, 0.2], r"must hold redshifts, not 999999.0 \(galaxy b\)"),
-        (["0.1", "unknown", "0.2"], r"column 'redshift' must hold numbers, not unknown \(galaxy b\)"),
-        (["0,1", "0,2", "0.2"], r"must hold numbers, not 0,1, 0,2 \(galaxy a, b\); leave cells empty where"),
+        ([0.1, 99.0, 0.2], r"column 'redshift' must contain redshifts, got 99.0 \(galaxy b\)"),
+        ([0.1, 999999, 0.2], r"must contain redshifts, got 999999.0 \(galaxy b\)"),
+        (["0.1", "unknown", "0.2"], r"column 'redshift' must contain numbers, got unknown \(galaxy b\)"),
+        (["0,1", "0,2", "0.2"], r"must contain numbers, got 0,1, 0,2 \(galaxy a, b\); leave cells empty where"),
     ],
 )
 def test_numbers_that_are_no_redshifts_are_refused(cells, message):

@@ -27,7 +27,7 @@ def test_a_file_has_the_fields_of_a_task(tmp_path):
     ("text", "message"),
     [
         ("name: x", "it needs classes"),
-        ("- a", "it must hold one 'field: value' per line"),
+        ("- a", "it must contain one 'field: value' per line"),
         ("name: [", "it is not YAML"),
         ("name: x\nclasses: [a, b]", "it needs columns or votes"),
         ("name: x\nclasses: [a, b, c]\ncolumns: [a]", "classes must be two different names, got a, b, c"),

@@ -49,7 +49,7 @@ def test_one_may_name_ones_own_column():
 
 
 def test_other_values_are_refused():
-    with pytest.raises(ValueError, match=r"must hold 0/1 or fractions from 0 to 1, not 3, 7"):
+    with pytest.raises(ValueError, match=r"must contain 0/1 or fractions from 0 to 1, got 3, 7"):
         labels("rings", {"ring": [0, 1, 3, 7]})
 
 

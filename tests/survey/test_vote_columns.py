@@ -53,7 +53,7 @@ def test_counts_come_back_from_rounded_fractions_and_the_number_of_volunteers(vo
     pd.testing.assert_frame_equal(read_votes(table, "gz2"), votes)
     table = table.rename(columns={"total_classifications": "people"})
     pd.testing.assert_frame_equal(read_votes(table, "gz2", total="people"), votes)
-    with pytest.raises(ValueError, match=r"holds fractions: name the column of all votes with total"):
+    with pytest.raises(ValueError, match=r"contains fractions: name the column of all votes with total"):
         read_votes(table, "gz2")
 
 
@@ -101,8 +101,8 @@ def test_rounding_keeps_the_total():
         ({"ring_yes": [1, -1], "ring_no": [1, 1]}, "'ring_yes' must not be negative: galaxy b"),
         ({"ring_yes": [1, 0.5], "ring_no": [1, 1]}, "'ring_yes' holds counts of votes, which are whole numbers: gal"),
         ({"ring_yes": [1, 1], "ring_no": [1, None]}, "some of ring_yes, ring_no are empty and others not: galaxy b"),
-        ({"ring_yes": ["1", "many"], "ring_no": [1, 1]}, "'ring_yes' must hold numbers: galaxy b"),
-        ({"ring_yes": [1, np.inf], "ring_no": [1, 1]}, "'ring_yes' must hold numbers: galaxy b"),
+        ({"ring_yes": ["1", "many"], "ring_no": [1, 1]}, "'ring_yes' must contain numbers: galaxy b"),
+        ({"ring_yes": [1, np.inf], "ring_no": [1, 1]}, "'ring_yes' must contain numbers: galaxy b"),
         (
             {"ring_yes": [1, 3], "ring_no": [1, 1], "ring_total-votes": [2, 3]},
             "more votes for 'ring' than 'ring_total-votes' says: galaxy b",

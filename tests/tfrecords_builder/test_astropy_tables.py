@@ -33,17 +33,17 @@ def test_a_table_that_its_service_cut_off_is_reported(tmp_path, caplog):
     assert read(tmp_path, full)["n"].tolist() == [1] and not caplog.text
     cut = votable(table([("x", 1)]), before=status.format("OK"), after=status.format("OVERFLOW"))
     assert read(tmp_path, cut, "cut.vot")["n"].tolist() == [1]
-    assert "cut.vot: its service cut the table off" in caplog.text
+    assert "cut.vot: the service truncated this table" in caplog.text
 
 
 def test_the_answer_to_a_query_that_failed_is_refused_with_the_reason_of_the_service(tmp_path):
-    with pytest.raises(ValueError, match="a query that failed: no such column: raj2000"):
+    with pytest.raises(ValueError, match="a failed query: no such column: raj2000"):
         read(tmp_path, votable('<INFO name="QUERY_STATUS" value="ERROR">no such column: raj2000</INFO>'))
 
 
 def test_of_several_tables_in_a_file_the_first_is_read_and_all_are_named(tmp_path, caplog):
     assert read(tmp_path, votable(table([("x", 1)]), table([("y", 2)], name="stars")))["id_str"].tolist() == ["x"]
-    assert "of its 2 tables (galaxies, stars) the first is read" in caplog.text
+    assert "only the first of its 2 tables (galaxies, stars) is read" in caplog.text
     caplog.clear()
     parts = [fits.BinTableHDU(Table({"id_str": [name], "n": [1]}), name=name) for name in ("GALAXIES", "STARS")]
     fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(tmp_path / "c.fits")

@@ -44,7 +44,7 @@ def test_another_call_is_refused_with_what_differs_and_nothing_is_touched(tmp_pa
 
 def test_strangers_files_are_never_taken_over(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"does not hold results of train \(thesis.tex\)"):
+    with pytest.raises(FileExistsError, match=r"does not contain results of train \(thesis.tex\)"):
         call(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(FileExistsError, match=r"thesis\.tex is a file"):
@@ -98,7 +98,7 @@ def test_a_folder_of_an_earlier_version_is_known_by_its_settings(tmp_path, caplo
     (tmp_path / "config.yaml").write_text("epochs: 3\nbands: [g, r]\n")
     with caplog.at_level(logging.WARNING):
         assert not call(tmp_path, old="config.yaml").new  # weights came later; not given, they change nothing
-    assert "whether it is still that of catalog is unknown" in caplog.text
+    assert "catalog may have changed since" in caplog.text
     assert not (tmp_path / "claim.json").exists()  # it stays unknown
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 3 → 5, weights: None → a\)"):
         call(tmp_path, settings=SETTINGS | {"epochs": 5, "weights": "a"}, old="config.yaml")

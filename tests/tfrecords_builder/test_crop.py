@@ -27,7 +27,7 @@ def test_the_threshold_is_four_deviations_of_the_clipped_sky():
     pixels = np.zeros((64, 64, 1), "f4")
     pixels[::4], pixels[1::4] = -1.0, 1.0  # median 0 and deviation √½: the threshold is 2.83 by hand
     pixels[28:36, 28:36] = 2.7
-    with pytest.raises(ValueError, match="nothing in the middle is brighter"):
+    with pytest.raises(ValueError, match="nothing at the centre is brighter"):
         crop_box(pixels)
     pixels[28:36, 28:36] = 2.9
     assert crop_box(pixels)[0] == slice(24, 40)
@@ -51,8 +51,8 @@ def test_the_box_stays_inside_and_keeps_the_aspect():
 @pytest.mark.parametrize(
     ("add", "reason"),
     [
-        (lambda p: p, "nothing in the middle is brighter than 4 sigma"),
-        (lambda p: p[31:33, 30:34].__iadd__(100), "the central source has 2×4 pixels"),
+        (lambda p: p, "nothing at the centre is brighter than 4 sigma"),
+        (lambda p: p[31:33, 30:34].__iadd__(100), "the central source has only 2×4 pixels"),
         (lambda p: p.fill(np.nan), "every pixel is missing"),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_column_of_numbers_that_is_read_as_text_is_reported_once_with_the_cell
     read(tmp_path, "id_str,n,word\n" + "".join(f"g{i},{cell},spiral\n" for i, cell in enumerate(cells)))
     read_catalog(tmp_path / "c.csv")
     (report,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert f"c.csv: column 'n' is read as text, for these cells are not numbers: {named};" in report
+    assert f"c.csv: column 'n' is read as text because these cells are not numbers: {named};" in report
 
 
 NAMES, ROWS = "id_str,n", "a,1\nb,2\n"
@@ -97,7 +97,7 @@ def test_lines_are_counted_from_the_beginning_of_the_file(tmp_path):
 
 
 def test_tables_joined_with_their_names_are_refused_with_the_row(tmp_path):
-    with pytest.raises(ValueError, match="row 2 repeats the names of the columns"):
+    with pytest.raises(ValueError, match="row 2 repeats the column names"):
         read(tmp_path, f"{NAMES}\n{ROWS}{NAMES}\n{ROWS}")
 
 
@@ -122,7 +122,7 @@ def test_columns_without_a_name_are_no_labels(tmp_path, text):
 
 def test_galaxies_swallowed_by_a_quote_that_is_not_closed_are_reported(tmp_path, caplog):
     read(tmp_path, 'id_str,remark\na,"5 arms\nb,bar\nc,no"\nd,x\n')
-    assert "column 'remark' has line breaks in row 0: is a quote missing there?" in caplog.text
+    assert "column 'remark' has line breaks in row 0: perhaps a quote is missing" in caplog.text
     with pytest.raises(ValueError, match="not a table: EOF inside string starting at row 1"):
         read(tmp_path, 'id_str,remark\na,"5 arms\nb,bar\nc,no\n')
 
@@ -157,7 +157,7 @@ def test_what_is_not_a_table_of_galaxies_is_refused_with_the_reason(tmp_path, co
 def test_a_row_with_fewer_cells_than_names_is_refused_with_its_line(tmp_path, text, line, row):
     with pytest.raises(ValueError) as error:
         read(tmp_path, text)
-    assert f"line {line} has {row.count(',') + 1} cells ({row}) where there are 3 names" in str(error.value)
+    assert f"line {line} has {row.count(',') + 1} cells ({row}) but there are 3 column names" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test_a_shard_that_is_missing_cut_off_empty_or_another_is_named_before_traini
     content = train.read_bytes()
     for bad, message in (
         (content[: len(content) // 2 + 5], "cut off"),
-        (b"", "another file than the one that was built"),
-        (val.read_bytes(), "another file than the one that was built"),
+        (b"", "not the file that was built"),
+        (val.read_bytes(), "not the file that was built"),
     ):
         train.write_bytes(bad)
         with pytest.raises(ValueError, match=rf"{train.name} is .*{message}"):
@@ -131,7 +131,7 @@ def test_a_number_changed_in_records_json_is_noticed(folder):
     for before, after in (('"seed": 0', '"seed": 1'), ('"votes"', '"vote_"')):
         assert before in text
         path.write_text(text.replace(before, after))
-        with pytest.raises(ValueError, match=r"records\.json is damaged or was changed by hand"):
+        with pytest.raises(ValueError, match=r"records\.json is damaged or was edited by hand"):
             Records.open(folder)
 
 
@@ -143,7 +143,7 @@ def test_while_galaxies_are_added_the_index_is_not_called_damaged(whole, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         build_records(catalog, tmp_path / "r", append=True, **options)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="adding galaxies has not ended; run build-records again"):
+    with pytest.raises(ValueError, match="adding galaxies was interrupted; run build-records again"):
         Records.open(tmp_path / "r").index()
     records = build_records(catalog, tmp_path / "r", append=True, **options)
     assert len(records.index()) == 60 and verify_records(records) == []

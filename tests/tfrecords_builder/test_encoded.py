@@ -116,8 +116,8 @@ def test_a_picture_that_tells_how_the_camera_was_held_is_upright(kind, orientati
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (saved(Picture.fromarray(RGB).convert("CMYK"), "jpeg"), "a.jpg: stores the four inks of print"),
-        (saved(Picture.fromarray(RGB).convert("LAB"), "tiff"), "colours of the kind LAB"),
+        (saved(Picture.fromarray(RGB).convert("CMYK"), "jpeg"), "a.jpg: stores printing inks"),
+        (saved(Picture.fromarray(RGB).convert("LAB"), "tiff"), "colours in mode LAB"),
         (
             saved(Picture.fromarray(RGB), "gif", save_all=True, append_images=[Picture.new("RGB", (15, 12))]),
             "2 pictures",
@@ -140,7 +140,7 @@ def test_what_is_not_used_is_named_with_the_true_reason(data, reason):
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
     data = saved(Picture.new("RGB", (1000, 1000)), "png")
-    with pytest.raises(ValueError, match="3000000 numbers where max_pixels allows 2999999"):
+    with pytest.raises(ValueError, match="3000000 values, but max_pixels allows 2999999"):
         read_picture(data, LIMITS._replace(pixels=2_999_999))
     assert read_picture(data, LIMITS._replace(pixels=3_000_000)).shape == (1000, 1000, 3)
 

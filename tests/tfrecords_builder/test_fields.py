@@ -13,11 +13,11 @@ def test_the_field_of_galaxy_zoo_decals_is_that_of_its_paper(half, most, arcsec)
 
 @pytest.mark.parametrize("radius", [0, -1, None, float("nan"), float("inf"), "large"])
 def test_a_radius_that_is_none_is_named(radius):
-    with pytest.raises(ValueError, match=f"petro_th90 is {radius}; it must be more than 0 arcsec"):
+    with pytest.raises(ValueError, match=f"petro_th90 must be above 0 arcsec, got {radius}"):
         gz_decals({"petro_th50": 1.0, "petro_th90": radius})
 
 
 def test_a_column_of_that_name_is_still_a_size_in_pixels():
     assert cutout_size("gz_decals", {"gz_decals": 50}, 0.25) == 50
-    with pytest.raises(ValueError, match="needs a column petroth50 or petro_th50 or petroR50_r; there are x"):
+    with pytest.raises(ValueError, match="needs a column petroth50 or petro_th50 or petroR50_r; the columns are x"):
         cutout_size("gz_decals", {"x": 1}, 0.25)

@@ -84,7 +84,7 @@ def test_a_set_is_read_from_one_extension_and_other_files_fail_by_name(tmp_path)
     records = build_records(catalog, tmp_path / "records", images=tmp_path)
     failures = pd.read_parquet(records.folder / "failures.parquet").set_index("id_str")["reason"]
     assert records.hdu == "SCI" and set(failures.index) == {"g3", "g5", "g17"}
-    assert "extension MODEL where the records are from SCI" in failures["g3"] and "WHT" in failures["g5"]
+    assert "extension MODEL, but the records are from SCI" in failures["g3"] and "WHT" in failures["g5"]
     whole = build_records(catalog.drop(5), tmp_path / "named", images=tmp_path, hdu="SCI")
     assert whole.failed == 0 and whole.hdu == ""
 
@@ -154,5 +154,5 @@ def test_blank_is_missing_whether_it_is_written_as_a_whole_number_or_not(blank):
 
 @pytest.mark.parametrize("key", ["BLANK", "BSCALE", "BZERO"])
 def test_text_where_the_header_must_have_a_number_is_refused(key):
-    with pytest.raises(ValueError, match=f"{key} must be a number, not '-99'"):
+    with pytest.raises(ValueError, match=f"{key} must be a number, got '-99'"):
         pixel_values(*stored("i2", [1, -99, 3], **{key: "-99"}))

@@ -94,7 +94,7 @@ def test_a_folder_without_images_and_one_of_records_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"there are no images in .*empty; known endings: \.jpg"):
         read_catalog(tmp_path / "empty")
     build_records(make(tmp_path / "images", CLASSES), tmp_path / "records", images=tmp_path / "images")
-    with pytest.raises(ValueError, match="records holds records, not images"):
+    with pytest.raises(ValueError, match="records contains records, not images"):
         read_catalog(tmp_path / "records")
 
 

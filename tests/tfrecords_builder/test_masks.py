@@ -64,7 +64,7 @@ def test_named_bits_are_looked_up_in_the_header(tmp_path, layout):
     assert "has no bit 'SATUR'; it has BAD, SAT, CR, EDGE, DETECTED, NO_DATA" in bad(
         tmp_path, layout, mask_bits="SATUR"
     )
-    assert "has named bits; choose those that are bad" in bad(tmp_path, layout)  # DETECTED is no defect
+    assert "has named bits; choose the bad ones" in bad(tmp_path, layout)  # DETECTED is no defect
     assert "no bit 256; bits are counted from 0, so 8 is bit 3" in bad(tmp_path, layout, mask_bits="256")
 
 
@@ -106,7 +106,7 @@ def test_a_weight_map_known_by_its_name_is_remarked_on(tmp_path, caplog):
 
 
 def test_bits_without_a_mask_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="SAT, 3 need a mask"):
+    with pytest.raises(ValueError, match="SAT, 3 needs a mask"):
         open_images(tmp_path, mask_bits="SAT,3")
 
 

@@ -58,7 +58,7 @@ def test_cutouts_are_those_of_astropy_with_nan_outside(folder, name, size):
         expected = Cutout2D(full.astype("f4"), position, size, mode="partial", fill_value=np.nan).data
         np.testing.assert_array_equal(image.data[..., 0], expected)
         share = np.isnan(expected).mean()
-        assert image.flag == (f"{share:.1%} of the cutout lie outside the mosaic" if share else "")
+        assert image.flag == (f"{share:.1%} of the cutout lies outside the mosaic" if share else "")
 
 
 def test_x_and_y_count_from_zero_and_a_cube_gives_all_its_bands(folder):
@@ -76,7 +76,7 @@ def test_what_has_no_pixels_is_a_failure_with_a_reason(folder):
     ]
     reasons = [str(e) for e in read_images(open_images(folder, cutout=11), rows)]
     for reason, expected in zip(
-        reasons, ("outside of t1_g", "", "no position", "No such file", "ra and dec"), strict=True
+        reasons, ("outside t1_g", "", "no position", "No such file", "ra and dec"), strict=True
     ):
         assert expected in reason
     (alone,) = read_images(open_images(folder, cutout=11), rows[4:])
@@ -220,7 +220,7 @@ def test_all_mosaics_are_read_from_one_extension_and_others_fail_by_name(tmp_pat
     records = build_records(catalog, tmp_path / "out", images=tmp_path, cutout=9)
     assert records.failed == 2 and records.hdu == "SCI"
     failures = pd.read_parquet(tmp_path / "out" / "failures.parquet")
-    assert failures["reason"].str.contains("from extension RAW where the records are from SCI").all()
+    assert failures["reason"].str.contains("from extension RAW, but the records are from SCI").all()
     (pixels,) = read_pixels(records, ["g1"])
     assert (pixels == 0).all()  # blank, and not its weights
 

@@ -49,7 +49,7 @@ def test_file_loc_is_the_row(file):
 @pytest.mark.parametrize("file_loc", ["40", "-1", "7.5", "x.png", "None"])
 def test_a_row_that_is_not_there_is_refused(file, file_loc):
     (error,) = read_images(open_images(file), [{"file_loc": file_loc}])
-    assert f"file_loc must be a row of p.parquet, from 0 to 39, not '{file_loc}'" in str(error)
+    assert f"file_loc must be a row of p.parquet, from 0 to 39, got '{file_loc}'" in str(error)
 
 
 def test_galaxies_are_found_by_their_id_where_the_file_has_ids(tmp_path):
@@ -81,7 +81,7 @@ def test_fits_in_a_cell_is_measured_and_a_missing_picture_is_a_reason(tmp_path):
     pq.write_table(pa.table({"image": pa.array(cells, kind)}), tmp_path / "p.parquet")
     image, gone, none = read_images(open_images(tmp_path / "p.parquet"), [{"file_loc": str(i)} for i in range(3)])
     np.testing.assert_array_equal(image.data[..., 0], np.arange(12).reshape(3, 4))
-    assert "row 1 of p.parquet holds no picture (its path is /home/me/1.png)" in str(gone)
+    assert "row 1 of p.parquet contains no picture (its path is /home/me/1.png)" in str(gone)
     assert "row 2 of p.parquet holds no picture" in str(none)
 
 

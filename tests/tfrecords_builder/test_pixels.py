@@ -43,7 +43,7 @@ def test_numbers_beyond_float32_are_refused_with_the_reason(tmp_path, unit):
     np.save(tmp_path / "a.npy", unit * noise(0).astype("f8"))
     for name, options in (("a.fits", {}), ("a.npy", {}), ("a.fits", {"cutout": 5})):
         (error,) = read_images(open_images(tmp_path, **options), [{"file_loc": name, "x": 6.0, "y": 6.0}])
-        assert "out of the range of float32: give it in another unit" in str(error)
+        assert "outside the range of float32: use another unit" in str(error)
 
 
 def test_a_single_number_beyond_float32_is_a_missing_pixel():

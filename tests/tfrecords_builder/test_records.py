@@ -105,7 +105,7 @@ def test_a_split_column_decides_where_there_is_one(galaxies, tmp_path):
     assert {name: split for name, (split, _, _) in examples(records).items()} == dict(
         zip(catalog["id_str"], catalog["split"], strict=True)
     )
-    with pytest.raises(ValueError, match="must hold train, val, test, not validation"):
+    with pytest.raises(ValueError, match="must contain only train, val, test, got validation"):
         build_records(catalog.assign(split="validation"), tmp_path / "other", images=folder)
 
 
@@ -261,7 +261,7 @@ def test_a_column_can_be_added_to_a_wide_catalogue_without_a_warning():
 @pytest.mark.parametrize("name", ["image", "shape", "mask", "shard", "offset"])
 def test_a_column_that_records_have_themselves_is_refused_by_name(tmp_path, name):
     catalog = pd.DataFrame({"id_str": ["a", "b"], "file_loc": "a.png", name: [1.0, 2.0]})
-    with pytest.raises(ValueError, match=rf"may not be called {name}, as records have .* rename"):
+    with pytest.raises(ValueError, match=rf"cannot be called {name}, because records use .* rename"):
         build_records(catalog, tmp_path / "records", images=lambda place: from_pixels(np.zeros((8, 8, 1), np.float32)))
     assert not (tmp_path / "records").exists()
 

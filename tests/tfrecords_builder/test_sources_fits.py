@@ -119,15 +119,15 @@ def test_band_names_come_from_the_header(cube):
 
 def test_what_is_broken_is_named(cube):
     data = written(fits.PrimaryHDU(cube))
-    with pytest.raises(ValueError, match="truncated: 4860 bytes promised, 4000 there"):
+    with pytest.raises(ValueError, match="truncated: the header promises 4860 bytes, the file has 4000"):
         read_fits(data[:4000])
     with pytest.raises(ValueError, match="damaged gzip"):
         read_fits(gzip.compress(data)[:200])
     with pytest.raises(ValueError, match="every pixel is missing"):
         read_fits(written(fits.PrimaryHDU(cube * np.nan)))
-    with pytest.raises(ValueError, match="no image"):
+    with pytest.raises(ValueError, match="is not an image"):
         read_fits(written(fits.PrimaryHDU()))
-    with pytest.raises(ValueError, match=r"Extension.*SCI"):
+    with pytest.raises(ValueError, match=r"no extension.*SCI"):
         read_fits(data, hdu="SCI")
 
 

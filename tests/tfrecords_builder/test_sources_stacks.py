@@ -70,10 +70,10 @@ def test_arrays_in_groups_and_zarr_stores_are_answered_with_what_to_do(tmp_path,
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["survey/images"] = stack
     (error,) = read_images(open_images(tmp_path / "s.h5"), [{"file_loc": "0"}])
-    assert "s.h5 has 0 arrays that could be images; name one with hdu: survey/…" in str(error)
+    assert "s.h5 has 0 arrays that could be images; choose one with hdu: survey/…" in str(error)
     (tmp_path / "s.zarr").mkdir()
     (tmp_path / "s.zarr" / ".zarray").write_text("{}")
-    with pytest.raises(ValueError, match="is a zarr store, which is not read: save its array as npy or h5"):
+    with pytest.raises(ValueError, match="is a zarr store, which is not supported: save its array as npy or h5"):
         open_images(tmp_path / "s.zarr")
 
 
@@ -182,7 +182,7 @@ def test_weights_that_would_read_other_files_are_refused(tmp_path, stack):
     with h5py.File(tmp_path / "raw.h5", "w") as file:
         place = [(str(tmp_path / "raw"), 0, stack.nbytes)]
         file.create_dataset("layers/dense/vars/0", stack.shape, stack.dtype, external=place)
-    for name, reason in (("link.h5", "link to the file"), ("raw.h5", "lie in another file")):
+    for name, reason in (("link.h5", "link to the file"), ("raw.h5", "are stored in another file")):
         with zipfile.ZipFile(tmp_path / f"{name}.keras", "w") as archive:
             archive.write(tmp_path / name, "model.weights.h5")
         for path in (tmp_path / name, tmp_path / f"{name}.keras"):
@@ -205,4 +205,4 @@ def test_an_image_of_more_pixels_than_allowed_is_refused(tmp_path, stack):
         save(tmp_path / f"s.{ending}", stack)
         limits = LIMITS._replace(pixels=5 * 8 * 9 - 1)
         (error,) = read_images(open_images(tmp_path / f"s.{ending}", limits=limits), [{"file_loc": "0"}])
-        assert "360 numbers are read for an image; max_pixels allows 359" in str(error)
+        assert "360 values are read for an image; max_pixels allows 359" in str(error)

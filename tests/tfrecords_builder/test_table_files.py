@@ -201,7 +201,7 @@ def test_a_fits_table_that_promises_endless_axes_is_refused_at_once(tmp_path):
 @pytest.mark.parametrize("rows", ["a,a.jpg,1,\nb,b.jpg,0,7\n", "a,a.jpg,1,2\nb,b.jpg,0,2\n", "a,a.jpg,1,2,3\n"])
 def test_rows_with_more_cells_than_the_header_has_names_are_refused_not_shifted(tmp_path, rows):
     (tmp_path / "c.csv").write_text("id_str,file_loc,ring\n" + rows)
-    with pytest.raises(ValueError, match=r"more cells than there are names .id_str, file_loc, ring"):
+    with pytest.raises(ValueError, match=r"more cells than there are column names .id_str, file_loc, ring"):
         read_catalog(tmp_path / "c.csv")
 
 
@@ -233,7 +233,7 @@ def test_positions_are_degrees_whatever_angle_the_table_declares(tmp_path, kind,
 def test_positions_in_a_unit_that_is_not_an_angle_are_remarked_on(tmp_path, caplog):
     table = Table({"id_str": ["a"], "ra": Column([150.0], unit="Jy")})
     assert read_catalog(written(tmp_path, table, "ecsv"))["ra"].tolist() == [150.0]
-    assert "column 'ra' is declared to be in Jy, and taken for degrees" in caplog.text
+    assert "column 'ra' is declared to be in Jy, but is read as degrees" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.fits.bz2", "c.vot.xz", "c.ecsv.lzma", "c.csv", "c.fits"])
@@ -269,7 +269,7 @@ def test_pictures_in_a_parquet_file_are_left_out_of_the_catalogue_and_named(tmp_
     columns = {"id_str": ["a"], "image": struct, "mask": pa.array([b"\x89PNG"]), "n": [3], "vector": [[1, 2]]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "c.parquet")
     assert list(read_catalog(tmp_path / "c.parquet")) == ["id_str", "n"]
-    assert "columns of pictures (image, mask) are read where the file is given as images" in caplog.text
+    assert "columns of pictures (image, mask) are ignored; to read them, give it as images" in caplog.text
     assert "columns with several numbers in a cell are left out: vector" in caplog.text
 
 

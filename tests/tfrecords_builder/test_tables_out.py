@@ -113,7 +113,7 @@ def test_accents_survive_where_the_format_has_them_and_are_refused_by_fits(tmp_p
     for ending in ("csv", "parquet", "ecsv", "vot"):
         write_table(table, tmp_path / f"accents.{ending}")
         assert read_catalog(tmp_path / f"accents.{ending}")["observer"][0] == "Zoë"
-    with pytest.raises(ValueError, match="column 'observer' holds 'Zoë', and FITS is ASCII only"):
+    with pytest.raises(ValueError, match="column 'observer' contains 'Zoë', but FITS is ASCII only"):
         write_table(table, tmp_path / "accents.fits")
     assert not (tmp_path / "accents.fits").exists()
 
@@ -121,8 +121,8 @@ def test_accents_survive_where_the_format_has_them_and_are_refused_by_fits(tmp_p
 @pytest.mark.parametrize(
     ("columns", "name", "message"),
     [
-        ({"ra": [1.0], "RA": [2.0]}, "t.fits", "differ in capitals only cannot be told apart in FITS: ra, RA"),
-        ({"pdf": [[0.1, 0.9]]}, "t.vot", "several numbers in a cell do not fit into a VOTable: pdf; write parquet"),
+        ({"ra": [1.0], "RA": [2.0]}, "t.fits", "columns that differ only in capitalisation: ra, RA"),
+        ({"pdf": [[0.1, 0.9]]}, "t.vot", "several numbers per cell do not fit into a VOTable: pdf; write parquet"),
         ({"ra": [1.0]}, "t.docx", "unknown table format '.docx'; known table formats: .csv"),
     ],
 )

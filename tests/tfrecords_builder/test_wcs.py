@@ -104,8 +104,8 @@ def test_pixels_and_sky_are_inverse_anywhere_on_the_sky(ra, dec, frame, matrix, 
 @pytest.mark.parametrize(
     "more, reason",
     [
-        ({"RADESYS": "GAPPT"}, "RADESYS is GAPPT; known are ICRS"),
-        ({"RADESYS": "J2000", "EQUINOX": 2000.0}, "RADESYS is J2000"),
+        ({"RADESYS": "GAPPT"}, "RADESYS must be ICRS, .* got GAPPT"),
+        ({"RADESYS": "J2000", "EQUINOX": 2000.0}, "RADESYS must be ICRS, .* got J2000"),
         ({"EQUINOX": 0.0}, "EQUINOX is 0"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_distortion_that_cannot_be_inverted_is_a_failure_of_that_galaxy_alone(
     x = (-1 + np.sqrt(1 + 4 * 4e-3)) / (2 * 4e-3)  # of x + 0.004 x² = 1
     np.testing.assert_allclose(found[[0, 2]], [[59.5 + x, 49.5]] * 2, atol=1e-3)
     assert np.isnan(found[[1, 3]]).all()
-    assert "distortion of m.fits cannot be inverted" in reasons[1] and "outside of m.fits" in reasons[3]
+    assert "distortion of m.fits cannot be inverted" in reasons[1] and "outside m.fits" in reasons[3]
     assert reasons[0] == reasons[2] == ""
 
 

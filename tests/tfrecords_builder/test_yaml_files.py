@@ -31,12 +31,12 @@ def test_words_stay_words_where_that_is_wanted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (LAUGHS, "unfold to more than 100000 values"),
+        (LAUGHS, "expand to more than 100000 values"),
         ("&a [*a]", "nested too deeply"),
         ("[" * 600 + "]" * 600, "nested too deeply"),
         ("[" * 101 + "]" * 101, "nested too deeply"),
-        ("a: 1\nb: {c: 1, d: 2, c: 3}", "below line 2, c comes more than once"),
-        ("labels: 200\ntask: rings\nlabels: 300", "below line 1, labels comes more than once"),
+        ("a: 1\nb: {c: 1, d: 2, c: 3}", "below line 2, c occurs more than once"),
+        ("labels: 200\ntask: rings\nlabels: 300", "below line 1, labels occurs more than once"),
         ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
         ("a: [", "is not YAML"),
         ("a: 1\n---\nb: 2", "is not YAML"),

@@ -301,6 +301,6 @@ def test_what_cannot_be_done_is_one_clear_error_and_leaves_nothing(sky, tmp_path
 
 def test_a_folder_of_something_else_is_not_touched(sky, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match="does not hold results of finetune"):
+    with pytest.raises(FileExistsError, match="does not contain results of finetune"):
         finetune("rings", **options(sky), out=tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

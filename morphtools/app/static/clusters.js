@@ -13,7 +13,7 @@ export async function show(root) {
   const done = [], ticked = new Set(), sheet = el("div", { class: "clusters" });
   const post = (content) => judge("api/clusters", { person: person(), ...content }, (after) => after && draw(after)).judgement;
   const give = (content) => done.push(post(content));
-  const name = el("input", { placeholder: "name for the ticked clusters", size: 22, "aria-label": "Name for the ticked clusters", maxlength: 60 });
+  const name = el("input", { placeholder: "name for all ticked", size: 22, "aria-label": "Name for the ticked clusters", maxlength: 60 });
   const merge = () => (ticked.size && name.value ? give({ clusters: [...ticked], name: name.value.trim() }) : notice("Tick clusters and type a name: clusters with the same name are merged."));
   const undo = () => (done.length ? post({ undo: done.pop() }) : notice("There is nothing to undo."));
   root.append(el("div", { class: "bar" }, el("strong", {}, plural(answer.clusters.length, "cluster")), name, button("Merge", merge), button("Undo", undo), el("small", {}, answer.message)), sheet);

@@ -1,7 +1,6 @@
 // Commands that run in the background: their progress and results.
 import { ask, judge } from "./api.js";
-import { button, el, fill, number } from "./page.js";
-const short = (value) => (typeof value === "number" ? number(Number(value.toPrecision(3))) : number(value));
+import { button, el, fill, short } from "./page.js";
 const metric = (value) => (value?.value === undefined ? short(value) : `${short(value.value)} (${short(value.low)} to ${short(value.high)})`);
 const report = ({ job, folder, report: { summary, metrics, figures } }) => el("section", { class: "report stack" }, el("p", {}, summary),
   el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, metric(value)))))),

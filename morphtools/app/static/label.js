@@ -44,7 +44,7 @@ export async function show(root, parameters, info) {
   }
   const offer = calmly(400, async () => {
     const { command, can_run, why_not } = await ask("api/finetune", { table: name });
-    fill(learn, el("h2", {}, "Train on these labels"), el("code", { class: "command" }, command), el("small", {}, why_not),
+    fill(learn, el("h2", {}, "Train on these labels"), el("code", { class: "command" }, command.replaceAll(" --", " \\\n  --")), el("small", {}, why_not),
       button("Fine-tune", () => run(work, { verb: "finetune", table: name }), { class: "main", disabled: !can_run }), work);
   });
   const post = (content) => judge("api/label", { ...who, ...(from === "contested" && { settle: true }), ...content }, (answer) => answer && tell(answer)).judgement;

@@ -3,7 +3,7 @@ import { ask, latest, send } from "./api.js";
 import { openGalaxy, picture, thumbnail } from "./galaxies.js";
 import { uses } from "./gallery.js";
 import { run, watch } from "./jobs.js";
-import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number } from "./page.js";
+import { button, calmly, change, choice, el, empty, fill, galaxies, keep, number, short } from "./page.js";
 
 const CELL = 88; // screen px of a galaxy on the map of thumbnails
 const HELP = "Map of galaxies. Arrow keys move it, plus and minus zoom, 0 shows all of it, Enter opens the galaxy in the middle, " +
@@ -24,7 +24,7 @@ async function showLegend(legend, colour, info) {
   const painted = (node, background) => { node.style.background = background; return node; };
   const item = (value, paint, n) => el("li", {}, painted(el("i", { class: "swatch" }), paint), String(value), el("span", {}, number(n)));
   fill(legend, [...legend.children], kind === "number" ? [painted(el("span", { class: "ramp" }), `linear-gradient(to right, ${colours.join(",")})`),
-    el("div", { class: "row apart soft" }, el("span", {}, number(low)), el("span", {}, number(high)))]
+    el("div", { class: "row apart soft" }, el("span", {}, short(low)), el("span", {}, short(high)))]
     : el("ul", {}, items.map((one) => item(one.value, one.colour, one.galaxies)), others > 0 && item("others", "#999", others)),
   unknown > 0 && el("small", {}, `${number(unknown)} unknown, in grey`));
 }

@@ -51,6 +51,7 @@ export function notice(text, seconds = 7) {
 
 const digits = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5))));
 export const number = (value) => (typeof value === "number" ? digits(value) : String(value ?? ""));
+export const short = (value) => (typeof value === "number" ? number(Number(value.toPrecision(3))) : number(value));
 export const plural = (n, word, words = `${word}s`) => `${number(n)} ${n === 1 ? word : words}`;
 export const galaxies = (n) => plural(n, "galaxy", "galaxies");
 export const empty = (title, ...more) => el("section", { class: "empty stack" }, el("h2", {}, title), more);

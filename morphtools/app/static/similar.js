@@ -41,7 +41,7 @@ export async function show(root, parameters, info) {
     now.like.map((id) => tile(id, { kind: "plus", note: "example", tools: [remove("like", id)] })),
     now.unlike.map((id) => tile(id, { kind: "minus", note: "not like this", tools: [remove("unlike", id)] }))),
   el("div", { class: "bar" }, el("strong", { role: "status" }, `${galaxies(answer.rows.length)}, nearest first`),
-    el("small", {}, `of ${galaxies(info.galaxies)}, in ${answer.seconds.toFixed(2)} s`), uses(answer.set, "similar")),
+    el("small", {}, `of ${galaxies(info.galaxies)}, in ${Math.ceil(1000 * answer.seconds)} ms`), uses(answer.set, "similar")),
   grid(answer.rows.map(({ id_str, distance }) => tile(id_str, { note: distance.toFixed(3), tools: [
     ["+", "More like this", () => add("like", "unlike", id_str)], ["−", "Not like this", () => add("unlike", "like", id_str)]] }))));
 }
