@@ -80,7 +80,7 @@ def from_values(pixels: np.ndarray) -> Image:
 
 
 def check_range(pixels: np.ndarray) -> None:
-    """Raises ValueError if 64-bit numbers do not fit into 32 bits. Single ones such as 1e300 stand for missing values."""
+    """Raises ValueError if 64-bit numbers do not fit into 32 bits. Single ones such as 1e300 mean missing."""
     if pixels.dtype.kind != "f" or pixels.dtype.itemsize <= 4:
         return
     sizes, limits = np.abs(pixels[np.isfinite(pixels) & (pixels != 0)]), np.finfo(np.float32)

@@ -48,7 +48,7 @@ def test_of_several_tables_in_a_file_the_first_is_read_and_all_are_named(tmp_pat
     parts = [fits.BinTableHDU(Table({"id_str": [name], "n": [1]}), name=name) for name in ("GALAXIES", "STARS")]
     fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(tmp_path / "c.fits")
     assert read_catalog(tmp_path / "c.fits")["id_str"].tolist() == ["GALAXIES"]
-    assert "c.fits: of its 2 tables (GALAXIES, STARS) the first is read" in caplog.text
+    assert "c.fits: only the first of its 2 tables (GALAXIES, STARS) is read" in caplog.text
 
 
 def test_two_columns_of_one_name_are_refused_in_every_format(tmp_path):

@@ -126,7 +126,7 @@ def test_a_member_of_a_zip_is_found_below_a_folder_where_only_one_fits(tmp_path)
         assert read(path, name).shape == (4, 5, 1)
     assert "could be any of x/b.fits, y/b.fits" in str(read(path, "b.fits"))
     assert "no d.fits in i.zip, which contains images/a.fits, x/b.fits" in str(read(path, "d.fits"))
-    assert "which holds no file" in str(read(tmp_path / "empty.zip", "d.fits"))
+    assert "which contains no file" in str(read(tmp_path / "empty.zip", "d.fits"))
     assert isinstance(read(path, str(tmp_path / "secret.fits")), ValueError)
 
 

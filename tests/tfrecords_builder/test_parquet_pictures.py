@@ -82,7 +82,7 @@ def test_fits_in_a_cell_is_measured_and_a_missing_picture_is_a_reason(tmp_path):
     image, gone, none = read_images(open_images(tmp_path / "p.parquet"), [{"file_loc": str(i)} for i in range(3)])
     np.testing.assert_array_equal(image.data[..., 0], np.arange(12).reshape(3, 4))
     assert "row 1 of p.parquet contains no picture (its path is /home/me/1.png)" in str(gone)
-    assert "row 2 of p.parquet holds no picture" in str(none)
+    assert "row 2 of p.parquet contains no picture" in str(none)
 
 
 def test_what_cannot_be_read_ends_in_one_sentence(file, tmp_path):

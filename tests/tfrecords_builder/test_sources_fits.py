@@ -125,7 +125,7 @@ def test_what_is_broken_is_named(cube):
         read_fits(gzip.compress(data)[:200])
     with pytest.raises(ValueError, match="every pixel is missing"):
         read_fits(written(fits.PrimaryHDU(cube * np.nan)))
-    with pytest.raises(ValueError, match="is not an image"):
+    with pytest.raises(ValueError, match="contains no image"):
         read_fits(written(fits.PrimaryHDU()))
     with pytest.raises(ValueError, match=r"no extension.*SCI"):
         read_fits(data, hdu="SCI")

@@ -269,7 +269,7 @@ def test_pictures_in_a_parquet_file_are_left_out_of_the_catalogue_and_named(tmp_
     columns = {"id_str": ["a"], "image": struct, "mask": pa.array([b"\x89PNG"]), "n": [3], "vector": [[1, 2]]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "c.parquet")
     assert list(read_catalog(tmp_path / "c.parquet")) == ["id_str", "n"]
-    assert "columns of pictures (image, mask) are ignored; to read them, give it as images" in caplog.text
+    assert "columns of pictures (image, mask) are ignored; to read them, give the file as images" in caplog.text
     assert "columns with several numbers in a cell are left out: vector" in caplog.text
 
 
