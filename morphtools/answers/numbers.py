@@ -64,7 +64,7 @@ class Numbers:
                     "least 3 and 1 are needed"
                 )
             if not known.std() > 0:
-                raise ValueError(f"column {name!r} has one value only among the {len(known)} labels that were drawn")
+                raise ValueError(f"column {name!r} has only one value among the {len(known)} labels that were drawn")
         centre, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         return Numbers(self.columns, tuple(centre.tolist()), tuple(scale.tolist())), drawn
 

@@ -120,7 +120,7 @@ def _kind_of(catalog: pd.DataFrame, name: str) -> str:
     if not len(values):
         raise ValueError(f"column {name!r} is empty")
     if len(values) == 1:
-        raise ValueError(f"column {name!r} has one value only, {values[0]:g}")
+        raise ValueError(f"column {name!r} has only one value, {values[0]:g}")
     if np.isin(values, (0, 1)).all():
         return "classes"
     if (values % 1 == 0).all() and len(values) <= _CODES:
@@ -149,7 +149,7 @@ def _kind_of_several(catalog: pd.DataFrame, columns: tuple[str, ...]) -> str:
         return "classes"
     for name, (numbers, _) in zip(columns, read, strict=True):
         if numbers.nunique() < 2:
-            raise ValueError(f"column {name!r} has one value only")
+            raise ValueError(f"column {name!r} has only one value")
     table = pd.concat([numbers for numbers, _ in read], axis=1)
     empty, whole = table.isna(), table.dropna()
     _refuse_percentages(columns, whole)
@@ -196,7 +196,7 @@ def _names_of_classes(catalog: pd.DataFrame, name: str) -> tuple[tuple[str, ...]
     words = read_words(catalog, name)
     counts = words.value_counts().sort_index()
     if len(counts) < 2:
-        raise ValueError(f"column {name!r} has one value only, {some(counts.index)}")
+        raise ValueError(f"column {name!r} has only one value, {some(counts.index)}")
     if len(counts) > _MOST:
         raise ValueError(
             f"column {name!r} has {len(counts)} different values, such as {some(counts.index[:3])}: too many classes "

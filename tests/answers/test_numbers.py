@@ -14,7 +14,7 @@ def test_mean_and_spread_are_those_of_the_galaxies_to_learn_from():
     used = drawn.loc[drawn["split"] != "test", "number_0"]
     assert (answer.centre[0], answer.scale[0]) == pytest.approx((used.mean(), used.std(ddof=0)))
     assert len(used) == 100 and answer == Numbers(("mass",))
-    with pytest.raises(ValueError, match="column 'mass' has one value only among the 100 labels"):
+    with pytest.raises(ValueError, match="column 'mass' has only one value among the 100 labels"):
         Numbers(("mass",)).draw(table.assign(number_0=1.0), 100, test_labels=50, seed=0)
 
 

@@ -71,7 +71,7 @@ def test_fractions_are_in_the_order_of_the_predictions_or_of_the_columns(columns
         (Numbers(("radius",)), ("type",), "must contain numbers, got Sb, E .*; the predictions are the numbers radius"),
         (Numbers(("a", "b")), ("size",), "the numbers a, b: give as many columns, in this order, got size"),
         (Fractions(("x", "y")), ("type", "size"), "must contain numbers.*; the predictions are the fractions x, y"),
-        (Photoz(), ("type",), "column 'type' holds no redshifts"),
+        (Photoz(), ("type",), "column 'type' contains no redshifts"),
         (Votes(TREE), ("size",), "the predictions are votes, whose columns are found by their names"),
         (Numbers(("size",)), ("sise",), "unknown column 'sise'.*did you mean 'size'"),
     ],

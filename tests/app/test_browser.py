@@ -515,7 +515,7 @@ def test_a_search_gives_labels_and_the_labels_a_network_with_a_report(trained, o
         shot(page, "map", tmp_path)
 
         tab(page, "Similar")
-        clear = sky[sky["true_artifact"].fillna("") == ""].eval("true_ring_fraction * true_cos_inclination").idxmax()
+        clear = sky[sky["true_artifact"] == "none"].eval("true_ring_fraction * true_cos_inclination").idxmax()
         example = str(sky.loc[clear, "id_str"])
         image = folder / "survey" / sky.set_index("id_str").loc[example, "file_loc"]
         page.get_by_label("Image file").set_input_files(image)

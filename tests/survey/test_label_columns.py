@@ -39,7 +39,7 @@ def test_named_columns_are_taken_and_nonsense_is_refused():
     assert set(find_labels(CATALOG, "ra, ring")) == {"ra", "ring"}
     with pytest.raises(ValueError, match=r"unknown column 'knd'.*did you mean 'kind'"):
         find_labels(CATALOG, "knd")
-    with pytest.raises(ValueError, match="'survey' has one value only, sdss"):
+    with pytest.raises(ValueError, match="'survey' has only one value, sdss"):
         find_labels(CATALOG, "survey")
 
 

@@ -59,7 +59,7 @@ def test_flags_are_tested_bit_by_bit_also_where_they_are_long_numbers_kept_as_te
     flags = [1 << 63, (1 << 63) | 2, 2, -(1 << 63)]
     table = pd.DataFrame({"flags": list(map(str, flags))})
     assert passed(condition("flags", "any bit of", [1 << 63]), table) == [True, True, False, True]
-    with pytest.raises(ValueError, match=r"column 'flags' holds '2\.5', and bits need whole numbers"):
+    with pytest.raises(ValueError, match=r"column 'flags' contains '2\.5', but bits need integers"):
         passed(condition("flags", "any bit of", [1]), pd.DataFrame({"flags": [2.5]}))
 
 
@@ -76,7 +76,7 @@ def test_words_and_ids_are_compared_as_text():
 
 
 def test_a_word_among_numbers_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match="column 'x' holds 'bright', which cannot be compared with a number"):
+    with pytest.raises(ValueError, match="column 'x' contains 'bright', which cannot be compared with a number"):
         passed(condition("x", "<", 17), pd.DataFrame({"x": ["16.5", "bright"]}))
 
 
@@ -183,7 +183,7 @@ def test_the_three_shapes_are_those_of_galaxies_about_which_volunteers_agree():
         ({"column": "kind", "classes": ["a"]}, r"the set of cuts: classes are conditions by name, got \['a'\]"),
         (
             {"column": "kind", "classes": {"a": 3}},
-            r"the set of cuts: class a: a condition has column, operator and value",
+            r"the set of cuts: class a: a condition must have column, operator and value",
         ),
         ({"column": "kind"}, "needs a list `cuts` with at least one cut"),
     ],

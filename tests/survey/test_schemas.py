@@ -88,9 +88,9 @@ def test_merging_is_asked_of_everyone_but_those_who_see_an_artifact(name):
 
 
 def test_a_parent_that_no_earlier_question_answers_is_refused():
-    with pytest.raises(ValueError, match=r"'b' is asked after 'a_x', which no question answers"):
+    with pytest.raises(ValueError, match=r"'b' is asked after 'a_x', which is not an answer to any question"):
         Schema("toy", (Question("b", ("p", "q"), ("a_x",)),))
-    with pytest.raises(ValueError, match=r"'b' is asked after 'b_p', of a question that must stand above it"):
+    with pytest.raises(ValueError, match=r"'b' is asked after 'b_p', whose question must come before it"):
         Schema("toy", (Question("b", ("p", "q"), ("b_p",)),))
 
 
@@ -125,10 +125,10 @@ def test_all_faults_of_a_tree_are_listed_at_once(tmp_path):
         "'bar' is asked twice",
         "'bar' has the answer 'a' twice",
         "'one' needs at least two answers",
-        "'baar_yes', which no question answers (did you mean 'bar_yes'?)",
+        "'baar_yes', which is not an answer to any question (did you mean 'bar_yes'?)",
         "question 4: unknown key 'asked'",
-        "'answers' must be a list of words, not 'x'",
-        "'early' is asked after 'late_p', of a question that must stand above it",
+        "'answers' must be a list of words, got 'x'",
+        "'early' is asked after 'late_p', whose question must come before it",
         "question 7: must be a mapping",
     ):
         assert fault in str(error.value), fault

@@ -77,7 +77,7 @@ def test_redshifts_are_found_and_what_is_none_is_unknown():
     [
         ({"z": [0.1]}, None, "no redshifts: none of the columns redshift, spec_z .the catalogue has z.; name yours"),
         ({"redshift": [0.1]}, "redshfit", "did you mean 'redshift'"),
-        ({"redshift": [-1, -1]}, None, "column 'redshift' holds no redshifts, but -1, -1"),
+        ({"redshift": [-1, -1]}, None, "column 'redshift' contains no redshifts, only -1, -1"),
     ],
 )
 def test_a_catalogue_without_redshifts_is_refused(table, column, message):

@@ -99,13 +99,16 @@ def test_rounding_keeps_the_total():
     "columns, message",
     [
         ({"ring_yes": [1, -1], "ring_no": [1, 1]}, "'ring_yes' must not be negative: galaxy b"),
-        ({"ring_yes": [1, 0.5], "ring_no": [1, 1]}, "'ring_yes' holds counts of votes, which are whole numbers: gal"),
+        (
+            {"ring_yes": [1, 0.5], "ring_no": [1, 1]},
+            "'ring_yes' contains vote counts, which must be whole numbers: gal",
+        ),
         ({"ring_yes": [1, 1], "ring_no": [1, None]}, "some of ring_yes, ring_no are empty and others not: galaxy b"),
         ({"ring_yes": ["1", "many"], "ring_no": [1, 1]}, "'ring_yes' must contain numbers: galaxy b"),
         ({"ring_yes": [1, np.inf], "ring_no": [1, 1]}, "'ring_yes' must contain numbers: galaxy b"),
         (
             {"ring_yes": [1, 3], "ring_no": [1, 1], "ring_total-votes": [2, 3]},
-            "more votes for 'ring' than 'ring_total-votes' says: galaxy b",
+            "more votes for 'ring' than 'ring_total-votes' gives: galaxy b",
         ),
         (
             {"ring_yes_fraction": [1, 0.5], "ring_no_fraction": [0, 0.2], "ring_total-votes": [2, 3]},

@@ -270,7 +270,7 @@ def test_pictures_in_a_parquet_file_are_left_out_of_the_catalogue_and_named(tmp_
     pa.parquet.write_table(pa.table(columns), tmp_path / "c.parquet")
     assert list(read_catalog(tmp_path / "c.parquet")) == ["id_str", "n"]
     assert "columns of pictures (image, mask) are ignored; to read them, give the file as images" in caplog.text
-    assert "columns with several numbers in a cell are left out: vector" in caplog.text
+    assert "columns with several numbers per cell are left out: vector" in caplog.text
 
 
 def test_numbers_are_numbers_whatever_way_parquet_stores_them(tmp_path):
