@@ -71,7 +71,7 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
         for chunk in read(path, rows):
             if chunks == 0:
                 long_numbers = has_long_numbers(chunk)
-                if len(chunk) >= rows:  # there may be more, and a column is of one type throughout
+                if len(chunk) >= rows:  # there may be more, and a column has one type throughout
                     long_numbers = long_numbers.union(*map(has_long_numbers, read(path, rows)))
             chunks += 1
             yield _named(chunk, long_numbers)

@@ -56,7 +56,7 @@ def read_fits(
     if plain is not None:
         pixels, names, (pixel_scale, telescope) = plain
         if pixels.size > limits.pixels:
-            raise ValueError(f"{pixels.size} numbers; max_pixels allows {limits.pixels}")
+            raise ValueError(f"{pixels.size} values; max_pixels allows {limits.pixels}")
         image = from_values(pixels)
         return image._replace(bands=names, pixel_scale=pixel_scale, telescope=telescope)
     return _by_astropy(data, hdu, mask, mask_bits, limits)
@@ -123,7 +123,7 @@ def _by_astropy(data: bytes, hdu, mask, mask_bits, limits: Limits) -> Image:
     except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"not a readable FITS file: {error or type(error).__name__}") from error
     if len({part.shape for part in parts}) > 1 or (len(parts) > 1 and parts[0].ndim != 2):
-        raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; expected alike and flat")
+        raise ValueError(f"extensions of shapes {', '.join(str(p.shape) for p in parts)}; they must be equal and 2-D")
     image = from_values(_bands_last(parts[0], planes[0].header.get) if len(parts) == 1 else np.stack(parts, axis=-1))
     names = names if len(names) == image.shape[2] and len(parts) == 1 else None
     bad = None if plane is None else bad_pixels(*plane, mask_bits, str(mask))

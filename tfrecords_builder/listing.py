@@ -51,7 +51,7 @@ def list_images(place: Path, rows: int) -> Iterator[pd.DataFrame]:
         ValueError: There are no images, or galaxies seem to have several files each.
     """
     if (place / "records.json").exists():
-        raise ValueError(f"{place} holds records, not images: give it as records")
+        raise ValueError(f"{place} contains records, not images: give it as records")
     if place.suffix.lower() in STACKS:
         yield from tables_of(place, rows)
         return

@@ -186,7 +186,10 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
     below = values.notna() & ~measured
     if below.any():
         log.warning(
-            "column %r: %s (%d galaxies) count as unknown redshifts", name, some(values[below].unique()), below.sum()
+            "column %r: %s (%d galaxies) are treated as unknown redshifts",
+            name,
+            some(values[below].unique()),
+            below.sum(),
         )
     return values.where(measured), f"column {name!r}"
 

@@ -22,8 +22,8 @@ from morphtools.survey.schemas import get_schema
 from morphtools.survey.vote_names import FRACTIONS, match, total_column
 from tfrecords_builder.naming import some, unknown
 
-MOST_VOTES = 9998  # no galaxy is shown to so many people; 9999 and 999999 are what is written for an unknown
-_SLACK = 0.03  # published fractions are rounded, and weighted ones need not add up to the last digit
+MOST_VOTES = 9998  # no galaxy is shown to this many people; 9999 and 999999 are written for unknown
+_SLACK = 0.03  # published fractions are rounded, and weighted ones may not add up exactly
 
 
 def read_votes(catalog, schema, total=None):
@@ -145,9 +145,11 @@ def count_whole(catalog, columns):
     """(N, a) counts; ValueError if a number cannot be a count of votes."""
     values = _numbers(catalog, columns)
     for k, name in enumerate(columns):
-        _refuse(catalog, values[:, k] % 1 != 0, f"column {name!r} holds counts of votes, which are whole numbers")
+        _refuse(catalog, values[:, k] % 1 != 0, f"column {name!r} contains vote counts, which must be whole numbers")
         _refuse(
-            catalog, values[:, k] > MOST_VOTES, f"column {name!r} holds {values[:, k].max():.0f}, no number of votes"
+            catalog,
+            values[:, k] > MOST_VOTES,
+            f"column {name!r} contains {values[:, k].max():.0f}, which is not a number of votes",
         )
     return values.astype(int)
 
