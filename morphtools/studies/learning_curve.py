@@ -17,11 +17,14 @@ from morphtools.answers.reading import read_question
 from morphtools.inference.represent import represent
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
+from morphtools.sky.simulate import simulate_survey
 from morphtools.studies.label_savings import in_a_sentence, label_savings, means_by_labels
 from morphtools.studies.run_neighbours import neighbour_metrics
 from morphtools.survey.task_files import open_task
 from morphtools.training.finetune import finetune
 from morphtools.training.learning_figures import scores_by_labels
+from morphtools.training.pretrain import pretrain
+from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import remove_partial, write_whole
 from tfrecords_builder.locks import lock
@@ -76,6 +79,8 @@ def learning_curve(
     catalog: str | Path | None = None,
     images: str | Path | None = None,
     records: str | Path | None = None,
+    sky: Mapping | None = None,
+    pretraining: Mapping | None = None,
     column: str | Sequence[str] | None = None,
     answer: str | None = None,
     metric: str | None = None,
@@ -102,6 +107,9 @@ def learning_curve(
         catalog: Table with `id_str`, `file_loc` and what is asked.
         images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
         records: Folder of records, instead of both: faster, where images are large.
+        sky: Arguments of `simulate_survey`: a simulated sky, in `out/records`, if no galaxies are given.
+        pretraining: Arguments of `pretrain`: an encoder that learns from the galaxies without labels, in
+            `out/pretrained`, for all ways whose `weights` are `pretrained`. It needs records or a sky.
         column: As for `finetune`.
         answer: As for `finetune`.
         metric: What to draw; by default the one that suits the answer: `accuracy`, `rmse`, or `sigma_mad` of redshifts.
@@ -118,11 +126,20 @@ def learning_curve(
         Hayat et al. 2021, arXiv:2012.13083, figure 4.
     """
     ways = {name: dict(common or {}) | dict(way) for name, way in (ways or WAYS).items()}
-    order = _checked(ways)
+    order, out = _checked(ways), Path(out)
     reference = reference or next((name for name, way in ways.items() if way.get("weights") == "random"), None)
     if reference is not None and reference not in ways:
         raise ValueError(unknown("way", reference, ways))
-    out, column = Path(out), column if column is None or isinstance(column, str) else ",".join(column)
+    if pretraining is not None and not records and not (sky and not catalog):
+        raise ValueError("pretraining needs records, or a sky to simulate")
+    if sky is not None and not catalog and not records:
+        records = _simulated(sky, out)
+    if pretraining is not None:
+        own = pretrain(**dict(pretraining) | {"records": records, "out": out / "pretrained"}).out
+        ways = {
+            name: {**way, "weights": own} if way.get("weights") == "pretrained" else way for name, way in ways.items()
+        }
+    column = column if column is None or isinstance(column, str) else ",".join(column)
     where: dict[str, Any] = {"catalog": catalog, "images": images, "records": records}
     question = {"task": task, "column": column, "answer": answer}
     numbers = _numbers(labels, where, question)
@@ -149,6 +166,12 @@ def learning_curve(
             curve = _report(out, task or column or "rings", results, metric, reference, published or {})
             _scatter(out, [way for way in ways if "neighbours" not in ways[way]], numbers)
     return curve
+
+
+def _simulated(sky: Mapping, out: Path) -> Path:
+    """Records of a simulated sky."""
+    build_records(simulate_survey(out / "sky", **sky), out / "records", images=out / "sky")
+    return out / "records"
 
 
 def _answer(run: Path) -> Any:

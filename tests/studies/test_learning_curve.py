@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import types
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +179,9 @@ def test_neighbours_give_redshifts_over_the_bins_of_the_run(tmp_path):
 def test_the_command_takes_the_arguments_of_the_function_but_for_tables_of_them(cells, tmp_path):
     options = {option.name: option for option in cli.main.commands["learning-curve"].params}
     parameters = inspect.signature(learning_curve).parameters
-    assert set(parameters) - set(options) == {"ways", "common", "published"} and set(options) - set(parameters) == {
-        "config"
-    }
+    assert set(parameters) - set(options) == {"ways", "common", "published", "sky", "pretraining"} and set(
+        options
+    ) - set(parameters) == {"config"}
     assert "50,100,250,500" in options["labels"].help and "(5)" in options["seeds"].help
     config = {"labels": [30], "ways": {"a": {"weights": "random"}}, "published": {"theirs": 0.9}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
@@ -206,6 +207,8 @@ def test_recipes_are_arguments_of_the_function(cells, monkeypatch, tmp_path, pat
     monkeypatch.setattr(module, "_available", lambda *args: 10_000)
     recipe = read_config(path, inspect.signature(learning_curve).parameters)
     assert path.read_text().startswith(f"# morphtools learning-curve --config {path.relative_to(ROOT)}")
+    monkeypatch.setattr(module, "_simulated", lambda sky, out: "records")
+    monkeypatch.setattr(module, "pretrain", lambda **arguments: types.SimpleNamespace(out="run"))
     found = learning_curve(**recipe | {"metric": "accuracy", "labels": recipe["labels"][-2:], "out": tmp_path})
     assert len(found.table) == 2 * len(recipe["ways"]) and len(found.sentences) == len(recipe["ways"]) - 1
 
@@ -224,3 +227,23 @@ def test_killed_and_called_again_with_more_seeds_it_keeps_what_is_finished(galax
     assert list(first.table["seeds"]) == [1] and list(second.table["seeds"]) == [2]
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 1 → 2\)"):
         learning_curve("rings", [20], ways={"tiny": ways["tiny"] | {"epochs": 2}}, seeds=1, out=out, **where)
+
+
+def test_a_recipe_can_bring_its_sky_and_its_pretraining(cells, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(module, "simulate_survey", lambda out, **sky: made.append(("sky", out, sky)) or "table")
+    monkeypatch.setattr(module, "build_records", lambda table, out, images: made.append((table, out, images)))
+    monkeypatch.setattr(module, "pretrain", lambda **a: made.append(a) or types.SimpleNamespace(out=a["out"]))
+    ways = {"own": {"weights": "pretrained"}, "new": {"weights": "random"}}
+    recipe = {"ways": ways, "seeds": 1, "sky": {"galaxies": 9}, "pretraining": {"method": "moco"}}
+    learning_curve("photoz", [50], **recipe, out=tmp_path)
+    assert made[0] == ("sky", tmp_path / "sky", {"galaxies": 9})
+    assert made[1] == ("table", tmp_path / "records", tmp_path / "sky")
+    assert made[2] == {"method": "moco", "records": tmp_path / "records", "out": tmp_path / "pretrained"}
+    assert [weights for *_, weights, _, _ in cells] == [tmp_path / "pretrained", "random"]
+    assert all(others["records"] == tmp_path / "records" for *_, others in cells)
+    made.clear()
+    learning_curve("photoz", [50], **recipe, records="given", out=tmp_path)
+    assert [each["records"] for each in made] == ["given"]  # galaxies of one's own come first
+    with pytest.raises(ValueError, match="pretraining needs records, or a sky"):
+        learning_curve("photoz", [50], **recipe | {"sky": None}, out=tmp_path)
