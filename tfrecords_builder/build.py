@@ -14,6 +14,7 @@ import pandas as pd
 from tfrecords_builder.bounded import LIMITS, Limits
 from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.plan import (
     Census,
@@ -41,7 +42,7 @@ def build_records(
     catalog: pd.DataFrame | str | Path,
     out: str | Path,
     *,
-    images: str | Path | Source,
+    images: str | Path | Source | None = None,
     image_size: int | None = None,
     bands: tuple[str, ...] | list[str] | None = None,
     template: str | None = None,
@@ -72,8 +73,10 @@ def build_records(
 
     Args:
         catalog: One row per galaxy with `id_str`, `file_loc`; numeric columns become labels. A path is read in chunks.
+            A folder, zip archive or stack of images can take its place (see `list_images`).
         out: Folder for the records; created if it does not exist.
-        images: Folder, zip archive or stack that `file_loc` refers to, or a source function (`file_loc` → `Image`).
+        images: Folder, zip archive or stack that `file_loc` refers to, or a source function (`file_loc` → `Image`); by
+            default the catalogue's folder.
             Pictures (also uint8 arrays) are stored as JPEG or PNG; FITS and other arrays as numbers, unchanged.
         image_size: Side in pixels at which images are read and cutouts made; by default the most common size.
         bands: Names of the bands in order; by default as in the first file, numbered, or r, g, b for pictures.
@@ -122,7 +125,7 @@ def build_records(
     chosen: dict = {"crop": crop or None, "mask_bits": mask_bits, "align": align or None}
     chosen |= {"limits": limits if limits != LIMITS else None}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    source = open_images(images, **kind, **chosen)
+    source = open_images(images_of(catalog, images), **kind, **chosen)
     settings["pixel_scale"] = pixel_scale or scale_behind(source, image_size)
     settings |= chosen  # included only if chosen, so that records built without them keep their digest
     needs = getattr(source, "needs", ("id_str", "file_loc"))

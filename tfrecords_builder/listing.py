@@ -30,10 +30,18 @@ def catalog_of(catalog, images):
     return images if own else catalog
 
 
-def images_of(catalog: str | Path, images):
-    """The place of the images: by default the catalogue's folder, or the catalogue itself (see `list_images`)."""
+def images_of(catalog, images):
+    """Where images are: by default in the catalogue's folder, or in what is given as catalogue (see `list_images`).
+
+    Raises:
+        ValueError: The catalogue is a table in memory, and nothing tells where its images are.
+    """
+    if images is not None:
+        return images
+    if not isinstance(catalog, str | Path):
+        raise ValueError("a table in memory needs images: the folder, archive or stack that file_loc refers to")
     path = Path(catalog).expanduser()
-    return images or (path if is_listing(path) else path.parent)
+    return path if is_listing(path) else path.parent
 
 
 def list_images(place: Path, rows: int) -> Iterator[pd.DataFrame]:

@@ -45,10 +45,7 @@ def build_records(catalog, out, scheduler, preview, **options):
 
     morphtools build-records galaxies.csv records --images cutouts --bands g,r,z --image-size 128 --workers 2
     """
-    from tfrecords_builder.listing import images_of
-
     given = typed(options)
-    given.setdefault("images", images_of(catalog, None))
     for name in ("bands", "hdu"):
         if name in given:
             parts = tuple(int(part) if name == "hdu" and part.isdigit() else part for part in given[name].split(","))

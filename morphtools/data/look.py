@@ -13,6 +13,7 @@ from tfrecords_builder.build import describe_start
 from tfrecords_builder.findings import KINDS, count_findings, sentences
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import open_images, read_images
+from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
@@ -43,7 +44,7 @@ class Look(NamedTuple):
 def preview_records(
     catalog: pd.DataFrame | str | Path,
     *,
-    images,
+    images=None,
     bands: tuple[str, ...] | None = None,
     template: str | None = None,
     hdu: str | int | tuple | None = None,
@@ -90,7 +91,7 @@ def preview_records(
     kind: dict[str, Any] = {"bands": bands, "template": template, "hdu": hdu, "mask": mask, "cutout": cutout}
     kind["image_size"] = image_size
     limits = Limits(max_bytes, max_pixels, outside)
-    source = open_images(images, **kind, crop=crop, mask_bits=mask_bits, align=align, limits=limits)
+    source = open_images(images_of(catalog, images), **kind, crop=crop, mask_bits=mask_bits, align=align, limits=limits)
     needs = getattr(source, "needs", ("id_str", "file_loc"))
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)

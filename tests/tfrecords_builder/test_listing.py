@@ -110,6 +110,9 @@ def test_images_alone_are_their_own_catalogue_and_beside_a_table_they_are_not(tm
     assert catalog_of(None, folder) == folder
     assert catalog_of("table.csv", folder) == "table.csv"
     assert images_of(tmp_path / "table.csv", None) == tmp_path
+    assert build_records(folder, tmp_path / "records").splits["train"] > 0
+    with pytest.raises(ValueError, match="a table in memory needs images"):
+        build_records(read_catalog(folder), tmp_path / "others")
 
 
 @pytest.mark.parametrize("kind", ["h5", "npz"])
