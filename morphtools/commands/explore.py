@@ -218,11 +218,12 @@ def cluster(representations, config, **options):
 
 @click.command()
 @click.option("--clusters", type=click.Path(), help="Folder written by cluster.")
-@click.option("--numbers", help="Clusters that hold artefacts, such as 3,17.")
+@click.option("--numbers", help="Clusters that contain artefacts, such as 3,17.")
 @click.option("--map", type=click.Path(), help="Folder written by make-map.")
 @click.option("--regions", multiple=True, help="Polygon on the map, 'x,y x,y x,y'; can be repeated.")
 @click.option("--ids", help="id_str of single galaxies, such as a,b.")
 @_with_images
+@click.option("--crop", type=int, help="Show only the middle of the images: side in pixels (all of it).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/artifacts).")
 @_CONFIG
 def find_artifacts(regions, config, **options):

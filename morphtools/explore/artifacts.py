@@ -25,6 +25,7 @@ def find_artifacts(
     catalog: str | Path | pd.DataFrame | None = None,
     images: str | Path | None = None,
     records: str | Path | None = None,
+    crop: int | None = None,
     out: str | Path = "morphtools-runs/artifacts",
 ) -> pd.DataFrame:
     """Lists artefacts: the galaxies of some clusters, of regions of a map, and single ones.
@@ -35,21 +36,22 @@ def find_artifacts(
 
     Args:
         clusters: Folder written by `cluster`.
-        numbers: Its clusters that hold artefacts, as seen in `clusters.png`.
+        numbers: Clusters that contain artefacts, as seen in `clusters.png`.
         map: Folder written by `make_map`.
-        regions: Polygons on it, each of three corners (x, y) or more, as read from `map.parquet`.
-        ids: `id_str` of single ones.
+        regions: Polygons on the map, each with at least three corners (x, y), in the coordinates of `map.parquet`.
+        ids: `id_str` of single galaxies.
         catalog: Table with `id_str` and `file_loc`, for the picture.
         images: Folder, zip archive or stack of its images.
         records: Folder of records, instead of catalogue and images.
+        crop: Side in pixels of the middle of each image to show; by default all of it.
         out: Output folder.
 
     Returns:
         `id_str` and `reason`, each galaxy once.
 
     Raises:
-        FileNotFoundError: The folder holds no clusters or no map.
-        ValueError: Nothing is chosen, or what is chosen does not exist.
+        FileNotFoundError: The folder contains no clusters or no map.
+        ValueError: Nothing was chosen, or the choice does not exist.
     """
     listed = [pd.DataFrame({"id_str": list(ids), "reason": "chosen"}, dtype=object)]
     if len(numbers):
@@ -65,7 +67,7 @@ def find_artifacts(
     write_table(out / "artifacts.csv", table)
     if records is not None or images is not None:
         shown = table["id_str"].iloc[np.linspace(0, len(table) - 1, min(_COLUMNS * _ROWS, len(table))).astype(int)]
-        pictures = thumbnails(Pictures(records, catalog, images), shown)
+        pictures = thumbnails(Pictures(records, catalog, images, crop=crop), shown)
         rows = [pictures[i : i + _COLUMNS] for i in range(0, len(pictures), _COLUMNS)]
         title = f"{len(pictures)} of {len(table):,} listed as artefacts"
         write_figure(out / "artifacts.png", figures.contact_sheet(rows, [""] * len(rows), title))

@@ -37,14 +37,19 @@ class Pictures:
         images: Folder, zip archive or stack in which `file_loc` is found.
         store: Representations of these galaxies: if only the middle of the images was represented (`represent` with
             `crop`), pictures show that middle.
+        crop: Side in pixels of the middle to show; by default as the store, or the whole image.
 
     Attributes:
         noise: (C,) per pixel and band, where records tell it.
         bands: Names of the bands, where records tell them.
     """
 
-    def __init__(self, records=None, catalog=None, images=None, store: Representations | None = None):
-        self.noise, self.bands = None, None
+    def __init__(
+        self, records=None, catalog=None, images=None, store: Representations | None = None, crop: int | None = None
+    ):
+        if crop is not None and crop < 1:
+            raise ValueError(f"crop must be at least 1 pixel, got {crop}")
+        self.noise, self.bands, self._crop = None, None, crop
         self._galaxies: Records | pd.DataFrame
         self._shares = (1.0, 1.0) if store is None else _shares_represented(store)
         if records is not None:
@@ -92,8 +97,10 @@ class Pictures:
         return np.asarray(picture.resize((side, side), Picture.Resampling.LANCZOS))
 
     def middle(self, picture: np.ndarray) -> np.ndarray:
-        """The part of an image (H, W, …) that was represented; all of it if there is no store."""
+        """The part of an image (H, W, …) to show: `crop` pixels of its middle, or what was represented."""
         kept = [max(1, round(share * side)) for share, side in zip(self._shares, picture.shape, strict=False)]
+        if self._crop is not None:
+            kept = [min(self._crop, side) for side in picture.shape[:2]]
         y, x = ((side - size) // 2 for side, size in zip(picture.shape, kept, strict=False))
         return picture[y : y + kept[0], x : x + kept[1]]
 

@@ -35,6 +35,7 @@ def show_galaxies(
     images: str | Path | None = None,
     records: str | Path | None = None,
     columns: int = 8,
+    crop: int | None = None,
     out: str | Path = "morphtools-runs/galaxies.png",
 ) -> None:
     """Draws galaxies side by side, each with a caption, and shows the picture (see `show`).
@@ -49,13 +50,14 @@ def show_galaxies(
         images: Folder, zip archive or stack of its images.
         records: Folder of records, instead of catalogue and images.
         columns: Galaxies per row.
+        crop: Side in pixels of the middle of each image to show; by default all of it.
         out: Where to write the picture.
     """
     ids = list(ids)
     captions = ids if captions is None else list(captions)
     if len(captions) != len(ids):
         raise ValueError(f"{len(ids)} galaxies need as many captions, got {len(captions)}")
-    figure = gallery(thumbnails(Pictures(records, catalog, images), ids, 128), captions, title, columns)
+    figure = gallery(thumbnails(Pictures(records, catalog, images, crop=crop), ids, 128), captions, title, columns)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     write_figure(Path(out), figure)
     show(out)

@@ -33,7 +33,10 @@ def test_a_galaxy_is_listed_once_with_all_reasons_and_nothing_is_deleted(three_k
     stars = catalog["id_str"][catalog["kind"] == "star"]
     assert sorted(table["id_str"]) == sorted({*stars, "g00"})
     assert table.set_index("id_str")["reason"]["g02"] == f"chosen; cluster {star}"
-    assert (tmp_path / "a/artifacts.png").stat().st_size > 5000
+    whole = (tmp_path / "a/artifacts.png").read_bytes()
+    find_artifacts(clusters=tmp_path / "c", numbers=[star], **options, crop=4)
+    assert len(whole) > 5000 and (tmp_path / "a/artifacts.png").read_bytes() != whole
+    table = find_artifacts(clusters=tmp_path / "c", numbers=[star], ids=["g02", "g00"], **options)
     assert len(store) == 60 and all(path.read_bytes() == content for path, content in before.items())
     rest = cluster(store, estimator="kmeans", clusters=2, exclude=tmp_path / "a/artifacts.csv", out=tmp_path / "c2")
     assert not set(rest.galaxies["id_str"]) & set(table["id_str"])

@@ -30,6 +30,18 @@ def test_flux_of_several_bands_becomes_a_picture_with_the_galaxy_in_it(tmp_path)
     assert picture.shape == (16, 16, 3) and picture[7:9, 7:9].min() > 200 > 100 > np.median(picture)
 
 
+@pytest.mark.parametrize(("crop", "rows"), [(8, slice(8, 16)), (100, slice(None))])
+def test_a_crop_shows_the_middle_pixels(three_kinds, crop, rows):
+    _, catalog, images = three_kinds
+    (picture,) = thumbnails(Pictures(catalog=catalog, images=images, crop=crop), ["g03"], min(crop, 24))
+    np.testing.assert_array_equal(picture, np.asarray(Image.open(images / "g03.png"))[rows, rows])
+
+
+def test_a_crop_without_pixels_is_refused(three_kinds):
+    with pytest.raises(ValueError, match="crop must be at least 1 pixel, got 0"):
+        Pictures(catalog=three_kinds[1], images=three_kinds[2], crop=0)
+
+
 def test_a_picture_stands_for_itself_in_a_page():
     picture = np.full((8, 8, 3), (200, 100, 50), np.uint8)
     data = base64.b64decode(data_url(picture).removeprefix("data:image/jpeg;base64,"))

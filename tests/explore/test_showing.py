@@ -29,6 +29,8 @@ def test_galaxies_are_drawn_in_the_order_in_which_they_are_named(three_kinds, tm
         pictures.append(np.asarray(Image.open(tmp_path / "new" / "g.png").convert("L"), float))
         assert str(tmp_path / "new" / "g.png") in capsys.readouterr().out
     assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).mean() > 0.05
+    show_galaxies(ids, ["one", "two", "three"], "title", **where, columns=3, crop=4, out=tmp_path / "new" / "g.png")
+    assert (np.asarray(Image.open(tmp_path / "new" / "g.png").convert("L"), float) != pictures[1]).mean() > 0.05
 
 
 def test_captions_and_galaxies_are_as_many(three_kinds, tmp_path):
