@@ -85,11 +85,12 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
     """A table with a named index as a column, and ids and long numbers as text."""
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
+    table = table.set_axis([str(name) for name in table.columns], axis=1)
     check_names(table.columns)
     for name in table.columns:
         _check_lengths(table[name])
-    lower = [str(name).lower() for name in table.columns]
-    capitals = {n: n.lower() for n in map(str, table.columns) if n.lower() in _NAMES and lower.count(n.lower()) == 1}
+    lower = [name.lower() for name in table.columns]
+    capitals = {n: n.lower() for n in table.columns if n.lower() in _NAMES and lower.count(n.lower()) == 1}
     table = plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
     names = [name for name in TEXT if name in table.columns and not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(_stripped) for name in names})
@@ -134,7 +135,7 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
     ]
     if len(catalog) == 0:
         problems.append("no rows")
-    if "id_str" in catalog.columns:
+    elif "id_str" in catalog.columns:
         problems += _id_problems(catalog["id_str"])
     if "split" in catalog.columns and not catalog["split"].isin(SPLITS).all():
         strange = catalog["split"][~catalog["split"].isin(SPLITS)].unique()

@@ -87,7 +87,10 @@ def fill_in(template: str, row: dict) -> str:
     def value(found: re.Match) -> str:
         if found[1] not in row:
             raise ValueError(f"the template {template!r} needs a column {found[1]!r}; there are {some(row, 12)}")
-        cell = row[found[1]]  # whole numbers are floating-point ones where another row has none
+        cell = row[found[1]]
+        if cell is None or cell != cell:
+            raise ValueError(f"has no {found[1]}, which the template {template!r} needs")
+        # whole numbers are floating-point ones where another row has none
         return f"{cell:.0f}" if isinstance(cell, float) and cell.is_integer() else str(cell)
 
     return re.sub(r"\{(\w+)\}", value, template)

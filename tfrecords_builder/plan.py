@@ -53,8 +53,11 @@ def take_census(catalog: str | Path | pd.DataFrame, needs: tuple[str, ...]) -> C
         try:
             schemas = [pa.unify_schemas([*schemas, table.schema], promote_options="permissive")]
             hasher.update(pd.util.hash_pandas_object(chunk, index=False).to_numpy().tobytes())
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise ValueError(f"rows from {rows} on have other types than those before: {error}") from error
+        except TypeError as error:
+            nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+            raise ValueError(f"column {some(map(repr, nested))} has several values in a cell: leave it out") from error
         rows += len(chunk)
         splits.update(chunk.get("split", ()))
     if not splits:

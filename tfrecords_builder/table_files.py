@@ -206,6 +206,8 @@ def plain(table: pd.DataFrame, as_text: Iterable[str]) -> pd.DataFrame:
         values = table[name]
         if pd.api.types.is_integer_dtype(values) and (name in as_text or str(name).lower() in TEXT):
             changed[name] = values.astype(object).map(str, na_action="ignore").where(values.notna(), None)
+        elif isinstance(values.dtype, pd.SparseDtype):
+            changed[name] = values.sparse.to_dense()
         elif isinstance(values.dtype, pd.CategoricalDtype):
             changed[name] = values.astype(values.dtype.categories.dtype)
         elif not isinstance(values.dtype, pd.api.extensions.ExtensionDtype):

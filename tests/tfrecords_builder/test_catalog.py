@@ -1,5 +1,6 @@
 import unicodedata
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -57,6 +58,15 @@ def test_blanks_around_ids_and_paths_are_no_part_of_them(tmp_path, kind):
     checked = check_catalog(table)
     assert checked["id_str"].tolist() == ["a", "b", "c d"]
     assert checked["file_loc"].tolist() == ["a.png", "b.png", "c.png"]
+
+
+def test_columns_with_numbers_for_names_and_sparse_ones_are_columns_as_any(tmp_path):
+    table = catalog(["a", "b"], sparse=pd.arrays.SparseArray([0, 3]), none=pd.arrays.SparseArray([np.nan, 1.5]))
+    checked = check_catalog(table.assign(**{"n": [1, 2]}).rename(columns={"n": 0}))
+    assert checked["0"].tolist() == [1, 2] and checked["sparse"].tolist() == [0, 3]
+    assert checked["none"].fillna(-1).tolist() == [-1, 1.5]
+    with pytest.raises(ValueError, match="several columns of the catalogue are called '0'"):
+        check_catalog(catalog(["a"], **{"0": 1, "n": 2}).rename(columns={"n": 0}))
 
 
 def test_an_index_called_id_str_is_the_column(tmp_path):

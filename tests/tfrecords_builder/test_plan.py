@@ -156,3 +156,10 @@ def test_a_plan_may_be_removed_by_two_processes_at_once(build, tmp_path, monkeyp
     monkeypatch.setattr(os, "scandir", listed)
     plan.remove_plan(tmp_path / "out" / ".build")
     assert not list((tmp_path / "out").glob(".build*"))
+
+
+@pytest.mark.parametrize("cell", [[1, 2], {"a": 1}, np.arange(3)])
+def test_a_column_with_several_values_in_a_cell_is_refused_by_name(tmp_path, cell):
+    catalog = pd.DataFrame({"id_str": ["a", "b"], "file_loc": ["a", "b"], "spectrum": [cell, cell]})
+    with pytest.raises(ValueError, match="column 'spectrum' has several values in a cell"):
+        plan.take_census(catalog, ("id_str",))

@@ -2,6 +2,7 @@ import gzip
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 
@@ -140,6 +141,14 @@ def test_one_file_per_band_is_stored_in_the_named_order(tmp_path, cube):
     image, lost = read_images(source, [{"id_str": "a", "field": 1}, {"id_str": "b", "field": 1}])
     np.testing.assert_array_equal(np.moveaxis(image.data, -1, 0), cube[[2, 1]])
     assert "f1/b_r.fits" in str(lost)
+
+
+def test_whole_numbers_in_a_template_are_whole_though_another_row_has_none(tmp_path, cube):
+    (tmp_path / "f7.fits").write_bytes(written(fits.PrimaryHDU(cube)))
+    rows = pd.DataFrame({"id_str": ["a", "b", "c"], "field": [7, None, 1.5]}).to_dict("records")
+    found, none, half = read_images(open_images(tmp_path, template="f{field}.fits"), rows)
+    assert found.shape == (9, 11, 5)
+    assert "has no field, which the template 'f{field}.fits' needs" in str(none) and "f1.5.fits" in str(half)
 
 
 def test_a_template_without_its_column_is_named(tmp_path):
