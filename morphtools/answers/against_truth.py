@@ -48,6 +48,10 @@ def against_truth(answer: AnyAnswer, runs: Mapping[tuple[str, int], Path]) -> Fi
                 draw(axes, open_results(runs[way, number] / "predictions.parquet"))
             axes.tick_params(labelsize=7)
             axes.set_title(f"{way}, {number:,} labels", fontsize=8)
+    legends = (axes.get_legend_handles_labels() for axes in figure.axes)
+    handles, names = next((each for each in legends if each[1]), ([], []))
+    if names:
+        figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8, frameon=False, markerscale=3)
     figure.supxlabel("true", fontsize=9)
     figure.supylabel("predicted", fontsize=9)
     return figure
@@ -62,7 +66,6 @@ def _shares(axes, shares: Shares) -> None:
     _finish(
         axes, (0.0, 1.0), f"rmse {scores['rmse']:.3f}, high quality {scores['hq_accuracy']:.3f}, η {scores['eta']:.2%}"
     )
-    axes.legend(frameon=False, fontsize=6, handletextpad=0, loc="upper left")
 
 
 def _numbers(axes, estimates: Estimates) -> None:

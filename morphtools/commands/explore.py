@@ -172,6 +172,8 @@ def find_outliers(representations, config, **options):
 def make_map(representations, config, **options):
     """Draw a map with similar galaxies side by side.
 
+    With ra and dec in the catalogue, also the same galaxies on the sky.
+
     morphtools make-map representations --catalog galaxies.csv --images jpegs/ --colour ring,redshift
     """
     given = typed(options) | {"representations": representations}

@@ -37,6 +37,7 @@ def test_every_way_has_a_row_and_every_number_a_column_with_all_answers(runs):
         rmse = np.sqrt(((shares.voted - shares.predicted) ** 2).mean())
         assert f"rmse {rmse:.3f}" in panels[key].get_xlabel()
     assert not panels["b", 100].lines
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y", "z"]
 
 
 def test_of_numbers_the_first_is_drawn_where_it_is_known(runs):
