@@ -156,3 +156,15 @@ def test_two_raters_with_own_rankings_have_a_folder_each(tmp_path):
         assert len(rated) == 10
         expected = (5 * catalog.set_index("id_str")[column].loc[rated.index]).round()
         assert (rated == expected).all()
+
+
+def test_ratings_of_another_session_are_added_once_and_artefacts_left_out(survey):
+    store, catalog, _, out = survey
+    how = {"catalog": catalog, "oracle": "fraction", "batch_size": 5}
+    theirs = find_anomalies(store, **how, ratings=10, out=out.with_name("theirs"))
+    artefacts = pd.DataFrame({"id_str": catalog["id_str"][::2]})
+    for _ in range(2):
+        mine = find_anomalies(store, **how, ratings=15, merge=(theirs.out,), exclude=artefacts, out=out)
+        assert len(mine.history()) == 15 and set(theirs.ratings()["id_str"]) < set(mine.ratings()["id_str"])
+    assert not set(mine.ratings()["id_str"][10:]) & set(artefacts["id_str"])
+    assert sorted(pd.read_csv(out / "scores.csv")["id_str"]) == sorted(catalog["id_str"][1::2])
