@@ -53,6 +53,7 @@ PAGES = {  # page of the site: file of the project
     "index.md": "README.md",
     "guide.md": "docs/guide.md",
     "clusters.md": "docs/clusters.md",
+    "object-storage.md": "docs/object-storage.md",
     "glossary.md": "docs/glossary.md",
     "coming-from.md": "docs/coming-from.md",
     "studies.md": "docs/studies.md",
@@ -73,7 +74,7 @@ def stage(folder: Path) -> list:
     (folder / "cite.md").write_text(f"# Cite\n\n```\n{morphtools.cite(None, False)}\n```\n")
     return [
         {"Start": "index.md"},
-        {"Guide": ["guide.md", "commands.md", "clusters.md", "glossary.md", "coming-from.md"]},
+        {"Guide": ["guide.md", "commands.md", "clusters.md", "object-storage.md", "glossary.md", "coming-from.md"]},
         {"Tutorials": tutorials},
         {"Reference": ["reference/index.md", *_reference(folder / "reference")]},
         {"Project": ["studies.md", "benchmarks.md", "cite.md", "changelog.md", "developers.md"]},

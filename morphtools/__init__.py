@@ -92,6 +92,7 @@ _HOMES = {
     "simulate_survey": "morphtools.sky.simulate",
     "suggest_labels": "morphtools.explore.suggest_labels",
     "train": "morphtools.training.train",
+    "upload": "tfrecords_builder.upload",
     "verify_records": "tfrecords_builder.verify",
     "vote_tables": "morphtools.answers.posteriors",
     "write_table": "tfrecords_builder.tables_out",

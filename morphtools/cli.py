@@ -88,6 +88,7 @@ GROUPS = {
         tables.select_galaxies,
         records.build_records,
         records.inspect_records,
+        records.upload,
         records.simulate_survey,
         tables.convert_table,
         tables.make_moc,

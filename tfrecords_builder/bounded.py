@@ -11,12 +11,14 @@ import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from tfrecords_builder.copies import here
 from tfrecords_builder.naming import some
+from tfrecords_builder.object_storage import is_remote, read_object, url_of
 
 _CHUNK = 2**20
 _RATIO = 100  # no table compresses better
@@ -62,11 +64,14 @@ def check_regular(path: Path) -> os.stat_result:
 
 
 def locate(folder: Path, name: str, limits: Limits) -> Path:
-    """Finds the regular file `name` in a folder; an absolute name is allowed if it lies inside.
+    """Finds the regular file `name` in a folder, or its copy; an absolute name is allowed if it lies inside.
 
     Raises:
         ValueError: It does not exist, or it lies outside (also through `..` or a link) and that is not allowed.
     """
+    if is_remote(folder):
+        with _in_words(name):
+            return here(_object(folder, name))
     try:
         path = Path(os.path.realpath(folder / _spelled(folder, name)))
         if not limits.outside and not path.is_relative_to(os.path.realpath(folder)):
@@ -87,12 +92,37 @@ def _spelled(folder: Path, name: str) -> str:
     return next((form for form in forms if os.path.lexists(folder / form)), name)
 
 
+def _object(folder: Path, name: str) -> str:
+    """The URL of an object below that of a folder.
+
+    Raises:
+        ValueError: The name leads elsewhere.
+    """
+    place = url_of(folder)
+    inside = name.removeprefix(f"{place}/")
+    if inside.startswith("/") or ".." in inside.split("/") or is_remote(inside):
+        raise ValueError(f"{name} points outside the images folder {place}; give a folder that holds it")
+    return f"{place}/{inside}"
+
+
+@contextlib.contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turns what concerns one object into a ValueError; where nothing can be read, that is an OSError still."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError) as error:
+        raise ValueError(f"cannot read {name}: {error}") from None
+
+
 def read_file(folder: Path, name: str, limits: Limits) -> bytes:
     """Reads the file that `locate` finds.
 
     Raises:
         ValueError: It cannot be read; the message gives the reason.
     """
+    if is_remote(folder):
+        with _in_words(name):
+            return read_object(_object(folder, name), limits.bytes)
     path = locate(folder, name, limits)
     try:
         size = path.stat().st_size

@@ -16,6 +16,7 @@ from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
 from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.object_storage import check_here
 from tfrecords_builder.plan import (
     Census,
     deal,
@@ -116,6 +117,7 @@ def build_records(
         raise ValueError("cropped images differ in size: give image_size, the side in pixels to which to resize them")
     if image_size is not None and not 1 <= image_size <= max_pixels**0.5:
         raise ValueError(f"image_size must be from 1 to {int(max_pixels**0.5)}, as max_pixels allows; got {image_size}")
+    check_here(out)
     out = Path(out)
     settings: dict = {"image_size": image_size, "bands": bands and list(bands)}
     settings |= {"pixel_scale": pixel_scale, "seed": seed}

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tfrecords_builder.astropy_tables import read_ecsv, read_votable
 from tfrecords_builder.bounded import PACKED
+from tfrecords_builder.copies import here
 from tfrecords_builder.csv_tables import read_csv
 from tfrecords_builder.listing import is_listing, list_images
 from tfrecords_builder.naming import some, unknown
@@ -54,7 +55,7 @@ def read_chunks(catalog: str | Path | pd.DataFrame, rows: int) -> Iterator[pd.Da
         for start in range(0, max(1, len(catalog)), rows):
             yield catalog.iloc[start : start + rows]
         return
-    path = Path(catalog).expanduser()
+    path = here(catalog, folders=False).expanduser()
     own = is_listing(path)
     if not own and not path.is_file():
         raise FileNotFoundError(f"there is no catalogue at {path}")

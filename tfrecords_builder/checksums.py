@@ -9,6 +9,8 @@ from pathlib import Path
 import google_crc32c
 import pyarrow as pa
 
+from tfrecords_builder.copies import present, renew
+
 
 def file_checksum(path: str | Path) -> str:
     """Eight hexadecimal digits; a process does not read an unchanged file twice."""
@@ -26,7 +28,7 @@ def _checksum(path: str, size: int, changed: int, inode: int) -> str:
 
 
 def check_file(path: Path, checksum: str | None) -> Path:
-    """Returns the path of a file if its content is unchanged.
+    """Returns the path of a file if its content is unchanged; a copy of an object is made, or made again.
 
     Args:
         path: The file.
@@ -36,9 +38,19 @@ def check_file(path: Path, checksum: str | None) -> Path:
         FileNotFoundError: It is not there.
         ValueError: It has changed.
     """
-    if checksum is not None and file_checksum(path) != checksum:
+    if not is_written(present(path), checksum):
         raise ValueError(f"{path} is damaged: its content is not what was written (checksum)")
     return path
+
+
+def is_written(path: Path, checksum: str | None) -> bool:
+    """Whether a file has the checksum it was written with, if that was kept; a copy that has another is made anew."""
+    if checksum is None or file_checksum(path) == checksum:
+        return True
+    if not renew(path):
+        return False
+    _checksum.cache_clear()  # a copy has the time of its object, and may have the inode of an earlier copy
+    return file_checksum(path) == checksum
 
 
 @contextlib.contextmanager

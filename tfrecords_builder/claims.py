@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfrecords_builder.copies import here
 from tfrecords_builder.files import remove_partial
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.listing import is_listing, list_images
 from tfrecords_builder.locks import Lock, lock
 from tfrecords_builder.naming import some
+from tfrecords_builder.object_storage import check_here, is_remote, url_of
 from tfrecords_builder.records import Records
 from tfrecords_builder.stacks import STACKS
 from tfrecords_builder.yaml_files import read_yaml
@@ -82,8 +84,9 @@ def claim(
     Raises:
         FileExistsError: The folder contains something else.
         BlockingIOError: Another process is using it.
-        ValueError: `claim.json`, or `old`, is damaged.
+        ValueError: `claim.json`, or `old`, is damaged; or the folder is a URL.
     """
+    check_here(out)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; choose another out")
@@ -204,16 +207,17 @@ def inputs_of(
     """
     inputs = {}
     if catalog is not None:
-        path = Path(catalog).expanduser()
+        path = here(catalog, folders=False).expanduser()
         if not path.is_file() and not is_listing(path):
             raise FileNotFoundError(f"there is no catalogue at {catalog}")
         stack = path.suffix.lower() in STACKS
         named = is_listing(path) and not stack
         inputs["catalog"] = _names_in(path) if named else identity(path, whole=not stack)
     if images is not None:
-        if not Path(images).expanduser().exists():
+        path = here(images, folders=False).expanduser()
+        if not (is_remote(path) or path.exists()):
             raise FileNotFoundError(f"there is no folder, archive or stack of images at {images}")
-        inputs["images" if Path(images).expanduser().is_dir() else "archive"] = identity(images)
+        inputs["images" if is_remote(path) or path.is_dir() else "archive"] = identity(path)
     if records is not None:
         records = Records.open(records)
         shards = json.dumps(sorted(records.checksums.items()))
@@ -245,7 +249,9 @@ def identity(path: str | Path, whole: bool = False) -> str:
     Raises:
         FileNotFoundError: There is nothing at the path.
     """
-    path = Path(path).expanduser()
+    path = here(path, folders=False).expanduser()
+    if is_remote(path):
+        return url_of(path)
     if path.is_dir():
         return str(path.absolute())
     size = path.stat().st_size

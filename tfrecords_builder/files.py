@@ -14,6 +14,7 @@ from tfrecords_builder.naming import some
 
 # what readers raise for flipped bits: a zip member marked as encrypted is a RuntimeError
 _DAMAGED = (AttributeError, EOFError, KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+_OF_SOURCES = (FileNotFoundError, PermissionError, ConnectionError)
 
 
 def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object]) -> None:
@@ -40,7 +41,7 @@ def write_whole(path: str | Path, content: str | bytes | Callable[[Path], object
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:  # such as a full disk: name the file that could not be written
-        if error.errno is None and isinstance(error, FileNotFoundError):  # about a file that was read, not written
+        if error.errno is None and isinstance(error, _OF_SOURCES):  # about a file that was read, not written
             raise
         raise OSError(error.errno, f"cannot write: {error.strerror or error}", str(path)) from error
     finally:

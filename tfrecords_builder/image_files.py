@@ -13,6 +13,7 @@ from tfrecords_builder.bounded import LIMITS, PACKED, Limits, locate, read_file,
 from tfrecords_builder.encoded import ENDINGS, from_array, read_picture
 from tfrecords_builder.fits import read_fits
 from tfrecords_builder.naming import some
+from tfrecords_builder.object_storage import in_threads, is_remote
 from tfrecords_builder.pixels import Image, bands_last, join_bands
 
 FITS = tuple(kind + packed for kind in (".fits", ".fit", ".fts") for packed in ("", *PACKED, ".fz"))
@@ -43,11 +44,18 @@ class Files(NamedTuple):
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Reads the image of every row."""
-        for row in rows:
-            try:
-                yield self.image(row)
-            except ValueError as error:
-                yield error
+        yield from in_threads(self._image, rows) if is_remote(self.place) else map(self._image, rows)
+
+    def _image(self, row: dict) -> Image | ValueError:
+        try:
+            return self.image(row)
+        except ValueError as error:
+            return error
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether each file is separate, not in an archive."""
+        return is_remote(self.place) or self.place.is_dir()
 
     def names(self, row: dict) -> list[str]:
         """The names of a row's files: one, or one per band."""
@@ -67,7 +75,7 @@ class Files(NamedTuple):
     def image(self, row: dict) -> Image:
         """Reads the image of one row of the catalogue."""
         names = self.names(row)
-        read = read_file if self.place.is_dir() else read_member
+        read = read_file if self.in_folder else read_member
         files = [read(self.place, name, self.limits) for name in names]
         layers = [(name, file, self.hdu) for name, file in zip(names, files, strict=True)]
         if isinstance(self.hdu, tuple) and len(files) == 1:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfrecords_builder.bounded import LIMITS, Limits, check_regular
+from tfrecords_builder.copies import here
 from tfrecords_builder.crop import crop as cut_to_source
 from tfrecords_builder.image_files import Files
 from tfrecords_builder.masks import is_weight_map, split_bits
 from tfrecords_builder.mosaics import Mosaics
+from tfrecords_builder.object_storage import is_remote
 from tfrecords_builder.parquet_pictures import ParquetPictures
 from tfrecords_builder.pixels import Image, from_pixels
 from tfrecords_builder.resample import check_reproject
@@ -73,10 +75,11 @@ def open_images(
         return _Cropped(open_images(images, **kind, limits=limits))
     if callable(images):
         return images
-    path = Path(images)
-    if not path.exists():
+    path = here(images, folders=False)
+    far = is_remote(path)
+    if not (far or path.exists()):
         raise FileNotFoundError(f"there is no folder, archive or stack of images at {path}")
-    if not path.is_dir():
+    if not (far or path.is_dir()):
         check_regular(path)
     if path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
         raise ValueError(f"{path} is a zarr store, which is not supported: save its array as npy or h5")
@@ -98,14 +101,14 @@ def open_images(
         log.warning("%s is read as a weight map: pixels are bad where it is 0 (--mask-bits zero confirms this)", mask)
     if align:
         check_reproject()
-    files = Files(path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align, limits)
+    files = Files(path if far else path.absolute(), template, tuple(bands or ()), hdu, mask, mask_bits, align, limits)
     if cutout is not None:
         return Mosaics(files, cutout, image_size)
     if path.suffix.lower() in STACKS:
         return Stack(path.absolute(), None if hdu is None else str(hdu), len(bands) if bands else None, limits)
     if path.suffix.lower() == ".parquet":
         return ParquetPictures(path.absolute(), None if hdu is None else str(hdu), limits)
-    if not path.is_dir() and not zipfile.is_zipfile(path):
+    if not (far or path.is_dir() or zipfile.is_zipfile(path)):
         raise ValueError(
             f"{path} is neither a folder, a zip archive nor a stack of images ({', '.join(STACKS)}, .parquet)"
         )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tfrecords_builder.image_files import KNOWN
 from tfrecords_builder.naming import some
+from tfrecords_builder.object_storage import files_in, is_folder, is_remote, url_of
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.stacks import STACKS, tables_of
 
@@ -20,8 +21,11 @@ _LOOKED_AT = 1000  # files checked for galaxies with several files
 
 def is_listing(path: str | Path) -> bool:
     """Whether there are images at a path, in a folder, zip archive or stack, and not a table."""
+    archive = Path(path).suffix.lower() in (".zip", *STACKS)
+    if is_remote(path):
+        return archive or is_folder(path)
     path = Path(path).expanduser()
-    return path.is_dir() or (path.is_file() and path.suffix.lower() in (".zip", *STACKS))
+    return path.is_dir() or (path.is_file() and archive)
 
 
 def catalog_of(catalog, images):
@@ -89,6 +93,10 @@ def _table(chunk: list[tuple[str, str]], folders: bool, splits: bool) -> pd.Data
 
 def _in_folder(place: Path) -> tuple[Iterator[tuple[str, str]], set[str]]:
     """Names of the images in a folder, and its immediate subfolders."""
+    if is_remote(place):
+        names = sorted(files_in(url_of(place), below=True))
+        names = [n for n in names if n.lower().endswith(KNOWN) and not any(map(_hidden, n.split("/")))]
+        return ((name, name) for name in names), {name.partition("/")[0] for name in names if "/" in name}
 
     def walk() -> Iterator[tuple[str, str]]:
         for folder, inside, files in os.walk(place):

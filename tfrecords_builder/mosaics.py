@@ -50,7 +50,7 @@ class Mosaics(NamedTuple):
     @property
     def needs(self) -> tuple[str, ...]:
         """The columns a catalogue must have, except the position, which a row may lack."""
-        return self.files.needs if self.files.place.is_dir() else ("id_str",)
+        return self.files.needs if self.files.in_folder else ("id_str",)
 
     def read(self, rows: Iterable[dict]) -> Iterator[Image | ValueError]:
         """Reads the cutout of every row; consecutive rows of one mosaic are looked up together."""
@@ -74,7 +74,7 @@ class Mosaics(NamedTuple):
     def kept_together(self, row: dict) -> tuple[str, ...] | ValueError:
         """The mosaics a row is cut from; rows sorted by them open every file once."""
         try:
-            if not self.files.place.is_dir():
+            if not self.files.in_folder:
                 names = (str(self.files.place),)
             else:
                 names = tuple(self.files.names(row))

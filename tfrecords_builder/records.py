@@ -18,10 +18,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tfrecords_builder.checksums import check_file, reading
+from tfrecords_builder.copies import here
 from tfrecords_builder.findings import count_findings, sentences
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.object_storage import is_remote, url_of
 from tfrecords_builder.pixels import Image, good_pixels
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.tfrecord import decode, read_record
@@ -38,7 +40,7 @@ class Records:
     """A folder of TFRecord shards and how to read them; `Records.open(folder)` reads `records.json`.
 
     Attributes:
-        folder: Folder of the shards.
+        folder: Folder of the shards; for records in object storage, that of their copies (`copies.py`).
         shape: (H, W, C) of the images as they are read; stored images of other sizes are resized to it.
         bands: Names of the C bands, in order.
         encoding: `encoded` for JPEG/PNG bytes, read as 0–1; `float32` or `float16` for pixels, read as they are.
@@ -98,7 +100,7 @@ class Records:
         """
         if isinstance(folder, Records):
             return folder
-        folder = Path(folder)
+        folder = here(f"{url_of(folder)}/records.json").parent if is_remote(folder) else Path(folder)
         try:
             fields = read_json(folder / "records.json")
         except (FileNotFoundError, NotADirectoryError):

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import google_crc32c
 import numpy as np
 
+from tfrecords_builder.copies import open_file
+
 
 def encode(features: Mapping[str, bytes | np.float32 | tuple[int, ...]]) -> list[bytes]:
     """Encodes one `tf.train.Example` in pieces, which avoids copying the pixels.
@@ -84,7 +86,7 @@ def read_record(path: Path, offset: int) -> bytes:
         ValueError: The record is damaged; the message names shard and byte.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(int(offset))
             data = read_frame(file)
     except FileNotFoundError:
@@ -98,7 +100,7 @@ def read_record(path: Path, offset: int) -> bytes:
 
 def scan(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields every record of a file with its offset, after checking the CRCs."""
-    with path.open("rb") as file:
+    with open_file(path, ahead=2**24) as file:
         while True:
             offset = file.tell()
             data = read_frame(file)

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tfrecords_builder.checksums import file_checksum
+from tfrecords_builder.checksums import file_checksum, is_written
+from tfrecords_builder.copies import present
+from tfrecords_builder.object_storage import in_threads
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.tfrecord import decode, scan
@@ -27,7 +29,9 @@ def verify_records(records: Records | str | Path) -> list[str]:
     for name, checksum in progress_bar(sorted(records.checksums.items()), desc="verifying", unit="shard"):
         path = records.folder / name
         counts[name.split("-")[0]] += len(index.get(name, {}))
-        if not path.exists():
+        try:
+            present(path).stat()
+        except FileNotFoundError:
             problems.append(f"{name} is missing")
             continue
         if file_checksum(path) != checksum:
@@ -42,17 +46,16 @@ def verify_records(records: Records | str | Path) -> list[str]:
 
 
 def check_shards(records: Records, names: Iterable[str]) -> None:
-    """Compares shards with their checksums.
+    """Compares shards with their checksums; those in object storage are copied first.
 
     Raises:
         FileNotFoundError: A shard does not exist.
         ValueError: A shard is damaged or was replaced; the message names it.
     """
-    for name in names:
-        path = records.folder / name
+    for path in in_threads(present, [records.folder / name for name in names]):
         if not path.exists():
             raise FileNotFoundError(f"the shard {path} is missing: restore it, or build the records again")
-        if file_checksum(path) == records.checksums[name]:
+        if is_written(path, records.checksums[path.name]):
             continue
         try:
             for _ in scan(path):

@@ -85,7 +85,8 @@ class Estimates:
         Args:
             path: `predictions.parquet` of a run that predicts numbers.
         """
-        with reading(check_table(path)):
+        path = check_table(path)
+        with reading(path):
             table = pd.read_parquet(path)
             columns = tuple(table.attrs["columns"])
             value, sigma, truth = (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from morphtools.answers.class_metrics import classification_metrics
 from tfrecords_builder.checksums import check_file, reading
+from tfrecords_builder.copies import here
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json
 
@@ -106,7 +107,8 @@ class Predictions:
         Args:
             path: `predictions.parquet`.
         """
-        with reading(check_table(path)):
+        path = check_table(path)
+        with reading(path):
             table = pd.read_parquet(path)
             classes = tuple(table.attrs["classes"])
             names = "probability" if len(classes) == 2 else [f"P({name})" for name in classes]
@@ -121,12 +123,12 @@ class Predictions:
 
 
 def check_table(path: str | Path) -> Path:
-    """The path of a table of `predict` or of a run, compared with its checksum where one was kept.
+    """The path on this machine of a table of `predict` or of a run, compared with its checksum where one was kept.
 
     Raises:
         ValueError: It is not what was written; names it.
     """
-    path = Path(path)
+    path = here(path)
     about = next((each for name in ("predict.json", "metrics.json") if (each := path.with_name(name)).exists()), None)
     checksums = read_json(about).get("checksums") if about else None
     return check_file(path, checksums.get(path.name) if isinstance(checksums, dict) else None)

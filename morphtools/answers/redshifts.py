@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from morphtools.answers.predictions import check_table
 from morphtools.answers.redshift_metrics import delta_z, photoz_metrics, pit, sigma_mad
 from tfrecords_builder.checksums import reading
+from tfrecords_builder.copies import here
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import unknown
 
@@ -145,9 +146,11 @@ class Redshifts:
             FileNotFoundError: The file does not exist.
             ValueError: It holds no redshifts.
         """
-        if not Path(path).is_file():
+        path = here(path)
+        if not path.is_file():
             raise FileNotFoundError(f"there are no redshifts at {path}")
-        with reading(check_table(path)):
+        check_table(path)
+        with reading(path):
             arrow = pq.read_table(path)
         if b"redshifts" not in (arrow.schema.metadata or {}):
             raise ValueError(f"{path} holds no redshift PDFs, such as finetune --task photoz and predict write")

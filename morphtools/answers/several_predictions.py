@@ -89,7 +89,8 @@ class SeveralPredictions:
         Args:
             path: `predictions.parquet` of a run with several questions.
         """
-        with reading(check_table(path)):
+        path = check_table(path)
+        with reading(path):
             table = pd.read_parquet(path)
             ids, predictions = table["id_str"].to_numpy(), {}
             for question, classes in table.attrs["questions"].items():

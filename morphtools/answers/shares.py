@@ -79,7 +79,8 @@ class Shares:
         Args:
             path: `predictions.parquet` of a run that predicts fractions.
         """
-        with reading(check_table(path)):
+        path = check_table(path)
+        with reading(path):
             table = pd.read_parquet(path)
             answers = tuple(table.attrs["answers"])
             columns = ([f"{name}{ending}" for name in answers] for ending in ("_predicted", "_voted"))

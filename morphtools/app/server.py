@@ -33,6 +33,7 @@ from morphtools.app.working_routes import WorkingRoutes
 from morphtools.explore.tables import inputs_of_store
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
+from tfrecords_builder.copies import origin_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json
 
@@ -128,7 +129,10 @@ def _routes(atlas: Atlas, similar: Similar, run, session, weights) -> list[Route
 
 def out_folder(store: str | Path | Representations, out: str | Path | None) -> Path:
     """The folder of the application: by default `STORE-explore` beside the store."""
-    folder = Representations.open(store).folder.resolve()
+    folder = Representations.open(store).folder
+    if out is None and origin_of(folder):
+        raise ValueError(f"{origin_of(folder)} is not on this machine: give `out`, a folder for what is judged")
+    folder = folder.resolve()
     return folder.with_name(f"{folder.name}-explore") if out is None else Path(out)
 
 

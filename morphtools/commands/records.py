@@ -82,6 +82,19 @@ def inspect_records(folder, picture, verify, **options):
         sys.exit(1 if problems else 0)
 
 
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.argument("url")
+def upload(folder, url):
+    """Copy finished results to object storage.
+
+    Other verbs read them there: give the URL instead of a folder. Resumes if interrupted.
+
+    morphtools upload records s3://bucket/records
+    """
+    click.echo(f"{morphtools.upload(folder, url)} files copied to {url}")
+
+
 def _show(look, picture) -> None:
     """Prints the facts about some galaxies, and writes their picture."""
     click.echo("\n".join([*look.facts, look.ranges.to_string(), *(f"odd: {finding}" for finding in look.findings)]))

@@ -17,11 +17,14 @@ from PIL import Image as Picture
 
 from morphtools.survey.extinction import transmission
 from morphtools.survey.stretch import stretches_for
+from tfrecords_builder.copies import origin_of
 from tfrecords_builder.gaps import sky_of
 from tfrecords_builder.naming import unknown
+from tfrecords_builder.object_storage import in_threads
 from tfrecords_builder.pixels import good_pixels
 from tfrecords_builder.records import Records, to_image
-from tfrecords_builder.tfrecord import decode, read_record
+from tfrecords_builder.tfrecord import decode, read_record, scan
+from tfrecords_builder.verify import check_shards
 
 _AHEAD = 2  # batches that are read while the model computes
 
@@ -192,6 +195,7 @@ def read_batches(
             yield batch | {"id_str": np.char.decode(batch["id_str"].astype(bytes))}
         return
     galaxies = Galaxies(records, split, **reading)
+    check_shards(galaxies.records, [path.name for path in galaxies.records.shards(split)])
     rows = np.random.default_rng(seed).permutation(len(galaxies)) if shuffle else np.arange(len(galaxies))
     whole = len(rows) // batch_size * batch_size if drop_remainder else len(rows)
     yield from galaxies.batches(batch_size, rows[:whole].tolist())
@@ -211,6 +215,12 @@ def read_shards(
     Yields:
         `{"image", "id_str", "shard": number in `places`, "place": (B,) place in the shard}`.
     """
+    if origin_of(records.folder):  # in object storage: one shard is read into memory while the one before is shown
+        runs = in_threads(lambda name: _run_of(records.folder / name, places[name]), places, threads=1)
+        for shard, (galaxies, start) in enumerate(zip(runs, places.values(), strict=True)):
+            for batch in read_run(records, galaxies, start, batch_size=batch_size, **reading) if galaxies else ():
+                yield batch | {"shard": shard}
+        return
     if keras.backend.backend() == "tensorflow":
         from morphtools.data.dataset import load_shards
 
@@ -223,6 +233,15 @@ def read_shards(
         with contextlib.suppress(ValueError):  # a damaged record: who asks looks for what is missing
             for batch in galaxies.batches(batch_size, rows.tolist(), skip=True):
                 yield batch | {"shard": shard, "place": batch["place"] + start}
+
+
+def _run_of(shard: Path, start: int) -> list[bytes]:
+    """What is stored in a shard from a place on, as far as it is not damaged."""
+    run = []
+    with contextlib.suppress(ValueError):
+        for _, galaxy in scan(shard):
+            run.append(galaxy)
+    return run[start:]
 
 
 def read_run(records: Records, galaxies: list[bytes], start: int, *, batch_size: int, **reading) -> Iterator[dict]:

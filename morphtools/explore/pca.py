@@ -11,6 +11,7 @@ from morphtools.explore.tables import space_of
 from morphtools.inference.parts import count_rows, name_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
+from tfrecords_builder.copies import here
 from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
@@ -40,7 +41,7 @@ class Projection:
             return folder
         names = [field.name for field in dataclasses.fields(cls)]
         try:
-            arrays = read_arrays(Path(folder) / _FILE, *names)
+            arrays = read_arrays(here(folder) / _FILE, *names)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"there is no projection in {folder} (no {_FILE})") from None
         return cls(**{name: arrays[name] for name in names})

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from morphtools.inference.parts import check_part, count_rows, read_part, write_part
 from tfrecords_builder.checksums import reading
+from tfrecords_builder.copies import here
 from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import some
 
@@ -40,7 +41,7 @@ class Representations:
         """Opens what `create` made (Representations are passed through).
 
         Args:
-            folder: The folder that holds them.
+            folder: The folder that holds them; one in object storage is copied whole (`tfrecords_builder.copies`).
 
         Raises:
             FileNotFoundError: The folder has none.
@@ -48,12 +49,13 @@ class Representations:
         """
         if isinstance(folder, Representations):
             return folder
-        path = Path(folder) / _ABOUT
+        folder = here(folder)
+        path = folder / _ABOUT
         try:
             about = read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(f"there are no representations at {folder} (no {_ABOUT})") from None
-        store = cls(**check_fields(cls, about | {"folder": Path(folder)}, path))
+        store = cls(**check_fields(cls, about | {"folder": folder}, path))
         if store.dimension < 1:
             raise ValueError(f"{path} is damaged: 'dimension' cannot be {store.dimension}")
         return store

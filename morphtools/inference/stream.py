@@ -26,6 +26,7 @@ from morphtools.inference.filling import compiled, fill, shard_key, shard_rows
 from morphtools.inference.parts import all_parts, gaps, read_part, remove_overlaps
 from tfrecords_builder.build import build_records
 from tfrecords_builder.checksums import reading as reading_of
+from tfrecords_builder.copies import origin_of
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import band_names, some
@@ -104,7 +105,7 @@ def stream(
     left = {name: each for name, n in sizes.items() if (each := gaps(parts.get(shard_key(records, name), []), n))}
     todo = {name: sizes[name] for name in left}
     for name in todo:
-        if not (records.folder / name).exists():
+        if not (records.folder / name).exists() and not origin_of(records.folder):
             raise FileNotFoundError(f"the shard {records.folder / name} is missing: restore it")
     if not todo:
         return

@@ -14,6 +14,7 @@ from morphtools.answers.familiarity import FILE
 from morphtools.answers.kinds import AnyAnswer, read_answer
 from morphtools.models.references import bibtex_of
 from tfrecords_builder.bounded import LIMITS
+from tfrecords_builder.copies import here
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some, unknown
 
@@ -184,7 +185,7 @@ def find_card(weights: str | Path) -> Path:
     """
     if (WEIGHTS / f"{weights}.json").is_file():
         return WEIGHTS / f"{weights}.json"
-    path = Path(weights).expanduser()
+    path = here(weights).expanduser()
     if not path.exists() and str(weights).endswith("_imagenet"):
         return morphtools.fetch_imagenet(str(weights).removesuffix("_imagenet"))
     if path.is_dir():

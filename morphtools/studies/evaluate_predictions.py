@@ -17,6 +17,7 @@ from morphtools.survey.task_files import open_task
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.checksums import file_checksum, reading
 from tfrecords_builder.claims import claim, inputs_of
+from tfrecords_builder.copies import here
 from tfrecords_builder.json_files import read_json
 from tfrecords_builder.naming import some
 from tfrecords_builder.tables_out import write_table
@@ -63,7 +64,7 @@ def evaluate_predictions(
         FileNotFoundError: A path is not there.
         FileExistsError: `out` holds something else.
     """
-    full, out = _table_at(Path(predictions)), Path(out)
+    full, out = _table_at(here(predictions)), Path(out)
     columns = _names(column)
     with reading(check_table(full)):
         table = pq.read_table(full)
