@@ -73,41 +73,40 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 # %% [markdown]
 # A few hundred galaxies and a few minutes are far too little; papers use hundreds of thousands and days. Look at the
 # direction of the curves, not at where they end. MoCo's first loss is low because its queue still holds random
-# numbers; then the game gets harder, it learns, and the neighbours know more than the pixels do. BYOL's loss falls at
-# once, and yet its neighbours know less than the pixels: it agrees with itself, but about little. Then the loss
-# *rises*, and they know more. So never judge by a loss. (If the dimensions in the middle fall to a handful, nearly all
-# galaxies look the same to it, so it has learned nothing.)
+# numbers; then the task gets harder, the network learns, and its k-NN accuracy exceeds that of the pixels. BYOL's loss
+# falls at once, and yet its k-NN accuracy is below that of the pixels: it agrees with itself, but about little. Then the
+# loss *rises*, and the accuracy with it. So never judge by the loss. (If the number of dimensions in the middle panel
+# falls to a handful, nearly all galaxies look the same to the network, and it has learned nothing.)
 #
 # ## Which augmentations matter?
 #
-# Leave one out. Without rotation, the position angle on the sky is a fine way to win the game, and says nothing about
-# the galaxy.
+# Leave one out. Without rotation, the position angle on the sky is an easy way to solve the task, and tells nothing
+# about the galaxy.
 
 # %%
 still = morphtools.pretrain("moco", **setting, temperature=0.2, without="RandomView.rotation", out="runs/no-rotation")
 edge_on = sky.loc[sky["true_edge_on"].idxmax(), "id_str"]
 where = {"catalog": sky, "images": "kinds"}
 for name, run in (("with", moco), ("without", still)):
-    print(f"{name} rotation, {run.metrics['test']['class']['value']:.2f} of the galaxies are known by their neighbours")
+    print(f"{name} rotation, k-NN accuracy {run.metrics['test']['class']['value']:.2f} (5 neighbours)")
     store = morphtools.represent(run.out, f"{name}-rotation", records="kinds-records", orientations=1)
     morphtools.find_similar(store, like=edge_on, galaxies=16, **where, out=f"similar-{name}-rotation")
     morphtools.show(f"similar-{name}-rotation/similar.png")
 
 # %% [markdown]
-# Above, the galaxies most like the one in blue for the network that was shown rotated views: disks seen edge-on, at
-# whatever angle. Below, for the one that was not: the same galaxy at another angle is something else to it, farther
-# away (look at the distances), and others slip in between. `ablate_augmentations` leaves out each part in turn and
-# makes a table of it. (`orientations=1` shows each galaxy as it is: by default it is shown in eight orientations,
-# which hides part of this.)
+# Above: the galaxies most similar to the one in blue, for the network trained on rotated views. They are edge-on disks
+# at any angle. Below: for the network trained without rotation, the same galaxy at another angle looks different, is
+# farther away (compare the distances), and others come in between. `ablate_augmentations` leaves out each part in turn
+# and makes a table of the results. (`orientations=1` shows each galaxy as it is; by default the mean over eight
+# orientations hides part of this effect.)
 #
-# What was learned is an encoder like any other: search, map and cluster with it (tutorial 4), rate (5) or fine-tune
-# it (1).
+# The result is an encoder like any other: use it to search, map and cluster (tutorial 4), rate (5) or fine-tune (1).
 
 # %% [markdown]
 # ## With galaxies of your own
 #
-# Build records of as many as you have (tutorial 2), start with a recipe from `configs/pretrain/`, and use a GPU. Look
-# at the views of your own galaxies first. From weights that know galaxies already, it takes far less.
+# Build records of as many galaxies as you have (tutorial 2), start from a recipe in `configs/pretrain/`, and use a GPU.
+# Look at the views of your own galaxies first. Starting from weights trained on galaxies takes far less time.
 #
 # ```python
 # morphtools.show_augmentations("hayat2021", "views.png", records="records")
