@@ -74,9 +74,9 @@ morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "l
 # A few hundred galaxies and a few minutes are far too little; papers use hundreds of thousands and days. Look at the
 # direction of the curves, not at where they end. MoCo's first loss is low because its queue still holds random
 # numbers; then the task gets harder, the network learns, and its k-NN accuracy exceeds that of the pixels. BYOL's loss
-# falls at once, and yet its k-NN accuracy is below that of the pixels: it agrees with itself, but about little. Then the
-# loss *rises*, and the accuracy with it. So never judge by the loss. (If the number of dimensions in the middle panel
-# falls to a handful, nearly all galaxies look the same to the network, and it has learned nothing.)
+# falls at once, and yet its k-NN accuracy is below that of the pixels: it agrees with itself, but about little. Then
+# the loss *rises*, and the accuracy with it. So never judge by the loss. (If the number of dimensions in the middle
+# panel falls to a handful, nearly all galaxies look the same to the network, and it has learned nothing.)
 #
 # ## Which augmentations matter?
 #

@@ -2,8 +2,8 @@
 # # A survey in the browser
 #
 # Galaxies are judged by eye. One page brings together everything from the earlier tutorials: a map, a search, clusters,
-# ratings, labels, and a network trained on them. It runs on your machine, and every judgement is on disk before the next
-# galaxy is shown.
+# ratings, labels, and a network trained on them. It runs on your machine, and every judgement is on disk before the
+# next galaxy is shown.
 
 # %%
 import os

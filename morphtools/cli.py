@@ -68,7 +68,7 @@ def _with_value(option: str, match: re.Match) -> str:
 
 
 @click.command()
-@click.option("--speed", is_flag=True, help="Measure, too, which settings are fastest on this machine (a minute).")
+@click.option("--speed", is_flag=True, help="Also measure which settings are fastest on this machine (takes a minute).")
 def doctor(speed):
     """Check this installation and suggest fixes.
 

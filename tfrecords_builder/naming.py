@@ -1,6 +1,7 @@
 """Parts of error messages: what was wrong, what is allowed and what was probably meant."""
 
 import difflib
+import re
 
 
 def unknown(kind: str, name: str, known) -> str:
@@ -12,8 +13,9 @@ def unknown(kind: str, name: str, known) -> str:
     known = sorted(str(k) for k in known)
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    y = kind.endswith("y") and kind[-2] not in "aeiou"  # queries, but surveys
-    plural = f"{kind[:-1]}ies" if y else f"{kind}es" if kind.endswith("ch") else f"{kind}s"
+    noun, *rest = re.split(r"( (?:of|for|in|to) .*)", kind, maxsplit=1)  # sets of cuts
+    y = noun.endswith("y") and noun[-2] not in "aeiou"  # queries, but surveys
+    plural = (f"{noun[:-1]}ies" if y else f"{noun}es" if noun.endswith("ch") else f"{noun}s") + "".join(rest)
     return f"unknown {kind} {name!r}; known {plural}: {', '.join(known)}{hint}"
 
 

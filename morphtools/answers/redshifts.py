@@ -153,7 +153,7 @@ class Redshifts:
         with reading(path):
             arrow = pq.read_table(path)
         if b"redshifts" not in (arrow.schema.metadata or {}):
-            raise ValueError(f"{path} holds no redshift PDFs, such as finetune --task photoz and predict write")
+            raise ValueError(f"{path} has no redshift PDFs: give a run of finetune --task photoz, or its predictions")
         about, table = json.loads(arrow.schema.metadata[b"redshifts"]), arrow.drop_columns("pdf").to_pandas()
         pdf = arrow["pdf"].combine_chunks().flatten().to_numpy().astype(float).reshape(len(table), -1)
         return cls(

@@ -40,7 +40,9 @@ def _galaxies(command):
 @click.option("--start", help="First batch: random (default), spacing or outliers.")
 @click.option("--rater", help="Your name, kept with every rating (me).")
 @click.option("--own", is_flag=True, default=None, help="Learn from your own ratings only, not those of all raters.")
-@click.option("--similar", is_flag=True, default=None, help="As --own, starting from other raters of similar taste.")
+@click.option(
+    "--similar", is_flag=True, default=None, help="Like --own, but starting from other raters of similar taste."
+)
 @click.option("--merge", help="Other sessions, such as bobs,evas, whose ratings are added to this one.")
 @click.option("--exclude", type=click.Path(), help="Table of galaxies to leave out, such as artifacts.csv.")
 @click.option("--seed", type=int, help="Seed of the random start (0).")
@@ -76,9 +78,9 @@ def find_anomalies(config, **options):
 @click.option("--share", type=float, help="Fraction of galaxies that are anomalies, instead of a threshold.")
 @click.option("--methods", help="Methods to compare, such as rational_quadratic,neighbour_score (all).")
 @click.option("--acquisitions", help="Acquisition functions, such as mean,upper_bound (expected_improvement).")
-@click.option("--diversities", help="Such as none,liar (none).")
+@click.option("--diversities", help="Ways to keep a batch diverse, such as none,liar (none).")
 @click.option("--starts", help="First batches, such as random,spacing (random).")
-@click.option("--features", help="Such as whitened,plain,with_ellipses,ellipses (whitened,ellipses).")
+@click.option("--features", help="Among whitened, plain, with_ellipses and ellipses (whitened,ellipses).")
 @click.option("--repeats", type=int, help="Repetitions, each with another seed (15).")
 @click.option("--seed", type=int, help="Seed of the first repetition (0).")
 @click.option("--out", type=click.Path(), help="Folder for the results (morphtools-runs/benchmark-anomalies).")

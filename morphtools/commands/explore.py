@@ -11,7 +11,7 @@ from morphtools.commands.handing_on import handing_on
 
 _IMAGES = (
     click.option("--catalog", type=click.Path(), help="Table with id_str and any other columns."),
-    click.option("--images", type=click.Path(), help="Folder, zip archive or stack that holds the images."),
+    click.option("--images", type=click.Path(), help="Folder, zip archive or stack of images."),
     click.option("--records", type=click.Path(), help="Folder of records, instead of images."),
 )
 _EXCLUDE = click.option("--exclude", type=click.Path(), help="Table of galaxies to leave out, such as artifacts.csv.")
@@ -141,7 +141,7 @@ def _represented(image: Path, weights: str | None, representations: str):
 def find_outliers(representations, config, **options):
     """Rank galaxies by how unlike all others they are.
 
-    Nobody rates anything: what is rare need not be interesting. find-anomalies learns what interests you.
+    This needs no ratings, but what is rare need not be interesting: find-anomalies learns what interests you.
 
     morphtools find-outliers representations --catalog galaxies.csv --images jpegs/ --exclude artifacts.csv
     """
@@ -276,7 +276,7 @@ def evaluate_retrieval(representations, config, **options):
 @click.argument("run", type=click.Path())
 @click.argument("representations", type=click.Path())
 @click.option("--galaxies", type=int, help="Number of galaxies to suggest (50).")
-@click.option("--question", help="Of a run with several questions, the one to label for (all).")
+@click.option("--question", help="The question to label for, if the run has several (all).")
 @_with_images
 @_EXCLUDE
 @click.option("--seed", type=int, help="Seed of the draws (0).")

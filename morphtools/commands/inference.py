@@ -34,8 +34,8 @@ def _with_galaxies(command):
 @click.argument("weights", nargs=-1, required=True)
 @click.argument("out", type=click.Path())
 @click.option("--level", type=float, help="Probability inside the credible intervals (0.9).")
-@click.option("--questions", help="To have in the table to read, as gz2,bar-na10; or all (those of the survey).")
-@click.option("--format", help="Of the table to read, as csv,fits: csv, parquet, fits, vot, ecsv, tsv (csv,parquet).")
+@click.option("--questions", help="Questions in the readable table: gz2,bar-na10, or all (those of the survey).")
+@click.option("--format", help="Formats of the readable table, of csv, parquet, fits, vot, ecsv, tsv (csv,parquet).")
 @_with_galaxies
 def predict(weights, out, config, scheduler, **options):
     """Predict votes, classes, numbers or redshifts.
@@ -46,7 +46,7 @@ def predict(weights, out, config, scheduler, **options):
 
         morphtools predict run-1 run-2 run-3 predictions --records records --part 2/5
 
-    The table to read has the catalogue's columns too. Other questions and formats of what is there:
+    The readable table includes the catalogue's columns. To write it again with other questions or formats:
 
         morphtools predict efficientnet_lite0_gz2 predictions --records records --questions gz2,ring-na10 --format vot
     """
@@ -57,7 +57,7 @@ def predict(weights, out, config, scheduler, **options):
         click.echo(f"part {options['part']} of {out} is done; the last part to finish writes the tables")
     else:
         first = (options["format"] or "csv").split(",")[0]
-        click.echo(f"see {out}: predictions.{first} is the table to read, predictions-full.parquet has every column")
+        click.echo(f"see {out}: predictions.{first} is the readable table, predictions-full.parquet has every column")
 
 
 @click.command()
@@ -67,12 +67,12 @@ def predict(weights, out, config, scheduler, **options):
     "--column",
     multiple=True,
     callback=joined,
-    help="With the truth; repeat it for several (found by name for votes, numbers, redshifts).",
+    help="Column with the truth; can be repeated (found by name for votes, numbers, redshifts).",
 )
-@click.option("--task", help="For two classes: whose rule decides what counts as a yes, as rings or a YAML file.")
+@click.option("--task", help="For two classes: the task whose rule decides what is a yes, or a YAML file.")
 @click.option("--images", type=click.Path(), help="Folder, zip or stack of images, for galleries.")
 @click.option("--records", type=click.Path(), help="Records with the images, instead.")
-@click.option("--seed", type=int, help="Of the bootstrap (0).")
+@click.option("--seed", type=int, help="Seed of the bootstrap (0).")
 @click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/evaluation).")
 @click.option("--config", type=click.Path(), help="YAML file with any of these.")
 def evaluate_predictions(predictions, catalog, config, **options):

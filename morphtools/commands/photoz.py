@@ -17,7 +17,7 @@ def _by_name(folders) -> dict[str, str]:
 @click.command()
 @click.argument("predictions", nargs=-1)
 @click.option("--catalog", type=click.Path(), help="Table with id_str and redshifts (that of the first run).")
-@click.option("--images", type=click.Path(), help="Folder, zip archive or stack that holds the images.")
+@click.option("--images", type=click.Path(), help="Folder, zip archive or stack of images.")
 @click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
 @click.option("--magnitude", help="Magnitude column to bin by.")
 @click.option(

@@ -21,7 +21,7 @@ from morphtools.commands.calling import IN_MEMORY, call, echo_table, import_quie
 @click.option("--image-size", type=int, help="Image side in pixels (that of the images).")
 @click.option("--view-size", type=int, help="Side of views cut out of larger images, such as 64 from 107.")
 @click.option("--small-images/--no-small-images", default=None, help="First layers for images of about 64 pixels (no).")
-@click.option("--flux", help="What comes first: asinh of flux (default), linear or maximum.")
+@click.option("--flux", help="How flux enters the network: asinh (default), linear or maximum.")
 @click.option("--augmentations", help="hayat2021, mohale2023, rgb, stein2022, zoobot, or a YAML file.")
 @click.option("--without", help="Augmentation to leave out, such as RandomNoise or RandomView.rotation.")
 @click.option("--epochs", type=int, help="Passes over the galaxies (20).")
@@ -112,9 +112,9 @@ def evaluate_representations(config, **options):
 @click.argument("pretraining", type=click.Path())
 @click.argument("records", type=click.Path())
 @click.option("--parts", help="What to leave out, such as RandomNoise,RandomNoise+RandomBlur (each part in turn).")
-@click.option("--labels", help="Then fine-tune on so many labels, or fractions of all, such as 0.1,0.2,0.3.")
+@click.option("--labels", help="Then fine-tune on these numbers of labels, or fractions of all, such as 0.1,0.2.")
 @click.option("--finetuning", type=click.Path(), help="YAML file for finetune (redshifts, all layers).")
-@click.option("--seeds", type=int, help="How often to fine-tune (1).")
+@click.option("--seeds", type=int, help="Number of fine-tuning runs, each with another seed (1).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/ablation).")
 def ablate_augmentations(pretraining, **options):
     """Measure what augmentations contribute.
@@ -143,8 +143,7 @@ def ablate_augmentations(pretraining, **options):
 def compare_starts(pretraining, **options):
     """Compare starting weights for pretraining.
 
-    Pretrains the same encoder from each start and draws what nearest neighbours know of the labels after every epoch.
-    Resumes if interrupted.
+    Pretrains the same encoder from each start and draws the k-NN accuracy after every epoch. Resumes if interrupted.
 
     morphtools compare-starts configs/pretrain/starts_mohale2023.yaml records
     """
@@ -171,7 +170,7 @@ def compare_starts(pretraining, **options):
 @click.option("--labels", help="Numbers of labels to fit a head to, such as 20,50,100.")
 @click.option("--repeats", type=int, help="Repetitions for each number of labels (5).")
 @click.option("--orientations", type=int, help="Average over 8, 4, 2 or 1 orientations of every image (8).")
-@click.option("--image-size", type=int, help="Image side in pixels for all weights (each those of its training).")
+@click.option("--image-size", type=int, help="Image side in pixels for all weights (each as in its training).")
 @click.option("--seed", type=int, help="Seed of splits, random encoder and simulated sky (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/weights).")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")

@@ -66,7 +66,7 @@ def convert_table(table, out):
     "--cuts", required=True, help="gz2, gz2_odd, gz_decals, gz_decals_votes, mohale2023, photoz_pasquet2019, or YAML."
 )
 @click.option(
-    "--column", multiple=True, metavar="CUT=TABLE", help="What the table calls a column of the cuts; repeatable."
+    "--column", multiple=True, metavar="CUT=TABLE", help="Name in the table of a column of the cuts; can be repeated."
 )
 def select_galaxies(catalog, out, cuts, column):
     """Apply the quality cuts of a paper or your own.
@@ -84,7 +84,7 @@ def select_galaxies(catalog, out, cuts, column):
 def _equal(text: str) -> list[str]:
     parts = [part.strip() for part in text.split("=")]
     if len(parts) != 2 or not all(parts):
-        raise ValueError(f"--column must be like petrotheta=PETRO_TH, got {text!r}")
+        raise ValueError(f"--column must look like petrotheta=PETRO_TH, got {text!r}")
     return parts
 
 
@@ -111,7 +111,7 @@ def send_to_topcat(table, **options):
 def make_moc(catalog, out, **options):
     """Write the sky coverage of a catalogue as a MOC.
 
-    The MOC lists the cells of the sky that hold its galaxies, as fits, json or txt.
+    The MOC lists the cells of the sky that contain its galaxies, as fits, json or txt.
 
     morphtools make-moc galaxies.csv galaxies-moc.fits --order 8
     """

@@ -18,7 +18,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
     callback=joined,
     help="Instead of a task, the column to learn: classes, fractions or numbers. Repeat it for several at once.",
 )
-@click.option("--answer", help="What the column holds, if that is ambiguous: classes, fractions or number.")
+@click.option("--answer", help="What the column contains, if that is ambiguous: classes, fractions or number.")
 @click.option("--labels", type=int, help="Number of labelled galaxies for training and validation (500).")
 @click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels, votes or redshifts.")
 @click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
@@ -38,7 +38,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
     default=None,
     help="With random weights: first layers for images of about 64 pixels.",
 )
-@click.option("--flux", help="With random weights, what comes first: asinh of flux (default), linear or maximum.")
+@click.option("--flux", help="With random weights, how flux enters: asinh (default), linear or maximum.")
 @click.option("--image-size", type=int, help="Image side in pixels (that of the weights).")
 @click.option("--view-size", type=int, help="Side of the central part that the encoder sees (all).")
 @click.option("--stretch", help="How flux becomes a picture (as for the weights).")
@@ -158,5 +158,8 @@ def learning_curve(config, **options):
     import_quietly()
     given = typed(options)
     if "labels" in given:
-        given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
+        try:
+            given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
+        except ValueError:
+            raise ValueError(f"--labels must be numbers such as 50,100,250, got {given['labels']!r}") from None
     click.echo(call(morphtools.learning_curve, config, given).summary)

@@ -24,7 +24,7 @@ def _numbers(context, parameter, value: str | None):
 @click.option("--deviation", callback=_numbers, help="Divides them afterwards (from config.json).")
 @click.option("--image-size", type=int, help="Image side in pixels (from config.json).")
 @click.option("--bands", help="Names of the bands, such as g,r,z (r,g,b).")
-@click.option("--prefix", help="Prefix of the names, if a file holds several encoders.")
+@click.option("--prefix", help="Prefix of the names, if a file contains several encoders.")
 @click.option("--name", help="Name of the new weights (the architecture).")
 @click.option("--licence", help="Licence of the weights (that of the files).")
 @click.option("--citation", help="What to cite.")

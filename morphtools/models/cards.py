@@ -204,7 +204,7 @@ def find_card(weights: str | Path) -> Path:
         raise ValueError(f"{weights} is no longer shipped: use {_SUCCESSORS[str(weights)]}, which is better and faster")
     else:
         known = [card.name for card in list_pretrained()]
-        raise ValueError(f"{unknown('pretrained model', str(weights), known)}; nor is there such a path")
+        raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such file or folder")
     found = sorted({card for card in cards if card.is_file()})
     if not found:
         raise FileNotFoundError(f"there is no model card at {path} (card.json, or NAME.json beside NAME.weights.h5)")

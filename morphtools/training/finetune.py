@@ -229,7 +229,7 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
         )
         log.warning("galaxies that cannot be used are listed in %s", run.out / "failures.csv")
     answer.check_usable(chosen.index(["split", *answer.label_cols]))
-    log.info("galaxies for training: %d, for validation: %d, for the test: %d", *chosen.splits.values())
+    log.info("galaxies: %d for training, %d for validation, %d for the test", *chosen.splits.values())
     return answer, chosen
 
 

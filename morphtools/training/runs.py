@@ -76,11 +76,11 @@ class Run:
         wrap = textwrap.TextWrapper(_WIDTH, subsequent_indent="    ", break_on_hyphens=False)
         baseline = [wrap.fill(f"  {metrics['baseline']}")] if metrics.get("baseline") else []
         if unfamiliar := metrics.get("unfamiliar"):
-            usual = f"usual: {unfamiliar['rare']:.0%}; see figures/unfamiliar.png"
-            baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of the test ({usual})")
+            usual = f"{unfamiliar['rare']:.0%} expected; see figures/unfamiliar.png"
+            baseline.append(f"  unlike the training galaxies: {unfamiliar['share']:.1%} of test galaxies ({usual})")
         title = re.sub(r"tested on (\S+) galaxies", "tested\xa0on\xa0\\1\xa0galaxies", metrics["title"])  # not broken
         title = wrap.fill(title).replace("\xa0", " ")
-        return "\n".join([title, *rows, *baseline, f"  see {self.out}, figures/ first"])
+        return "\n".join([title, *rows, *baseline, f"  see {self.out}; look at figures/ first"])
 
 
 def _number(x: float | None) -> str:

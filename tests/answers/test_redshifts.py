@@ -59,7 +59,7 @@ def test_what_holds_no_redshifts_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there are no redshifts at"):
         Redshifts.open(tmp_path / "p.parquet")
     pd.DataFrame({"id_str": ["a"]}).to_parquet(tmp_path / "p.parquet")
-    with pytest.raises(ValueError, match="holds no redshift PDFs"):
+    with pytest.raises(ValueError, match="has no redshift PDFs"):
         Redshifts.open(tmp_path / "p.parquet")
 
 

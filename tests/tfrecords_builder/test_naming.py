@@ -11,7 +11,15 @@ def test_an_unknown_name_gets_the_known_ones_and_the_nearest():
 
 
 @pytest.mark.parametrize(
-    ("kind", "plural"), [("survey", "surveys"), ("stretch", "stretches"), ("category", "categories"), ("key", "keys")]
+    ("kind", "plural"),
+    [
+        ("survey", "surveys"),
+        ("stretch", "stretches"),
+        ("category", "categories"),
+        ("key", "keys"),
+        ("set of cuts", "sets of cuts"),
+        ("way to learn", "ways to learn"),
+    ],
 )
 def test_plurals(kind, plural):
     assert f"known {plural}: a" in unknown(kind, "b", ["a"])

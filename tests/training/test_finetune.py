@@ -122,7 +122,7 @@ def test_an_image_without_a_galaxy_is_unlike_the_training_galaxies_and_the_user_
     head_run, sky, tmp_path, caplog
 ):
     share = head_run.metrics["unfamiliar"]["share"]
-    assert f"unlike the training galaxies: {share:.1%} of the test" in head_run.summary
+    assert f"unlike the training galaxies: {share:.1%} of test galaxies" in head_run.summary
     rng = np.random.default_rng(1)
     for i in range(12):
         Image.fromarray(rng.integers(0, 255, (32, 32)).astype("uint8")).save(tmp_path / f"{i}.png")
