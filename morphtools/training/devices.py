@@ -1,6 +1,7 @@
 """Training on all devices of a machine."""
 
 import contextlib
+import functools
 import os
 
 import keras
@@ -17,11 +18,19 @@ def all_devices():
 
         names = [device.name for device in tf.config.list_logical_devices("GPU")]
         names = names or [device.name for device in tf.config.list_logical_devices("CPU")]
-        return (tf.distribute.MirroredStrategy(names).scope(), len(names)) if len(names) > 1 else _one()
+        return (_mirrored(*names).scope(), len(names)) if len(names) > 1 else _one()
     names = keras.distribution.list_devices() if keras.backend.backend() == "jax" else []
     if len(names) > 1:
         return keras.distribution.DataParallel(devices=names).scope(), len(names)
     return _one()
+
+
+@functools.cache
+def _mirrored(*names: str):
+    """One strategy per process: two number their messages between devices alike, and a second training would fail."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(names)
 
 
 def has_accelerator() -> bool:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from morphtools.data.batches import read_batches
+from morphtools.training.devices import all_devices
 from morphtools.training.fitting import Batches
 from morphtools.training.on_device import Resident, keep_on_device
 from tfrecords_builder.records import Records
@@ -55,9 +56,11 @@ def feed(
             lambda: lambda: kept["val"].test(model, tested),
         )
     read = _from_files if remainder or keras.backend.backend() != "tensorflow" else _dealt
+    # the last batch need not have a galaxy for every device, so each device validates all
+    validate = _from_files if all_devices()[1] > 1 else read
     return (
         lambda epoch: read(records, "train", columns, batch_size, seed=1000 * seed + epoch, **options, **reading),
-        lambda: read(records, "val", columns, tested, **reading),
+        lambda: validate(records, "val", columns, tested, **reading),
     )
 
 

@@ -41,7 +41,7 @@ def assemble(run: Run, tree: Schema, chosen: Records, settings: TrainSettings):
             learner = make_learner(encoder, views, settings.learner, steps=steps, queue=queue, seed=seed)
             weight = 1.0 if settings.method_weight is None else settings.method_weight
             model = Hybrid(learner, head, weight=weight)
-            synchronize_batch_norm(model, all_devices()[1] > 1)
+        synchronize_batch_norm(model, all_devices()[1] > 1)
     return model, encoder, head, card, reading
 
 
