@@ -15,7 +15,14 @@ from pathlib import Path
 NAMES = (
     *("resnet18", "resnet50", "resnet101", "efficientnet_b0", "tf_efficientnet_b0", "efficientnet_lite0"),
     *("tf_efficientnet_lite0", "tf_efficientnet_lite2", "convnext_pico", "convnext_nano", "convnext_tiny"),
-    *("convnext_small", "convnext_base", "grey_convnext_nano", "grey_resnet50"),
+    *(
+        "convnext_small",
+        "convnext_base",
+        "grey_convnext_nano",
+        "grey_resnet50",
+        "ugriz_convnext_nano",
+        "ugriz_resnet50",
+    ),
     *("published_efficientnet_lite0", "published_efficientnet_lite2"),
 )
 
@@ -41,10 +48,11 @@ def compare(name: str, file: Path, folder: Path) -> None:
 
     from morphtools import import_weights, load_pretrained
 
-    out, found = import_weights(file, folder / f"imported-{name}-{file.suffix}"), np.load(file.parent / "features.npz")
-    words = []
+    bands = tuple("ugriz") if name.startswith("ugriz_") else None
+    out = import_weights(file, folder / f"imported-{name}-{file.suffix}", bands=bands)
+    found, words = np.load(file.parent / "features.npz"), []
     for side in (224, 97):
-        got = load_pretrained(out, input_shape=(side, side, 3)).predict(found[f"x{side}"], verbose=0)
+        got = load_pretrained(out, input_shape=found[f"x{side}"].shape[1:]).predict(found[f"x{side}"], verbose=0)
         expected = found[f"y{side}"]
         words.append(f"{side} px {np.abs(got - expected).max():.1e} (scatter {expected.std():.2f})")
     print(f"{keras.backend.backend():<11}{name:<30}{file.name:<20}{', '.join(words)}", flush=True)

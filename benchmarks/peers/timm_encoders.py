@@ -5,7 +5,8 @@ Runs in an environment with `pip install torch timm safetensors`, and for Effici
 
     python timm_encoders.py FOLDER resnet18 convnext_nano published_efficientnet_lite0 …
 
-`grey_NAME` is a network of one band; `published_efficientnet_lite0` has the weights from ImageNet.
+`grey_NAME` is a network of one band, `ugriz_NAME` of five; `published_efficientnet_lite0` has the weights from
+ImageNet.
 """
 
 import importlib
@@ -18,6 +19,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+BANDS = {"grey": 1, "ugriz": 5}
+
 
 def main(out: str, *names: str):
     for name in names:
@@ -26,13 +29,16 @@ def main(out: str, *names: str):
         torch.manual_seed(0)
         network, config = published(name, folder) if name.startswith("published_") else random(name, folder)
         (folder / "config.json").write_text(json.dumps(config))
-        np.savez(folder / "features.npz", **features(network, config["pretrained_cfg"], name.startswith("grey_")))
+        np.savez(
+            folder / "features.npz", **features(network, config["pretrained_cfg"], BANDS.get(name.split("_")[0], 3))
+        )
 
 
 def random(name: str, folder: Path):
     """Statistics and biases, too, are random: nothing is 0 or 1."""
-    architecture = name.removeprefix("grey_")
-    network = timm.create_model(architecture, num_classes=7, in_chans=1 if name.startswith("grey_") else 3).eval()
+    bands = BANDS.get(name.split("_")[0], 3)
+    architecture = name if bands == 3 else name.split("_", 1)[1]
+    network = timm.create_model(architecture, num_classes=7, in_chans=bands).eval()
     with torch.no_grad():
         for key, values in network.state_dict().items():
             if key.endswith("running_mean"):
@@ -50,6 +56,8 @@ def random(name: str, folder: Path):
     torch.save({"state_dict": prefixed}, folder / "old.pth", _use_new_zipfile_serialization=False)
     network.reset_classifier(0)
     cfg = {key: network.pretrained_cfg[key] for key in ("input_size", "mean", "std", "interpolation")}
+    if bands == 5:
+        cfg |= {"mean": [0.1, 0.2, 0.3, 0.4, 0.5], "std": [0.5, 0.4, 0.3, 0.2, 0.1]}
     return network, {"architecture": architecture, "num_classes": 7, "pretrained_cfg": cfg}
 
 
@@ -66,13 +74,13 @@ def published(name: str, folder: Path):
     return lambda x: encode(x).mean((2, 3)), {"architecture": f"tf_{architecture}", "pretrained_cfg": cfg}
 
 
-def features(network, cfg: dict, grey: bool) -> dict:
+def features(network, cfg: dict, bands: int) -> dict:
     """Pictures 0–1 of two sizes, and their representations."""
     rng, found = np.random.default_rng(1), {}
     for side in (224, 97):
-        pictures = rng.uniform(size=(2, side, side, 3)).astype("float32")
+        pictures = rng.uniform(size=(2, side, side, max(bands, 3))).astype("float32")
         shown, mean, deviation = pictures, np.array(cfg["mean"]), np.array(cfg["std"])
-        if grey:
+        if bands == 1:
             shown, mean, deviation = (pictures @ [0.299, 0.587, 0.114])[..., None], mean.mean(), deviation.mean()
         shown = ((shown - mean) / deviation).astype("float32").transpose(0, 3, 1, 2)
         with torch.no_grad():

@@ -49,8 +49,8 @@ def import_weights(
 
     Args:
         source: A folder with `model.safetensors` or `pytorch_model.bin` and `config.json`, as the Hugging Face Hub has
-            it; a file (`.safetensors`, `.pth`, `.pt`, `.bin`), with `config.json` beside it or the next four arguments;
-            or a name on the Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`, which needs the network.
+            it; a file (`.safetensors`, `.pth`, `.pt`, `.bin`, Zoobot's `.ckpt`), with `config.json` beside it or the
+            next four arguments; or a name on the Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`, which needs the network.
         out: Folder for weights and card.
         architecture: Its name in timm, such as `convnext_nano` or `tf_efficientnet_b0`; by default that of
             `config.json`, like the next three.

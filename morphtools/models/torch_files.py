@@ -17,6 +17,7 @@ from morphtools.models.safetensors import from_bfloat16
 
 _TYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4"}
 _TYPES |= {"Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?"}
+_IGNORED = {("zoobot.shared.schemas", name) for name in ("Schema", "Question", "Answer")}  # in Zoobot's checkpoints
 _MAGIC = 0x1950A86A20F9469CFC6C  # of files before PyTorch 1.6
 
 
@@ -106,12 +107,12 @@ def _read_legacy(file) -> object:
 
 
 class _Dict(dict):
-    """An `OrderedDict`, without the attributes that a pickle would give it."""
+    """An `OrderedDict`, or an object that is not read, without the attributes that a pickle would give it."""
 
     __slots__ = ()
 
     def __setstate__(self, state):
-        """Ignores what PyTorch stores about versions."""
+        """Ignores what PyTorch stores about versions, and all that an object holds."""
 
 
 class _Name:
@@ -162,13 +163,16 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         """The names that a pickle may use."""
-        if (module, name) == ("collections", "OrderedDict"):
+        if (module, name) == ("collections", "OrderedDict") or (module, name) in _IGNORED:
             return _Dict
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
             return _Name(_rebuilt if name == "_rebuild_tensor_v2" else _parameter)
         if module == "torch" and name.removesuffix("Storage") in _TYPES and name.endswith("Storage"):
             return _Name(dtype=_TYPES[name.removesuffix("Storage")])
-        raise ValueError(f"it is refused because it calls for {module}.{name}, which is not part of a tensor")
+        raise ValueError(
+            f"it is refused because it calls for {module}.{name}, which is not part of a tensor: save only the "
+            "state_dict of the model, with torch.save"
+        )
 
     def persistent_load(self, pid):
         """The numbers that a tensor lies in."""

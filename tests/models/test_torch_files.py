@@ -1,6 +1,8 @@
 import collections
 import copyreg
 import pickle
+import sys
+import types
 import zipfile
 
 import numpy as np
@@ -39,6 +41,19 @@ def test_tensors_in_dictionaries_have_the_names_of_both(tmp_path, torch_save, le
     content = {"epoch": 3, "state_dict": tensors(), "args": ["x", 1.5, None, (True,)]}
     got = read_torch(torch_save(content, tmp_path / "a.pth", legacy))
     assert list(got) == [f"state_dict.{name}" for name in tensors()]
+
+
+@LEGACY
+def test_the_question_tree_in_a_checkpoint_of_zoobot_is_passed_over(tmp_path, torch_save, monkeypatch, legacy):
+    module = types.ModuleType("zoobot.shared.schemas")
+    for name in ("zoobot", "zoobot.shared", module.__name__):
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("Schema", "Question"):
+        setattr(module, name, type(name, (), {"__module__": module.__name__}))
+    schema, question = module.Schema(), module.Question()
+    schema.questions, question.schema, question.text = [question], schema, "smooth-or-featured"
+    content = {"hyper_parameters": {"schema": schema}, "state_dict": {"encoder.x": np.ones(3, "float32")}}
+    assert list(read_torch(torch_save(content, tmp_path / "a.ckpt", legacy))) == ["state_dict.encoder.x"]
 
 
 @LEGACY
