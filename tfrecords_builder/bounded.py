@@ -87,9 +87,10 @@ def locate(folder: Path, name: str, limits: Limits) -> Path:
 
 
 def _spelled(folder: Path, name: str) -> str:
-    """The name as spelled on disk: macOS writes an accented letter as two characters, catalogues as one."""
-    forms = () if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
-    return next((form for form in forms if os.path.lexists(folder / form)), name)
+    """The name as spelled on disk: macOS writes an accented letter as two characters, Windows a slash the other way."""
+    forms = () if name.isascii() else [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    forms = [name, *forms, *([name.replace("\\", "/")] if "\\" in name else [])]
+    return name if len(forms) == 1 else next((form for form in forms if os.path.lexists(folder / form)), name)
 
 
 def _object(folder: Path, name: str) -> str:
@@ -154,7 +155,7 @@ def read_member(archive: Path, name: str, limits: Limits) -> bytes:
 def _member(file: zipfile.ZipFile, members: _Members, name: str, archive: Path) -> str:
     if name in file.NameToInfo:
         return name
-    name = unicodedata.normalize("NFC", name)
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").removeprefix("./")
     same = members.get(name.rpartition("/")[2], [])
     fitting = [member for place, member in same if place == name]
     fitting = fitting or [member for place, member in same if place.endswith(f"/{name}")]
@@ -178,12 +179,15 @@ def _archive(path: Path, changed: int) -> tuple[zipfile.ZipFile, _Members]:
 
 
 def _place(info: zipfile.ZipInfo) -> str:
-    """The name of a member in composed Unicode; macOS writes UTF-8 without marking it, which reads as code page 437."""
+    """The name of a member, with slashes, in composed Unicode.
+
+    macOS writes UTF-8 without marking it, which reads as code page 437.
+    """
     name = info.filename
     if not name.isascii() and not info.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode()
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
 
 
 def packing(start: bytes) -> tuple[str, Callable] | None:

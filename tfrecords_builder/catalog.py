@@ -93,13 +93,15 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
     lower = [name.lower() for name in table.columns]
     capitals = {n: n.lower() for n in table.columns if n.lower() in _NAMES and lower.count(n.lower()) == 1}
     table = plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
-    names = [name for name in TEXT if name in table.columns and not pd.api.types.is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].map(_stripped) for name in names})
-
-
-def _stripped(name):
-    """A name without surrounding blanks: some programs pad text with them, and others remove them."""
-    return name.strip() if isinstance(name, str) else name
+    for name in TEXT:  # programs fill up text with blanks, and others take them away; a file may begin with one
+        if name in table.columns and not pd.api.types.is_numeric_dtype(table[name]):
+            values, strip = table[name], "strip" if name == "id_str" else "rstrip"
+            if isinstance(values.dtype, pd.StringDtype):
+                table = table.assign(**{name: getattr(values.str, strip)()})
+            else:
+                stripped = values.map(lambda cell: getattr(cell, strip)() if isinstance(cell, str) else cell)
+                table = table.assign(**{name: stripped})
+    return table
 
 
 def _check_lengths(column: pd.Series) -> None:

@@ -57,7 +57,7 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             if whole and chunk[last].isna().any():  # empty or missing
                 _check_short_rows(path, dialect, names.index(last) + 1)
                 whole = False
-            chunk = chunk.drop(columns=nameless)
+            chunk = chunk.drop(columns=nameless).assign(**{name: chunk[name].str.strip() for name in text})
             _check_repeated_names(chunk)
             yield chunk
     except pd.errors.EmptyDataError:

@@ -109,7 +109,9 @@ def _open(path: Path, column: str | None, changed: int) -> _Table:
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ids = None
         if "id_str" in file.schema_arrow.names:
-            ids = pd.Index([str(name) for name in file.read(["id_str"])["id_str"].to_pylist()])
+            ids = pd.Index(
+                file.read(["id_str"])["id_str"].cast(pa.string()).to_pandas().str.strip()
+            )  # as `read_catalog`
             if not ids.is_unique:
                 raise ValueError(f"{path} has id_str more than once: {some(ids[ids.duplicated()].unique())}")
     return _Table(column or names[0], np.concatenate([[0], np.cumsum(groups, dtype=int)]), ids, changed)

@@ -105,9 +105,9 @@ def _opened(path: str, name: str | None, limits: Limits) -> tuple[Any, Mapping[s
             name = _choose(file, dataset_names(file), name, path)
         others = {other: partial(own_dataset, file, other) for other in dataset_names(file) if other != name}
         return _checked(own_dataset(file, name), path, limits), others
-    except ValueError:
-        raise
     except Exception as error:  # every library has its own exceptions for damaged files
+        if isinstance(error, ValueError) and Path(path).name in str(error):
+            raise
         raise ValueError(f"cannot read the stack {path}: {error or type(error).__name__}") from error
 
 

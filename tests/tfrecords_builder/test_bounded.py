@@ -130,6 +130,17 @@ def test_a_member_of_a_zip_is_found_below_a_folder_where_only_one_fits(tmp_path)
     assert isinstance(read(path, str(tmp_path / "secret.fits")), ValueError)
 
 
+def test_paths_written_on_windows_and_paths_from_here_are_found(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.fits").write_bytes(fits_bytes())
+    archive(tmp_path / "slash.zip", **{"x/1.fits": fits_bytes()})
+    archive(tmp_path / "backslash.zip", **{"x\\1.fits": fits_bytes()})
+    for place in (tmp_path, tmp_path / "slash.zip", tmp_path / "backslash.zip"):
+        for name in ("x/1.fits", "x\\1.fits", "./x/1.fits"):
+            assert read(place, name).shape == (4, 5, 1)
+    assert "points outside" in str(read(tmp_path / "x", "..\\slash.zip"))
+
+
 @pytest.mark.parametrize("stored", ["NFC", "NFD", "as macOS writes it"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
 def test_an_accented_name_is_found_in_a_zip_in_whichever_form_either_has_it(tmp_path, stored, asked):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tfrecords_builder import build_records
 from tfrecords_builder.bounded import Limits
+from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.images import open_images, read_images
 
 N = 40
@@ -60,6 +61,15 @@ def test_galaxies_are_found_by_their_id_where_the_file_has_ids(tmp_path):
     assert sum(records.splits.values()) == N and records.label_cols == ("ring",)
     for i in (3, 33):
         np.testing.assert_array_equal(pixels_of(records.source()(str(names[i]))), PIXELS[i])
+
+
+@pytest.mark.parametrize("ids", [["a ", " b"], [b"a", b"b"], pa.array(["a", "b"]).dictionary_encode()])
+def test_a_file_that_is_catalogue_and_pictures_has_the_same_ids_in_both(tmp_path, ids):
+    pq.write_table(pa.table({"id_str": ids, "image": [png(pixels) for pixels in PIXELS[:2]]}), tmp_path / "p.parquet")
+    catalog = read_catalog(tmp_path / "p.parquet")
+    assert catalog["id_str"].tolist() == ["a", "b"]
+    images = read_images(open_images(tmp_path / "p.parquet"), catalog.to_dict("records"))
+    np.testing.assert_array_equal([pixels_of(image) for image in images], PIXELS[:2])
 
 
 def test_a_build_unpacks_every_row_group_once_per_shard(file, tmp_path, monkeypatch):
