@@ -93,15 +93,16 @@ def _named(table: pd.DataFrame, long_numbers: set[str] | None = None) -> pd.Data
     lower = [name.lower() for name in table.columns]
     capitals = {n: n.lower() for n in table.columns if n.lower() in _NAMES and lower.count(n.lower()) == 1}
     table = plain(table.rename(columns=capitals), has_long_numbers(table) if long_numbers is None else long_numbers)
-    for name in TEXT:  # programs fill up text with blanks, and others take them away; a file may begin with one
-        if name in table.columns and not pd.api.types.is_numeric_dtype(table[name]):
-            values, strip = table[name], "strip" if name == "id_str" else "rstrip"
-            if isinstance(values.dtype, pd.StringDtype):
-                table = table.assign(**{name: getattr(values.str, strip)()})
-            else:
-                stripped = values.map(lambda cell: getattr(cell, strip)() if isinstance(cell, str) else cell)
-                table = table.assign(**{name: stripped})
-    return table
+    names = [name for name in TEXT if name in table.columns and not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: _stripped(table[name], name) for name in names})
+
+
+def _stripped(values: pd.Series, name: str) -> pd.Series:
+    """Text without the blanks that some programs fill it up with and others take away; a path may begin with one."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.str.strip() if name == "id_str" else values.str.rstrip()
+    strip = str.strip if name == "id_str" else str.rstrip
+    return values.map(lambda cell: strip(cell) if isinstance(cell, str) else cell)
 
 
 def _check_lengths(column: pd.Series) -> None:
