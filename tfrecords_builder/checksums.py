@@ -35,7 +35,7 @@ def check_file(path: Path, checksum: str | None) -> Path:
         checksum: Checksum of its content when it was written; None if none was kept.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: It has changed.
     """
     if not is_written(present(path), checksum):
@@ -58,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turns any exception a reader raises for a damaged file into one sentence that names the file.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: It cannot be read.
     """
     try:

@@ -203,7 +203,7 @@ def inputs_of(
     change under the same names, choose another out.
 
     Raises:
-        FileNotFoundError: A path is not there.
+        FileNotFoundError: A path does not exist.
     """
     inputs = {}
     if catalog is not None:

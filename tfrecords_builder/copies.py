@@ -19,7 +19,7 @@ def here(path: str | Path, folders: bool = True) -> Path:
     """The path of a file or folder on this machine: itself, or of a URL its copy, made or renewed.
 
     Args:
-        path: Of the file or folder, or its URL.
+        path: Path of the file or folder, or its URL.
         folders: Whether to copy folders, all files but those in folders inside; otherwise their URL is returned.
 
     Raises:

@@ -67,7 +67,7 @@ def read_arrays(path: str | Path, *names: str) -> dict[str, np.ndarray]:
         names: Arrays that must be among them.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: It does not exist.
         ValueError: It is damaged; the message names it.
     """
     with Path(path).open("rb") as file:  # opened here, because NumPy leaves damaged archives open

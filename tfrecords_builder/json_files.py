@@ -26,7 +26,7 @@ def read_json(path: str | Path) -> dict:
     """Reads the fields of a file written by `write_json`, or of one without a checksum.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: It does not exist.
         ValueError: It is damaged or was edited; the message names it.
     """
     path = Path(path)

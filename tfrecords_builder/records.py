@@ -95,7 +95,7 @@ class Records:
             folder: Their folder.
 
         Raises:
-            FileNotFoundError: There are none.
+            FileNotFoundError: They do not exist.
             ValueError: `records.json` is damaged, or in a format that this version cannot read.
         """
         if isinstance(folder, Records):

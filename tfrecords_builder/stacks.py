@@ -44,7 +44,7 @@ class Stack(NamedTuple):
             raise ValueError(f"there is no row {row} in {self.path.name}, which has {len(stack)} rows")
         try:
             pixels = np.asarray(stack[row])
-        except Exception as error:  # h5py raises many kinds, which all mean the same here
+        except Exception as error:  # h5py raises many kinds of exceptions, which all mean the same here
             raise ValueError(f"row {row} of {self.path.name} is damaged: {error}") from error
         return from_array(bands_last(pixels, self.bands))
 

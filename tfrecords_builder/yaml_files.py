@@ -16,7 +16,7 @@ def read_yaml(path: str | Path, *, words: bool = False):
         words: Whether every value stays text as written (otherwise `no` becomes False).
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: It does not exist.
         ValueError: It is not YAML, repeats a key, contains other objects, or is too large for a file of settings
             (also through aliases); the message names the file.
     """

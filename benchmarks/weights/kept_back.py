@@ -73,7 +73,7 @@ def main():
         full = pd.read_parquet(args.out / name / "predictions-full.parquet")
         full = full.set_index("id_str") if "id_str" in full else full
         rows[name] = judged(full, tested.loc[full.index, columns], schema, baseline)
-    print(f"\n{len(tested)} galaxies kept back")
+    print(f"\n{len(tested)} held-out galaxies")
     print(pd.DataFrame(rows).to_string())
 
 

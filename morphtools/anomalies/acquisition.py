@@ -79,9 +79,9 @@ def most_promising(
         learner: modAL's optimizer, of `rating_learner.fit_learner`.
         candidates: (N, D), possibly memory-mapped.
         n_instances: How many.
-        acquisition: Of `ACQUISITIONS`.
+        acquisition: One of `ACQUISITIONS`.
         tradeoff: ε of the expected improvement, in ratings.
-        diversity: Of `DIVERSITIES`.
+        diversity: One of `DIVERSITIES`.
         asked: Rows that may not be chosen.
         start: (N,) ratings from which the learner starts; by default 0.
 

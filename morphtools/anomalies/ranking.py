@@ -76,7 +76,7 @@ def mean_with_interval(values: np.ndarray, coverage: float = 0.95) -> tuple[floa
 
     Args:
         values: (R,).
-        coverage: Of the interval.
+        coverage: Coverage of the interval.
     """
     values = np.asarray(values, float)
     if len(values) < 2:

@@ -26,7 +26,7 @@ def fit_learner(
     Args:
         x: (n, D) standardised representations.
         ratings: (n,).
-        kernel: Of `KERNELS`.
+        kernel: One of `KERNELS`.
         start: (n,) what was expected of them before: the process learns the difference.
     """
     process, ratings = gaussian_process(kernel, x.shape[1]), np.asarray(ratings, float)

@@ -65,7 +65,7 @@ def find_anomalies(
     and `recall.png` say how well this found the galaxies with a fraction above `threshold`.
 
     Args:
-        representations: Of all galaxies among which to search, or their folder.
+        representations: Representations of all galaxies among which to search, or their folder.
         catalog: Table with `id_str`, `file_loc` for the pictures, and the column of an oracle.
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
         records: Or records of these galaxies, for pictures and the column.

@@ -18,7 +18,7 @@ class OtherRaters:
 
     Args:
         candidates: (N, D) all galaxies.
-        kernel: Of `KERNELS`.
+        kernel: One of `KERNELS`.
     """
 
     def __init__(self, candidates: np.ndarray, kernel: str):
@@ -87,7 +87,7 @@ def similar_raters(
         x: (n, D) galaxies that the new rater has rated.
         ratings: (n,) by the new rater.
         opinions: What the others are expected to say about any galaxy, by name.
-        kernel: Of `KERNELS`.
+        kernel: One of `KERNELS`.
 
     Returns:
         Weights above 0 by name, the largest first.
@@ -116,7 +116,7 @@ def unseen_error(x: np.ndarray, ratings: np.ndarray, opinions: np.ndarray, kerne
         x: (n, D).
         ratings: (n,).
         opinions: (n, R); R may be 0.
-        kernel: Of `KERNELS`.
+        kernel: One of `KERNELS`.
 
     Reference:
         Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, equation 5.12.

@@ -23,7 +23,7 @@ def against_truth(answer: AnyAnswer, runs: Mapping[tuple[str, int], Path]) -> Fi
     """Draws the test galaxies of several runs, predicted against true.
 
     Args:
-        answer: Of all runs.
+        answer: Answer of all runs.
         runs: Their folders, by way and number of labels.
 
     Returns:

@@ -21,7 +21,7 @@ def classification_metrics(
         label: (N,) 0 … K-1.
         probability: (N,) of the positive one of two classes, or (N, K) of every class.
         resamples: Number of bootstrap samples.
-        coverage: Of the interval.
+        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:

@@ -21,7 +21,7 @@ def draw_figures(
         folder: The folder.
         predictions: For galaxies whose labels are known.
         show: Gives pictures of galaxies; None leaves out what needs them.
-        history: Of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.
+        history: History of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.
     """
     p, label, classes = predictions.by_class, predictions.label.astype(int), predictions.classes
     two, predicted, rows = len(classes) == 2, predictions.predicted, np.arange(len(label))

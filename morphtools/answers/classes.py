@@ -19,7 +19,7 @@ class Classes:
     """Each galaxy belongs to one of K ≥ 2 classes.
 
     Attributes:
-        names: Of the classes; of two, the negative one first.
+        names: Names of the classes; of two, the negative one first.
         weights: What a training galaxy of each class counts for; empty where all count the same.
     """
 
@@ -98,7 +98,7 @@ class Classes:
         return np.eye(self.outputs)[targets[:, 0].astype(int)][near].mean(axis=1)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with the answers of every model, from (S, N, K) outputs of S models."""
+        """A readable table, and a full one with the answers of every model, from (S, N, K) outputs of S models."""
         mean = outputs.mean(axis=0)
         table = pd.DataFrame({"id_str": np.array(ids, str), "predicted": np.array(self.names)[mean.argmax(axis=1)]})
         table = table.join(pd.DataFrame(mean, columns=list(self.names)))
@@ -108,15 +108,15 @@ class Classes:
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: the class, and probabilities to three significant digits."""
+        """The readable part of a full table: the class, and probabilities to three significant digits."""
         return significant_columns(full[["id_str", "predicted", *self.names]])
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(N, K) outputs, the means over all models, in a table with everything."""
+        """(N, K) outputs, the means over all models, in a full table."""
         return full[list(self.names)].to_numpy(float)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything."""
+        """Metadata of the full table."""
         return None
 
     def described(self) -> dict:

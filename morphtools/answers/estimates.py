@@ -120,7 +120,7 @@ def number_metrics(estimates: Estimates, *, resamples: int = 1000, seed: int = 0
     often the truth lies inside the central interval of that probability), and `crps`.
 
     Args:
-        estimates: Of N galaxies.
+        estimates: Estimates of N galaxies.
         resamples: Number of bootstrap samples.
         seed: Seed of the samples.
 

@@ -42,7 +42,7 @@ class Familiarity:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            ValueError: It is damaged; names it.
+            ValueError: It is damaged; the message names it.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         arrays = read_arrays(path, *names)

@@ -92,7 +92,7 @@ class Fractions:
         return votes / votes.sum(axis=1, keepdims=True)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with the answers of every model, from (S, N, K) outputs of S models."""
+        """A readable table, and a full one with the answers of every model, from (S, N, K) outputs of S models."""
         table = pd.DataFrame({"id_str": np.array(ids, str)})
         table = table.join(pd.DataFrame(outputs.mean(axis=0), columns=list(self.answers)))
         several = enumerate(outputs) if len(outputs) > 1 else ()
@@ -101,15 +101,15 @@ class Fractions:
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: fractions to three significant digits."""
+        """The readable part of a full table: fractions to three significant digits."""
         return significant_columns(full[["id_str", *self.answers]])
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(N, K) outputs, the means over all models, in a table with everything."""
+        """(N, K) outputs, the means over all models, in a full table."""
         return full[list(self.answers)].to_numpy(float)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything."""
+        """Metadata of the full table."""
         return None
 
     def described(self) -> dict:

@@ -20,9 +20,9 @@ def draw_number_figures(
 
     Args:
         folder: The folder.
-        estimates: Of galaxies whose numbers are known.
+        estimates: Estimates of galaxies whose numbers are known.
         show: Gives pictures of galaxies; None leaves out the galleries.
-        history: Of the training (see `class_figures.training_curve`); None leaves out its curve.
+        history: History of the training (see `class_figures.training_curve`); None leaves out its curve.
     """
     truth, value, name = estimates.truth[:, 0], estimates.value[:, 0], estimates.columns[0]
     known = np.flatnonzero(np.isfinite(truth))

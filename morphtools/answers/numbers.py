@@ -130,7 +130,7 @@ class Numbers:
         return np.concatenate([mean, np.log(np.maximum(spread, 1e-3 * usual))], axis=1)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with intervals and the answers of every model, from (S, N, 2M) outputs of S models.
+        """A readable table, and a full one with intervals and all answers, from (S, N, 2M) outputs of S models.
 
         The estimate of several models is the mean of their equal mixture, and its variance that of the mixture.
         """
@@ -148,7 +148,7 @@ class Numbers:
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: numbers to the third significant digit of their uncertainty."""
+        """The readable part of a full table: numbers to the third significant digit of their uncertainty."""
         table = {"id_str": full["id_str"]}
         for name in self.columns:
             value, sigma = (full[f"{name}{ending}"].to_numpy() for ending in ("_predicted", "_sigma"))
@@ -156,12 +156,12 @@ class Numbers:
         return pd.DataFrame(table)
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(N, 2M) outputs, of the mixture of all models, in a table with everything."""
+        """(N, 2M) outputs, of the mixture of all models, in a full table."""
         value, sigma = (full[[f"{name}{end}" for name in self.columns]].to_numpy() for end in ("_predicted", "_sigma"))
         return np.concatenate([value, np.log(sigma)], axis=1)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything."""
+        """Metadata of the full table."""
         return None
 
     def described(self) -> dict:

@@ -136,7 +136,7 @@ def log_score(votes, concentrations, schema):
 
 
 def vote_tables(id_str, concentrations, schema, level=0.9):
-    """A table to read and a table with everything.
+    """A readable table and a full table.
 
     Args:
         id_str: (N,) names.
@@ -166,7 +166,7 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
 
 
 def read_concentrations(table, schema):
-    """The concentrations in a table with everything, as ``vote_tables`` and ``predict`` give it.
+    """The concentrations in a full table, as ``vote_tables`` and ``predict`` give it.
 
     Args:
         table: that table, or the folder that ``predict`` wrote.

@@ -14,7 +14,7 @@ class Recipe:
             only blur its statistics.
         epochs: Maximum number of epochs of the encoder; None where patience decides.
         drops: Shares of the epochs after which the learning rate falls to a tenth.
-        stretch: Of the simulated sky, for weights that take pictures.
+        stretch: Stretch of the simulated sky, for weights that take pictures.
         dereddens: Whether fluxes are dereddened.
     """
 

@@ -23,9 +23,9 @@ def draw_redshift_figures(
 
     Args:
         folder: The folder.
-        redshifts: Of galaxies with a spectrum.
+        redshifts: Redshifts of galaxies with a spectrum.
         show: Gives pictures of galaxies; None leaves out the gallery.
-        history: Of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.
+        history: History of the training, as `morphtools.training.fitting.fit` returns it; None leaves out its curve.
     """
     order = np.argsort(redshifts.redshift)
     spread = order[np.linspace(0, len(order) - 1, min(8, len(order))).round().astype(int)]
@@ -60,7 +60,7 @@ def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None
     A thousand galaxies and more are shown as a density.
 
     Args:
-        axes: Where to.
+        axes: The axes to draw on.
         z: (N,) estimates.
         redshift: (N,) spectroscopic.
         threshold: |Δz| of an outlier.
@@ -104,7 +104,7 @@ def draw_pit(axes, values, bins: int = 20) -> None:
     Too narrow PDFs heap up at the ends, too wide ones in the middle, a bias makes a slope.
 
     Args:
-        axes: Where to.
+        axes: The axes to draw on.
         values: (N,) from 0 to 1.
         bins: How many.
     """
@@ -119,7 +119,7 @@ def gallery(redshifts: Redshifts, rows, pictures, columns: int = 4) -> Figure:
     """Galaxies, each beside its PDF with the estimate and the spectroscopic redshift.
 
     Args:
-        redshifts: Of all galaxies.
+        redshifts: Redshifts of all galaxies.
         rows: Which of them.
         pictures: (H, W, 3) arrays in 0–1, one for each.
         columns: Galaxies side by side.

@@ -89,7 +89,7 @@ def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, coverage=0.95, 
         redshifts: `Redshifts`.
         threshold: |Δz| of an outlier.
         resamples: Number of bootstrap samples.
-        coverage: Of the interval.
+        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:

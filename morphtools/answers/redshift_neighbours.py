@@ -32,7 +32,7 @@ def kernel_pdf(values, edges, prior, weight) -> np.ndarray:
         values: (n, k) redshifts that stand for each galaxy.
         edges: (B+1,).
         prior: (B,) such as `training_pdf`, so that nothing is impossible.
-        weight: Of the prior, 0 to 1.
+        weight: Weight of the prior, 0 to 1.
 
     Returns:
         (n, B).

@@ -136,7 +136,7 @@ class Photoz:
         return kernel_pdf(z[near], self.edges, training_pdf(z, self.edges), 1 / (len(z) + 1))
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with the PDFs, from (S, N, bins) outputs of S models, whose PDFs are averaged."""
+        """A readable table, and a full one with the PDFs (the mean of S models), from (S, N, bins) outputs."""
         mean = outputs.mean(axis=0)
         pdf = mean / mean.sum(axis=1, keepdims=True)
         whole = self.results(np.array(ids, str), pdf, np.full((len(pdf), 1), np.nan), {})
@@ -144,17 +144,17 @@ class Photoz:
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: redshift and quantiles to three significant digits."""
+        """The readable part of a full table: redshift and quantiles to three significant digits."""
         names = [name for name in full if name == "z" or name.startswith("z_")]
         return significant_columns(full[["id_str", *names]])
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(N, bins) probabilities, the means over all models, in a table with everything."""
+        """(N, bins) probabilities, the means over all models, in a full table."""
         pdf = np.stack(full["pdf"].to_numpy()).astype(float)
         return pdf / pdf.sum(axis=1, keepdims=True)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything, which `Redshifts.open` reads."""
+        """Metadata of the full table, which `Redshifts.open` reads."""
         return metadata(self.edges, self.estimate, provenance)
 
     def described(self) -> dict:

@@ -19,7 +19,7 @@ def with_intervals(
         scores: From rows (R,) of galaxies, repeated ones among them, to scores by name.
         galaxies: How many there are.
         resamples: Number of bootstrap samples.
-        coverage: Of the interval.
+        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:

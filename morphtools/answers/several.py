@@ -142,7 +142,7 @@ class Several:
         return np.concatenate(each, axis=1)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with the answers of every model, from (S, N, `outputs`) of S models."""
+        """A readable table, and a full one with the answers of every model, from (S, N, `outputs`) of S models."""
         parts = [pd.DataFrame({"id_str": np.array(ids, str)})]
         for question, answer, place in self:
             full = answer.tables(ids, outputs[:, :, place], level)[1]
@@ -151,7 +151,7 @@ class Several:
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: `QUESTION_predicted`, and `QUESTION_CLASS`, to three digits.
+        """The readable part of a full table: `QUESTION_predicted`, and `QUESTION_CLASS`, to three digits.
 
         Args:
             full: The table.
@@ -166,11 +166,11 @@ class Several:
         return significant_columns(full[["id_str", *names]])
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(N, `outputs`), the means over all models, in a table with everything."""
+        """(N, `outputs`), the means over all models, in a full table."""
         return full[[name for question, answer, _ in self for name in _columns(question, answer)[1:]]].to_numpy(float)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything."""
+        """Metadata of the full table."""
         return None
 
     def described(self) -> dict:

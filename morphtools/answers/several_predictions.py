@@ -18,7 +18,7 @@ class SeveralPredictions:
 
     Attributes:
         questions: Their names.
-        predictions: Of each, with the same `id_str` and `provenance`; labels are NaN where unknown.
+        predictions: Predictions of each, with the same `id_str` and `provenance`; labels are NaN where unknown.
     """
 
     questions: tuple[str, ...]

@@ -19,9 +19,9 @@ def draw_share_figures(
 
     Args:
         folder: The folder.
-        shares: Of galaxies with votes.
+        shares: Shares of galaxies with votes.
         show: Gives pictures of galaxies; None leaves out the galleries.
-        history: Of the training (see `class_figures.training_curve`); None leaves out its curve.
+        history: History of the training (see `class_figures.training_curve`); None leaves out its curve.
     """
     order = np.argsort(-shares.predicted[:, -1], kind="stable")
     spread = order[np.linspace(0, len(order) - 1, min(16, len(order))).round().astype(int)]

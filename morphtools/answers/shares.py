@@ -109,7 +109,7 @@ def share_metrics(shares: Shares, *, resamples: int = 1000, seed: int = 0) -> di
       predicted at the opposite end.
 
     Args:
-        shares: Of N galaxies.
+        shares: Shares of N galaxies.
         resamples: Number of bootstrap samples.
         seed: Seed of the samples.
 

@@ -38,12 +38,12 @@ class Votes:
         return len(self.schema.label_cols)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table to read, and one with everything (see `vote_tables`), from (S, N, A) concentrations."""
+        """A readable table, and a full one with everything (see `vote_tables`), from (S, N, A) concentrations."""
         full = vote_tables(ids, outputs, self.schema, level)[1]
         return self.to_read(full), full
 
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
-        """What people read of a table with everything: fractions to three significant digits.
+        """The readable part of a full table: fractions to three significant digits.
 
         They are missing where less than half of the volunteers would be asked the question.
 
@@ -60,7 +60,7 @@ class Votes:
         return significant_columns(pd.DataFrame(table))
 
     def outputs_in(self, full: pd.DataFrame) -> np.ndarray:
-        """(S, N, A) concentrations in a table with everything."""
+        """(S, N, A) concentrations in a full table."""
         return read_concentrations(full, self.schema)
 
     def results(self, ids, outputs: np.ndarray, truth: np.ndarray, provenance: dict[str, str]) -> Tallies:
@@ -74,7 +74,7 @@ class Votes:
         evaluate_votes(results.counts, results.concentrations, self.schema, out=folder.parent)
 
     def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the table with everything."""
+        """Metadata of the full table."""
         return None
 
     def described(self) -> dict:

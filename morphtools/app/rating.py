@@ -70,8 +70,8 @@ class Rating:
         """What a rater sees: the queue, the ratings so far, and the state of the fit.
 
         Args:
-            name: Of the rater.
-            learn: Of `LEARNING`, from now on; as before if it is empty.
+            name: Name of the rater.
+            learn: One of `LEARNING`, from now on; as before if it is empty.
 
         Raises:
             NotReady: The session is being opened.

@@ -79,7 +79,7 @@ def read_fits_image(data: bytes) -> tuple[np.ndarray, Any]:
                 if hdu is not None:
                     check_whole(hdu, len(data))
                     return np.asarray(hdu.data), hdu.header.copy()
-    except Exception as error:  # astropy raises many kinds, all meaning the same to us
+    except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         raise ConnectionError(f"the service sent a damaged FITS file: {error or type(error).__name__}") from error
     raise ValueError(_EMPTY)
 

@@ -132,7 +132,7 @@ def _tiles(data: bytes) -> dict[str, dict[str, str]]:
             table = Table.read(io.BytesIO(data), format="votable", use_names_over_ids=True)
         columns = ("dataproduct_subtype", "facility_name", "energy_bandpassname", "obs_id", "access_url")
         rows = [tuple(str(row[name]).strip() for name in columns) for row in table]
-    except Exception as error:  # astropy raises many kinds, all meaning the same to us
+    except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         raise ConnectionError(f"the service sent no list of images: {not_an_image(data)}") from error
     tiles = {}
     for subtype, facility, band, observation, url in rows:

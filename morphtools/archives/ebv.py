@@ -106,7 +106,7 @@ def _from_pair(pair: dict[str, Path], longitude: np.ndarray, latitude: np.ndarra
                     wcs, pixels = WCS(hdus[0].header), np.asarray(hdus[0].data, np.float32)
             if not str(wcs.wcs.ctype[0]).startswith("GLON-ZEA") or pixels.ndim != 2:
                 raise ValueError("it is not a map in galactic coordinates and zenithal equal-area projection")
-        except Exception as error:  # astropy raises many kinds, all meaning the same to us
+        except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
             raise ValueError(f"cannot read the map {pair[pole]}: {error}") from error
         x, y = wcs.wcs_world2pix(longitude[here], latitude[here], 0)
         values[here] = map_coordinates(pixels, [y, x], order=1, mode="nearest")
@@ -135,7 +135,7 @@ def _from_healpix(path: Path, coords) -> np.ndarray:
             raise ValueError(f"{len(pixels)} pixels do not cover the sky")
     except StopIteration:
         raise ValueError(f"{path} is neither a HEALPix map nor one of a pair *_ngp.fits, *_sgp.fits") from None
-    except Exception as error:  # astropy raises many kinds, all meaning the same to us
+    except Exception as error:  # astropy raises many kinds of exceptions, which all mean the same here
         raise ValueError(f"cannot read the HEALPix map {path}: {error}") from error
     place = coords.galactic if frame == "galactic" else coords.icrs
     values = pixels[grid.lonlat_to_healpix(place.spherical.lon, place.spherical.lat)]

@@ -120,7 +120,7 @@ def fetch_cutouts(
         ValueError: The positions cannot be used, the service does not offer what was requested, or no galaxy has an
             image.
         ConnectionError: The service stopped answering; the same call resumes.
-        FileExistsError: `out` holds something else.
+        FileExistsError: `out` contains something else.
     """
     service, order = place_order(survey, size, bands=bands, format=format, pixel_scale=pixel_scale, base_url=base_url)
     galaxies, reasons = read_positions(positions)

@@ -42,7 +42,7 @@ def load_dataset(
         batch_size: Galaxies per batch.
         image_size: Side, or (H, W), in pixels; by default that of the records.
         crop: (H, W) of the middle that is cut out of them; by default all.
-        dereddened: Survey (of `morphtools.survey.extinction`) by whose bands the dimming by the Galaxy's dust is
+        dereddened: Survey (of `morphtools.survey.extinction`) by whose bands the extinction by Galactic dust is
             undone, with the column `ebv`; a galaxy without stays as it is.
         stretch: Name of a stretch of `morphtools.survey.stretch` that turns pixels in nanomaggies into colour pictures
             (B, H, W, 3) in 0–1; by default pixels stay what they are.

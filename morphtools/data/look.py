@@ -66,7 +66,7 @@ def preview_records(
 
     Args:
         catalog: As `build_records` takes it; and so are the arguments up to `max_pixels`.
-        images: Where the images are.
+        images: The images.
         bands: Their bands.
         template: Path with `{columns}`.
         hdu: Extension.

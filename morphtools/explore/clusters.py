@@ -126,7 +126,7 @@ def cluster(
 
     Raises:
         ValueError: No such estimator or column, or a table of names that does not fit.
-        FileExistsError: `out` holds clusters made with other settings.
+        FileExistsError: `out` contains clusters made with other settings.
 
     Reference:
         Mohale & Lochner 2023, arXiv:2311.14157, section 6.

@@ -153,7 +153,7 @@ def colour_panel(figure: Figure, axes, x: np.ndarray, y: np.ndarray, values: pd.
     """Draws galaxies coloured by what is known of them, as `map_panels` does.
 
     Args:
-        figure: Of the axes.
+        figure: Figure of the axes.
         axes: Where to draw.
         x: (N,) positions.
         y: (N,) positions.

@@ -88,7 +88,7 @@ def make_map(
 
     Raises:
         ValueError: There is no such column, or the map is of another space.
-        FileExistsError: `out` holds a map made with other settings.
+        FileExistsError: `out` contains a map made with other settings.
 
     Reference:
         McInnes, Healy & Melville 2018, arXiv:1802.03426. Walmsley et al. 2022, arXiv:2110.12735, section 2.

@@ -34,7 +34,7 @@ class Pictures:
     Args:
         records: Records or their folder.
         catalog: Table with `id_str` and `file_loc`, or its path, instead of records.
-        images: Folder, zip archive or stack in which `file_loc` is found.
+        images: Folder, zip archive or stack that `file_loc` refers to.
         store: Representations of these galaxies: if only the middle of the images was represented (`represent` with
             `crop`), pictures show that middle.
         crop: Side in pixels of the middle to show; by default as the store, or the whole image.

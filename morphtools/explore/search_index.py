@@ -35,7 +35,7 @@ def open_index(
         keep_values: Gives (N, D) float32, mapped into memory; of length 1 for the cosine.
         metric: `cosine` or `euclidean`.
         inputs: Whose values they are, for the claim of the folder.
-        seed: Of the cells and codes.
+        seed: Seed of the cells and codes.
         exact: `(values, queries, n, metric)` → rows and distances of the true neighbours.
 
     Returns:

@@ -126,7 +126,7 @@ def nearest_to(
 
     Args:
         near: Among which to search.
-        rows: Of the examples.
+        rows: Rows of the examples.
         others: Rows of the counter-examples.
         query: (D,) or (n, D) representations of further examples.
         galaxies: Number of galaxies to find.

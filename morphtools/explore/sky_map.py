@@ -24,7 +24,7 @@ def sky_figure(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, columns: Seque
         x: (N,) places on the map.
         y: (N,) places on the map.
         known: (N rows) with `ra` and `dec` (deg, ICRS).
-        columns: Of `known`, such as `cluster`: a sky for each, coloured by it.
+        columns: Columns of `known`, such as `cluster`: a sky for each, coloured by it.
         seed: Seed of the order of the dots, and of the pairs.
 
     Raises:

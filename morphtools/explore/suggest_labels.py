@@ -47,7 +47,7 @@ def suggest_labels(
         representations: By the run (`represent RUN …`), or by the weights that it started from where these stayed
             frozen.
         galaxies: Number of galaxies to suggest.
-        question: Of a run with several questions or numbers, the one that the labels are for; all by default.
+        question: Question of a run with several questions or numbers, the one that the labels are for; all by default.
         exclude: Table with `id_str` of more galaxies to leave out, such as artefacts or those labelled already.
         catalog: Table with `id_str` and any other columns.
         images: Folder, zip archive or stack of its images.

@@ -44,11 +44,11 @@ def compute_on(
     Args:
         executor: Its workers see the same files.
         model: As for `stream`, like the next three.
-        records: Where the galaxies are.
-        folder: Where the parts are.
+        records: Records of the galaxies.
+        folder: Folder of the parts.
         table: What is kept of outputs; can be pickled.
         shards: Their names.
-        options: Of `read_shards`.
+        options: Options of `read_shards`.
 
     Raises:
         ChildProcessError: A worker died too often, or the cluster gave up; the same call resumes.

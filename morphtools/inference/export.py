@@ -57,7 +57,7 @@ def export(
     Raises:
         ValueError: No such format, what was written gives something else, it cannot hold this network, or a package is
             missing.
-        FileExistsError: `out` holds something else.
+        FileExistsError: `out` contains something else.
     """
     if format not in FORMATS:
         raise ValueError(unknown("format", format, FORMATS))

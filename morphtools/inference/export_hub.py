@@ -30,7 +30,7 @@ def write_hub(encoder: keras.Model, out: Path, card: Card) -> None:
     Args:
         encoder: The bare encoder.
         out: An existing folder.
-        card: Of its weights.
+        card: Card of its weights.
 
     Raises:
         ValueError: timm has no such network.
@@ -88,7 +88,7 @@ def _readme(card: Card, architecture: str) -> str:
     head = ["---", "library_name: timm", "tags: [astronomy, galaxies, image-feature-extraction]"]
     head += [f"license: {card.licence.lower()}"] if card.licence else []
     scores = [f"| {name} | {value} |" for name, value in card.scores.items()]
-    table = ["", "| score on galaxies kept back | |", "|---|---|", *scores] if scores else []
+    table = ["", "| score on held-out galaxies | |", "|---|---|", *scores] if scores else []
     height, width = card.image_size
     lines = [
         *head,

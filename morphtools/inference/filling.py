@@ -39,12 +39,12 @@ def fill(
 
     Args:
         step: The forward pass, as `compiled` gives it.
-        shape: Of its output for a galaxy.
+        shape: Shape of its output for a galaxy.
         records: As for `stream`, like the next two.
-        folder: Where the parts are.
+        folder: Folder of the parts.
         table: What is kept of outputs.
         sizes: Galaxies of each shard.
-        options: Of `read_shards`.
+        options: Options of `read_shards`.
         bar: To be moved on.
     """
     pieces = folder / "state" / "pieces"

@@ -20,7 +20,7 @@ def merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -
     Args:
         parts: Their files, in order.
         to: Where to write, without an ending.
-        metadata: Of the parquet file, which alone has lists.
+        metadata: Metadata of the parquet file, which alone has lists.
 
     Returns:
         The number of rows.

@@ -48,7 +48,7 @@ def check_part(path: Path) -> Path:
     """The path of a part that is what was written.
 
     Raises:
-        ValueError: It is damaged; names it.
+        ValueError: It is damaged; the message names it.
     """
     match = _CHECKSUM.search(path.name)
     return check_file(path, match[1] if match else None)
@@ -58,7 +58,7 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
     """A part, compared with its checksum.
 
     Raises:
-        ValueError: It is damaged; names it.
+        ValueError: It is damaged; the message names it.
     """
     check_part(path)
     with reading(path):
@@ -69,7 +69,7 @@ def count_rows(path: Path) -> int:
     """The galaxies of a part, without reading them.
 
     Raises:
-        ValueError: It is damaged; names it.
+        ValueError: It is damaged; the message names it.
     """
     with reading(path):
         return pq.read_metadata(path).num_rows
@@ -127,8 +127,8 @@ def publish(pieces: Path, folder: Path, key: str, size: int) -> None:
 
     Args:
         pieces: Folder of the pieces, named like parts; pieces that a part holds are removed.
-        folder: Of the parts.
-        key: Of the shard.
+        folder: Folder of the parts.
+        key: Key of the shard.
         size: Its galaxies.
     """
     for start, stop in gaps(parts_of(folder, key), size):

@@ -66,7 +66,7 @@ def predict(
         weights: One or several as for `load_pretrained`, with the same questions or classes.
         out: Folder for the tables.
         catalog: Table with `id_str` and `file_loc`; or a folder or zip archive of images.
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
         level: Probability inside the credible intervals.
@@ -102,8 +102,8 @@ def predict(
 
     Raises:
         ValueError: Weights, records and each other do not fit; the message explains what to do.
-        FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else.
+        FileNotFoundError: A path does not exist.
+        FileExistsError: `out` contains something else.
     """
     out, catalog = Path(out), catalog_of(catalog, images)
     weights = [weights] if isinstance(weights, str | Path) else list(weights)
@@ -178,7 +178,7 @@ def _finish(
         out: Folder for the tables.
         records: The galaxies.
         splits: Their splits.
-        cards: Of the models.
+        cards: Cards of the models.
         answer: What they answer.
         familiar: As for `_table`.
         about: For `predict.json`.
@@ -212,7 +212,7 @@ def _opened(familiar: tuple[tuple[Path, str], ...]) -> list[Familiarity]:
 def _table(
     names: list[str], outputs: np.ndarray, answer: AnyAnswer, level: float, familiar: tuple[tuple[Path, str], ...]
 ) -> pa.Table:
-    """The table with everything, with the mean familiarity over the models where it is known.
+    """The full table, with the mean familiarity over the models where it is known.
 
     Args:
         names: (n,) galaxies.

@@ -47,7 +47,7 @@ def represent(
         weights: As for `load_pretrained`: a name, the folder of a run, or a path.
         out: Folder of the store.
         catalog: Table with `id_str` and `file_loc`; or a folder or zip archive of images.
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         split: Only this split of the records; by default all.
         batch_size: Galaxies at a time; by default as many as suit the caches of a CPU. A GPU prefers several hundred.
@@ -56,7 +56,7 @@ def represent(
         crop: Side in pixels of the middle of the images that is represented; by default the whole image. Maps,
             clusters and galleries show the same middle.
         stretch: How flux becomes pictures; by default as for the weights.
-        survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the dimming by the Galaxy's dust by
+        survey: Survey of the bands (see `morphtools.survey.extinction`), to undo the extinction by Galactic dust by
             `ebv`; by default as for the weights.
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
@@ -70,7 +70,7 @@ def represent(
 
     Raises:
         ValueError: Weights and records do not fit, or the store holds something else; the message explains what to do.
-        FileNotFoundError: A path is not there.
+        FileNotFoundError: A path does not exist.
     """
     out, catalog = Path(out), catalog_of(catalog, images)
     card = Card.open(find_card(weights))

@@ -196,7 +196,7 @@ class Representations:
             Names (n,) and values (n, D) float32, in order.
 
         Raises:
-            ValueError: A part is damaged; names it.
+            ValueError: A part is damaged; the message names it.
         """
         for path in self.parts if parts is None else parts:
             check_part(path)

@@ -87,8 +87,8 @@ def stream(
 
     Args:
         model: (B, H, W, C) → (B, …).
-        records: Where the galaxies are.
-        folder: Where the parts are.
+        records: Records of the galaxies.
+        folder: Folder of the parts.
         table: What is kept of the outputs (n, …) for galaxies (n,). Can be pickled where there is an executor.
         splits: Which splits.
         batch_size: Galaxies at a time.
@@ -163,7 +163,7 @@ def _reason(records: Records, row: dict, shown: bool) -> str:
         return str(error)
     try:
         to_pixels(image)
-    except Exception as error:  # readers raise many kinds, all meaning the same to us
+    except Exception as error:  # readers raise many kinds of exceptions, which all mean the same here
         return f"cannot be decoded: {error}"
     return "the model's output is not finite" if shown else "was not read: run the same call again"
 

@@ -50,9 +50,9 @@ def write_to_read(
     are in memory all at once.
 
     Args:
-        full: The table with everything.
+        full: The full table.
         answer: What was predicted.
-        questions: Of a vote model, those to have (see `choose`).
+        questions: Questions of a vote model, those to have (see `choose`).
         formats: As `checked_formats` gives them.
         beside: The catalogue of the galaxies, or their records.
 
@@ -72,7 +72,7 @@ def write_to_read(
 
 
 def _predicted(full: Path, answer: AnyAnswer, questions: tuple[str, ...]) -> Iterator[pd.DataFrame]:
-    """The columns to read of a table with everything, some galaxies at a time."""
+    """The columns to read of a full table, some galaxies at a time."""
     with reading(full), pq.ParquetFile(full) as file:
         names = [field.name for field in file.schema_arrow if not pa.types.is_fixed_size_list(field.type)]
         for batch in file.iter_batches(_ROWS, columns=names):

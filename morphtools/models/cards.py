@@ -61,8 +61,8 @@ class Card:
         pixel_scale: Arcsec per pixel, if all images had the same.
         surveys: Where the images came from.
         data: What it was trained on, in words.
-        scores: What it reached on galaxies kept back, by name.
-        licence: Of the weights.
+        scores: What it reached on held-out galaxies, by name.
+        licence: Licence of the weights.
         citation: What to cite.
         url: Where weights come from that are too large to lie beside the card.
         sha256: Of the weights' file.
@@ -137,7 +137,7 @@ class Card:
         """Reads a card.
 
         Args:
-            path: Of the JSON file (see `find_card`).
+            path: Path of the JSON file (see `find_card`).
 
         Raises:
             ValueError: It is damaged, or not a card; the message explains what is wrong.

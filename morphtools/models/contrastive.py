@@ -26,10 +26,10 @@ class MoCo(keras.Model):
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
         views: Draws a view of every image: (B, H, W, C) → (B, H, W, C).
-        dimension: Of the projection.
+        dimension: Dimension of the projection.
         queue: Number of keys remembered, a multiple of the global batch.
-        momentum: Of the key network.
-        temperature: Of the softmax.
+        momentum: Momentum of the key network.
+        temperature: Temperature of the softmax.
         seed: Seed of the projection and of the first queue.
 
     Reference:
@@ -85,9 +85,9 @@ class BYOL(keras.Model):
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
         views: Draws a view of every image: (B, H, W, C) → (B, H, W, C).
-        dimension: Of the projection and of its prediction.
+        dimension: Dimension of the projection and of its prediction.
         hidden: Width of the hidden layer of both.
-        momentum: Of the target at the beginning.
+        momentum: Momentum of the target at the beginning.
         steps: Steps over which it rises to 1 as a cosine; None keeps it.
         seed: Seed of projection and predictor.
 
@@ -141,8 +141,8 @@ class SimCLR(keras.Model):
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
         views: Draws a view of every image: (B, H, W, C) → (B, H, W, C).
-        dimension: Of the projection.
-        temperature: Of the softmax.
+        dimension: Dimension of the projection.
+        temperature: Temperature of the softmax.
         seed: Seed of the projection.
 
     Reference:

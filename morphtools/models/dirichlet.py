@@ -79,7 +79,7 @@ class DirichletHead(layers.Layer):
 
     Args:
         answers: Number of answers of all questions together.
-        dropout: Of the representation, in training.
+        dropout: Dropout of the representation, in training.
         seed: Seed of the first weights and of the dropout.
 
     Reference:

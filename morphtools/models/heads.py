@@ -15,7 +15,7 @@ class DenseHead(layers.Layer):
 
     Args:
         outputs: Number of outputs.
-        activation: Of the output layer.
+        activation: Activation of the output layer.
         hidden: Widths of the hidden layers.
         dropout: Rate after each hidden layer.
         seed: Seed of the first weights and of the dropout.
@@ -104,7 +104,7 @@ def projection_head(width: int, outputs: int, *, hidden: int, batch_norm: bool =
 
     Args:
         width: D, of the representation.
-        outputs: Of the projection.
+        outputs: Outputs of the projection.
         hidden: Width of the hidden layer.
         batch_norm: Whether it is normalised, as in BYOL and SimCLR but not in MoCo.
         seed: Seed of the first weights.

@@ -13,7 +13,7 @@ class Hybrid(keras.Model):
     Args:
         learner: `MoCo`, `BYOL` or `SimCLR`, with its encoder and views.
         head: (B, D) → (B, A), built.
-        weight: Of the learner's loss.
+        weight: Weight of the learner's loss.
 
     Reference:
         Walmsley et al. 2022, arXiv:2206.11927, "Towards galaxy foundation models with hybrid contrastive learning".

@@ -59,8 +59,8 @@ def import_weights(
         image_size: Side, or (H, W), in pixels.
         bands: Names of the bands; by default r, g, b.
         prefix: What stands before the names of the tensors, where a file holds several encoders.
-        name: Of the weights; by default that of the architecture.
-        licence: Of the weights; by default what the files say of it.
+        name: Name of the weights; by default that of the architecture.
+        licence: Licence of the weights; by default what the files say of it.
         citation: What to cite.
         data: What it was trained on, in words; by default where it comes from.
 
@@ -70,7 +70,7 @@ def import_weights(
     Raises:
         ValueError: The file is damaged or dangerous, or the encoder is not known; the message names the remedy.
         FileNotFoundError: The file does not exist.
-        FileExistsError: `out` holds something else.
+        FileExistsError: `out` contains something else.
         OSError: The Hub could not be reached.
     """
     file, folder = _file(source)

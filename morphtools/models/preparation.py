@@ -43,7 +43,7 @@ def prepare(
     bands by that of a survey that takes these.
 
     Args:
-        card: Of the weights.
+        card: Card of the weights.
         records: What they shall be applied to.
         stretch: Name of a stretch to use instead of the card's.
         image_size: Side, or (H, W), to use instead of the card's.
@@ -94,7 +94,7 @@ def pixel_scale_of(records: Records, reading: dict) -> float | None:
 
     Args:
         records: What is shown.
-        reading: Of a `Preparation`.
+        reading: Reading of a `Preparation`.
     """
     return records.pixel_scale and records.pixel_scale * records.shape[0] / reading["image_size"][0]
 

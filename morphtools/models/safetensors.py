@@ -64,7 +64,7 @@ def write_safetensors(tensors: dict[str, np.ndarray], path: str | Path, metadata
 
     Args:
         tensors: By name.
-        path: Of the file.
+        path: Path of the file.
         metadata: Text by name, for the header.
     """
     arrays = {name: np.ascontiguousarray(values, "<f4") for name, values in tensors.items()}

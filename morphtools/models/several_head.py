@@ -39,7 +39,7 @@ def several_loss(labels, probabilities, weights: Sequence[Sequence[float]]):
     Args:
         labels: (B, Q) classes, NaN where unknown.
         probabilities: (B, ΣK), the classes of each question one after the other.
-        weights: Of the classes of each question.
+        weights: Weights of the classes of each question.
 
     Returns:
         (B,) float32.

@@ -25,7 +25,7 @@ def read_torch(path: str | Path) -> dict[str, np.ndarray]:
     """Reads all tensors of a file.
 
     Args:
-        path: Of a file written by `torch.save`, of any version.
+        path: Path of a file written by `torch.save`, of any version.
 
     Returns:
         By name; those of dictionaries in dictionaries as `outer.inner`. Numbers of `bfloat16` as float32.

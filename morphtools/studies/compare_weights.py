@@ -98,7 +98,7 @@ def compare_weights(
         neighbours: How many vote.
         splits: How many random splits.
         labels: Numbers of labels to which a head is fitted on the representations by each of the weights, and tested on
-            galaxies kept back (see `frozen_heads`): writes `heads.csv`, `heads_table.csv` and `figures/heads.png`.
+            held-out galaxies (see `frozen_heads`): writes `heads.csv`, `heads_table.csv` and `figures/heads.png`.
         repeats: How often, each with other galaxies.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
         image_size: Side in pixels at which all weights see the images; by default each those of its training, which
@@ -111,7 +111,7 @@ def compare_weights(
 
     Raises:
         ValueError: There are fewer than two classes, or weights and galaxies do not fit.
-        FileNotFoundError: A path is not there.
+        FileNotFoundError: A path does not exist.
 
     Reference:
         Mohale & Lochner 2023, arXiv:2311.14157 (k = 5, 50 splits); Nadeau & Bengio 2003,
@@ -280,7 +280,7 @@ def _write_heads(out: Path, results: pd.DataFrame, label: str) -> None:
     log.info("%s", below)
     for name, each in {"heads": results, "heads_table": table}.items():
         write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
-    title = f"{label}: a head on frozen representations, tested on galaxies kept back"
+    title = f"{label}: a head on frozen representations, tested on held-out galaxies"
     write_figure(out / "figures" / "heads.png", scores_by_labels(results, table, "log_loss", {}, title, below))
 
 

@@ -61,8 +61,8 @@ def evaluate_predictions(
 
     Raises:
         ValueError: No galaxy is in both, none has a known answer, or it is of another kind than the predictions.
-        FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else.
+        FileNotFoundError: A path does not exist.
+        FileExistsError: `out` contains something else.
     """
     full, out = _table_at(here(predictions)), Path(out)
     columns = _names(column)
@@ -101,7 +101,7 @@ def evaluate_predictions(
 
 
 def _table_at(path: Path) -> Path:
-    """The table with everything that `predict` wrote."""
+    """The full table that `predict` wrote."""
     full = path / "predictions-full.parquet" if path.is_dir() else path
     if full.is_file():
         return full

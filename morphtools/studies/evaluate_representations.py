@@ -69,7 +69,7 @@ def evaluate_representations(
 
     Raises:
         ValueError: There is no such column, or weights and records do not fit.
-        FileNotFoundError: A path is not there.
+        FileNotFoundError: A path does not exist.
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.2, figure 9 and appendix C.3.

@@ -18,7 +18,7 @@ _TEST = 0.25  # of the galaxies of the rarest class, and as many of every other
 def frozen_heads(
     values: Mapping[str, np.ndarray], truth: pd.Series, labels: Sequence[int], *, repeats: int = 5, seed: int = 0
 ) -> pd.DataFrame:
-    """Fits a head to more and more labels, and tests it on galaxies kept back, all of them balanced.
+    """Fits a head to more and more labels, and tests it on held-out galaxies, all of them balanced.
 
     In every repeat a quarter of the rarest class, and as many galaxies of every other, are kept back for the test. The
     few labels are among the many, as many of each class, and the same for all weights.

@@ -105,7 +105,7 @@ def learning_curve(
         common: Arguments of `finetune` that all ways have.
         seeds: How many.
         catalog: Table with `id_str`, `file_loc` and what is asked.
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records, instead of both: faster, where images are large.
         sky: Arguments of `simulate_survey`: a simulated sky, in `out/records`, if no galaxies are given.
         pretraining: Arguments of `pretrain`: an encoder that learns from the galaxies without labels, in

@@ -40,7 +40,7 @@ def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Fig
     Args:
         table: One row per `method`, with scores, `… low` and `… high`.
         threshold: |Δz| of an outlier.
-        edges: Of the redshift bins.
+        edges: Edges of the redshift bins.
     """
     scores = ["sigma_mad", "outlier_fraction", "bias", "crps", "log_likelihood"]
     published = np.allclose(edges[[0, -1]], _THEIR_RANGE)

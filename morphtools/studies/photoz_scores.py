@@ -22,7 +22,7 @@ def photoz_scores(
     for whatever PDFs are compared, and redshifts outside of the bins have the latter only.
 
     Args:
-        redshifts: Of galaxies with spectra.
+        redshifts: Redshifts of galaxies with spectra.
         threshold: |Δz| of an outlier.
         resamples: Number of bootstrap samples.
         seed: Seed of the samples.
@@ -49,7 +49,7 @@ def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
 
     Args:
         pit: (N,) from 0 to 1, NaN where the redshift is unknown.
-        bins: Of the χ² test; fewer where there would be less than ten galaxies in each.
+        bins: Bins of the χ² test; fewer where there would be less than ten galaxies in each.
 
     Returns:
         `ks`, the greatest distance between their CDF and that of uniform ones, with its chance `ks_p` to be as great
@@ -72,7 +72,7 @@ def scores_by(
         values: (N,) of what they are binned by, NaN where unknown.
         edges: (K+1,) ascending; the last bin holds its upper edge.
         least: Galaxies with a spectrum that a bin needs.
-        options: Of `photoz_scores`.
+        options: Options of `photoz_scores`.
 
     Returns:
         A row per bin with as many galaxies: `low`, `high`, `middle` (their median), `galaxies`, and every score with

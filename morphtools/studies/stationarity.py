@@ -122,7 +122,7 @@ def stationarity_figure(table: pd.DataFrame, first: Moved) -> Figure:
 
     Args:
         table: Rows of `stationarity`, with a column `representation`.
-        first: Of the first representation, whose map is drawn.
+        first: The first representation, whose map is drawn.
     """
     home, places = first.home, first.places
     figure = Figure(figsize=(11.5, 7.2), layout="constrained")

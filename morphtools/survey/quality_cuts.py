@@ -240,7 +240,7 @@ def passes(test: Condition | Joined, table: pd.DataFrame, columns: Mapping[str, 
     """Which rows of a table pass a test: true, false or unknown.
 
     Args:
-        test: Of a cut.
+        test: Test of a cut.
         table: Rows.
         columns: As returned by `columns_of`.
 

@@ -99,7 +99,7 @@ def finetune(
         labels: Labelled galaxies to use, for training and validation together.
         catalog: Table (csv, parquet, FITS, …) with `id_str`, `file_loc` and a column that answers the task; for
             redshifts also `ebv`, the Galactic reddening E(B-V).
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records, instead of `catalog` and `images`.
         column: Without a task, the column to predict, or several of one kind, as a list or separated by commas: class
             names, or yes and no, each column a question; fractions or counts of the votes for each answer to one
@@ -130,7 +130,7 @@ def finetune(
         batch_size: Galaxies per step.
         optimizer: Of the encoder: `adam`, or `sgd` with momentum 0.9. The redshift head of a frozen encoder is
             trained by Adam.
-        learning_rate: Of the head.
+        learning_rate: Learning rate of the head.
         encoder_learning_rate: Of the encoder and, for classes, of the head while the encoder is trained. For classes at
             most a tenth of `learning_rate`, by default a hundredth; for redshifts at most the same, by default a
             tenth; for random weights the same.
@@ -149,8 +149,8 @@ def finetune(
 
     Raises:
         ValueError: An argument or the catalogue cannot be used; the message explains what and why.
-        FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else; the message names the difference.
+        FileNotFoundError: A path does not exist.
+        FileExistsError: `out` contains something else; the message names the difference.
 
     Reference:
         Walmsley et al. 2022, arXiv:2110.12735, section 4; Hayat et al. 2021, arXiv:2012.13083,

@@ -94,7 +94,7 @@ class FinetuneSettings:
 
         Raises:
             ValueError: They contradict each other.
-            FileNotFoundError: A path is not there.
+            FileNotFoundError: A path does not exist.
         """
         task = "rings" if self.task is None and self.column is None else self.task
         if task is not None and Path(task).suffix in (".yaml", ".yml"):

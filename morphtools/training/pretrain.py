@@ -81,7 +81,7 @@ def pretrain(
         method: `byol`, `moco` or `simclr`.
         records: Folder of records.
         catalog: Table with `id_str` and `file_loc`, and any labels to watch.
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         encoder: `efficientnet_b0`, `resnet18` or another of `build_encoder`; by default `resnet18`.
         weights: Weights to start from, as for `load_pretrained`, instead of `encoder`; by default random weights.
         image_size: Side in pixels to which images are resized when read; by default that of the records or weights.
@@ -104,8 +104,8 @@ def pretrain(
         dimension: Dimension of the projection; by default that of the method.
         hidden: Width of BYOL's hidden layers; by default 4096.
         queue: Number of keys in MoCo's queue; by default 65536, or half the number of galaxies if that is smaller.
-        momentum: Of the second network of MoCo and BYOL; by default that of the method.
-        temperature: Of MoCo and SimCLR; by default 0.1.
+        momentum: Momentum of the second network of MoCo and BYOL; by default that of the method.
+        temperature: Temperature of MoCo and SimCLR; by default 0.1.
         mixed_precision: Whether to compute in bfloat16, which is faster on a GPU.
         drop: Stochastic depth of EfficientNet-Lite: how often the last block is skipped in training; by default never.
         average: Momentum of a running average of the weights, which is watched and kept; by default none. It is lowered
@@ -126,8 +126,8 @@ def pretrain(
 
     Raises:
         ValueError: An argument or the galaxies cannot be used; the message explains what and why.
-        FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else.
+        FileNotFoundError: A path does not exist.
+        FileExistsError: `out` contains something else.
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083; Mohale & Lochner 2023, arXiv:2311.14157.

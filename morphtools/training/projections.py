@@ -22,7 +22,7 @@ def keep_projection(
     Args:
         learner: `MoCo`, `BYOL` or `SimCLR`, trained.
         prepared: What it was trained on.
-        card: Of its encoder.
+        card: Card of its encoder.
         folder: Made if it is not there.
         batches: Images to settle batch normalisation with, if the weights were averaged; else empty.
     """

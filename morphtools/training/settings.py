@@ -129,9 +129,9 @@ class LearnerSettings:
         method: `moco`, `byol` or `simclr`; None if nothing is learned without labels.
         dimension: Dimension of the projection.
         hidden: Width of BYOL's hidden layers.
-        momentum: Of the second network of MoCo and BYOL.
+        momentum: Momentum of the second network of MoCo and BYOL.
         queue: Number of keys in MoCo's queue.
-        temperature: Of MoCo and SimCLR.
+        temperature: Temperature of MoCo and SimCLR.
     """
 
     method: str | None

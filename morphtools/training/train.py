@@ -85,14 +85,14 @@ def train(
     Args:
         schema: A campaign, several joined by commas, or a YAML file (see `get_schema`).
         catalog: Table with `id_str`, `file_loc` and votes (see `read_votes`).
-        images: Folder or zip archive in which `file_loc` is found; by default the catalogue's folder.
+        images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records with the schema's columns, instead of `catalog` and `images`; better for a survey.
         weights: Pretrained weights to start from (see `load_pretrained`), or `random`.
         method: `byol`, `moco` or `simclr`, to learn from views of the galaxies as well as from their votes.
         method_weight: Weight of the loss of `method` relative to that of the votes; by default 1.
         dimension: Dimension of the projection of `method`; by default that of the method, like the next two.
         hidden: Width of BYOL's hidden layers.
-        momentum: Of the second network of MoCo and BYOL.
+        momentum: Momentum of the second network of MoCo and BYOL.
         encoder: Architecture if `weights` are `random` (see `build_encoder`).
         augmentations: A preset or YAML file (see `build_augmentations`); by default any rotation, flips, zoom and
             shift, and for pictures other contrasts and colours.
@@ -120,8 +120,8 @@ def train(
 
     Raises:
         ValueError: An argument, the schema or the votes cannot be used; the message explains what and why.
-        FileNotFoundError: A path is not there.
-        FileExistsError: `out` holds something else.
+        FileNotFoundError: A path does not exist.
+        FileExistsError: `out` contains something else.
 
     Reference:
         Walmsley et al. 2022, arXiv:2102.08414, section 4.
