@@ -81,7 +81,7 @@ def test_positions_may_be_written_in_any_way():
     b = pd.DataFrame({"RAJ2000": [150.119166667], "DEJ2000": [2.2058333333]})
     match = cross_match(a, b)
     assert len(match.rows_a) == 1 and match.separations[0] < 0.01
-    assert "table b: positions are those of RAJ2000 and DEJ2000" in match.remarks
+    assert "table b: positions are from RAJ2000 and DEJ2000" in match.remarks
     own = b.rename(columns={"RAJ2000": "alpha", "DEJ2000": "delta"})
     assert len(cross_match(a, own, position_b=("alpha", "delta")).rows_a) == 1
     with pytest.raises(ValueError, match=r"no positions: the table needs ra and dec .* has the columns alpha, delta"):
