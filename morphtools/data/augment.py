@@ -1,4 +1,4 @@
-"""Augmentations of geometry: what may change in the place and shape of a galaxy without changing the galaxy."""
+"""Geometric augmentations: changes of position, orientation and scale that leave the galaxy the same."""
 
 import math
 
@@ -14,7 +14,7 @@ class RandomView(keras.layers.Layer):
     inside a model, or in `tf.data` as `load_dataset(..., augment=RandomView())`.
 
     Args:
-        rotation: Largest turn in either direction, in units of a full turn; 0.5 is any angle.
+        rotation: Largest rotation in either direction, as a fraction of a full turn; 0.5 allows any angle.
         flip: Whether to mirror half of the galaxies along each axis.
         zoom: Magnification is drawn log-uniformly from [1/(1+zoom), 1+zoom], or uniformly from (low, high).
         shift: Largest shift along each axis, as a fraction of the side.
@@ -157,7 +157,7 @@ class RandomErase(keras.layers.Layer):
         patches: Rectangles per image.
         area: Fraction of the image's area that each hides is drawn uniformly from (low, high).
         aspect: Ratio of its sides is drawn log-uniformly from [1/aspect, aspect].
-        fill: What is put there.
+        fill: Value inside the rectangles.
         seed: Seed of the draws.
 
     Input and output: (B, H, W, C) float32.

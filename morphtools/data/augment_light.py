@@ -1,4 +1,4 @@
-"""Augmentations of light: dust, seeing and noise between us and a galaxy, and how its picture is displayed.
+"""Augmentations of brightness and sharpness: dust, seeing, noise, and the display of a picture.
 
 Every layer draws new numbers for each galaxy, takes (B, H, W, C) float32 with any number of bands and acts when
 `training`, which is the default, as in `tf.data`.
@@ -61,7 +61,7 @@ class RandomExtinction(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("morphtools")
 class RandomBlur(keras.layers.Layer):
-    """Blurs every galaxy with a Gaussian, wider in the blue as the seeing of the atmosphere is.
+    """Blurs every galaxy with a Gaussian that is wider in the blue, like atmospheric seeing.
 
     The true Gaussian transfer function, applied in the cosine basis: the border is mirrored, no flux is lost, and blurs
     of much less than a pixel are right too.
@@ -73,7 +73,7 @@ class RandomBlur(keras.layers.Layer):
         lognormal: Instead of `sigma`, for every band (shape, location, scale) of the widths found over a survey, as
             SciPy names them: an image of one drawn seeing is brought to another drawn one if that is worse.
         pixels: Pixels of standard deviation per unit of these widths.
-        chance: Fraction of the galaxies that are blurred.
+        chance: Fraction of galaxies that are blurred.
         seed: Seed of the draws.
 
     Reference:

@@ -26,11 +26,11 @@ from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.tfrecord import decode, read_record, scan
 from tfrecords_builder.verify import check_shards
 
-_AHEAD = 2  # batches that are read while the model computes
+_AHEAD = 2  # batches read ahead while the model computes
 
 
 class Galaxies:
-    """Some galaxies of records, to be read in any order.
+    """Galaxies of records that can be read in any order.
 
     Args:
         records: The records or their folder.
@@ -61,12 +61,12 @@ class Galaxies:
         return len(self.table)
 
     def record(self, row: int) -> bytes:
-        """What is stored of a row of `table`; ValueError where it is damaged."""
+        """The stored record of a row of `table`; ValueError if it is damaged."""
         place = self.table.iloc[row]
         return read_record(self.records.folder / place["shard"], place["offset"])
 
     def batches(self, batch_size: int, records: Sequence[bytes | int], *, skip: bool = False) -> Iterator[dict]:
-        """Batches of galaxies, read ahead of who asks for them: `image`, `id_str`, label columns, and `place` (B,).
+        """Yields batches of galaxies, read ahead: `image`, `id_str`, label columns, and `place` (B,).
 
         Args:
             batch_size: Galaxies at a time.
@@ -107,7 +107,7 @@ class Galaxies:
         return batch
 
     def _decoded(self, record: bytes) -> dict:
-        """A galaxy: its image, with the sky where pixels are bad, resized, dereddened and cut, and its labels."""
+        """A galaxy: its image (bad pixels filled with sky, resized, dereddened and cropped) and its labels."""
         records, features = self.records, decode(record)
         labels = {name: np.float32(features[name]) for name in records.label_cols}
         image, good = _pixels(features, records)
@@ -204,7 +204,7 @@ def read_batches(
 def read_shards(
     records: Records, places: dict[str, int], *, batch_size: int, **reading
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Reads shards one after the other, each from its own place on, and leaves out what cannot be decoded.
+    """Reads shards one after another, each from its own position on, and leaves out what cannot be decoded.
 
     Args:
         records: The records.
@@ -245,11 +245,11 @@ def _run_of(shard: Path, start: int) -> list[bytes]:
 
 
 def read_run(records: Records, galaxies: list[bytes], start: int, *, batch_size: int, **reading) -> Iterator[dict]:
-    """Like `read_shards`, of a run of records that are in memory, such as those that damage has left of a shard.
+    """Like `read_shards`, for records in memory, such as the intact ones of a damaged shard.
 
     Args:
-        records: Where they are from.
-        galaxies: What is stored of them.
+        records: The records they come from.
+        galaxies: Their serialized records.
         start: Place of the first in its shard.
         batch_size: Galaxies per batch.
         **reading: As for `read_batches`.

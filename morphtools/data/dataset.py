@@ -14,7 +14,7 @@ from tfrecords_builder.parsing import parse
 from tfrecords_builder.records import Records
 from tfrecords_builder.verify import check_shards
 
-_PARALLEL = os.cpu_count() or 1  # batches, or images, decoded side by side
+_PARALLEL = os.cpu_count() or 1  # batches or images decoded in parallel
 
 
 def load_dataset(
@@ -94,7 +94,7 @@ def load_shards(
     dereddened: str | None = None,
     stretch: str | None = None,
 ):
-    """Reads shards one after the other, each from its own place on, and leaves out what cannot be decoded.
+    """Reads shards one after another, each from its own position on, and leaves out what cannot be decoded.
 
     Args:
         records: The records.
@@ -129,7 +129,7 @@ def load_galaxies(
     dereddened: str | None = None,
     stretch: str | None = None,
 ):
-    """Like `load_shards`, of a run of records that are in memory, such as those that damage has left of a shard.
+    """Like `load_shards`, for records in memory, such as the intact ones of a damaged shard.
 
     Args:
         records: Where they are from.
@@ -165,8 +165,8 @@ def _batches(records: Records, batch_size: int, image_size, crop, dereddened, st
 def steady(dataset):
     """The dataset without autotuning.
 
-    The thread that tunes (TensorFlow 2.21) sleeps for 10 ms, 20 ms, 40 ms, …, and who is done with an iterator may wait
-    until it wakes up: epochs lasted until the next of 5.1, 10.2, 20.5, … seconds.
+    The tuning thread (TensorFlow 2.21) sleeps for 10 ms, 20 ms, 40 ms, …, and releasing an iterator waits until it
+    wakes up: epochs lasted until the next of 5.1, 10.2, 20.5, … seconds.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

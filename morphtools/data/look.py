@@ -1,4 +1,4 @@
-"""A look at galaxies before and after a build: a picture, the range of every band, and anything suspicious."""
+"""Shows galaxies before and after a build: a picture, the range of every band, and anything suspicious."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ class Look(NamedTuple):
     Attributes:
         figure: A matplotlib figure; `savefig` writes it.
         ranges: Per band: lowest, median and highest pixel, share missing.
-        findings: What is suspicious, in words.
+        findings: Suspicious findings, in words.
         facts: Further facts, in words.
     """
 
@@ -62,7 +62,7 @@ def preview_records(
     galaxies: int = 24,
     seed: int = 0,
 ) -> Look:
-    """Looks at some galaxies drawn from the start of a catalogue, before anything is built.
+    """Shows some galaxies drawn from the start of a catalogue, before anything is built.
 
     Args:
         catalog: As `build_records` takes it; and so are the arguments up to `max_pixels`.
@@ -121,7 +121,7 @@ def inspect_records(
     galaxies: int = 24,
     finding: str | None = None,
 ) -> Look:
-    """Looks at some galaxies of existing records, with their splits and votes.
+    """Shows some galaxies of existing records, with their splits and votes.
 
     Args:
         records: The records or their folder.
@@ -178,7 +178,7 @@ def _range(planes: list[np.ndarray]) -> dict[str, float]:
 
 
 def suspicions(images: list[np.ndarray], bands: tuple[str, ...]) -> list[str]:
-    """What looks wrong in a sample of galaxies.
+    """Describes what looks wrong in a sample of galaxies.
 
     Args:
         images: (H, W, C) each, of any size; NaN where pixels are missing.
@@ -224,7 +224,7 @@ def _central_flux(image: np.ndarray) -> np.ndarray:
 
 
 def _offset(image: np.ndarray) -> float:
-    """Distance of the brightest place from the middle, in sides; 0 where none stands out of the noise."""
+    """Distance of the brightest spot from the centre, as a fraction of the side; 0 if none exceeds the noise."""
     from PIL import Image as Picture
 
     plane = filled(image).mean(axis=-1, dtype=np.float32)

@@ -122,7 +122,7 @@ def build_augmentations(
 
 
 def parts_of(augmentations: str | Path | Sequence[Mapping]) -> list[str]:
-    """What can be left out of a set, one at a time: layers, and what moves the view, as `RandomView.rotation`."""
+    """The parts that can be left out of a set: layers, and parts of the view such as `RandomView.rotation`."""
     parts = []
     for name, arguments in read_augmentations(augmentations):
         if name == "RandomView":

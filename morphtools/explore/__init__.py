@@ -1,1 +1,1 @@
-"""Representations in, tables and pictures out: neighbours, maps, clusters, artefacts, outliers."""
+"""From representations to tables and pictures: neighbours, maps, clusters, artefacts, outliers."""

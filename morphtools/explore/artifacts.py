@@ -1,4 +1,4 @@
-"""`find_artifacts`: a list of what is not a galaxy. Nothing is deleted: without the list, all is as before."""
+"""`find_artifacts`: lists what is not a galaxy. Nothing is deleted; without the list, everything is as before."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,11 +28,11 @@ def find_artifacts(
     crop: int | None = None,
     out: str | Path = "morphtools-runs/artifacts",
 ) -> pd.DataFrame:
-    """Lists artefacts: the galaxies of some clusters, of regions of a map, and single ones.
+    """Lists artefacts: all galaxies of some clusters or regions of a map, and single ones.
 
-    Writes `artifacts.csv` and, where there are images, `artifacts.png` with up to 160 of them: look at it before
-    using the list. `make_map`, `cluster`, `find_similar`, `find_outliers` and `find_anomalies` take it as `exclude`;
-    nothing is deleted anywhere.
+    Writes `artifacts.csv` and, if there are images, `artifacts.png` with up to 160 of them: look at it before using the
+    list. `make_map`, `cluster`, `find_similar`, `find_outliers` and `find_anomalies` accept it as `exclude`; nothing is
+    deleted.
 
     Args:
         clusters: Folder written by `cluster`.

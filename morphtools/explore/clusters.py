@@ -1,4 +1,4 @@
-"""`cluster`: what is in a survey, before anything has been labelled."""
+"""`cluster`: takes an inventory of a survey before anything is labelled."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ _SHOWN = 12  # galaxies of each cluster
 
 
 class Clusters(NamedTuple):
-    """What was found.
+    """The result of `cluster`.
 
     Attributes:
         galaxies: `id_str`, `cluster` (0 is the largest), `probability` of belonging to it (of mixtures), `distance`
@@ -97,7 +97,7 @@ def cluster(
     seed: int = 0,
     out: str | Path = "morphtools-runs/clusters",
 ) -> Clusters:
-    """Finds clusters of galaxies that look alike, and what they are.
+    """Finds clusters of galaxies that look alike.
 
     Principal components that explain `variance`, then a mixture fitted to a sample; every galaxy gets a cluster, read
     batch by batch. Writes `galaxies.parquet`, `clusters.csv`, `metrics.json`, `clusters.png` (twelve galaxies of each,

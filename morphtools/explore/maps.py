@@ -56,7 +56,7 @@ def make_map(
     seed: int = 0,
     out: str | Path = "morphtools-runs/map",
 ) -> pd.DataFrame:
-    """Draws a map on which galaxies that look alike lie close together.
+    """Draws a map on which galaxies that look alike are close together.
 
     Principal components, then UMAP of a sample; it is kept as arrays. Every other galaxy is placed among
     its nearest in the sample (see `between`): its place depends only on itself and the sample, while UMAP's own

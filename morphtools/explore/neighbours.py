@@ -1,4 +1,4 @@
-"""The nearest of many representations: exact by default, approximate for tens of millions."""
+"""Nearest-neighbour search: exact by default, approximate for tens of millions of representations."""
 
 import functools
 import hashlib
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 METRICS = ("cosine", "euclidean", "manhattan")
 _QUERIES = 4096  # at a time
-_FEW = 4  # queries that one pass each answers sooner than scikit-learn does together
+_FEW = 4  # up to this many queries, one pass for each is faster than scikit-learn
 
 
 class Neighbours:
-    """Representations in memory (4 N D bytes), ready to be asked for the nearest.
+    """Representations in memory (4 N D bytes), ready to be searched.
 
     Searched by faiss where it is installed (`pip install "morphtools[faiss]"`), else by scikit-learn, with the same
     results.
@@ -89,7 +89,7 @@ class Neighbours:
         return names if self._keep is None else names[self._keep]
 
     def rows(self, ids) -> np.ndarray:
-        """Where galaxies are among `id_str`.
+        """The rows of galaxies in `id_str`.
 
         Args:
             ids: (n,) names.
@@ -165,7 +165,7 @@ class Neighbours:
         return rows, _as_distance(distances, self.metric)
 
     def recall(self, n: int = 10, queries: int = 200, seed: int = 0) -> float:
-        """How good an approximate search is, over some galaxies as queries.
+        """Measures an approximate search with some galaxies as queries.
 
         Args:
             n: Number of neighbours.
@@ -248,7 +248,7 @@ def exact(values: np.ndarray, queries: np.ndarray, n: int, metric: str) -> tuple
 
 
 def _as_distance(found: np.ndarray, metric: str) -> np.ndarray:
-    """What faiss calls distances: the inner product, the squared Euclidean distance."""
+    """Converts faiss's distances: the inner product, and the squared Euclidean distance."""
     if metric == "cosine":
         return np.clip(1 - found, 0, 2)
     return np.sqrt(np.maximum(found, 0)) if metric == "euclidean" else found

@@ -1,4 +1,4 @@
-"""Anomalies without your ratings, or with them in the older way: the baselines for the loop."""
+"""Anomaly scores without ratings, or with an earlier way of using them: baselines for the rating loop."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -7,7 +7,7 @@ from sklearn.neighbors import LocalOutlierFactor
 
 
 def isolation_forest(x: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """How easily every galaxy is cut off from the others by random cuts.
+    """How easily random cuts isolate each galaxy.
 
     Args:
         x: (N, D).
@@ -23,7 +23,7 @@ def isolation_forest(x: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def local_outlier_factor(x: np.ndarray, *, neighbours: int = 20) -> np.ndarray:
-    """How much sparser the surroundings of every galaxy are than those of its neighbours.
+    """How much sparser the surroundings of each galaxy are than those of its neighbours.
 
     Args:
         x: (N, D).

@@ -1,4 +1,4 @@
-"""A page of galaxies that needs no other file, server or script."""
+"""A self-contained HTML page of galaxies, without other files, a server or scripts."""
 
 import html
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def write_page(
     captions: Sequence[str],
     table: pd.DataFrame,
 ) -> None:
-    """Writes a page of pictures, each with a caption and the galaxy's row of the table.
+    """Writes a page of pictures, each with a caption and the galaxy's row in the table.
 
     Args:
         path: File to write.

@@ -1,4 +1,4 @@
-"""Principal components of representations, computed batch by batch and kept, so that new galaxies land in one space."""
+"""Principal components of representations, computed in batches and stored, so that new galaxies share the space."""
 
 import dataclasses
 import hashlib
@@ -72,7 +72,7 @@ class Projection:
 def batches_of(
     store: Representations, keep: np.ndarray | None = None, rows: int = 65536
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Names (n,) and values (n, D) of the galaxies where `keep` (N,) is true, in order, batch by batch."""
+    """Yields ids (n,) and values (n, D) of the galaxies for which `keep` (N,) is true, in order, in batches."""
     seen = 0
     for names, values in store.batches(rows):
         here = slice(None) if keep is None else keep[seen : seen + len(names)]
@@ -152,7 +152,7 @@ def reduce_representations(
     variance: float | None = None,
     like: str | Path | Projection | None = None,
 ) -> Representations:
-    """Writes representations in fewer dimensions, with the projection beside them; resumes where it was interrupted.
+    """Writes representations in fewer dimensions, with the projection beside them; resumes if interrupted.
 
     Args:
         representations: The store or its folder.

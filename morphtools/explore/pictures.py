@@ -29,7 +29,7 @@ _BATCH = 1024
 
 
 class Pictures:
-    """Where the pictures of galaxies come from.
+    """A source of pictures of galaxies.
 
     Args:
         records: Records or their folder.
@@ -69,7 +69,7 @@ class Pictures:
         return pd.Index(there.index(["id_str"])["id_str"]) if isinstance(there, Records) else there.index
 
     def read(self, ids: Iterable[str], side: int) -> Iterator[np.ndarray | ValueError]:
-        """The picture (side, side, 3) uint8 of every galaxy, or why there is none."""
+        """Yields the picture (side, side, 3) uint8 of every galaxy, or the reason why there is none."""
         for id_str, image in zip(ids, self.images(ids), strict=True):
             if not isinstance(image, Image):
                 yield ValueError(f"{id_str}: {image}")
@@ -77,12 +77,12 @@ class Pictures:
             yield self._picture(image, side)
 
     def images(self, ids: Iterable[str]) -> Iterator[Image | ValueError]:
-        """The image of every galaxy, or why there is none."""
+        """Yields the image of every galaxy, or the reason why there is none."""
         if isinstance(self._galaxies, Records):
             return read_images(self._source, ({"file_loc": id_str} for id_str in ids))
         unlisted = [id_str for id_str in ids if id_str not in self._galaxies.index]
         if unlisted:
-            raise ValueError(f"the catalogue has no {some(unlisted)}")
+            raise ValueError(f"the catalogue does not contain {some(unlisted)}")
         return read_images(self._source, self._galaxies.loc[list(ids)].to_dict("records"))
 
     def _picture(self, image: Image, side: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def thumbnails(pictures: Pictures, ids: Iterable[str], side: int = 64) -> list[n
 
 
 def data_url(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 as text that stands for itself in HTML."""
+    """Encodes a picture (H, W, 3) uint8 as a data URL for HTML."""
     from PIL import Image as Picture
 
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Pictures where you are: below the cell of a notebook, elsewhere in a file whose name is printed."""
+"""Shows pictures below the cell of a notebook; elsewhere prints the name of the file."""
 
 import sys
 from collections.abc import Sequence

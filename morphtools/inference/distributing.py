@@ -17,7 +17,7 @@ from tfrecords_builder.sharing import results_of
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a worker has to know, small enough to travel with every shard; all paths are absolute."""
+    """What a worker needs to know, small enough to be sent with every shard; all paths are absolute."""
 
     model: Path
     records: Path
@@ -37,9 +37,9 @@ def compute_on(
     shards: Iterable[str],
     options: dict,
 ) -> Iterator[str]:
-    """Hands shards out, one at a time; gives the name of each when its parts are written.
+    """Distributes shards one at a time; yields the name of each when its parts are written.
 
-    The model travels as a file in `folder/state`, which a worker reads once.
+    The model is sent as a file in `folder/state`, which a worker reads once.
 
     Args:
         executor: Its workers see the same files.

@@ -1,4 +1,4 @@
-"""Weights for other software: written, run there, and compared before they are given away."""
+"""Exports weights for other software: writes them, runs them there, and compares the outputs."""
 
 import logging
 import warnings
@@ -36,10 +36,10 @@ def export(
     orientations: int | None = None,
     records: str | Path | None = None,
 ) -> Path:
-    """Writes weights for other software, and makes sure that they give the same there.
+    """Writes weights for other software, and verifies that they give the same results there.
 
-    What was written is read by the software it is for, shown galaxies, and compared with Keras; where it differs,
-    nothing is left behind. `card.json` beside it describes how images are prepared.
+    The exported model is loaded by the target software, run on galaxies, and compared with Keras; if it differs, it is
+    removed. `card.json` beside it describes how images are prepared.
 
     Args:
         weights: As for `load_pretrained`: a name, the folder of a run, or a path.
@@ -55,8 +55,8 @@ def export(
         The folder.
 
     Raises:
-        ValueError: No such format, what was written gives something else, it cannot hold this network, or a package is
-            missing.
+        ValueError: There is no such format, the exported model gives other results, the format does not support this
+            network, or a package is missing.
         FileExistsError: `out` contains something else.
     """
     if format not in FORMATS:
@@ -86,7 +86,7 @@ def export(
 
 
 def _galaxies(card: Card, records: str | Path | None) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """(N, H, W, C) images as the weights take them, and (H, W, C)."""
+    """(N, H, W, C) images as the weights expect them, and (H, W, C)."""
     if records is not None:
         opened = Records.open(records)
         split = max(opened.splits, key=lambda name: opened.splits[name])

@@ -1,6 +1,6 @@
-"""Shards of records through a model, into parts that are written whole: what one process does for `stream`.
+"""Runs shards of records through a model and writes complete parts: the work of one process for `stream`.
 
-Until a shard is finished, what there is of it are pieces in `state/pieces`, so that a kill costs seconds.
+Until a shard is finished, its results are kept as pieces in `state/pieces`, so that a kill costs only seconds.
 """
 
 import contextlib
@@ -35,17 +35,17 @@ def fill(
     options: dict,
     bar: tqdm | None = None,
 ) -> None:
-    """Shows a model the galaxies of some shards that no part has yet, and writes their parts.
+    """Shows a model all galaxies of some shards that are not in a part yet, and writes their parts.
 
     Args:
         step: The forward pass, as `compiled` gives it.
         shape: Shape of its output for a galaxy.
         records: As for `stream`, like the next two.
         folder: Folder of the parts.
-        table: What is kept of outputs.
+        table: Function that turns outputs into a table.
         sizes: Galaxies of each shard.
         options: Options of `read_shards`.
-        bar: To be moved on.
+        bar: Progress bar to update.
     """
     pieces = folder / "state" / "pieces"
     pieces.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def shard_key(records: Records, shard: str) -> str:
 
 
 def compiled(model: keras.Model, batch_size: int) -> Callable:
-    """The model's forward pass; what it returns need not be computed yet."""
+    """The model's forward pass, which may return before its result is computed."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Parts of a table put together, in memory that does not grow with their number."""
+"""Concatenates the parts of a table, in memory that does not grow with their number."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ _ROWS = 16384  # of a table at a time
 
 
 def merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -> int:
-    """Puts tables one below the other, as parquet and csv, a part at a time.
+    """Concatenates tables, one part at a time, into parquet and csv.
 
     Args:
         parts: Their files, in order.

@@ -1,7 +1,7 @@
-"""Parquet parts whose names show which galaxies they hold, and the checksum of their content.
+"""Parquet parts whose names contain the range of their galaxies and the checksum of their content.
 
 `part-KEY-FROM-TO.CHECKSUM.parquet` has the galaxies FROM to TO of a shard. Parts of earlier versions have no checksum.
-What is computed of a shard that is not finished are *pieces*, of the same form, in another folder.
+Results of unfinished shards are *pieces* of the same form, in another folder.
 """
 
 import re
@@ -19,7 +19,7 @@ _PART = re.compile(r"part-(.+)-(\d{8})-(\d{8})(?:\.[0-9a-f]{8})?\.parquet")
 
 
 def write_part(folder: Path, name: str, table: pa.Table) -> Path:
-    """Writes a table as `folder/NAME.CHECKSUM.parquet`, whole or not at all.
+    """Writes a table as `folder/NAME.CHECKSUM.parquet`, complete or not at all.
 
     Args:
         folder: The folder.
@@ -45,7 +45,7 @@ def checksum_of(content: bytes) -> str:
 
 
 def check_part(path: Path) -> Path:
-    """The path of a part that is what was written.
+    """Returns the path of a part if its content is unchanged.
 
     Raises:
         ValueError: It is damaged; the message names it.
@@ -55,7 +55,7 @@ def check_part(path: Path) -> Path:
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A part, compared with its checksum.
+    """Reads a part and verifies its checksum.
 
     Raises:
         ValueError: It is damaged; the message names it.

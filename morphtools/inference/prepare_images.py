@@ -1,4 +1,4 @@
-"""Pictures from anywhere, prepared as weights expect them."""
+"""Prepares images from any source as weights expect them."""
 
 from collections.abc import Sequence
 from pathlib import Path

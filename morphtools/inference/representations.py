@@ -20,7 +20,7 @@ _ABOUT = "representations.json"
 
 @dataclasses.dataclass(frozen=True)
 class Representations:
-    """Representations of N galaxies in D dimensions, on disk and read when asked for.
+    """Representations of N galaxies in D dimensions, on disk and read when needed.
 
     The folder holds `representations.json` and `part-….parquet` files with the columns `id_str` and
     `representation` (D float32). Parts are written whole and never changed; `append` refuses
@@ -29,7 +29,7 @@ class Representations:
     Attributes:
         folder: The folder that holds them.
         dimension: D.
-        provenance: Where they come from: names and hashes of the weights and of the records, version.
+        provenance: Their origin: names and hashes of the weights and of the records, version.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Representations:
 
     @classmethod
     def create(cls, folder: str | Path, dimension: int, provenance: dict[str, str]) -> "Representations":
-        """Begins an empty store, or opens the one that is there if it was made in the same way.
+        """Creates an empty store, or opens an existing one that was made in the same way.
 
         Args:
             folder: The folder.
@@ -89,7 +89,7 @@ class Representations:
         return cls(folder, dimension, dict(provenance))
 
     def append(self, id_str: Iterable[str], values: np.ndarray, *, part: str | None = None) -> None:
-        """Adds galaxies as one more part, wholly or not at all.
+        """Adds galaxies as one more part, completely or not at all.
 
         Args:
             id_str: (n,) names.
@@ -102,7 +102,7 @@ class Representations:
         write_part(self.folder, f"part-{part or f'{len(self.parts):06d}'}", self.table(id_str, values))
 
     def table(self, id_str: Iterable[str], values: np.ndarray) -> pa.Table:
-        """What a part with these galaxies holds.
+        """The content of a part with these galaxies.
 
         Args:
             id_str: (n,) names.
@@ -137,7 +137,7 @@ class Representations:
         return np.concatenate([np.array([], object), *parts])
 
     def rows_of(self, ids: Sequence[str]) -> np.ndarray:
-        """Where galaxies are among `id_str`, which is read part by part.
+        """The rows of galaxies in `id_str`, which is read part by part.
 
         Args:
             ids: (n,) names.
@@ -160,7 +160,7 @@ class Representations:
         return places[inverse]
 
     def names_of(self, rows: np.ndarray) -> np.ndarray:
-        """The names of some rows; only the parts that they are in are read.
+        """The ids of some rows; only the parts that contain them are read.
 
         Args:
             rows: (n,) rows.
@@ -186,7 +186,7 @@ class Representations:
     def batches(
         self, rows: int = 65536, parts: Iterable[Path] | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All of them a few at a time, for as many as memory does not hold.
+        """Yields all of them in batches, for stores larger than memory.
 
         Args:
             rows: Most galaxies at a time.
@@ -208,7 +208,7 @@ class Representations:
                     yield batch["id_str"].to_numpy(zero_copy_only=False), values.reshape(-1, self.dimension)
 
     def values(self) -> np.ndarray:
-        """All of them as one array (N, D) float32, for as many as memory holds."""
+        """All of them as one array (N, D) float32, for stores that fit into memory."""
         out = np.empty((len(self), self.dimension), np.float32)
         start = 0
         for _, values in self.batches():

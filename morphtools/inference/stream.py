@@ -1,4 +1,4 @@
-"""Records through a model, galaxy by galaxy, in chunks that survive an interruption.
+"""Runs records through a model, galaxy by galaxy, in chunks that survive an interruption.
 
 The outputs of a model are kept in files `part-SHARD-CHECKSUM-FROM-TO.CHECKSUM.parquet` (`parts.py`), each with
 consecutive galaxies of a shard, written whole. Their names alone show what is done: any process can continue, even
@@ -43,7 +43,7 @@ _DAMAGED = "the shard "  # so begins the reason where a galaxy's record is damag
 
 
 def galaxies_per_batch(model: keras.Model, orientations: int = 8) -> int:
-    """How many galaxies to show to a model at a time, each in several orientations.
+    """Number of galaxies to show to a model at a time, each in several orientations.
 
     As many as keep the largest output of a layer at about thirteen million numbers, 50 MB. More images a call are
     faster until what layers hand on no longer fits into the caches of a processor: at 224 px EfficientNetB0 is fastest
@@ -78,7 +78,7 @@ def stream(
     reading: dict | None = None,
     label: str = "predicting",
 ) -> None:
-    """Shows a model every galaxy that `folder` has no part with yet.
+    """Shows a model every galaxy that is not in a part in `folder` yet.
 
     The next batch is read while the model computes, and parts are written by another thread, so that the model waits
     for neither. Galaxies that cannot be decoded, or for which the model's output is not finite, are left

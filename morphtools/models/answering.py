@@ -1,4 +1,4 @@
-"""The head and the loss of every answer: the only place outside `answers/` that asks which kind of answer it is."""
+"""The head and loss for every kind of answer: the only place outside `answers/` where the kind matters."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from morphtools.models.number_head import NumberHead, number_loss
 from morphtools.models.redshift_head import RedshiftLoss, redshift_head
 from morphtools.models.several_head import SeveralHead, several_loss
 
-HIDDEN = (64, 64)  # layers of a head that is trained by gradients (Walmsley et al. 2022)
+HIDDEN = (64, 64)  # hidden layers of a head trained by gradient descent (Walmsley et al. 2022)
 
 
 def head_for(answer: AnyAnswer, *, hidden: tuple[int, ...] = HIDDEN, seed: int | None = None) -> keras.layers.Layer:
@@ -65,7 +65,7 @@ def loss_for(answer: AnyAnswer) -> keras.losses.Loss | Callable:
 
 
 def begin(head: DenseHead, answer: Answer, targets) -> None:
-    """Lets a head, once built, give the same answer for every galaxy, the one of `answer.first_guess`.
+    """Initialises a built head so that it gives the same answer for every galaxy, `answer.first_guess`.
 
     Args:
         head: Of `head_for`.

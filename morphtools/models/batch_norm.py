@@ -1,6 +1,6 @@
-"""Batch normalisation of images in few passes: what Keras computes, on TensorFlow by its fused kernel.
+"""Fast batch normalisation of images: the same as in Keras, but with TensorFlow's fused kernel.
 
-Of this room only `replicas.py`, `dirichlet.py` and this file name a backend.
+In this room, only `replicas.py`, `dirichlet.py` and this file refer to a specific backend.
 """
 
 from collections.abc import Callable

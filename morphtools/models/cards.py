@@ -1,4 +1,4 @@
-"""Model cards: what weights are, which images they take, and where they come from.
+"""Model cards: what weights predict, which images they expect, and where they come from.
 
 A card is a JSON file beside the weights: `NAME.json` beside `NAME.weights.h5` or `NAME.keras`, and `card.json` beside
 the `model.keras` of a run.
@@ -32,13 +32,13 @@ _PLAIN = {  # of fields that are not text
     **dict.fromkeys(("bands", "image_size", "middle_of", "classes", "hidden", "surveys"), (list, tuple)),
     "pixel_scale": (int, float),
 }
-_WIDEST = 2**16  # units of a hidden layer: wider ones are a mistake, or an attack on memory
+_WIDEST = 2**16  # units of a hidden layer: more are a mistake or an attack on memory
 _SUCCESSORS = {"resnet18_gz2": "efficientnet_lite0_gz2", "resnet18_byol_sdss": "efficientnet_lite0_byol_sdss"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """Everything needed to use weights.
+    """Everything needed to use a set of weights.
 
     Attributes:
         name: As in `load_pretrained(NAME)`.
@@ -119,7 +119,7 @@ class Card:
         self.question()
 
     def question(self) -> AnyAnswer | None:
-        """The answer that the weights give; None for an encoder.
+        """The kind of answer that the weights give; None for an encoder.
 
         Raises:
             ValueError: The card does not describe it.
@@ -209,7 +209,7 @@ def find_card(weights: str | Path) -> Path:
     if not found:
         raise FileNotFoundError(f"there is no model card at {path} (card.json, or NAME.json beside NAME.weights.h5)")
     if len(found) > 1:
-        raise ValueError(f"{path} holds several model cards ({some(c.name for c in found)}): give the path of one")
+        raise ValueError(f"{path} contains several model cards ({some(c.name for c in found)}): give the path of one")
     return found[0]
 
 
@@ -224,7 +224,7 @@ def weights_beside(card: Path) -> Path | None:
 
 
 def familiarity_beside(card: Path) -> Path:
-    """Where it stands, if it is known, what the training galaxies of a card's weights are like (see `Familiarity`)."""
+    """Path of the description of the training galaxies of a card's weights, if there is one (see `Familiarity`)."""
     return card.with_name(FILE if card.name == "card.json" else f"{card.stem}.{FILE}")
 
 
@@ -240,7 +240,7 @@ def list_pretrained() -> list[Card]:
 
 
 def cite(weights: str | Path | None = None, bibtex: bool = False) -> str:
-    """What to cite for these weights; by default for all that come with the package.
+    """Lists what to cite for these weights; by default for all that come with the package.
 
     Args:
         weights: As for `load_pretrained`.

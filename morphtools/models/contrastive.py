@@ -1,4 +1,4 @@
-"""Learning from unlabelled galaxies: MoCo, BYOL and SimCLR, each in the order of its paper.
+"""Learning from unlabelled galaxies: MoCo, BYOL and SimCLR, each following its paper.
 
 Batches are (B, H, W, C) images without labels. A model draws the views, adds its loss, and moves its second network
 by `assign`, so that it trains with Keras' own `fit`, on any backend and on several replicas.
@@ -71,7 +71,7 @@ class MoCo(keras.Model):
         return representation
 
     def _remember(self, key):
-        """The keys of the global batch come to the front of the queue, the oldest leave it."""
+        """Puts the keys of the global batch at the front of the queue; the oldest ones leave it."""
         keys, _ = gather(key)
         length = self.queue.shape[0]
         if keys.shape[0] is not None and length % keys.shape[0]:
@@ -80,7 +80,7 @@ class MoCo(keras.Model):
 
 
 class BYOL(keras.Model):
-    """Bootstrap your own latent: predict how a slowly following copy of the network sees another view.
+    """Bootstrap your own latent: predict how a slowly updated copy of the network sees another view.
 
     Args:
         encoder: (B, H, W, C) → (B, D); trained in place.
@@ -179,7 +179,7 @@ _QUEUE = {"name": "queue", "aggregation": "only_first_replica"}  # all replicas 
 
 
 def _copy(network):
-    """A network like this one, with its weights, that no gradient trains."""
+    """A copy of a network with its weights, not trained by gradients."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     copy.trainable = False
@@ -187,7 +187,7 @@ def _copy(network):
 
 
 def _set_loss(model, losses):
-    """Makes the mean of (B,) the model's only loss; the last thing to do in a call.
+    """Makes the mean of (B,) the only loss of the model; must come last in a call.
 
     Replicas trace the call in turns, wherever they wait for each other, and keep their losses in one list.
     """

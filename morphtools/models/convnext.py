@@ -48,7 +48,7 @@ def build_convnext(name: str, inputs, *, drop: float = 0.0):
 
 
 def _block(x, rate: float, block: str):
-    """Filters of 7×7 channel by channel, then two dense layers for every pixel, added to the input."""
+    """A depthwise 7×7 convolution, then two dense layers at every pixel, added to the input."""
     width = x.shape[-1]
     y = layers.DepthwiseConv2D(7, padding="same", depthwise_initializer=_initializer(), name=f"{block}dwconv")(x)
     y = _normalized(y, f"{block}norm")

@@ -74,8 +74,8 @@ class DirichletMultinomialLoss(keras.losses.Loss):
 class DirichletHead(layers.Layer):
     """A concentration for every answer, α = 1 + 100·sigmoid(x), so in (1, 101).
 
-    That can say neither "one or the other for certain, but I cannot tell which" (concentrations below 1) nor anything
-    more certain than a hundred votes. `recalibrate` fixes both after training: α = scale·(100·sigmoid(x) + floor).
+    This can express neither "certainly one or the other, but I cannot tell which" (concentrations below 1) nor more
+    certainty than a hundred votes. `recalibrate` fixes both after training: α = scale·(100·sigmoid(x) + floor).
 
     Args:
         answers: Number of answers of all questions together.

@@ -1,4 +1,4 @@
-"""EfficientNet and EfficientNet-Lite as a graph of our own, for any number of bands."""
+"""EfficientNet and EfficientNet-Lite, built by ourselves for any number of bands."""
 
 import math
 
@@ -64,7 +64,7 @@ def _rounded(filters: float) -> int:
 
 
 def _block(x, shape: tuple[int, int, int, int], rate: float, block: str, *, lite: bool, torch: bool):
-    """A mobile inverted bottleneck: wider, filtered channel by channel, narrower again, and added to the input."""
+    """A mobile inverted bottleneck: expansion, depthwise convolution, projection, added to the input."""
     kernel, stride, expansion, filters = shape
     style = {"lite": lite, "torch": torch}
     inputs, bands = x, x.shape[-1]
@@ -90,7 +90,7 @@ def _excited(x, reduced: int, prefix: str):
 
 
 def _conv(x, filters: int | None, kernel: int, stride: int, name: str, torch: bool):
-    """A convolution without bias; channel by channel where `filters` is None."""
+    """A convolution without bias; depthwise if `filters` is None."""
     padding = "same"
     if torch and stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=name.replace("conv", "pad"))(x)

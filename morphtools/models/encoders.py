@@ -1,4 +1,4 @@
-"""Encoders: an image of a galaxy in, its representation out."""
+"""Encoders: from the image of a galaxy to its representation."""
 
 import math
 import re
@@ -165,8 +165,8 @@ def _network(name: str, x, *, small_images: bool, drop: float, torch: bool):
 class Orientations(layers.Layer):
     """Shows every image in its eight orientations: four quarter-turns, and their mirror images; no interpolation.
 
-    `OrientationMean` after the encoder takes their mean. A galaxy has no up: averaged like this, its representation
-    does not depend on how the camera was held. Both layers do nothing in training, where views are random.
+    `OrientationMean` after the encoder averages them. A galaxy has no up or down: after averaging, its representation
+    does not depend on how the camera was oriented. In training, where views are random, neither layer does anything.
 
     Args:
         count: 8, 4 (both flips, for images that are not square), 2 (one flip) or 1 (as it is).
@@ -236,10 +236,10 @@ def any_way_up(encoder: keras.Model, count: int = 8) -> list[layers.Layer]:
 def settle_batch_norm(encoder: keras.Model, *batches) -> None:
     """Gives the batch normalisation of an encoder the statistics of real images under its present weights.
 
-    A new network's moving averages are 0 and 1, which is true of no layer: frozen like this, EfficientNetB0's
-    representations of different galaxies agree to a millionth and nothing can be learned from them. Weights that were
-    averaged over a training never saw the moving averages of that training either. One pass in training mode sets
-    every average to its mean over the batches.
+    A new network's moving averages are 0 and 1, which fits no layer: frozen in this state, EfficientNetB0's
+    representations of different galaxies agree to a millionth, and nothing can be learned from them. Averaged weights
+    do not fit the moving averages of their training either. One pass in training mode sets every average to its mean
+    over the batches.
 
     Args:
         encoder: Changed in place; only moving means and variances.

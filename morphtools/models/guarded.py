@@ -1,6 +1,6 @@
-"""Models that warn once about images in another range than they were trained on.
+"""Models that warn once if images have another range than in training.
 
-Their classes have the names of Keras' own, by which its files say where the weights of a model inside another are.
+Their classes have the names of Keras' own, because Keras files use these names to locate the weights of nested models.
 """
 
 import warnings
@@ -11,8 +11,8 @@ from morphtools.models.inputs import AsinhStretch, FluxScale
 from tfrecords_builder.prepare import like_picture
 
 _LOOKED_AT = 16  # images of a batch
-_DARK = 1.01 / 255  # a picture that was divided by 255 once more has nothing brighter
-_FAR = 1000.0  # times the noise: half of the pixels of a galaxy's image are never beyond
+_DARK = 1.01 / 255  # a picture divided by 255 twice has nothing brighter
+_FAR = 1000.0  # in units of the noise: half of the pixels of a galaxy's image never exceed this
 
 
 def beyond_picture(images) -> bool:
@@ -34,7 +34,7 @@ def _beyond_flux(images, good, noise: tuple[float, ...]) -> bool:
 
 
 class _Guard:
-    """Looks at images before they reach the network, which is compiled and sees no numbers. In training nobody does."""
+    """Checks images before they reach the compiled network, which sees no numbers. Not active in training."""
 
     layers: list
     _warned = _looked_into = False
@@ -45,18 +45,18 @@ class _Guard:
         return super().__call__(*args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        """As `keras.Model.predict`, with a warning if `x` has another range than the images of the training."""
+        """Like `keras.Model.predict`, with a warning if `x` has another range than the training images."""
         if not self._warned:
             self._look(self._first_batch(x))
         return super().predict(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
-        """As `keras.Model.predict_on_batch`, with the warning of `predict`."""
+        """Like `keras.Model.predict_on_batch`, with the warning of `predict`."""
         self._look(x)
         return super().predict_on_batch(x)
 
     def _first_batch(self, x):
-        """The first batch of a dataset, which is begun once more for it, but for each model only once."""
+        """The first batch of a dataset, which is started an extra time for this, once per model."""
         if isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec"):
             if self._looked_into:
                 return None
