@@ -1,4 +1,4 @@
-"""How long a rater waits for the next batch, against modAL's own loop and scikit-learn's prediction, in one run.
+"""Measures how long a rater waits for the next batch, compared with modAL's loop and scikit-learn's prediction.
 
     python benchmarks/anomaly_loop.py
 

@@ -1,4 +1,4 @@
-"""How long the page of `explore` takes, and the memory of its server, with 10⁵, 10⁶ and 10⁷ simulated representations.
+"""Measures response times of the page of `explore`, and its server's memory, for 10⁵, 10⁶ and 10⁷ representations.
 
 Each number is the median over requests to a server in a process of its own, as a browser on the same machine would
 wait; in brackets the processor time that the server spent on one. On a busy machine the first is longer.
@@ -57,7 +57,7 @@ def make(folder: Path, galaxies: int, dimension: int) -> None:
 
 
 class Served:
-    """A running server, and what it has used."""
+    """A running server and its use of resources."""
 
     def __init__(self, folder: Path):
         paths = [str(folder / name) for name in ("store", "map", "catalog.parquet", "out")]

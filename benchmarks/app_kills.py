@@ -1,6 +1,6 @@
-"""Kills the server of `explore` at random moments, while two people judge: no judgement that was answered may be lost.
+"""Kills the server of `explore` at random moments while two people judge: no acknowledged judgement may be lost.
 
-Two clients label, rate, take back and label many at once, each judgement under a name of its own. A request without
+Two clients label, rate, undo and label many at once, each judgement under its own name. A request without
 an answer is sent again, under the same name, once the next server answers. In the end every judgement must have been
 stored exactly once, and labels and ratings must be what follows from the answers alone.
 
@@ -50,14 +50,14 @@ class Servers:
         return time.perf_counter() - begin
 
     def kill(self) -> None:
-        """Ends it as the kernel would: without a word."""
+        """Kills it without warning, as the kernel would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
 
 
 class Person(threading.Thread):
-    """Somebody who judges, and remembers what was answered.
+    """A client that judges and remembers what was acknowledged.
 
     Attributes:
         labels: What they say of each galaxy, by what was answered.

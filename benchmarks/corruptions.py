@@ -1,4 +1,4 @@
-"""Damages every kind of file of a project at random and counts what happens when it is read.
+"""Damages every kind of file of a project at random, and counts what happens when it is read.
 
     python benchmarks/corruptions.py --cases 1000 --seed 0
 

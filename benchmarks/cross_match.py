@@ -1,4 +1,4 @@
-"""How long a cross-match takes and how much memory, as ratios to astropy's in the same run.
+"""Measures time and memory of a cross-match, as ratios to astropy's in the same run.
 
     python benchmarks/cross_match.py [--rows 1000000] [--rows-b 1000000] [--tables | --tables-only]
 

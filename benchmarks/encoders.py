@@ -1,4 +1,4 @@
-"""How many images a second the encoders of shipped weights represent, each at its own size, in turns.
+"""Measures how many images per second the shipped encoders represent, each at its own size, in turns.
 
     python benchmarks/encoders.py WEIGHTS [WEIGHTS ...] [--seconds 5] [--turns 3]
 

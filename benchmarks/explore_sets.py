@@ -1,4 +1,4 @@
-"""What representations know of real galaxies: retrieval, planted artefacts, clusters, how they move, a map of all.
+"""Tests representations of real galaxies: retrieval, planted artefacts, clusters, stability, and a map of all.
 
     python benchmarks/explore_sets.py DATA OUT [--weights NAME_OR_PATH …] [--store NAME=FOLDER …] [--only STEP …]
 

@@ -1,4 +1,4 @@
-"""Few labels done right: our head on frozen representations beside scikit-learn's cross-validated logistic regression.
+"""Few labels: our head on frozen representations compared with scikit-learn's cross-validated logistic regression.
 
     python benchmarks/few_labels.py DATA OUT
 

@@ -1,4 +1,4 @@
-"""Every reader of files, given damaged ones: the answer is a value, or one sentence that names what is wrong.
+"""Gives damaged files to every reader: the result must be a value, or one sentence that names the problem.
 
     python benchmarks/fuzz_readers.py --cases 100000 --only fits,npy
 

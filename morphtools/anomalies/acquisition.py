@@ -1,4 +1,4 @@
-"""Which galaxies to rate next: acquisition functions, numerically safe and fast, as a query strategy for modAL."""
+"""Chooses which galaxies to rate next: fast, numerically safe acquisition functions, as a query strategy for modAL."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ _FEW = 32  # ratings that bound a deviation closely enough: about one candidate 
 def log_expected_improvement(mean, deviation, best, tradeoff) -> np.ndarray:
     """Logarithm of the expected improvement: E[max(f − best − tradeoff, 0)] for f ~ N(mean, deviation²).
 
-    In the logarithm, hopeless galaxies keep their order: the plain formula is 0 for all of them beyond z = −38. For
+    The logarithm keeps the order of hopeless galaxies, while the plain formula is 0 for all of them beyond z = −38. For
     a deviation of 0 it is the logarithm of max(mean − best − tradeoff, 0).
 
     Args:
@@ -78,7 +78,7 @@ def most_promising(
     Args:
         learner: modAL's optimizer, of `rating_learner.fit_learner`.
         candidates: (N, D), possibly memory-mapped.
-        n_instances: How many.
+        n_instances: Number of galaxies.
         acquisition: One of `ACQUISITIONS`.
         tradeoff: ε of the expected improvement, in ratings.
         diversity: One of `DIVERSITIES`.
@@ -137,7 +137,7 @@ def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarr
 
 
 def largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Where the n largest finite values are, the largest first; equal ones in order."""
+    """Indices of the n largest finite values, largest first; ties in order."""
     places = np.flatnonzero(values > -np.inf)
     if len(places) > n:
         least = np.partition(values[places], -n)[-n]

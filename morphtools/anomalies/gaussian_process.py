@@ -14,13 +14,13 @@ from threadpoolctl import ThreadpoolController
 
 from tfrecords_builder.naming import unknown
 
-_CHUNK = 2048  # candidates at a time and thread: with 200 ratings 1.6 MB, which the caches hold
+_CHUNK = 2048  # candidates per chunk and thread: 1.6 MB with 200 ratings, which fits into the caches
 
 
 def _distance(dimension: int) -> float:
     """A typical distance between two galaxies, where the search for the best length scale starts.
 
-    Started from scikit-learn's 1, where in 40 dimensions no galaxy has a neighbour, it often ends at "all noise".
+    From scikit-learn's default of 1, at which no galaxy has a neighbour in 40 dimensions, it often ends at "all noise".
     """
     return np.sqrt(2 * dimension)
 
@@ -143,7 +143,7 @@ class Posterior:
 
 
 def _in_chunks(fill: Callable[[slice], None], total: int) -> None:
-    """Calls `fill` for every chunk of rows, on all cores: our own threads instead of those of the matrix library."""
+    """Calls `fill` for every chunk of rows on all cores, in our own threads instead of the matrix library's."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, total, _CHUNK)]
     with one_thread(), ThreadPoolExecutor(cpu_count()) as pool:
         for _ in pool.map(fill, chunks):
@@ -151,7 +151,7 @@ def _in_chunks(fill: Callable[[slice], None], total: int) -> None:
 
 
 def one_thread():
-    """A context in which the matrix libraries use one thread: on small matrices more only wait for each other."""
+    """A context in which matrix libraries use one thread: for small matrices, more threads only wait for each other."""
     return _libraries().limit(limits=1)
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class AnomalyLoop:
-    """Asks for ratings of galaxies, learns from them what interests you, and scores every galaxy.
+    """Asks you to rate galaxies, learns from the ratings what interests you, and scores every galaxy.
 
     A Gaussian process on the standardised principal components of the representations predicts ratings. Each batch
     holds the galaxies with the highest expected improvement; the first, before any rating, is spread over all
@@ -127,7 +127,7 @@ class AnomalyLoop:
         return names
 
     def extend(self, n: int = 10, *, learn: bool = True) -> list[str]:
-        """Adds galaxies to the batch that was begun, so that nobody has to wait at its end.
+        """Adds galaxies to the current batch, so that nobody has to wait at its end.
 
         Args:
             n: How many more.
@@ -147,7 +147,7 @@ class AnomalyLoop:
         return names
 
     def of(self, rater: str, *, own: bool | None = None, similar: bool | None = None) -> "AnomalyLoop":
-        """The same session as another rater has it.
+        """The same session for another rater.
 
         Args:
             rater: Who rates.
@@ -178,7 +178,7 @@ class AnomalyLoop:
         self._store.add(ratings, self.rater, judgement)
 
     def undo(self, n: int = 1) -> list[str]:
-        """Takes back your last ratings; they stay in the history.
+        """Undoes your last ratings; they stay in the history.
 
         Args:
             n: Number of ratings.
@@ -189,7 +189,7 @@ class AnomalyLoop:
         return self._store.undo(n, self.rater)
 
     def take_back(self, judgement: str) -> str | None:
-        """Takes back one of your ratings by its name in `last`, and asks for the galaxy again.
+        """Undoes one of your ratings by its name in `last`, and asks for the galaxy again.
 
         Args:
             judgement: The name.
@@ -207,7 +207,7 @@ class AnomalyLoop:
         return name
 
     def last(self, n: int = 50) -> list[tuple[str, str, float | None]]:
-        """Your last ratings that stand.
+        """Your last ratings that were not undone.
 
         Args:
             n: How many.
@@ -222,14 +222,14 @@ class AnomalyLoop:
         return self._store.tally(self._whose)
 
     def contested(self) -> list[tuple[str, dict[str, float]]]:
-        """Galaxies that raters disagree about by 2 or more, the most first, and who rated them how.
+        """Galaxies whose ratings differ by 2 or more, the most contested first, and who gave which rating.
 
         A rating by the rater `(agreed)` settles one: it counts alone.
         """
         return self._store.contested()
 
     def asked(self) -> list[str]:
-        """The galaxies that you are asked about and nobody has rated yet; with `own`, that you have not."""
+        """The galaxies of your current batch that nobody (with `own`: you) has rated yet."""
         names = self._store.asked(self.rater, self._whose)
         kept = ~np.isin(self.rows(names), self._excluded)
         return [name for name, keep in zip(names, kept, strict=True) if keep]
@@ -284,7 +284,7 @@ class AnomalyLoop:
         return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
     def expected(self) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) the rating that is expected of every galaxy, in the order of the store, and its standard deviation."""
+        """(N,) the expected rating of every galaxy, in the order of the store, and its standard deviation."""
         start = self._from_others()
         return Posterior(self._learner(start).estimator, start).predict(self._candidates)
 

@@ -1,4 +1,4 @@
-"""Everything we use from modAL: its `BayesianOptimizer`, which holds a fitted process and calls a query strategy.
+"""Everything we use from modAL: its `BayesianOptimizer`, which contains a fitted process and calls a query strategy.
 
 Of that class these are used: the constructor with an estimator, a strategy and the rated galaxies, which fits the
 estimator; `query`, which calls the strategy with the optimiser, the candidates and the number; `predict`; and the

@@ -14,8 +14,8 @@ import pandas as pd
 from tfrecords_builder.naming import some
 
 HIGHEST = 5
-AGREED = "(agreed)"  # the rater of what was settled where raters had disagreed: it counts alone
-_FAR = 2  # between two ratings of one galaxy, to call it a disagreement
+AGREED = "(agreed)"  # the "rater" of ratings that settle a disagreement: only these count
+_FAR = 2  # a difference between two ratings of a galaxy that is a disagreement
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ratings (
@@ -107,12 +107,12 @@ class Ratings:
             _seal(database)
 
     def undo(self, n: int, rater: str) -> list[str]:
-        """Takes back a rater's last n ratings; returns the galaxies, the last one first.
+        """Undoes a rater's last n ratings; returns the galaxies, latest first.
 
         Raises:
             ValueError: n is not a whole number, or below 1.
         """
-        n = at_least_one(n, "the number of ratings to take back")
+        n = at_least_one(n, "the number of ratings to undo")
         with self._open() as database:
             last = (
                 "SELECT number, id_str FROM ratings WHERE rater = ? AND undone IS NULL ORDER BY time DESC, number DESC"
@@ -261,7 +261,7 @@ def _checksum(rating: tuple) -> int:
 
 
 def cannot_store(what: str, error: sqlite3.OperationalError, path: Path) -> OSError:
-    """What SQLite says as the error of a file, so that a full disk is known as one wherever it is met.
+    """Turns an error of SQLite into that of a file, so that a full disk is always recognised.
 
     Args:
         what: That is kept there, in a word.

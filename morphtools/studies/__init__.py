@@ -1,1 +1,1 @@
-"""What proves a method: learning curves, ablations, benchmarks, redshifts against baselines."""
+"""Tests of methods: learning curves, ablations, benchmarks, redshifts compared with baselines."""

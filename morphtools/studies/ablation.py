@@ -1,4 +1,4 @@
-"""What augmentations contribute: the same pretraining without each of them, or some of them, in turn."""
+"""Measures what augmentations contribute: the same pretraining without each of them, or some of them, in turn."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

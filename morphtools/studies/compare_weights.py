@@ -1,4 +1,4 @@
-"""Which weights know most about these galaxies? Their nearest neighbours answer, without training anything."""
+"""Compares weights by the classes of nearest neighbours, without training anything."""
 
 import dataclasses
 import itertools
@@ -77,7 +77,7 @@ def compare_weights(
     seed: int = 0,
     out: str | Path = "morphtools-runs/weights",
 ) -> Run:
-    """Compares weights by how often the nearest neighbours of a galaxy tell its class.
+    """Compares weights by how often the nearest neighbours of a galaxy predict its class.
 
     The galaxies are represented by each of the weights, by a random encoder of the architecture of the first ones, and
     by their pixels. Then, for many random splits into 75% and 25%, the neighbours of a galaxy among the 75% vote on
@@ -285,7 +285,7 @@ def _write_heads(out: Path, results: pd.DataFrame, label: str) -> None:
 
 
 def _order(table: pd.DataFrame) -> str:
-    """The weights in a sentence, the best first: > where a lead is beyond its interval, ≈ where it is not."""
+    """The weights in one sentence, best first: > if a lead exceeds its interval, ≈ if it does not."""
     signs = [">" if low > 0 else "≈" for low in table["lead_low"][:-1]]
     return " ".join(itertools.chain(*zip(table["weights"], [*signs, ""], strict=True))).strip()
 

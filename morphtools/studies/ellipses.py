@@ -1,4 +1,4 @@
-"""Ellipses at several brightness levels: 24 numbers for a galaxy's shape, as used before representations."""
+"""Ellipses at several brightness levels: 24 numbers for a galaxy's shape, as used before learned representations."""
 
 from collections.abc import Iterable
 

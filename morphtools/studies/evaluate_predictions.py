@@ -1,4 +1,4 @@
-"""`evaluate_predictions`: how good predictions are, where the truth is known."""
+"""`evaluate_predictions`: scores predictions of galaxies whose truth is known."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How many labels a frozen encoder needs: exact heads on the representations of several weights, from few labels."""
+"""How many labels a frozen encoder needs: exact heads on the representations by several weights, from few labels."""
 
 from collections.abc import Mapping, Sequence
 

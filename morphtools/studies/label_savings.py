@@ -1,4 +1,4 @@
-"""How many labels a way of training saves: scores against the number of labels, and what that means."""
+"""How many labels a way of training saves, from its scores against the number of labels."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def means_by_labels(results: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
 
 def equivalent_labels(labels, scores, wanted: float) -> float:
-    """With how many labels a score is reached, by a straight line in the logarithm of their number.
+    """The number of labels at which a score is reached, by interpolation linear in the logarithm of their number.
 
     Args:
         labels: (K,) ascending.
@@ -99,7 +99,7 @@ def label_savings(
 
 
 def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
-    """What a row of `label_savings` says."""
+    """A row of `label_savings` in words."""
     name, score = metric.replace("_", " "), f"{row['score']:.3g}"
     needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
     if row["labels"] == 0:
@@ -118,7 +118,7 @@ def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
 
 
 def _drawn_means(scores: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Means of (seeds, cells) as they might have been: (draws, cells) of a multivariate t, with their covariance."""
+    """Draws plausible means of (seeds, cells): (draws, cells) from a multivariate t with their covariance."""
     seeds, cells = scores.shape
     if seeds < 2:
         return np.empty((0, cells))
