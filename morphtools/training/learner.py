@@ -16,6 +16,7 @@ from morphtools.training.devices import all_devices, precision
 from morphtools.training.optimizers import build_optimizer
 from morphtools.training.pretrain_settings import PretrainSettings
 from morphtools.training.settings import METHODS, LearnerSettings
+from morphtools.training.starting import card_of
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -52,26 +53,17 @@ def prepare_start(records: Records, settings: PretrainSettings) -> Prepared:
     have, batch_size, first = records.splits.get("train", 0), settings.optimization.batch_size, settings.start
     if have < batch_size:
         raise ValueError(f"{have} galaxies to train on are fewer than batch_size, {batch_size}")
-    size, view = first.image_size, first.view_size
-    reading: dict[str, Any] = {"image_size": size, "stretch": None}
-    noise, loading = records.noise, {}
-    if first.pretrained:
-        reading, loading = prepare(first.card, records, image_size=size, adapt_bands=True)
-        built = dict(first.card.encoder)
-        if view is not None:
-            reading.pop("crop", None)  # the views do this
-        noise = records.noise if first.card.range == "flux" else None
-    else:
-        built = first.built(noise)
-    bands = 3 if reading["stretch"] else records.shape[2]
-    height, width = reading["image_size"] if isinstance(reading["image_size"], tuple) else (size, size)
-    height, width = reading.get("crop") or (height or records.shape[0], width or records.shape[1])
+    card, view = card_of(first, records), first.view_size
+    reading, loading = prepare(card, records, image_size=first.image_size, adapt_bands=True)
+    if view is not None:
+        reading.pop("crop", None)  # the views do this
+    height, width = reading.get("crop") or reading["image_size"]
     first.check_view(height, width)
-    shape = (view or height, view or width, bands)
+    shape = (view or height, view or width, loading["input_shape"][2])
+    built = card.encoder | ({} if loading["noise"] is None else {"noise": loading["noise"]})
+    noise = records.noise if card.range == "flux" else None
     if first.pretrained:
         start = load_pretrained(first.weights, **loading | {"input_shape": shape})
-        if loading["noise"] is not None:
-            built["noise"] = loading["noise"]
         return Prepared(records, reading, shape, noise, built, start)
     keras.utils.set_random_seed(settings.seed)
     prepared = Prepared(records, reading, shape, noise, built, build_encoder(input_shape=shape, **built))

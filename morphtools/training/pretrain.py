@@ -13,6 +13,7 @@ import pandas as pd
 from morphtools.models import guarded
 from morphtools.models.cards import PROJECTION, Card, write_card
 from morphtools.models.encoders import build_encoder, settle_batch_norm
+from morphtools.models.preparation import pixel_scale_of
 from morphtools.survey.label_columns import find_labels
 from morphtools.training.feeding import feed
 from morphtools.training.fitting import train_epochs
@@ -277,8 +278,7 @@ def _whole(prepared: Prepared, settings: PretrainSettings) -> tuple[int, int] | 
     """Size (H, W) of the images, if the encoder saw only their middle."""
     if not settings.start.view_size and "crop" not in prepared.reading:
         return None
-    side = prepared.reading["image_size"] or prepared.records.shape[:2]
-    return (side, side) if isinstance(side, int) else tuple(side)
+    return prepared.reading["image_size"]
 
 
 def _card(prepared: Prepared, history: pd.DataFrame, settings: PretrainSettings) -> Card:
@@ -290,7 +290,7 @@ def _card(prepared: Prepared, history: pd.DataFrame, settings: PretrainSettings)
         f"{records.splits['train']} unlabelled galaxies{sky}, {settings.learner.method}, {len(history)} epochs, {began}"
     )
     if settings.start.view_size:
-        data += f"; views are the middle of images of {prepared.reading['image_size'] or records.shape[0]} pixels"
+        data += f"; views are the middle of images of {prepared.reading['image_size'][0]} pixels"
     is_flux = prepared.noise is not None
     return Card(
         name=f"{prepared.encoder['name']}_{settings.learner.method}",
@@ -301,7 +301,7 @@ def _card(prepared: Prepared, history: pd.DataFrame, settings: PretrainSettings)
         image_size=prepared.shape[:2],
         middle_of=_whole(prepared, settings),
         stretch=prepared.reading["stretch"],
-        pixel_scale=records.pixel_scale if prepared.reading["image_size"] is None else None,
+        pixel_scale=pixel_scale_of(records, prepared.reading),
         data=data,
         scores={name: round(float(last[name]), 4) for name in _scored(last)},
     )

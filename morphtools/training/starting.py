@@ -39,7 +39,7 @@ def starting_encoder(
     """
     keras.utils.set_random_seed(seed)
     options: dict[str, Any] = {"stretch": start.stretch, "image_size": start.image_size, "survey": survey}
-    card = start.card if start.pretrained else _random(chosen, start)
+    card = card_of(start, chosen)
     options["stretch"] = None if card.range == "flux" else options["stretch"]
     view, size = start.view_size, start.image_size
     if view is not None:
@@ -91,8 +91,10 @@ def some_images(chosen: Records, reading: dict, seed: int = 0) -> Iterator[np.nd
         yield batch["image"]
 
 
-def _random(chosen: Records, start: Start) -> Card:
-    """The card of a random encoder: it takes pictures, or flux if there is no stretch."""
+def card_of(start: Start, chosen: Records) -> Card:
+    """The card of the weights; or of a new encoder, which takes pictures, or flux if there is no stretch."""
+    if start.pretrained:
+        return start.card
     flux = chosen.encoding != "encoded" and start.stretch is None
     return Card(
         name="random",
@@ -102,7 +104,6 @@ def _random(chosen: Records, start: Start) -> Card:
         range="flux" if flux else "picture",
         image_size=chosen.shape[:2],
         stretch=start.stretch,
-        pixel_scale=chosen.pixel_scale,
     )
 
 
