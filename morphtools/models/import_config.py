@@ -22,6 +22,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {  # names of timm, and what they are
     "tf_efficientnet_lite2": {"name": "efficientnet_lite2"},
 }
 
+_HARMLESS = ("in_chans", "num_classes")  # told by the tensors, or no part of an encoder
+
 
 class Described(NamedTuple):
     """A PyTorch encoder.
@@ -84,7 +86,8 @@ def _from_config(path: Path) -> dict:
         fields |= {"mean": cfg.get("mean"), "deviation": cfg.get("std"), "interpolation": cfg.get("interpolation")}
         size = cfg.get("input_size") or [None, None, None]
         fields |= {"image_size": tuple(size[1:]) if None not in size else None, "licence": cfg.get("license")}
-        other = {k: v for k, v in (config.get("model_args") or {}).items() if k not in ("in_chans", "num_classes")}
+        arguments = config.get("model_args") or {}
+        other = {k: v for k, v in arguments.items() if k not in _HARMLESS and not k.startswith("drop_")}
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is damaged or not as timm writes it: {error}") from error
     if other:

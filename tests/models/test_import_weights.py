@@ -8,6 +8,7 @@ import pytest
 
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import build_encoder
+from morphtools.models.import_config import describe
 from morphtools.models.import_weights import import_weights
 from morphtools.models.pretrained import load_pretrained
 from morphtools.models.safetensors import write_safetensors
@@ -161,6 +162,12 @@ def test_a_file_that_does_not_fit_is_refused_and_nothing_is_left_behind(tmp_path
     with pytest.raises(ValueError, match=rf"model\.safetensors: .*{reason}"):
         import_weights(folder_with(tmp_path / "hub", state), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_dropped_in_training_does_not_change_an_encoder(tmp_path):
+    arguments = {"drop_rate": 0.2, "drop_path_rate": 0.4, "in_chans": 1}  # as those of zoobot
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"model_args": arguments}))
+    assert describe(tmp_path, {}).architecture == "resnet18"
 
 
 def test_what_is_not_known_of_a_file_must_be_given(tmp_path, resnet):
