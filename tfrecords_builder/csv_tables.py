@@ -93,7 +93,11 @@ def _dialect(path: Path) -> _Dialect:
     with open_table(path) as file:
         start = file.read(2**16)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    if start.lstrip()[:1] == b"<" or start[:4] in (b"PK\3\4", b"PAR1", b"SIMP"):
+    if re.match(rb"\s*<(\?xml|!doctype|html|votable)", start, re.IGNORECASE) or start[:4] in (
+        b"PK\3\4",
+        b"PAR1",
+        b"SIMP",
+    ):
         raise ValueError(f"it is not text: {not_an_image(start)}")
     if encoding != "utf-16" and b"\0" in start.partition(b"\n")[0]:
         raise ValueError("it is not UTF-8 text; save it as UTF-8")
@@ -101,7 +105,7 @@ def _dialect(path: Path) -> _Dialect:
     before = _lines_before_names(lines)
     header = re.sub(r'"[^"]*"', "", lines[before])
     separator = max(_SEPARATORS, key=header.count)
-    if separator not in header and 1 < len(header.split()) == len("".join(lines[before + 1 : before + 2]).split()):
+    if separator not in header and len(header.split()) > 1 and _USUAL & set(header.lower().split()):
         raise ValueError("its cells are separated by blanks: save it with commas, semicolons, tabs or bars instead")
     text, edge = "\n".join(lines[before:]), f'(?:^|{re.escape(separator)})\\s*"?'
     close = f'"?\\s*(?:{re.escape(separator)}|$)'
@@ -129,7 +133,7 @@ def _lines_before_names(lines: list[str]) -> int:
 def _is_ruler(line: list[str], separator: str) -> bool:
     """Whether a line has dashes in all of its cells, as VizieR writes it below the units."""
     cells = [cell.strip() for cell in "".join(line).split(separator)]
-    return len(cells) > 1 and all(re.fullmatch("--+", cell) for cell in cells)
+    return len(cells) > 1 and max(map(len, cells)) > 2 and all(re.fullmatch("-+", cell) for cell in cells)
 
 
 def _check_short_rows(path: Path, dialect: _Dialect, cells: int) -> None:

@@ -77,7 +77,7 @@ def test_lines_of_comment_before_the_names_are_no_data_and_may_hold_the_names(tm
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-@pytest.mark.parametrize("head", ["# query\n\n" + NAMES + "\n,mag\n-----,---", NAMES + "\n------,---"])
+@pytest.mark.parametrize("head", ["# query\n\n" + NAMES + "\n,mag\n-----,-", NAMES + "\n------,---"])
 def test_a_ruler_below_the_names_or_their_units_is_no_galaxy(tmp_path, head, line_end):
     """As in tables of VizieR."""
     catalog = read(tmp_path, f"{head}\n{ROWS}".replace("\n", line_end))
