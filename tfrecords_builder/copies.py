@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.object_storage import ObjectFile, about, fetch, files_in, in_threads, is_remote, url_of
+from tfrecords_builder.progress import progress_bar
 
 
 def here(path: str | Path, folders: bool = True) -> Path:
@@ -34,13 +35,22 @@ def here(path: str | Path, folders: bool = True) -> Path:
         return _copy(url, there)
     if not folders:
         return Path(path)
-    files, folder = files_in(url), _path(url)
-    for _ in in_threads(lambda name: _copy(f"{url}/{name}", files[name]), files):
+    files, folder = files_in(url), path_of(url)
+    copies = in_threads(lambda name: _copy(f"{url}/{name}", files[name]), files)
+    for _ in progress_bar(copies, total=len(files), desc=f"copying {url}", unit="file"):
         pass
     for path in folder.glob("[!.]*"):
         if path.is_file() and path.name not in files:
             path.unlink()  # there it is gone, too
     return folder
+
+
+def path_of(url: str) -> Path:
+    """Where the copy of an object is."""
+    protocol, _, place = url.partition("://")
+    if ".." in place.split("/"):
+        raise ValueError(f"{url} has .. in it: give the path without")
+    return _folder() / protocol / place
 
 
 def origin_of(path: Path) -> str:
@@ -57,6 +67,15 @@ def present(path: Path) -> Path:
     if not path.exists() and (url := origin_of(path)):
         _copy(url, about(url))
     return path
+
+
+def all_present(paths: list[Path]) -> None:
+    """Makes the copies that are not there, many at a time."""
+    missing = [path for path in paths if not path.exists() and origin_of(path)]
+    if missing:
+        copies = in_threads(present, missing)
+        for _ in progress_bar(copies, total=len(missing), desc=f"copying {missing[0].parent.name}", unit="file"):
+            pass
 
 
 def renew(path: Path) -> bool:
@@ -77,17 +96,9 @@ def _folder() -> Path:
     return Path(os.environ.get("MORPHTOOLS_CACHE") or Path.home() / ".cache" / "morphtools").absolute() / "objects"
 
 
-def _path(url: str) -> Path:
-    """Where the copy of an object is."""
-    protocol, _, place = url.partition("://")
-    if ".." in place.split("/"):
-        raise ValueError(f"{url} has .. in it: give the path without")
-    return _folder() / protocol / place
-
-
 def _copy(url: str, there: dict, anew: bool = False) -> Path:
     """The copy of an object, of which `about` tells what is `there`."""
-    path, changed = _path(url), _changed(there)
+    path, changed = path_of(url), _changed(there)
     if not anew and path.is_file() and (path.stat().st_size, int(path.stat().st_mtime)) == (there["size"], changed):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

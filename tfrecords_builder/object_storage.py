@@ -180,7 +180,9 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        options = {"auto_mkdir": True} if protocol == "file" else {"use_listings_cache": False}
+        options: dict[str, Any] = {"auto_mkdir": True} if protocol == "file" else {"use_listings_cache": False}
+        if protocol == "s3":
+            options["config_kwargs"] = {"max_pool_connections": _THREADS}
         return fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         install = "pip install 'morphtools[s3]'" if protocol == "s3" or error.name == "fsspec" else str(error)

@@ -7,6 +7,7 @@ column, NaN where unknown, and, where pixels are bad, `mask` (bytes: a bit per p
 """
 
 import dataclasses
+import json
 import logging
 import math
 import re
@@ -18,12 +19,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tfrecords_builder.checksums import check_file, reading
-from tfrecords_builder.copies import here
+from tfrecords_builder.copies import path_of
+from tfrecords_builder.files import write_whole
 from tfrecords_builder.findings import count_findings, sentences
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.json_files import check_fields, read_json, write_json
 from tfrecords_builder.naming import unknown
-from tfrecords_builder.object_storage import is_remote, url_of
+from tfrecords_builder.object_storage import is_remote, read_object, url_of
 from tfrecords_builder.pixels import Image, good_pixels
 from tfrecords_builder.splits import SPLITS
 from tfrecords_builder.tfrecord import decode, read_record
@@ -100,7 +102,7 @@ class Records:
         """
         if isinstance(folder, Records):
             return folder
-        folder = here(f"{url_of(folder)}/records.json").parent if is_remote(folder) else Path(folder)
+        folder = _copies_of(url_of(folder)) if is_remote(folder) else Path(folder)
         try:
             fields = read_json(folder / "records.json")
         except (FileNotFoundError, NotADirectoryError):
@@ -218,6 +220,28 @@ class Records:
 
         read.records = self
         return read
+
+
+def _copies_of(url: str) -> Path:
+    """The folder for copies of records in object storage; copies of what has been replaced there are removed."""
+    about = path_of(f"{url}/records.json")
+    before = about.read_bytes() if about.exists() else b""
+    now = read_object(f"{url}/records.json")
+    if before != now:
+        kept = dict(_checksums(before).items() & _checksums(now).items())
+        for path in about.parent.glob("*.*"):
+            if path.name not in kept:
+                path.unlink()
+        about.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(about, now)
+    return about.parent
+
+
+def _checksums(about: bytes) -> dict[str, str]:
+    try:
+        return json.loads(about)["checksums"]
+    except (ValueError, TypeError, KeyError):  # damaged: `open` reports it
+        return {}
 
 
 def scale_as_read(image: Image, height: int) -> float | None:

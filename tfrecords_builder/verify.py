@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tfrecords_builder.checksums import file_checksum, is_written
-from tfrecords_builder.copies import present
-from tfrecords_builder.object_storage import in_threads
+from tfrecords_builder.copies import all_present, present
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.tfrecord import decode, scan
@@ -52,7 +51,9 @@ def check_shards(records: Records, names: Iterable[str]) -> None:
         FileNotFoundError: A shard does not exist.
         ValueError: A shard is damaged or was replaced; the message names it.
     """
-    for path in in_threads(present, [records.folder / name for name in names]):
+    paths = [records.folder / name for name in names]
+    all_present(paths)
+    for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"the shard {path} is missing: restore it, or build the records again")
         if is_written(path, records.checksums[path.name]):

@@ -226,6 +226,21 @@ def test_a_damaged_copy_is_made_anew_and_a_damaged_object_is_named(records, tmp_
         check_shards(far, [shard.name])
 
 
+def test_after_records_at_a_url_were_replaced_none_of_their_copies_is_used(galaxies, records, tmp_path, url):
+    """The new ones have shards of the same names and sizes, and the same galaxies, whose labels differ."""
+    catalog, folder = galaxies
+    names = [path.name for path in records.shards("train")]
+    check_shards(Records.open(f"{url}/records"), names)
+    other = build_records(catalog.assign(ring=1 - catalog["ring"]), tmp_path / "other", images=folder)
+    assert [path.name for path in other.shards("train")] == names and other.checksums != records.checksums
+    put(other.folder, f"{url}/records")
+    near, far = (
+        np.concatenate([batch["ring"] for batch in read_shards(each, dict.fromkeys(names, 0), batch_size=8)])
+        for each in (other, Records.open(f"{url}/records"))
+    )
+    np.testing.assert_array_equal(far, near)
+
+
 def test_of_a_damaged_shard_at_a_url_as_many_galaxies_are_shown_as_of_the_file(records, url):
     (shard,) = records.shards("train")
     content = bytearray(shard.read_bytes())
