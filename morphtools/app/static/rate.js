@@ -3,7 +3,7 @@ import { ask, judge, settled } from "./api.js";
 import { bars, desk, people } from "./desk.js";
 import { button, change, choice, el, empty, fill, galaxies, go, person, plural } from "./page.js";
 
-const SOURCES = [["", "most promising first"], ["contested", "that raters disagree on"]], LEARN = [["all", "everybody's ratings"], ["own", "my ratings only"], ["similar", "mine, starting from similar tastes"]];
+const SOURCES = [["", "most promising first"], ["contested", "that raters disagree on"]], LEARN = [["all", "everybody"], ["own", "me alone"], ["similar", "me, similar tastes"]];
 const why = ({ why, score, uncertainty }) => (score === null ? { fit: "liked by others" }[why] ?? "drawn at random" : `expected ${score.toFixed(1)} ± ${uncertainty.toFixed(1)}`);
 const queue = (answer) => answer.queue.map((one) => ({ id_str: one.id_str, about: why(one) }));
 export async function show(root, parameters, info) {
