@@ -72,7 +72,7 @@ def main() -> None:
     stores = dict(each.split("=", 1) for each in options.stores)
     catalog = pd.read_csv(options.catalog, dtype={"id_str": str})
     bad = catalog["artifact"] == 1
-    excluded: dict[str, pd.DataFrame | None] = {"nothing": None, "all artefacts": catalog[["id_str"]][bad]}
+    excluded: dict[str, pd.DataFrame | None] = {"nothing": None, "truth": catalog[["id_str"]][bad]}
     for name, store in stores.items():
         lists = [listed(store, catalog, seed, options.out / f"{name}-{seed}") for seed in range(options.clusterings)]
         chosen = [catalog["id_str"].isin(each["id_str"] if len(each) else []) for each in lists]
@@ -83,7 +83,7 @@ def main() -> None:
     curves = {}
     for name, exclude in excluded.items():
         runs = [search(name, exclude, catalog, stores[options.search], seed, options) for seed in range(options.seeds)]
-        curves[f"without {name}"] = [wanted for _, wanted in runs]
+        curves["all" if exclude is None else f"without artefacts of {name}"] = [wanted for _, wanted in runs]
         table = pd.DataFrame([scores for scores, _ in runs])
         print(f"{name:14}", *(f"{score}: {shown(table[score])}" for score in table), sep="  ", flush=True)
     write_figure(options.out / "recall.png", ranking_curves(curves))
