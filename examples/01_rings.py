@@ -22,7 +22,7 @@ GALAXIES, LABELS, FEWER = (70, 24, ()) if SHORT else (1000, 300, (50, 100))
 # ## A sky to practise on
 #
 # `simulate_survey` writes what an observatory would give you: a FITS image per galaxy and a table. Half of these
-# galaxies have a ring, which is kind of the sky: in nature it is a few percent.
+# galaxies have a ring; in nature it is only a few percent.
 
 # %%
 sky = morphtools.simulate_survey(
@@ -46,9 +46,9 @@ morphtools.show_galaxies(
 )
 
 # %% [markdown]
-# A label is an opinion. Where one volunteer in ten sees a ring, is it a ring? We do what Walmsley et al. (2022) did:
-# above a quarter is a ring, below one in twenty is none, and what lies between is left out. What is left out makes
-# the problem easier than nature; keep that in mind when you quote a score.
+# A label is an opinion. If one volunteer in ten sees a ring, is it a ring? We do what Walmsley et al. (2022) did: above
+# a quarter it is, below one in twenty it is not, and galaxies in between are left out. This makes the problem easier
+# than in nature; keep that in mind when you quote a score.
 
 # %%
 plt.figure(figsize=(6, 2.5))
@@ -85,9 +85,9 @@ morphtools.show(run.out / "figures" / "confident.png", run.out / "figures" / "mi
 
 # %% [markdown]
 # Can you trust a probability? Of the galaxies that get 0.8, eight in ten should have a ring: the points should lie on
-# the diagonal. The other curves show how strictly the head is kept simple: to the right it answers the same for all
-# galaxies, to the left it learns the labels by heart. Blue are the galaxies it has learned from, orange the same ones
-# by heads that were fitted without them: they tell how strict to be, and every label is used for both.
+# the diagonal. The other figure shows how strongly the head is regularised: to the right it gives the same answer for
+# all galaxies, to the left it memorises the labels. Blue is the loss on galaxies the head was fitted to, orange the
+# loss on galaxies that were left out of the fit, which shows how strong the regularisation should be.
 
 # %%
 morphtools.show(run.out / "figures" / "calibration.png", run.out / "figures" / "training_curve.png")
@@ -120,9 +120,9 @@ plt.ylabel("accuracy on test galaxies")
 plt.show()
 
 # %% [markdown]
-# Where the curve is still steep, an afternoon of labelling buys more than any change of the network. Where it is
-# flat, stop labelling and look at the mistakes. `morphtools.learning_curve` does all this with several seeds and from
-# scratch, too, and says in a sentence how many labels the pretraining saves.
+# While the curve is steep, an afternoon of labelling gains more than any change of the network. Once it is flat, stop
+# labelling and look at the mistakes. `morphtools.learning_curve` does all this with several seeds, also from scratch,
+# and reports in a sentence how many labels the pretraining saves.
 #
 # ## Use it
 #
@@ -142,10 +142,10 @@ morphtools.show_galaxies(found["id_str"], captions, "Most likely rings", **where
 print(f"rings: {(seen[found.index] > 0.25).mean():.0%} of these, {(seen > 0.25).mean():.0%} of the sky")
 
 # %% [markdown]
-# Trained where half of the galaxies have rings, it expects too many: on a sky where rings are rare, its probabilities
-# are too high. Count on the *order*: how much richer in rings is the top of the list than the sky? What else is up
-# there are spirals with tightly wound arms, of which nature has many more than rings. Label some of these, train
-# again, and it learns the difference.
+# Trained on a sample in which half of the galaxies have rings, it expects too many: on a sky where rings are rare, its
+# probabilities are too high. Rely on the *order*: how much richer in rings is the top of the list than the sky? Also
+# near the top are spirals with tightly wound arms, which are far more common in nature than rings. Label some of
+# these, train again, and it learns the difference.
 
 # %% [markdown]
 # ## With galaxies of your own

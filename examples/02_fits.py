@@ -117,8 +117,8 @@ print(pd.read_parquet("records/failures.parquet").to_string())
 #
 # ## What was built
 #
-# Galaxies are dealt to training, validation and test by a hash of their name: a galaxy stays in its split when the
-# survey grows, and nobody can choose the easy ones.
+# A hash of its name assigns each galaxy to training, validation or test: a galaxy stays in its split when the survey
+# grows, and nobody can choose the easy ones.
 
 # %%
 look = morphtools.inspect_records("records", galaxies=6)
@@ -148,7 +148,7 @@ print({name: tuple(values.shape) for name, values in batch.items()})
 # %% [markdown]
 # ## With files of your own
 #
-# | your files | you say |
+# | your files | arguments |
 # |---|---|
 # | a file per galaxy, all bands in it | nothing more |
 # | a file per galaxy and band | `template="{field}/{id_str}_{band}.fits", bands=("g", "r", "z")` |

@@ -3,8 +3,8 @@
 #
 # Forty people look at a galaxy. Thirty say "there is a bar", ten say "no". What is the answer? Not "yes": the answer
 # is *thirty of forty*, and somebody else's forty people would have said twenty-seven or thirty-three. A model of
-# votes predicts such answers, for every question, **with how sure it is**. This tutorial teaches you to read them,
-# and to check whether the model is as sure as it should be.
+# votes predicts such answers for every question, **and how sure it is**. This tutorial teaches you to read them, and
+# to check whether the model is as sure as it should be.
 
 # %%
 import os
@@ -103,19 +103,19 @@ morphtools.show_galaxies(full.index[chosen], captions, "These three", **where, c
 # %% [markdown]
 # ## Is it right? Is it as sure as it should be?
 #
-# Two different questions. `evaluate_votes` answers both, question by question. First the error of the fractions. It
-# should lie between two marks: always saying the mean (a model that has learned nothing), and the noise of finite
-# votes, below which nobody can come, since the votes themselves are a draw. Where it lies at the orange mark, as for
-# bars and the number of arms, the model is of no use: these galaxies are too small on their pictures for that.
+# These are two different questions. `evaluate_votes` answers both, question by question. First the error of the
+# fractions. It should lie between two marks: always predicting the mean (a model that has learned nothing), and the
+# noise of finite votes, which nobody can beat, because the votes themselves are random. If it lies at the orange mark,
+# as for bars and the number of arms, the model is of no use: these galaxies are too small in their images for that.
 
 # %%
 scores = morphtools.evaluate_votes(votes, concentrations, schema, truth=truth, out="evaluated")
 morphtools.show("evaluated/figures/skill.png")
 
 # %% [markdown]
-# **Calibration.** A 90% interval should hold the votes for nine galaxies in ten; not more, then it is too cautious,
-# and not fewer, then it is too certain. Diamonds: the same for the true fractions, which only a simulated sky can
-# tell. Grey: what is good enough.
+# **Calibration.** A 90% interval should contain the votes of nine galaxies in ten: if more, the model is too cautious;
+# if fewer, it is too certain. Diamonds show the same for the true fractions, which only a simulated sky provides. Grey:
+# good enough.
 
 # %%
 morphtools.show("evaluated/figures/coverage.png", "evaluated/figures/reliability.png")

@@ -18,7 +18,7 @@ GALAXIES, RATINGS, REPEATS, OWN = (48, 12, 1, 2) if "MORPHTOOLS_SHORT" in os.env
 # %% [markdown]
 # ## The haystack
 #
-# Four galaxies in a hundred are mergers. The rater shall love mergers.
+# Four galaxies in a hundred are mergers, and our rater loves mergers.
 
 # %%
 options = {"bands": "gri", "image_size": 128, "field_radii": 12, "magnitude_limit": 15.5}
@@ -35,8 +35,8 @@ morphtools.show_galaxies(needles["id_str"], title="What we are looking for", **w
 # %% [markdown]
 # ## A simulated rater
 #
-# To see how well it works we let a rater rate who knows the answer: five times the fraction of volunteers who see a
-# merger. The first ten galaxies are drawn at random; then the machine asks.
+# To see how well it works, our rater knows the answer: each rating is five times the fraction of volunteers who see a
+# merger. The first ten galaxies are drawn at random; then the machine chooses.
 
 # %%
 how = {"ratings": RATINGS, "threshold": 0.5}
@@ -60,9 +60,9 @@ loop.scores().head(8)
 # ## Was it worth the trouble?
 #
 # Look down the ranking: how many of the needles have you seen after looking at so many? Compare with looking at
-# random, with an *isolation forest*, which knows what is unusual but not what you like, and with the tool that was
-# used before (`neighbour_score`: it asks you, too, but begins from what is unusual). `rational_quadratic` is what
-# `find_anomalies` did above, named after the shape that it takes your interest to have.
+# random, with an *isolation forest*, which knows what is unusual but not what you like, and with an earlier method
+# (`neighbour_score`, which also asks you, but starts from what is unusual). `rational_quadratic` is what
+# `find_anomalies` did above, named after the kernel of its Gaussian process.
 
 # %%
 ways = ("rational_quadratic", "neighbour_score", "isolation_forest", "random")
@@ -72,8 +72,8 @@ morphtools.show("compared/recall.png")
 print(table[["method", "found"]].round(2).to_string(index=False))
 
 # %% [markdown]
-# To be unusual is not to be interesting: mergers are unusual, but so are trails and bright stars. Ratings say which
-# of them you mean.
+# Unusual is not the same as interesting: mergers are unusual, but so are satellite trails and bright stars. Your
+# ratings tell which of them you mean.
 #
 # ## A real rater: you
 #

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # How far away is it?
 #
-# A spectrum tells the redshift of a galaxy, and so its distance, but spectra are slow: a survey has an image of every
-# galaxy and a spectrum of one in a hundred. Colours, size and shape tell it roughly. Learn it from those with a
-# spectrum, guess it for the others. And since a guess without its uncertainty is worth little: predict **how probable
-# every redshift is**, and check whether that can be believed.
+# A spectrum gives the redshift of a galaxy, and so its distance, but spectra are slow: a survey has an image of every
+# galaxy and a spectrum of one in a hundred. Colours, size and shape give it roughly. Learn it from those with a
+# spectrum, and estimate it for the others. An estimate without its uncertainty is worth little, so predict **how
+# probable every redshift is**, and check whether that can be believed.
 
 # %%
 import os
@@ -96,11 +96,10 @@ morphtools.show("redshifts-compared/scores.png", "redshifts-compared/pit.png")
 print(table[["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crps"]].round(4).to_string(index=False))
 
 # %% [markdown]
-# Be honest with yourself here. These weights were trained to see shapes, they are frozen, and spectra are few: the
-# network hardly beats the same answer for all, and magnitudes measured by hand do better, and cost nothing. A network
-# wins when it learns colours itself: from many more spectra, trained as a whole, best after a pretraining on
-# unlabelled images in the same bands (tutorial 6). `learning_curve` shows for your galaxies how many spectra each way
-# needs.
+# Be honest with yourself here. These weights were trained on shapes, they are frozen, and spectra are few: the network
+# hardly beats the same answer for all, while aperture magnitudes do better and cost nothing. A network wins when it
+# learns colours itself: from many more spectra, trained as a whole, ideally after pretraining on unlabelled images in
+# the same bands (tutorial 6). `learning_curve` shows how many spectra each way needs for your galaxies.
 #
 # ## Galaxies without a spectrum
 

@@ -162,8 +162,8 @@ morphtools.predict("ring-run", "predictions", catalog=cutouts.catalog, images="c
 # %% [markdown]
 # ## Out: a VOTable with units
 #
-# The ending decides: `.vot`, `.fits`, `.csv`, `.parquet`, `.ecsv`. Columns that are known have units, UCDs and
-# descriptions, so TOPCAT puts the galaxies on the sky by itself. With TOPCAT open,
+# The ending decides the format: `.vot`, `.fits`, `.csv`, `.parquet`, `.ecsv`. Known columns get units, UCDs and
+# descriptions, so TOPCAT plots the galaxies on the sky by itself. With TOPCAT open,
 # `morphtools.send_to_topcat("rings.vot")` hands the table over.
 
 # %%

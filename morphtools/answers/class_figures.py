@@ -32,7 +32,9 @@ def training_curve(history, loss: str = "cross-entropy") -> Figure:
     """
     exact = "strength" in history
     figure, axes = _axes(
-        "Which penalty?" if exact else "Training", xlabel="penalty on the head" if exact else "epoch", ylabel=loss
+        "Choice of the penalty" if exact else "Training",
+        xlabel="penalty on the head" if exact else "epoch",
+        ylabel=loss,
     )
     for question, part in history.groupby("question", sort=False) if "question" in history else [("", history)]:
         at, kept = part["strength"].to_numpy() if exact else np.arange(1, len(part) + 1), part["kept"].to_numpy()
@@ -94,13 +96,16 @@ def confusion_examples(pictures: dict, classes) -> Figure:
         pictures: By (true, predicted), a picture (H, W, 3) in 0–1; pairs without a galaxy are left out.
         classes: Names of the K classes.
     """
-    n = len(classes)
-    width, height = 1.9 + 0.85 * n, 1.9 + 0.85 * n  # inches; leaves room for long names
+    n, classes = len(classes), [in_short(name, 22) for name in classes]
+    longest = max(map(len, classes))
+    level = n < 4 and longest <= 12  # names fit below the pictures without a slant
+    left, bottom = 0.4 + 0.065 * longest, 0.5 if level else 0.5 + 0.05 * longest  # inches
+    side = max(0.85, (3.4 - left) / n)  # room for the title
+    width, height = left + side * n + 0.2, bottom + side * n + 0.5
     figure = Figure(figsize=(width, height))
     figure.suptitle("True class (rows) and predicted class (columns)", fontsize=10)
-    edges = {"left": 1.7 / width, "right": 1 - 0.2 / width, "bottom": 1.4 / height, "top": 1 - 0.5 / height}
+    edges = {"left": left / width, "right": 1 - 0.2 / width, "bottom": bottom / height, "top": 1 - 0.5 / height}
     grid = figure.subplots(n, n, squeeze=False, gridspec_kw=edges | {"wspace": 0.08, "hspace": 0.08})
-    classes = [in_short(name, 22) for name in classes]
     for (i, j), axes in np.ndenumerate(grid):
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(visible=i == j or (i, j) in pictures, color=BLUE if i == j else GREY, lw=2 if i == j else 1)
@@ -109,7 +114,7 @@ def confusion_examples(pictures: dict, classes) -> Figure:
         if j == 0:
             axes.set_ylabel(classes[i], rotation=0, ha="right", va="center", fontsize=8)
         if i == n - 1:
-            axes.set_xlabel(classes[j], rotation=45, ha="right", fontsize=8)
+            axes.set_xlabel(classes[j], fontsize=8, **({} if level else {"rotation": 45, "ha": "right"}))
     return figure
 
 
