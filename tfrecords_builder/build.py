@@ -214,20 +214,20 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
     """An image of the most common shape and kind, among some drawn from the first chunk."""
     chunk = next(read_checked(catalog, needs))
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))]
-    found, failures = [], []
+    images, failures = [], []
     for row in chunk.head(100).to_dict("records"):
         (image,) = read_images(source, [row])
         if isinstance(image, Image):
-            found.append(image)
-            if len(found) == 15:
+            images.append(image)
+            if len(images) == 15:
                 break
         else:
             failures.append(f"{row['id_str']}: {image}")
-    if not found:
+    if not images:
         raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
-    kinds = [(isinstance(image.data, bytes), image.shape, image.hdu) for image in found]
-    typical = found[kinds.index(Counter(kinds).most_common(1)[0][0])]
-    return typical._replace(pixel_scale=common_scale(typical.pixel_scale, [image.pixel_scale for image in found]))
+    kinds = [(isinstance(image.data, bytes), image.shape, image.hdu) for image in images]
+    typical = images[kinds.index(Counter(kinds).most_common(1)[0][0])]
+    return typical._replace(pixel_scale=common_scale(typical.pixel_scale, [image.pixel_scale for image in images]))
 
 
 def describe_start(catalog, source, needs: tuple[str, ...], settings: dict, seed: int) -> Records:

@@ -87,9 +87,11 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
 
 def _check_index(job: Job) -> None:
     """Raises ValueError if the index is neither the old one nor one extended by a killed call."""
-    there = file_checksum(job.records.folder / "index.parquet")
+    checksum = file_checksum(job.records.folder / "index.parquet")
     made = job.plan / "index.json"
-    if job.records.index_checksum is not None and not (made.exists() and read_json(made)["checksum_of_index"] == there):
+    if job.records.index_checksum is not None and not (
+        made.exists() and read_json(made)["checksum_of_index"] == checksum
+    ):
         check_file(job.records.folder / "index.parquet", job.records.index_checksum)
 
 

@@ -79,18 +79,18 @@ class Mosaic:
         rows, columns = slice(max(y, 0), min(y + n, height)), slice(max(x, 0), min(x + n, width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             raise ValueError(f"lies outside {self.grid.name}")
-        there = slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
+        inside = slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)
         part = pixel_values(self._image.stored(rows, columns), self._image.header)
         check_range(part)
         pixels = np.full((n, n, part.shape[2]), np.nan, np.float32)
         with np.errstate(over="ignore"):
-            pixels[there] = part
+            pixels[inside] = part
         outside = 1 - part.shape[0] * part.shape[1] / n**2
         if self._mask is None:
             return pixels, None, outside
         mask = np.zeros(pixels.shape, bool)
         bad = self._mask.stored(rows, columns)
-        mask[there] = bad_pixels(bad, self._mask.header, self._mask_bits, self._mask_name)
+        mask[inside] = bad_pixels(bad, self._mask.header, self._mask_bits, self._mask_name)
         return pixels, mask, outside
 
 

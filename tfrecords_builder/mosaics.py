@@ -99,17 +99,17 @@ class Mosaics(NamedTuple):
         resampled = np.zeros(len(rows), bool)
         if self.image_size is not None:
             for mosaic in mosaics:
-                there, _ = follow(mosaics[0].grid, mosaic.grid, boxes)
-                resampled |= (np.round(there[:, 2:] - there[:, :2]) != self.image_size).any(axis=1)
+                followed, _ = follow(mosaics[0].grid, mosaic.grid, boxes)
+                resampled |= (np.round(followed[:, 2:] - followed[:, :2]) != self.image_size).any(axis=1)
         corners = np.ceil(centres - n[:, np.newaxis] / 2)  # as in astropy
         whole = np.concatenate([corners, corners + n[:, np.newaxis]], axis=1)
         boxes = np.where(resampled[:, np.newaxis], boxes, whole)
         places, misfits = [boxes], [np.zeros(len(rows))]
         for mosaic in mosaics[1:]:
-            there, points = follow(mosaics[0].grid, mosaic.grid, boxes)
-            corners = np.round(there[:, :2])
+            followed, points = follow(mosaics[0].grid, mosaic.grid, boxes)
+            corners = np.round(followed[:, :2])
             whole = np.concatenate([corners, corners + sides[:, np.newaxis]], axis=1)
-            places.append(np.where(resampled[:, np.newaxis], there, whole))
+            places.append(np.where(resampled[:, np.newaxis], followed, whole))
             misfits.append(misfit(places[-1], points, sides))
         return _Cuts(reasons, sides, resampled, places, misfits)
 

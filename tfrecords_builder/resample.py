@@ -78,10 +78,10 @@ def reprojected(pixels: np.ndarray, mask: np.ndarray | None, source: Grid, targe
 def _mean_of_good(pixels: np.ndarray, mask: np.ndarray | None, resampled: Callable):
     """Applies a linear resampling of planes (K, H, W) to pixels and mask, leaving bad pixels out of the means."""
     planes = np.moveaxis(pixels, -1, 0)
-    there = np.isfinite(planes)
-    good = there if mask is None else there & ~np.moveaxis(mask, -1, 0)
+    present = np.isfinite(planes)
+    good = present if mask is None else present & ~np.moveaxis(mask, -1, 0)
     values = resampled(np.where(good, planes, 0).astype(np.float32)) / np.maximum(_share(good, resampled), 1e-6)
-    values = np.where(_share(there, resampled) < 0.5, np.nan, values).astype(np.float32)
+    values = np.where(_share(present, resampled) < 0.5, np.nan, values).astype(np.float32)
     out = np.ascontiguousarray(np.moveaxis(values, 0, -1))
     if mask is None:
         return out, None

@@ -52,9 +52,9 @@ class Ratings:
         with self._open() as database:
             database.executescript(_TABLES)
             database.execute("BEGIN IMMEDIATE")
-            there = [column[1] for column in database.execute("PRAGMA table_info(ratings)")]
+            columns = [column[1] for column in database.execute("PRAGMA table_info(ratings)")]
             for column, kind in {"checksum": "INTEGER", "judgement": "TEXT"}.items():
-                if column not in there:
+                if column not in columns:
                     database.execute(f"ALTER TABLE ratings ADD COLUMN {column} {kind}")  # of an earlier version
             database.execute("CREATE UNIQUE INDEX IF NOT EXISTS one_judgement ON ratings (judgement)")
 
@@ -97,8 +97,8 @@ class Ratings:
         rows = [(str(name), None if value is None else float(value), rater) for name, value in ratings.items()]
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            there = "SELECT id_str, rating, rater FROM ratings WHERE judgement = ?"
-            if judgement is not None and (before := database.execute(there, (judgement,)).fetchone()):
+            earlier = "SELECT id_str, rating, rater FROM ratings WHERE judgement = ?"
+            if judgement is not None and (before := database.execute(earlier, (judgement,)).fetchone()):
                 if before != rows[0]:
                     raise FileExistsError(f"another rating has the name {judgement}")
                 return
@@ -180,13 +180,13 @@ class Ratings:
 
     def contested(self) -> list[tuple[str, dict[str, float]]]:
         """Galaxies with ratings 2 or more apart that were not settled, and who gave which; the farthest apart first."""
-        said: dict[str, dict[str, float]] = {}
+        ratings: dict[str, dict[str, float]] = {}
         rated = f"SELECT id_str, rater, rating FROM ({_COUNTED}) WHERE rating IS NOT NULL ORDER BY number"
         with self._open() as database:
             for id_str, rater, rating in database.execute(rated):
-                said.setdefault(id_str, {})[rater] = rating
-        apart = {id_str: max(given.values()) - min(given.values()) for id_str, given in said.items()}
-        return [(name, said[name]) for name in sorted(said, key=lambda name: -apart[name]) if apart[name] >= _FAR]
+                ratings.setdefault(id_str, {})[rater] = rating
+        apart = {id_str: max(given.values()) - min(given.values()) for id_str, given in ratings.items()}
+        return [(name, ratings[name]) for name in sorted(ratings, key=lambda name: -apart[name]) if apart[name] >= _FAR]
 
     def history(self) -> pd.DataFrame:
         """Everything that was ever rated: `id_str`, `rating`, `rater`, `time` (UTC), `undone` (when, or None)."""

@@ -122,10 +122,10 @@ class Numbers:
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
         """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers; of all where none is known."""
-        there, known = np.nan_to_num(targets[near]), np.isfinite(targets[near])
+        filled_in, known = np.nan_to_num(targets[near]), np.isfinite(targets[near])
         n, usual = known.sum(axis=1), np.nanstd(targets, axis=0)
-        mean = np.where(n > 0, there.sum(axis=1) / np.maximum(n, 1), np.nanmean(targets, axis=0))
-        squared = (known * (there - mean[:, np.newaxis]) ** 2).sum(axis=1)
+        mean = np.where(n > 0, filled_in.sum(axis=1) / np.maximum(n, 1), np.nanmean(targets, axis=0))
+        squared = (known * (filled_in - mean[:, np.newaxis]) ** 2).sum(axis=1)
         spread = np.where(n > 1, np.sqrt(squared / np.maximum(n - 1, 1)), usual)
         return np.concatenate([mean, np.log(np.maximum(spread, 1e-3 * usual))], axis=1)
 

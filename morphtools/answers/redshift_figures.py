@@ -79,10 +79,10 @@ def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None
     axes.plot(line, line, color=GREY, lw=1)
     for side in (-1, 1):
         axes.plot(line, line + side * threshold * (1 + line), ":", color=ORANGE, lw=1.2)
-    said = (
+    caption = (
         f"bias {bias(dz):+.4f}\nσ_MAD {sigma_mad(dz):.4f}\n|Δz| > {threshold:g}: {outlier_fraction(dz, threshold):.1%}"
     )
-    axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=8)
+    axes.text(0.04, 0.96, caption, transform=axes.transAxes, va="top", fontsize=8)
     axes.set(xlim=line, ylim=line, aspect="equal")
     return image
 

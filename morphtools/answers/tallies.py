@@ -72,9 +72,9 @@ class Tallies:
 
     def baseline(self) -> str:
         """How much there is to score, in words."""
-        asked = (self.counts @ self.schema.membership.T > 0).any(axis=0).sum()
+        answered = (self.counts @ self.schema.membership.T > 0).any(axis=0).sum()
         galaxies = self.counts.any(axis=1).sum()
-        return f"{self.counts.sum():.0f} votes for {galaxies} galaxies on {asked} questions; see questions.csv"
+        return f"{self.counts.sum():.0f} votes for {galaxies} galaxies on {answered} questions; see questions.csv"
 
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, and for every answer `ANSWER_fraction` and the votes, `ANSWER`."""

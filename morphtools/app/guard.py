@@ -67,9 +67,9 @@ class Guard:
 
         async def answer(message):
             if message["type"] == "http.response.start":
-                there = {name for name, _ in message["headers"]}
+                present = {name for name, _ in message["headers"]}
                 more = [(name.encode(), value.encode()) for name, value in self._headers.items()]
-                if b"cache-control" not in there:
+                if b"cache-control" not in present:
                     more.append((b"cache-control", b"no-store"))
                 message = message | {"headers": [*message["headers"], *more]}
             await send(message)

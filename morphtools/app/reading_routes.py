@@ -119,12 +119,16 @@ class ReadingRoutes:
         return JSONResponse(self._placed(self.atlas.row(text_of(request, "id_str"))))
 
     def _galaxies(self, request: Request) -> Response:
-        asked = request.query_params
-        where = [json_of(text, list, "where") for text in asked.getlist("where")]
-        columns = json_of(asked["columns"], list, "columns") if "columns" in asked else self._first(_FIRST)
+        parameters = request.query_params
+        where = [json_of(text, list, "where") for text in parameters.getlist("where")]
+        columns = json_of(parameters["columns"], list, "columns") if "columns" in parameters else self._first(_FIRST)
         offset, limit = int(number_of(request, "offset", 0)), int(number_of(request, "limit", 60))
-        order = asked.get("sort", ""), asked.get("descending", "") in ("1", "true"), int(number_of(request, "seed", 0))
-        rows = query(self.atlas, self.sets.rows(asked.get("set", "all")), where, *order)
+        order = (
+            parameters.get("sort", ""),
+            parameters.get("descending", "") in ("1", "true"),
+            int(number_of(request, "seed", 0)),
+        )
+        rows = query(self.atlas, self.sets.rows(parameters.get("set", "all")), where, *order)
         shown = rows[max(offset, 0) : max(offset, 0) + min(max(limit, 0), 500)]
         return JSONResponse({"galaxies": len(rows), "rows": self.listed(shown, columns), "columns": columns})
 
@@ -177,9 +181,9 @@ class ReadingRoutes:
 
     def _placed(self, row: int) -> dict:
         x, y = (np.nan, np.nan) if self.atlas.x is None else (float(self.atlas.x[row]), float(self.atlas.y[row]))
-        there = np.isfinite(x) and np.isfinite(y)
+        on_map = np.isfinite(x) and np.isfinite(y)
         (name,) = self.atlas.names([row])
-        return {"id_str": name, "x": x if there else None, "y": y if there else None}
+        return {"id_str": name, "x": x if on_map else None, "y": y if on_map else None}
 
     def _links(self, row: int) -> list[dict]:
         """Links to other servers for a position on the sky."""

@@ -251,5 +251,5 @@ def _lognormal(shape, parameters, seed):
 
 def _excess(n, parameters, seed):
     """What to add in quadrature, (n, C), to bring one drawn level to another; 0 where that is lower."""
-    there, wanted = _lognormal((2, n, len(parameters)), parameters, seed)
-    return ops.sqrt(ops.maximum(ops.square(wanted) - ops.square(there), 0.0))
+    present, wanted = _lognormal((2, n, len(parameters)), parameters, seed)
+    return ops.sqrt(ops.maximum(ops.square(wanted) - ops.square(present), 0.0))

@@ -170,10 +170,10 @@ def _entries(augmentations: str | Path | Sequence[Mapping]) -> list[tuple[str, d
 
 
 def _read(path: Path) -> list:
-    found = read_yaml(path)
-    if not isinstance(found, list):
+    content = read_yaml(path)
+    if not isinstance(content, list):
         raise ValueError(f"{path} must contain a list of layers: '- RandomView: {{rotation: 0.5}}'")
-    return found
+    return content
 
 
 def _layer(name: str) -> type:
@@ -182,19 +182,19 @@ def _layer(name: str) -> type:
         return LAYERS[name]
     package, _, kind = name.rpartition(".")
     if package == "keras.layers":
-        found = getattr(keras.layers, kind, None)
+        layer = getattr(keras.layers, kind, None)
     elif package == "keras_cv.layers":
         try:
             import keras_cv
         except ImportError:
             raise ValueError(f"{name} needs the package keras-cv: pip install 'morphtools[keras-cv]'") from None
-        found = getattr(keras_cv.layers, kind, None)
+        layer = getattr(keras_cv.layers, kind, None)
     else:
         raise ValueError(f"{unknown('augmentation', name, LAYERS)}; or give keras.layers.NAME or keras_cv.layers.NAME")
     rooms = {"preprocessing", "regularization"}  # of Keras: the layers that draw, and none that runs what it is given
-    if not isinstance(found, type) or not rooms & set(found.__module__.split(".")):
+    if not isinstance(layer, type) or not rooms & set(layer.__module__.split(".")):
         raise ValueError(f"{package} has no layer {kind!r} that could be an augmentation")
-    return found
+    return layer
 
 
 def facts_of(bands: Sequence[str]) -> dict:

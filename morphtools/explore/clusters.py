@@ -178,10 +178,10 @@ def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) ->
     fitted = ESTIMATORS[settings["estimator"]](settings["clusters"], settings["seed"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        found = fitted.fit_predict(values)
+        numbers = fitted.fit_predict(values)
     if any(issubclass(each.category, ConvergenceWarning) for each in caught):
         log.warning("the fit has not converged; more galaxies or fewer clusters may help")
-    sizes = np.bincount(found, minlength=settings["clusters"])
+    sizes = np.bincount(numbers, minlength=settings["clusters"])
     arrays = {name: value for name, value in vars(fitted).items() if name.endswith("_") and not name.startswith("_")}
     arrays = {name: np.asarray(value) for name, value in arrays.items() if isinstance(value, tuple | np.ndarray)}
     projection.save(out)
@@ -211,11 +211,11 @@ def _assign(store: Representations, keep: np.ndarray, projection: Projection, fi
             if not len(names):
                 continue
             values = projection(values)
-            found = fitted.predict(values)
-            part = {"id_str": names, "cluster": number_of[found]}
+            numbers = fitted.predict(values)
+            part = {"id_str": names, "cluster": number_of[numbers]}
             if hasattr(fitted, "predict_proba"):
                 part["probability"] = fitted.predict_proba(values).max(axis=1)
-            part["distance"] = np.linalg.norm(values - centres[found], axis=1)
+            part["distance"] = np.linalg.norm(values - centres[numbers], axis=1)
             parts.append(pd.DataFrame(part))
             bar.update(len(names))
     return pd.concat(parts, ignore_index=True)
@@ -271,8 +271,8 @@ def _sheet(galaxies: pd.DataFrame, summary: pd.DataFrame, pictures: Pictures):
         members = galaxies[galaxies["cluster"] == row["cluster"]].sort_values("distance", kind="stable")
         members = members.iloc[np.linspace(0, len(members) - 1, min(_SHOWN, len(members))).astype(int)]
         rows.append(thumbnails(pictures, members["id_str"]))
-        said = f"{row['cluster']}: {row['galaxies']:,} ({row['share']:.1%})"
+        caption = f"{row['cluster']}: {row['galaxies']:,} ({row['share']:.1%})"
         if row.get("labelled"):
-            said += f"\n{row['purity']:.0%} {row['majority']} of {row['labelled']:,}"
-        captions.append(said)
+            caption += f"\n{row['purity']:.0%} {row['majority']} of {row['labelled']:,}"
+        captions.append(caption)
     return figures.contact_sheet(rows, captions, "Clusters: from the most typical member to the least")

@@ -58,11 +58,11 @@ def violins(cluster: np.ndarray, known: pd.DataFrame) -> Figure:
             parts = axes.violinplot([groups[i] for i in drawn], places[drawn], widths=0.85, showextrema=False)
             for body in parts["bodies"]:
                 body.set(facecolor=BLUE, alpha=0.45)
-        there = [i for i, group in enumerate(groups) if len(group)]
-        if there:
-            low, middle, high = np.transpose([np.quantile(groups[i], (0.25, 0.5, 0.75)) for i in there])
-            axes.vlines(places[there], low, high, color=ORANGE, lw=1.2)
-            axes.plot(places[there], middle, "_", color=ORANGE, ms=9, mew=2)
+        occupied = [i for i, group in enumerate(groups) if len(group)]
+        if occupied:
+            low, middle, high = np.transpose([np.quantile(groups[i], (0.25, 0.5, 0.75)) for i in occupied])
+            axes.vlines(places[occupied], low, high, color=ORANGE, lw=1.2)
+            axes.plot(places[occupied], middle, "_", color=ORANGE, ms=9, mew=2)
         axes.set_ylabel(_wrapped(name), fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_title("Distribution in every cluster, with median and quartiles", fontsize=10)
@@ -160,17 +160,17 @@ def colour_panel(figure: Figure, axes, x: np.ndarray, y: np.ndarray, values: pd.
         values: (N,) numbers or words; NaN where unknown.
         dots: Keyword arguments of `scatter`.
     """
-    there, name = values.notna().to_numpy(), values.name
-    axes.scatter(x[~there], y[~there], color="0.88", **dots | {"s": dots["s"] / 2})
-    dots = dots | {"s": float(np.clip(3e4 / max(1, there.sum()), dots["s"], 14))}
-    values = values[there]
+    known, name = values.notna().to_numpy(), values.name
+    axes.scatter(x[~known], y[~known], color="0.88", **dots | {"s": dots["s"] / 2})
+    dots = dots | {"s": float(np.clip(3e4 / max(1, known.sum()), dots["s"], 14))}
+    values = values[known]
     if name == CLUSTER:
-        _words(axes, x[there], y[there], values.astype(int), dots, colours_of(values.nunique()))
+        _words(axes, x[known], y[known], values.astype(int), dots, colours_of(values.nunique()))
     elif pd.api.types.is_numeric_dtype(values) and values.nunique() > 2:
-        _numbers(figure, axes, x[there], y[there], values, dots)
+        _numbers(figure, axes, x[known], y[known], values, dots)
     else:
-        _words(axes, x[there], y[there], values, dots, COLOURS)
-    axes.set_title(f"{name} ({there.sum():,})", fontsize=9)
+        _words(axes, x[known], y[known], values, dots, COLOURS)
+    axes.set_title(f"{name} ({known.sum():,})", fontsize=9)
 
 
 def _numbers(figure, axes, x, y, values: pd.Series, dots) -> None:

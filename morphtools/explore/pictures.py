@@ -65,8 +65,8 @@ class Pictures:
     @property
     def id_str(self) -> pd.Index:
         """All galaxies of the records or the catalogue."""
-        there = self._galaxies
-        return pd.Index(there.index(["id_str"])["id_str"]) if isinstance(there, Records) else there.index
+        galaxies = self._galaxies
+        return pd.Index(galaxies.index(["id_str"])["id_str"]) if isinstance(galaxies, Records) else galaxies.index
 
     def read(self, ids: Iterable[str], side: int) -> Iterator[np.ndarray | ValueError]:
         """Yields the picture (side, side, 3) uint8 of every galaxy, or the reason why there is none."""
@@ -176,13 +176,13 @@ def represent_pixels(
         bar = progress_bar(total=len(ids), desc="representing pixels", unit="galaxy")
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
-            found = list(pictures.read(batch, image_size))
+            read = list(pictures.read(batch, image_size))
             bar.update(len(batch))
-            failed += [str(picture) for picture in found if isinstance(picture, ValueError)]
-            good = [i for i, picture in enumerate(found) if not isinstance(picture, ValueError)]
+            failed += [str(picture) for picture in read if isinstance(picture, ValueError)]
+            good = [i for i, picture in enumerate(read) if not isinstance(picture, ValueError)]
             if good:
                 store.append(
-                    batch[good], np.stack([np.asarray(found[i]) for i in good]).reshape(len(good), -1) / np.float32(255)
+                    batch[good], np.stack([np.asarray(read[i]) for i in good]).reshape(len(good), -1) / np.float32(255)
                 )
         bar.close()
         if failed:

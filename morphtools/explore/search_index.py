@@ -57,12 +57,12 @@ def open_index(
             log.info("making an index of %s galaxies in %s, once …", f"{len(values):,}", folder)
             _make(folder, values, metric, seed)
             index = _read(folder, None)
-            found = _choose_cells(index, values, metric, seed, exact)
+            chosen = _choose_cells(index, values, metric, seed, exact)
             sizes = {
                 "index": file_checksum(folder / "search.faiss"),
                 "lists": (folder / "search.ivfdata").stat().st_size,
             }
-            write_json(about, found | sizes)
+            write_json(about, chosen | sizes)
             for path in [folder / "trained.faiss", *folder.glob("block-*.faiss")]:
                 path.unlink(missing_ok=True)
     noted = read_json(about)
@@ -156,8 +156,8 @@ def _choose_cells(index: Any, values: np.ndarray, metric: str, seed: int, exact:
     searched = max(1, min(8, inside.nlist))
     while True:
         inside.nprobe = searched
-        found, _ = nearest_by(index, values, queries, n, metric, exact)
-        recall = float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+        rows, _ = nearest_by(index, values, queries, n, metric, exact)
+        recall = float(np.mean([np.isin(t, f).mean() for t, f in zip(true, rows, strict=True)]))
         if recall >= _GOOD or 2 * searched > max(8, inside.nlist // 4):
             return {"cells": inside.nlist, "searched": searched, "recall": recall, "galaxies": len(values)}
         searched *= 2

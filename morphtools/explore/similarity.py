@@ -96,11 +96,11 @@ def find_similar(
     allowed = np.ones(len(near), bool) if exclude is None else ~left_out(near.id_str, exclude)
     if within is not None:
         allowed &= within_cone(known, *within)
-    found, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
-    table = pd.DataFrame({"rank": np.arange(1, len(found) + 1), "id_str": near.names(found), "distance": distance})
+    nearest, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
+    table = pd.DataFrame({"rank": np.arange(1, len(nearest) + 1), "id_str": near.names(nearest), "distance": distance})
     if ra is not None and dec is not None:
-        table["separation"] = _separation(known, ra, dec)[found]
-    known = known_of(table["id_str"], None) if known is None else known.iloc[found]
+        table["separation"] = _separation(known, ra, dec)[nearest]
+    known = known_of(table["id_str"], None) if known is None else known.iloc[nearest]
     more = known.drop(columns="file_loc", errors="ignore").reset_index(drop=True)
     more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})
     table = pd.concat([table, more], axis=1)

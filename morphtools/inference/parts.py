@@ -133,15 +133,15 @@ def publish(pieces: Path, folder: Path, key: str, size: int) -> None:
     """
     for start, stop in gaps(parts_of(folder, key), size):
         while start < stop:
-            there = parts_of(pieces, key)
-            end, run = _longest_run(there, start, stop)
+            parts = parts_of(pieces, key)
+            end, run = _longest_run(parts, start, stop)
             if run:
                 try:
                     table = pa.concat_tables(map(read_part, run), promote_options="default").combine_chunks()
                 except FileNotFoundError:
                     return  # another process has published them
                 write_part(folder, f"part-{key}-{start:08d}-{end:08d}", table)
-            start = end if run else min((a for a, *_ in there if a > start), default=stop)
+            start = end if run else min((a for a, *_ in parts if a > start), default=stop)
     for *_, path in parts_of(pieces, key):
         path.unlink(missing_ok=True)
 

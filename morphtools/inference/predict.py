@@ -124,9 +124,9 @@ def predict(
             if questions is not None or format is not None:
                 _read_otherwise(out, answer, questions, format, catalog, records)
             return out
-        found, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
-        one = {"adapt_bands": adapt_bands or len(found.bands) == 1}
-        prepared = [prepare(card, found, **options | one) for card in cards]
+        opened, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
+        one = {"adapt_bands": adapt_bands or len(opened.bands) == 1}
+        prepared = [prepare(card, opened, **options | one) for card in cards]
         if any(each.reading != prepared[0].reading for each in prepared):
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
         loading = [{"orientations": orientations, **each.loading} for each in prepared]
@@ -140,7 +140,7 @@ def predict(
             claimed.share()
         stream(
             model,
-            found,
+            opened,
             chunks,
             partial(_table, answer=answer, level=level, familiar=familiar),
             splits=splits,
@@ -149,13 +149,13 @@ def predict(
             executor=executor,
             reading=prepared[0].reading,
         )
-        view: dict[str, Any] = {"questions": choose(answer, questions, [found.telescope, *cards[0].surveys])}
+        view: dict[str, Any] = {"questions": choose(answer, questions, [opened.telescope, *cards[0].surveys])}
         view |= {"format": formats}
         about = settings | inputs | {"models": [str(find_card(each)) for each in weights]} | view
-        finish = partial(_finish, out, found, splits, cards, answer, familiar, about, catalog or found)
+        finish = partial(_finish, out, opened, splits, cards, answer, familiar, about, catalog or opened)
         if part is None:
             finish()
-    if part is not None and all_computed(found, chunks, splits):
+    if part is not None and all_computed(opened, chunks, splits):
         with claim(out, "predict", settings, inputs, old="predict.json", wait=True):
             if not _finished(out):
                 finish()

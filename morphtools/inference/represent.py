@@ -78,24 +78,24 @@ def represent(
     inputs |= {"records": origin(Records.open(records))} if records is not None else {}
     old, part_of_it = "representations.json", part is not None
     with claim(out, "represent", {}, inputs, old=old, others=True, part=part_of_it) as claimed:
-        found, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
+        opened, splits = open_galaxies(out, catalog, images, records, split, part, bands, executor)
         options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "survey": survey}
         options["crop"] = crop
-        options["adapt_bands"] = adapt_bands or len(found.bands) == 1
-        prepared = prepare(card, found, **options)
+        options["adapt_bands"] = adapt_bands or len(opened.bands) == 1
+        prepared = prepare(card, opened, **options)
         model = load_pretrained(weights, orientations=orientations, **prepared.loading)
-        provenance: dict[str, Any] = {"weights": card.sha256, "records": origin(found), "orientations": orientations}
+        provenance: dict[str, Any] = {"weights": card.sha256, "records": origin(opened), "orientations": orientations}
         provenance |= prepared.reading
         claimed.keep()
         if part is not None:
             claimed.share()
         options = {"batch_size": batch_size, "part": part, "executor": executor, "reading": prepared.reading}
-        store = represent_galaxies(model, found, out, splits, provenance=provenance, **options)
+        store = represent_galaxies(model, opened, out, splits, provenance=provenance, **options)
         if part is None:
-            _finish(out, found, splits)
-    if part is not None and all_computed(found, out, splits):
+            _finish(out, opened, splits)
+    if part is not None and all_computed(opened, out, splits):
         with claim(out, "represent", {}, inputs, old=old, others=True, wait=True):
-            _finish(out, found, splits)
+            _finish(out, opened, splits)
     return store
 
 

@@ -74,16 +74,16 @@ class Representations:
         """
         folder = Path(folder)
         if (folder / _ABOUT).exists():
-            there = cls.open(folder)
-            asked = {"dimension": dimension, **provenance}
-            has = {"dimension": there.dimension, **there.provenance}
-            other = sorted(name for name in asked.keys() | has.keys() if asked.get(name) != has.get(name))
+            existing = cls.open(folder)
+            wanted = {"dimension": dimension, **provenance}
+            has = {"dimension": existing.dimension, **existing.provenance}
+            other = sorted(name for name in wanted.keys() | has.keys() if wanted.get(name) != has.get(name))
             if other:
                 raise ValueError(
                     f"{folder} holds representations with another {some(other)}: "
-                    f"{has.get(other[0])} there, {asked.get(other[0])} now; choose another folder"
+                    f"{has.get(other[0])} there, {wanted.get(other[0])} now; choose another folder"
                 )
-            return there
+            return existing
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / _ABOUT, {"dimension": dimension, "provenance": provenance})
         return cls(folder, dimension, dict(provenance))

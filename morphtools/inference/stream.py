@@ -187,16 +187,16 @@ def open_galaxies(
     if part is not None and catalog is not None:
         raise ValueError("parts need records: build them first (build-records also works in parts), then give records")
     if catalog is None:
-        found = Records.open(records)
-        found.log_findings()
+        opened = Records.open(records)
+        opened.log_findings()
     else:
         options: dict[str, Any] = {"images": images_of(catalog, images), "bands": bands}
         build_records(catalog, out / "state" / "records", **options, executor=executor, max_failures=1.0)
-        found = Records.open(out / "state" / "records")
-    splits = [split] if split else [name for name, galaxies in found.splits.items() if galaxies]
-    if not galaxies_per_shard(found, splits):
-        raise ValueError(f"the split {split!r} of {found.folder} is empty" if split else "there are no galaxies")
-    return found, splits
+        opened = Records.open(out / "state" / "records")
+    splits = [split] if split else [name for name, galaxies in opened.splits.items() if galaxies]
+    if not galaxies_per_shard(opened, splits):
+        raise ValueError(f"the split {split!r} of {opened.folder} is empty" if split else "there are no galaxies")
+    return opened, splits
 
 
 def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) -> tuple[int, int]:

@@ -205,12 +205,14 @@ def find_card(weights: str | Path) -> Path:
     else:
         known = [card.name for card in list_pretrained()]
         raise ValueError(f"{unknown('pretrained model', str(weights), known)}; and there is no such file or folder")
-    found = sorted({card for card in cards if card.is_file()})
-    if not found:
+    existing = sorted({card for card in cards if card.is_file()})
+    if not existing:
         raise FileNotFoundError(f"there is no model card at {path} (card.json, or NAME.json beside NAME.weights.h5)")
-    if len(found) > 1:
-        raise ValueError(f"{path} contains several model cards ({some(c.name for c in found)}): give the path of one")
-    return found[0]
+    if len(existing) > 1:
+        raise ValueError(
+            f"{path} contains several model cards ({some(c.name for c in existing)}): give the path of one"
+        )
+    return existing[0]
 
 
 def _with_ending(weights: Path, ending: str) -> Path:

@@ -148,16 +148,17 @@ def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
             f"{card.name} takes pictures, {where} hold flux in the bands {of}, which no stretch can show: "
             f"name the bands, in the order of the file, as those of a survey (bands=('g','r','z'))"
         )
-    said = f"give one of the stretches {', '.join(usable)}" if name is None else unknown("stretch", name, usable)
-    raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}: {said}")
+    advice = f"give one of the stretches {', '.join(usable)}" if name is None else unknown("stretch", name, usable)
+    raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}: {advice}")
 
 
 def _other_bands(card: Card, bands: tuple[str, ...], where: str) -> str:
-    said = f"{card.name} takes the bands {', '.join(card.bands)}, {where} have {', '.join(bands)}: "
+    problem = f"{card.name} takes the bands {', '.join(card.bands)}, {where} have {', '.join(bands)}: "
     if sorted(bands) == sorted(card.bands):
-        return said + f"build the records with bands in that order, {','.join(card.bands)}"
+        return problem + f"build the records with bands in that order, {','.join(card.bands)}"
     return (
-        said + "adapt_bands=True spreads the first convolution over them, which is exact for images grey in all bands"
+        problem
+        + "adapt_bands=True spreads the first convolution over them, which is exact for images grey in all bands"
     )
 
 

@@ -103,18 +103,20 @@ def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
     name, score = metric.replace("_", " "), f"{row['score']:.3g}"
     needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
     if row["labels"] == 0:
-        said = f"{needed} does better even with the fewest labels tried: at least {row['most']:.1f} times fewer labels"
+        sentence = (
+            f"{needed} does better even with the fewest labels tried: at least {row['most']:.1f} times fewer labels"
+        )
     elif np.isinf(row["labels"]):
-        said = f"{needed} does not reach that even with the most labels tried"
+        sentence = f"{needed} does not reach that even with the most labels tried"
     elif row["factor"] >= 1:
-        said = f"{needed} reaches the same with {row['labels']:.0f}: {row['factor']:.1f} times fewer labels"
+        sentence = f"{needed} reaches the same with {row['labels']:.0f}: {row['factor']:.1f} times fewer labels"
     else:
-        said = f"{needed} needs {row['labels']:.0f}: {1 / row['factor']:.1f} times more labels"
+        sentence = f"{needed} needs {row['labels']:.0f}: {1 / row['factor']:.1f} times more labels"
     if np.isnan(row["low"]):
-        return f"{said} (one seed: no interval)"
+        return f"{sentence} (one seed: no interval)"
     below = "at most " if np.isclose(row["low"], row["least"]) else ""
     above = "at least " if np.isclose(row["high"], row["most"]) else ""
-    return f"{said} (95% interval of the factor: {below}{row['low']:.1f} to {above}{row['high']:.1f})"
+    return f"{sentence} (95% interval of the factor: {below}{row['low']:.1f} to {above}{row['high']:.1f})"
 
 
 def _drawn_means(scores: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -153,14 +153,14 @@ def learning_curve(
                 trained = _cell(out, order[0] if "neighbours" in ways[way] else way, asked, seed)
                 if "neighbours" in ways[way]:
                     stores[way] = stores.get(way) or _represented(out, way, ways[way], where, trained)
-                    found = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
+                    metrics = neighbour_metrics(trained, stores[way], ways[way]["neighbours"], seed=seed)
                 else:
                     how: dict[str, Any] = dict(ways[way]) | {"epochs": _epochs(ways[way], asked)}
                     how |= {"column": column, "answer": answer}
-                    found = finetune(task, asked, seed=seed, out=trained, **where, **how).metrics
-                    metric = metric or found.get("metric") or _answer(trained).metric
+                    metrics = finetune(task, asked, seed=seed, out=trained, **where, **how).metrics
+                    metric = metric or metrics.get("metric") or _answer(trained).metric
                     keras.utils.clear_session()
-                rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(found))
+                rows.append({"way": way, "asked": asked, "seed": seed} | _of_run(metrics))
                 bar.update()
             results = pd.DataFrame(rows).sort_values("way", key=lambda way: way.map(list(ways).index), kind="stable")
             curve = _report(out, task or column or "rings", results, metric, reference, published or {})
@@ -232,11 +232,11 @@ def _numbers(labels: Sequence[float], where: Mapping, question: Mapping) -> list
     labels = [labels] if isinstance(labels, int | float) else list(labels)
     if any(not 0 < number <= 1 and number != int(number) for number in labels):
         raise ValueError(f"labels are whole numbers, or shares up to 1, got {labels}")
-    there = None
+    available = None
     for i, number in enumerate(labels):
         if number < 1 or (isinstance(number, float) and number == 1):
-            there = there or _available(where, question)
-            labels[i] = round(number * there)
+            available = available or _available(where, question)
+            labels[i] = round(number * available)
     return sorted({int(number) for number in labels})
 
 

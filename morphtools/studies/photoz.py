@@ -163,15 +163,15 @@ def _represented(config: dict, survey: str | None, out: Path, catalog, images, r
 
 def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts]) -> dict[str, np.ndarray]:
     """`fit_pit` of every run for which it is possible, by what it said of validation galaxies."""
-    found = {}
+    results = {}
     for name in tests:
         try:
             if name not in validation:
                 raise ValueError("there is no validation.parquet beside its predictions")
-            found[name] = fit_pit(validation[name])
+            results[name] = fit_pit(validation[name])
         except ValueError as error:
             log.warning("%s is shown as it is, not recalibrated: %s", name, error)
-    return found
+    return results
 
 
 def _of_common_galaxies(tests: dict[str, Redshifts]) -> dict[str, Redshifts]:

@@ -71,10 +71,10 @@ def evaluate_retrieval(
 def _scores(near: Neighbours, known_class: pd.Series, k: int) -> Iterator[dict]:
     """What is measured of every class."""
     truth = known_class.loc[near.id_str].to_numpy()
-    found, _ = near.nearest(near.values, k + 1)
+    neighbours, _ = near.nearest(near.values, k + 1)
     for value in sorted(set(truth) - {""}):
         right = truth == value
-        yield {"value": value} | _score(_precision(right, found, k), right)
+        yield {"value": value} | _score(_precision(right, neighbours, k), right)
 
 
 def _classes(column: pd.Series) -> pd.Series:

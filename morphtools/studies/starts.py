@@ -72,8 +72,8 @@ def _shared(starts: list[str], pretraining: Mapping) -> dict:
         raise ValueError("at least one start must be weights: their architecture is that of all")
     names = {start: card.encoder["name"] for start, card in cards.items()}
     if len(set(names.values())) > 1:
-        told = ", ".join(f"{start} is {name}" for start, name in names.items())
-        raise ValueError(f"starts are compared within one architecture, but {told}")
+        renamed = ", ".join(f"{start} is {name}" for start, name in names.items())
+        raise ValueError(f"starts are compared within one architecture, but {renamed}")
     size = pretraining.get("image_size") or next(iter(cards.values())).image_size[0]
     return {"encoder": next(iter(names.values())), "image_size": size}
 

@@ -211,13 +211,13 @@ def columns_of(cuts: Cuts, table: pd.Index, names: Mapping[str, str] | None = No
     if strange:
         raise ValueError(f"the cuts use no column {some(strange)}: {some(sorted(used), 12)}")
     capitals = {str(name).lower(): name for name in reversed([*table])}
-    there, missing = {}, {}
+    columns, missing = {}, {}
     for condition in conditions:
         wanted = [names[name] for name in condition.columns if name in names] or condition.columns
         exact = [name for name in wanted if name in table]
         alike = [capitals[name.lower()] for name in wanted if name.lower() in capitals]
         if exact or alike:
-            there[condition.columns[0]] = (exact or alike)[0]
+            columns[condition.columns[0]] = (exact or alike)[0]
         else:
             missing[" or ".join(wanted)] = None
     if missing:
@@ -225,7 +225,7 @@ def columns_of(cuts: Cuts, table: pd.Index, names: Mapping[str, str] | None = No
             f"the table lacks columns of the cuts: {', '.join(missing)}; it has {some(table, 12)}. If they have "
             "other names there, give these"
         )
-    return there
+    return columns
 
 
 def _conditions(test: Condition | Joined) -> Iterator[Condition]:

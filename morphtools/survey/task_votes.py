@@ -93,8 +93,8 @@ def _counts(catalog, question, schema, names, ending):
         return count_votes(catalog, question.text, names, total)
     tree = _leading_to(question, schema)
     places = [[[s + ending for s in stems] for stems, ending in variants(q, schema)] for q in tree.questions]
-    there = all(any(set(p) <= set(catalog.columns) for p in each) for each in places)
-    if "total_classifications" not in catalog.columns or not there:
+    complete = all(any(set(p) <= set(catalog.columns) for p in each) for each in places)
+    if "total_classifications" not in catalog.columns or not complete:
         return None
     return read_votes(catalog, tree)[list(question.label_cols)].to_numpy()
 

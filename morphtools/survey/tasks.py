@@ -224,10 +224,10 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         if values.dropna().isin((0.0, 1.0)).all():
             return values, f"column {name!r}: 1 {task.classes[1]}, 0 {task.classes[0]}"
         return _cut(values, task), _rule(task, repr(name))
-    found = [votes_for(catalog, question, answers) for question, answers in task.votes.items()]
-    found = [votes for votes in found if votes is not None]
-    if found:
-        yes, total = (sum(each) for each in zip(*found, strict=True))
+    counts = [votes_for(catalog, question, answers) for question, answers in task.votes.items()]
+    counts = [votes for votes in counts if votes is not None]
+    if counts:
+        yes, total = (sum(each) for each in zip(*counts, strict=True))
         enough = _cut((yes / total).where(total >= task.min_votes), task)
         return enough, f"{_rule(task, 'the vote fraction')}; at least {task.min_votes} votes"
     for question, answers in task.votes.items():
