@@ -85,7 +85,7 @@ def test_a_run_of_an_earlier_version_is_returned_with_a_warning_that_its_inputs_
     (out / "metrics.json").write_text('{"title": "old", "test": {}}')
     with caplog.at_level(logging.WARNING):
         run = finish(out, arguments | {"a_later_argument": None})
-    assert run.metrics["title"] == "old" and "whether it is still that of catalog" in caplog.text
+    assert run.metrics["title"] == "old" and "catalog, archive" in caplog.text
     with pytest.raises(FileExistsError, match=r"other settings \(epochs: 3 → 4\)"):
         finish(out, arguments | {"epochs": 4})
 
