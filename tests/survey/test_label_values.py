@@ -60,4 +60,4 @@ def test_numbers_that_are_no_redshifts_are_refused(cells, message):
 def test_stand_ins_for_unknown_redshifts_are_reported(caplog):
     found, _ = task_redshifts(PHOTOZ, pd.DataFrame({"redshift": [0.1, -9999.0, -1.0, -1.0, NAN]}))
     np.testing.assert_array_equal(found, [0.1, NAN, NAN, NAN, NAN])
-    assert "-9999.0, -1.0 (3 galaxies) count as unknown redshifts" in caplog.text
+    assert "-9999.0, -1.0 (3 galaxies) are treated as unknown redshifts" in caplog.text
