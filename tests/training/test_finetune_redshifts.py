@@ -278,7 +278,7 @@ def test_bands_of_an_unknown_survey_are_an_error_that_asks_for_the_survey(sky, t
     ("changes", "message"),
     [
         ({"column": "specz"}, "unknown column 'specz'"),
-        ({"column": "id_str"}, "column 'id_str' holds no redshifts, but g"),
+        ({"column": "id_str"}, "column 'id_str' contains no redshifts, only g"),
         ({"redshift_range": (0.4, 0.0)}, "redshift_range must rise from 0 or more, got 0.4 to 0"),
         ({"redshift_range": 0.4}, "redshift_range is two numbers, got 0.4"),
         ({"redshift_range": (0.9, 1.0)}, "too few redshifts: 0 from 0.9 to 1 to train and validate"),
