@@ -66,5 +66,5 @@ def test_pictures_need_a_source(three_kinds):
     _, catalog, images = three_kinds
     with pytest.raises(ValueError, match="pictures need records, or a catalog with its images"):
         Pictures(catalog=catalog)
-    with pytest.raises(ValueError, match="the catalogue has no x"):
+    with pytest.raises(ValueError, match="the catalogue does not contain x"):
         thumbnails(Pictures(catalog=catalog, images=images), ["g00", "x"])

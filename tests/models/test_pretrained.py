@@ -232,7 +232,7 @@ def test_weights_that_are_no_longer_shipped_name_their_successor():
 def test_missing_names_are_reported_with_the_available_ones(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "WEIGHTS", tiny[0])
     with pytest.raises(
-        ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\); nor .* such file or folder"
+        ValueError, match=r"unknown pretrained model 'tini'; .*did you mean 'tiny'\?\); and .* such file or folder"
     ):
         load_pretrained("tini")
     with pytest.raises(ValueError, match="need the name of their encoder, such as efficientnet_lite0_imagenet"):
