@@ -3,7 +3,7 @@
 from morphtools.moved import install as _install
 from morphtools.registration import register as _register
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "AnomalyLoop": "morphtools.anomalies.loop",
