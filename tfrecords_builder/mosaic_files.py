@@ -11,6 +11,7 @@ from tfrecords_builder.bounded import not_an_image, packing
 from tfrecords_builder.coordinates import sky_positions, to_number
 from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.hdus import extension_name, holds_image, image_hdu, pixel_values
+from tfrecords_builder.headers import camera
 from tfrecords_builder.masks import bad_pixels
 from tfrecords_builder.pixels import check_range
 from tfrecords_builder.wcs import read_grid
@@ -43,6 +44,7 @@ class Mosaic:
                 if not holds_image(image):
                     raise ValueError(f"extension {hdu!r} is not an image")
                 self.grid = read_grid(image.header, self._hdus, name if hdu is None else f"{name}[{hdu}]")
+                self.telescope = camera(image.header.get)[1] or camera(self._hdus[0].header.get)[1]
                 self._image = Planes(path, image, self.grid.axes)
                 if mask is not None:
                     self._mask = Planes(path, self._hdus[mask], self.grid.axes)

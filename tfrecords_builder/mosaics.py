@@ -125,6 +125,9 @@ class Mosaics(NamedTuple):
                     raise ValueError(difference(first.grid, mosaic.grid, box, boxes[i]))
                 section = partial(aligned_section, mosaic, first.grid)
             parts.append(_cut(section, box, int(cuts.sides[i]), cuts.resampled[i])._replace(hdu=mosaic.hdu))
+        left, _, right, _ = cuts.boxes[0][i]
+        scale = first.grid.pixel_scale * (right - left) / cuts.sides[i]  # NaN without a WCS
+        parts[0] = parts[0]._replace(pixel_scale=scale if scale > 0 else None, telescope=first.telescope)
         return parts[0] if len(parts) == 1 else _join(parts)
 
 

@@ -139,6 +139,33 @@ def test_resampling_does_not_spread_missing_pixels(tmp_path):
         np.testing.assert_allclose(image.data[np.isfinite(image.data)], 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "cutout, image_size, scale", [(24, None, 0.25), ("6 arcsec", None, 0.25), (48, 24, 0.5), ("2*r arcsec", 24, None)]
+)
+def test_records_of_cutouts_know_the_scale_of_their_pixels_and_the_telescope(tmp_path, cutout, image_size, scale):
+    header = world().to_header()
+    header["TELESCOP"] = "Blanco"
+    pixels = np.random.default_rng(0).normal(size=SHAPE).astype("f4")
+    fits.HDUList([fits.PrimaryHDU(header=header[-1:]), fits.ImageHDU(pixels, world().to_header())]).writeto(
+        tmp_path / "m.fits"
+    )
+    rows = [
+        {"id_str": f"g{i}", "file_loc": "m.fits", "x": 60.0 + 3 * i, "y": 70.0, "r": 3.0 * 1.2**i} for i in range(20)
+    ]
+    records = build_records(
+        pd.DataFrame(rows), tmp_path / "r", images=tmp_path, cutout=cutout, image_size=image_size, max_failures=0.5
+    )
+    assert records.telescope == "Blanco"
+    assert records.pixel_scale == (None if scale is None else pytest.approx(scale))
+    assert not any("scale" in finding for finding in records.findings())
+
+
+def test_pixels_of_a_mosaic_without_a_place_on_the_sky_have_no_scale(tmp_path):
+    fits.PrimaryHDU(np.random.default_rng(0).normal(size=SHAPE).astype("f4")).writeto(tmp_path / "m.fits")
+    (image,) = read_images(open_images(tmp_path, cutout=9), [{"file_loc": "m.fits", "x": 50.0, "y": 60.0}])
+    assert image.pixel_scale is None
+
+
 def test_every_mosaic_is_opened_once_per_shard_and_few_stay_open(tmp_path, monkeypatch):
     rng, header = np.random.default_rng(0), world().to_header()
     for i in range(40):
