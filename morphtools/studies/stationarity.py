@@ -142,7 +142,10 @@ def stationarity_figure(table: pd.DataFrame, first: Moved) -> Figure:
             below.fill_between(part["amount"], part["low"], part["high"], color=colour, alpha=0.2, lw=0)
             below.plot(part["amount"], part["displacement"], "o-", ms=3.5, lw=1.4, color=colour, label=representation)
         below.axhline(1, color=GREY, ls=":", lw=1)
+        below.set_xticks(rows["amount"].unique())
         below.set(xlabel=label, ylabel="distance moved / distance of two galaxies", ylim=(0, None))
         below.spines[["top", "right"]].set_visible(False)
-    grid[1, 0].legend(frameon=False, fontsize=8)
+    figure.legend(
+        *grid[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False
+    )
     return figure
