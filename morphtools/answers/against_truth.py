@@ -51,7 +51,9 @@ def against_truth(answer: AnyAnswer, runs: Mapping[tuple[str, int], Path]) -> Fi
     legends = (axes.get_legend_handles_labels() for axes in figure.axes)
     handles, names = next((each for each in legends if each[1]), ([], []))
     if names:
-        figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8, frameon=False, markerscale=3)
+        figure.legend(
+            handles, names, loc="outside upper center", ncols=len(numbers), fontsize=8, frameon=False, markerscale=3
+        )
     figure.supxlabel("true", fontsize=9)
     figure.supylabel("predicted", fontsize=9)
     return figure
