@@ -2,9 +2,9 @@
 
     python benchmarks/forward_pass.py --torch-python ENV/bin/python
 
-`peers/timm_forward.py` tells how to make the peer's environment; random weights are as fast as any. PyTorch runs in
-inference mode, in its own layout of memory and in channels-last, and is not compiled. Both use all cores. Turns are
-processes of their own.
+Ours is the pass of `predict` and `represent`, folded and compiled. PyTorch runs in inference mode, in its own layout of
+memory and in channels-last, and is not compiled. Random weights are as fast as any; `peers/timm_forward.py` tells how
+to make its environment. Both use all cores. Turns are processes of their own.
 """
 
 import argparse
@@ -30,6 +30,7 @@ def measure(names: list[str], side: int, batch: int, batches: int) -> dict[str, 
     import numpy as np
     import tensorflow as tf
 
+    from morphtools.inference.filling import compiled
     from morphtools.models.encoders import build_encoder
     from morphtools.training.devices import precision
 
@@ -40,11 +41,11 @@ def measure(names: list[str], side: int, batch: int, batches: int) -> dict[str, 
         for bfloat16 in (False, True):
             with precision(bfloat16):
                 encoder = build_encoder(name, (side, side, 3))
-            step = tf.function(lambda encoder=encoder: encoder(images, training=False))
-            np.asarray(step()), np.asarray(step())
+            step = compiled(encoder, batch)
+            np.asarray(step(images)), np.asarray(step(images))
             start = time.perf_counter()
             for _ in range(batches):
-                np.asarray(step())
+                np.asarray(step(images))
             rates[f"{name} {'bfloat16' if bfloat16 else 'float32'}"] = batch * batches / (time.perf_counter() - start)
     return rates
 

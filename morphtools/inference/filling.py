@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from morphtools.data.batches import read_run, read_shards
 from morphtools.inference.parts import all_parts, gaps, parts_of, publish, write_part
+from morphtools.models.folding import folded
 from tfrecords_builder.checksums import reading as reading_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import read_record
 
+_CONSTANTS = 5 * 10**6  # up to so many weights are constants of the graph: faster, but they take 17 times their memory
 _ROWS, _SECONDS = 8192, 15.0  # a piece is written when it has so many galaxies, or after so long
 
 
@@ -136,11 +138,18 @@ def shard_key(records: Records, shard: str) -> str:
 
 def compiled(model: keras.Model, batch_size: int) -> Callable:
     """The model's forward pass, which may return before its result is computed."""
+    model = folded(model)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
-        return tf.function(lambda images: model(images, training=False), input_signature=signature)
+        if model.count_params() > _CONSTANTS:
+            return tf.function(lambda images: model(images, training=False), input_signature=signature)
+        weights = [
+            [keras.ops.convert_to_numpy(each) for each in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        return tf.function(lambda images: model.stateless_call(*weights, images)[0], input_signature=signature)
 
     def step(images):  # always of one shape: others would be compiled anew
         images = np.asarray(images)

@@ -1,14 +1,17 @@
 import io
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from morphtools.inference.filling import fill
+from morphtools.inference import filling
+from morphtools.inference.filling import compiled, fill
 from morphtools.inference.parts import all_parts, read_part
 from morphtools.inference.representations import Representations
 from morphtools.inference.stream import all_computed, galaxies_per_shard
+from morphtools.models.encoders import any_way_up, build_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.images import Image as Stored
 
@@ -44,3 +47,19 @@ def test_shards_are_done_even_where_their_last_pictures_cannot_be_decoded(tmp_pa
     expected = [name for name in order if int(name[1:]) not in broken]
     assert part[:2] == (0, 30) and read_part(part[2])["id_str"].to_pylist() == expected
     np.testing.assert_allclose(store.values()[:, 0], [5 * int(name[1:]) / 255 for name in expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize("constants", [0, 10**9])
+def test_the_compiled_pass_gives_what_the_model_gives_whether_or_not_its_weights_are_constants(monkeypatch, constants):
+    monkeypatch.setattr(filling, "_CONSTANTS", constants)
+    encoder = build_encoder("resnet10_half", (16, 16, 3), small_images=True)
+    rng = np.random.default_rng(0)
+    for weight in encoder.weights:  # as after a training: no average is 0 or 1
+        if len(weight.shape) == 1:
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    model = keras.Sequential([keras.Input((16, 16, 3)), *any_way_up(encoder, 2)])
+    step = compiled(model, 4)
+    for number in (4, 3):
+        images = rng.uniform(size=(number, 16, 16, 3)).astype("float32")
+        expected = keras.ops.convert_to_numpy(model(images, training=False))
+        np.testing.assert_allclose(step(images), expected, atol=1e-5 * abs(expected).max())
