@@ -39,6 +39,7 @@ class Server:
         header = fits.PrimaryHDU(np.zeros((3, SIZE, SIZE), np.float32)).header
         self.head, self.bad = header.tostring(padding=True).encode(), bad
         self.seen, self.at_once, self.most_at_once, self.times, self.lock = {}, 0, 0, [], threading.Lock()
+        self.last, self.resumed = np.inf, threading.Event()  # requests after the last one wait
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +64,9 @@ class Server:
             self.most_at_once = max(self.most_at_once, self.at_once)
             self.times.append(time.monotonic())
             self.seen[request.path] = first = self.seen.get(request.path, 0) + 1
+            waits = len(self.times) > self.last
+        if waits:
+            self.resumed.wait()
         number = int(hashlib.sha256(query["ra"].encode()).hexdigest()[:8], 16)
         body = np.random.default_rng(number).normal(size=3 * SIZE**2).astype(">f4").tobytes()
         body, status, wait = self.head + body.ljust(-(-len(body) // 2880) * 2880, b"\0"), 200, None
@@ -122,6 +126,8 @@ def main() -> None:
         kills, began = 0, time.monotonic()
         span = options.galaxies / options.per_second / (options.kills + 1)
         while True:
+            bad.last = (kills + 1) * options.galaxies // (options.kills + 1) if kills < options.kills else np.inf
+            bad.resumed.clear()
             before, process = len(bad.times), start("killed", bad)
             while len(bad.times) == before and process.poll() is None:
                 time.sleep(0.01)  # until it is at work
@@ -133,6 +139,9 @@ def main() -> None:
                 process.kill()
                 process.wait()
                 kills += 1
+                bad.resumed.set()
+                while bad.at_once:  # it may still answer the one that was killed
+                    time.sleep(0.01)
         expected, files = content(folder / "undisturbed"), content(folder / "killed")
         other = sum(expected.get(name) != files.get(name) for name in expected.keys() | files.keys())
         seconds = np.array(bad.times)

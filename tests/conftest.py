@@ -1,4 +1,6 @@
 import os
+import signal
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -62,3 +64,40 @@ def three_kinds(tmp_path):
     catalog["ra"], catalog["dec"] = np.linspace(10, 11, 60), np.linspace(-1, 1, 60)
     catalog["smooth_fraction"] = np.where(kinds == "elliptical", 0.9, 0.1) + rng.uniform(-0.1, 0.1, 60)
     return store, catalog, tmp_path / "images"
+
+
+class LosesAWorker:
+    """An executor of which a worker dies once, at the n-th piece of work, when that is about to be finished.
+
+    Then it has written a file under a temporary name and would rename it.
+    """
+
+    def __init__(self, executor, n, folder):
+        self.executor, self.n, self.done = executor, n, folder / "a worker was killed"
+
+    def submit(self, work, name):
+        """As of any executor."""
+
+        def dying(work, name, done=str(self.done)):
+            try:
+                os.close(os.open(done, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:  # the second try
+                return work(name)
+            sys.addaudithook(lambda event, _: event == "os.rename" and os.kill(os.getpid(), signal.SIGKILL))
+            return work(name)
+
+        self.n -= 1
+        return self.executor.submit(dying, work, name) if self.n == 0 else self.executor.submit(work, name)
+
+
+@pytest.fixture
+def losing_a_worker(tmp_path):
+    """Makes an executor lose a worker (`LosesAWorker`); at the end it must have done so."""
+    made = []
+
+    def make(executor, n):
+        made.append(LosesAWorker(executor, n, tmp_path))
+        return made[-1]
+
+    yield make
+    assert made and all(each.done.exists() for each in made)

@@ -1,7 +1,7 @@
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,9 +87,10 @@ def test_models_and_augmentations_do_not_name_a_backend():
 @pytest.mark.parametrize("arguments", [["-c", "import morphtools"], ["-m", "morphtools", "--help"]])
 def test_import_and_help_answer_in_under_a_second(arguments):
     def seconds():
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the processor: others may be at work
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=ROOT)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(3)) < 1.0
 

@@ -45,6 +45,7 @@ class Archive:
     def __init__(self):
         self.answer = lambda path, query, n: (404, {}, b"")
         self.requests, self.times, self.agents, self.most_at_once = [], [], set(), 0
+        self.dripped = 0  # bytes
         self._counts, self._at_once, self._lock = {}, 0, threading.Lock()
         archive = self
 
@@ -91,6 +92,7 @@ class Archive:
                 for byte in body:
                     request.wfile.write(bytes([byte]))
                     request.wfile.flush()
+                    self.dripped += 1
                     time.sleep(0.02)
             else:
                 request.wfile.write(body)

@@ -54,10 +54,9 @@ def test_a_client_gives_up_after_its_tries(archive):
 
 def test_an_answer_that_drips_ends_when_its_time_is_over(archive):
     archive.answer = answers(("drip", {}, b"x" * 1000))  # 20 s
-    start = time.monotonic()
     with pytest.raises(ConnectionError, match="too slow"):
         client_of(tries=1, timeout=0.3).get(archive.url, {}, bytes)
-    assert time.monotonic() - start < 3
+    assert archive.dripped < 1000  # long before its end
 
 
 def test_a_dead_service_and_one_that_does_not_answer_are_told_apart(archive):

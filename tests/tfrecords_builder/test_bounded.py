@@ -106,7 +106,7 @@ for ending in ("npy", "h5", "zip", "fits"):
     else:
         raise SystemExit(ending)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
 
 
 def archive(path, **members) -> None:

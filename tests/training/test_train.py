@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -154,7 +153,14 @@ def test_training_continues_from_the_weights_of_another_run(run, survey, tmp_pat
 
 
 SCRIPT = """
-import sys, yaml
+import os, signal, sys, yaml
+written = [0]
+def kill(event, paths):  # before the history of the second epoch is in its place
+    if event == "os.rename" and os.fspath(paths[1]).endswith("history.csv"):
+        written[0] += 1
+        if written[0] == 2 and sys.argv[3:] == ["killed"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
 from morphtools.training.settings import Optimization
 from morphtools.training.train import train
 train(**yaml.safe_load(open(sys.argv[1])), out=sys.argv[2])
@@ -168,14 +174,9 @@ def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(survey, tmp_path
     (tmp_path / "arguments.yaml").write_text(yaml.safe_dump(arguments))
     command = [sys.executable, "-c", SCRIPT, tmp_path / "arguments.yaml", tmp_path / "killed"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "killed" / "history.csv").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed = pd.read_csv(tmp_path / "killed" / "history.csv")
-    assert len(killed) < 6
+    killed = subprocess.run([*command, "killed"], env=environment, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(pd.read_csv(tmp_path / "killed" / "history.csv")) == 1
     subprocess.run(command, env=environment, check=True, capture_output=True)
     whole = train(**arguments, out=tmp_path / "whole")
     histories = [pd.read_csv(folder / "history.csv") for folder in (tmp_path / "killed", whole.out)]
