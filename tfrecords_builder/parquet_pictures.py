@@ -99,7 +99,7 @@ class _Table(NamedTuple):
 
 @lru_cache(4)
 def _open(path: Path, column: str | None, changed: int) -> _Table:
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path, pre_buffer=False) as file:
         names = [field.name for field in file.schema_arrow if holds_pictures(field)]
         if column is not None and column not in names:
             raise ValueError(unknown(f"column of pictures in {path}", column, names))
@@ -119,7 +119,7 @@ def _open(path: Path, column: str | None, changed: int) -> _Table:
 
 @lru_cache(2)
 def _group(path: Path, column: str, group: int, changed: int, limits: Limits) -> pa.ChunkedArray:
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path, pre_buffer=False) as file:
         about = file.metadata.row_group(group)
         size = max(about.column(i).total_uncompressed_size for i in range(about.num_columns))
         if size > limits.bytes:

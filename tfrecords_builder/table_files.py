@@ -47,7 +47,7 @@ def read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
                 table = table.set_column(i, field.name, table[i].cast(kind))
         return table.to_pandas(types_mapper=nullable)
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         check_names(file.schema_arrow.names)
         pictures = [field.name for field in file.schema_arrow if holds_pictures(field)]
         nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]

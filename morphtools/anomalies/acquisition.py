@@ -9,6 +9,7 @@ from morphtools.anomalies.gaussian_process import Posterior
 from tfrecords_builder.naming import unknown
 
 _POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
+_BLOCK = 2**17  # candidates at a time
 _FEW = 32  # ratings that bound a deviation closely enough: about one candidate in a hundred passes
 
 
@@ -71,9 +72,10 @@ def most_promising(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The galaxies with the highest acquisition, as a query strategy for modAL.
 
-    Deviations cost as much as means, but are never larger than they would be with fewer ratings, and an acquisition
-    with that deviation is an upper bound. So a galaxy whose bound is below what the galaxies with the
-    highest means reach need not be computed exactly. The result is the same as without this.
+    Candidates are read block by block, and only the best so far are kept. Deviations cost as much as means, but are
+    never larger than they would be with fewer ratings, and an acquisition with that deviation is an upper bound. So a
+    galaxy whose bound is below what the best so far reach need not be computed exactly. The result is the same as
+    without this.
 
     Args:
         learner: modAL's optimizer, of `rating_learner.fit_learner`.
@@ -98,28 +100,50 @@ def most_promising(
     def value(mean, deviation):
         return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)
 
-    posterior = Posterior(learner.estimator, start)
-    asked, believe = np.asarray(asked, int), DIVERSITIES[diversity]
-    mean, deviation = posterior.predict(candidates, ratings=_FEW)
-    mean[asked] = -np.inf
-    first = largest(mean, _POOL)
+    posterior, asked, believe = Posterior(learner.estimator, start), np.asarray(asked, int), DIVERSITIES[diversity]
     wanted = n_instances if believe is None else _POOL
-    reached = value(*posterior.predict(candidates, first))
-    pool = first
-    if len(first) >= wanted:
-        mark = np.sort(reached)[-wanted]
-        promising = mean >= _least_mean(value, mark, deviation)
-        promising[first[reached >= mark]] = True  # in another batch the same mean is rounded differently
-        pool = np.flatnonzero(promising)
-    mean, deviation = posterior.predict(candidates, pool)
-    reached = value(mean, deviation)
-    best = largest(reached, n_instances)
-    if believe is None or not len(pool):
-        return pool[best], reached[best]
-    pool = pool[largest(reached, _POOL)]
-    before = 0 if start is None else start[pool]
-    best, reached = _one_after_another(learner, candidates[pool], before, n_instances, value, believe)
-    return pool[best], reached
+    rows, reached = np.array([], int), np.array([])
+    for first in range(0, len(candidates), _BLOCK):
+        block = np.arange(first, min(first + _BLOCK, len(candidates)))
+        refused = asked[(asked >= first) & (asked <= block[-1])] - first
+        mark = reached[wanted - 1] if len(reached) >= wanted else None
+        more = block[_promising(posterior, candidates, block, refused, value, mark, wanted)]
+        rows = np.concatenate([rows, more])
+        reached = np.concatenate([reached, value(*posterior.predict(candidates, more))])
+        best = largest(reached, wanted)
+        rows, reached = rows[best], reached[best]
+    if believe is None or not len(rows):
+        return rows, reached
+    before = 0 if start is None else start[rows]
+    best, reached = _one_after_another(learner, candidates[rows], before, n_instances, value, believe)
+    return rows[best], reached
+
+
+def _promising(
+    posterior: Posterior,
+    candidates: np.ndarray,
+    block: np.ndarray,
+    refused: np.ndarray,
+    value: Callable,
+    mark: float | None,
+    wanted: int,
+) -> np.ndarray:
+    """Where in a block of rows (n,) galaxies may be among the `wanted` best of all, if so many reach `mark` already.
+
+    Without a mark, the galaxies of the block with the highest means set one.
+    """
+    mean, deviation = posterior.predict(candidates, block, ratings=_FEW)
+    mean[refused] = -np.inf
+    if mark is not None:
+        return np.flatnonzero(mean >= _least_mean(value, mark, deviation))
+    first = largest(mean, max(_POOL, wanted))
+    if len(first) < wanted:
+        return np.sort(first)
+    reached = value(*posterior.predict(candidates, block[first]))
+    mark = np.sort(reached)[-wanted]
+    promising = mean >= _least_mean(value, mark, deviation)
+    promising[first[reached >= mark]] = True  # in another batch the same mean is rounded differently
+    return np.flatnonzero(promising)
 
 
 def _least_mean(value: Callable, mark: float, deviation: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from morphtools.anomalies.first_batches import STARTS, drawn
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.anomalies.ratings import Ratings, at_least_one, check_rater
-from morphtools.anomalies.session import open_session, standardized_components  # noqa: F401
+from morphtools.anomalies.scoring import ranked_galaxies
+from morphtools.anomalies.session import Names, open_session, standardized_components  # noqa: F401
 from morphtools.anomalies.similar_raters import OtherRaters
 from morphtools.explore.tables import left_out
 from morphtools.inference.representations import Representations
@@ -92,11 +93,7 @@ class AnomalyLoop:
         self._kernel, self._start, self._seed = kernel, start, seed
         self._acquisition = {"acquisition": acquisition, "tradeoff": tradeoff, "diversity": diversity}
         store = Representations.open(representations)
-        self._names = pd.Index(store.id_str, dtype=object)  # as text, pandas would convert all of them at every look-up
-        if not self._names.is_unique:
-            twice = some(self._names[self._names.duplicated()].unique())
-            raise ValueError(f"galaxies that are twice in {store.folder}: {twice}")
-        self._excluded = np.flatnonzero(left_out(store.id_str, exclude))
+        self._names, self._excluded = Names(store), left_out(store, exclude)
         self._candidates = open_session(self.out, store, components)
         self._store = Ratings(self.out / "ratings.sqlite")
         self._others = OtherRaters(self._candidates, kernel)
@@ -120,9 +117,10 @@ class AnomalyLoop:
         taken = np.concatenate([self._seen()[0], self._excluded])
         chosen = self._chosen(n, taken)
         if chosen is None:
-            free = np.flatnonzero(~np.isin(np.arange(len(self._names)), taken))
-            chosen = STARTS[self._start](self._candidates, free, min(n, len(free)), self._seed)
-        names = [str(name) for name in self._names[chosen]]
+            taken = np.unique(taken)
+            free = len(self._candidates) - len(taken)
+            chosen = STARTS[self._start](self._candidates, taken, min(n, free), self._seed)
+        names = self._names.of(chosen)
         self._store.ask(names, self.rater)
         return names
 
@@ -141,8 +139,8 @@ class AnomalyLoop:
         taken = np.concatenate([self._seen()[0], self._excluded, self.rows(self.asked())])
         chosen = self._chosen(n, taken) if learn else None
         if chosen is None:
-            chosen = drawn(len(self._names), taken, n, self._seed + len(taken))
-        names = [str(name) for name in self._names[chosen]]
+            chosen = drawn(len(self._candidates), taken, n, self._seed + len(taken))
+        names = self._names.of(chosen)
         self._store.ask_more(names, self.rater)
         return names
 
@@ -272,23 +270,28 @@ class AnomalyLoop:
         Raises:
             ValueError: There are no ratings yet.
         """
-        if not np.isfinite(self._seen()[1]).any():
-            raise ValueError(f"there are no ratings in {self.out} yet, so no scores")
-        score, uncertainty = self.expected()
-        rating, raters = np.full(len(score), np.nan), np.zeros(len(score), int)
+        return pd.concat(self.ranked(), ignore_index=True)
+
+    def ranked(self) -> Iterator[pd.DataFrame]:
+        """As `scores`, a table after the other, for more galaxies than memory holds.
+
+        Raises:
+            ValueError: There are no ratings yet.
+        """
         current = self._store.current(self._whose)
-        rows = self.rows(current["id_str"])
-        rating[rows], raters[rows] = current["rating"], current["raters"]
-        columns = {"score": score, "uncertainty": uncertainty, "rating": rating, "raters": raters}
-        table = pd.DataFrame({"id_str": self._names} | columns).drop(index=self._excluded)
-        return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+        if not current["rating"].notna().any():
+            raise ValueError(f"there are no ratings in {self.out} yet, so no scores")
+        before = self._from_others()
+        posterior = Posterior(self._learner(before).estimator, before)
+        rated = current.assign(row=self.rows(current["id_str"]))
+        yield from ranked_galaxies(posterior, self._candidates, self._names, rated, self._excluded, self.out)
 
     def expected(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) the expected rating of every galaxy, in the order of the store, and its standard deviation."""
         start = self._from_others()
         return Posterior(self._learner(start).estimator, start).predict(self._candidates)
 
-    def rows(self, ids: Sequence[str]) -> np.ndarray:
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
         """The rows of galaxies in the order of the store.
 
         Args:
@@ -297,7 +300,7 @@ class AnomalyLoop:
         Returns:
             (n,) rows, −1 for those that are not there.
         """
-        return self._names.get_indexer(pd.Index(list(ids), dtype=object))
+        return self._names.rows(ids)
 
     @property
     def _whose(self) -> str:
@@ -339,8 +342,8 @@ class AnomalyLoop:
         names = sorted(self._store.tally()[1]) if self.similar else []
         return {name: self._rated(name) for name in names if name != self.rater}
 
-    def _check(self, names) -> None:
-        names = pd.Index(list(names), dtype=object)
-        strangers = names[self.rows(names) < 0].unique()
-        if len(strangers):
+    def _check(self, names: Iterable) -> None:
+        names = list(dict.fromkeys(names))
+        strangers = [name for name, row in zip(names, self.rows(names), strict=True) if row < 0]
+        if strangers:
             raise ValueError(f"galaxies without representations in this session: {some(strangers)}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,14 +20,15 @@ from morphtools.answers import class_figures as figures
 from morphtools.explore.figures import contact_sheet
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.showing import show
-from morphtools.explore.tables import write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.locks import lock
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.tables_out import write_chunks
 
 _ROW, _ROWS = 10, 25  # galaxies in a row of the history, and its rows at most
+_TOP = 48  # galaxies in the gallery of the ranking
 _HELP = "0 (dull) to 5 (what you look for), s skip, u undo, q stop"
 
 
@@ -184,28 +186,43 @@ def _history(loop: AnomalyLoop, pictures: Pictures):
 
 def _write_results(loop: AnomalyLoop, pictures: Pictures | None, anomalous: pd.Series | None) -> None:
     """Writes `scores.csv`; with pictures `top.png`, `history.png`; with the truth `metrics.json`, `recall.png`."""
-    out, scores = loop.out, loop.scores()
+    out = loop.out
     if loop.own:
         out = out / f"of-{quote(loop.rater, safe=' ')}"
         out.mkdir(exist_ok=True)
-    write_table(out / "scores.csv", scores)
+    first, ranked, new, number = [], [], [], 0
+
+    def noted() -> Iterator[pd.DataFrame]:
+        nonlocal number
+        for table in loop.ranked():
+            first.append(table.head(_TOP if not first else 0))
+            number += len(table)
+            if anomalous is not None:
+                ranked.append(anomalous[table["id_str"]].to_numpy())
+                new.append(ranked[-1][table["raters"].to_numpy() == 0])
+            yield table
+
+    write_chunks(noted(), out / "scores.csv")
     if pictures is not None:
-        top = scores.head(48)
+        top = pd.concat(first)
         captions = [
             f"{i}: {row.score:.1f} ± {row.uncertainty:.1f}{f', rated {row.rating:.2g}' if row.raters else ''}\n"
             f"{row.id_str[:22]}"
             for i, row in enumerate(top.itertuples(), 1)
         ]
         shown = thumbnails(pictures, top["id_str"], 128)
-        title = f"The {len(top)} most interesting of {len(scores)} galaxies, after {_rated(loop)} ratings"
+        title = f"The {len(top)} most interesting of {number} galaxies, after {_rated(loop)} ratings"
         write_figure(out / "top.png", figures.gallery(shown, captions, title))
         write_figure(out / "history.png", _history(loop, pictures))
     if anomalous is not None:
-        ranked = anomalous[scores["id_str"]].to_numpy()
-        new = ranked[scores["raters"].to_numpy() == 0]
-        metrics: dict[str, Any] = {"galaxies": len(ranked), "anomalies": int(ranked.sum()), "ratings": _rated(loop)}
-        metrics |= {"rated_anomalies": int(ranked.sum() - new.sum()), "all": ranking_metrics(ranked)}
-        metrics["unrated"] = ranking_metrics(new)
-        clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)
-        write_whole(out / "metrics.json", json.dumps(clean, indent=1))
-        write_figure(out / "recall.png", ranking_curves({"this session": [ranked]}))
+        _write_recall(out, np.concatenate(ranked), np.concatenate(new), _rated(loop))
+
+
+def _write_recall(out: Path, ranked: np.ndarray, new: np.ndarray, ratings: int) -> None:
+    """How early the ranking has the anomalies: (N,) bool of all galaxies, and of those that were not rated."""
+    metrics: dict[str, Any] = {"galaxies": len(ranked), "anomalies": int(ranked.sum()), "ratings": ratings}
+    metrics |= {"rated_anomalies": int(ranked.sum() - new.sum()), "all": ranking_metrics(ranked)}
+    metrics["unrated"] = ranking_metrics(new)
+    clean = json.loads(json.dumps(metrics), parse_constant=lambda name: None)
+    write_whole(out / "metrics.json", json.dumps(clean, indent=1))
+    write_figure(out / "recall.png", ranking_curves({"this session": [ranked]}))

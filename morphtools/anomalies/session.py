@@ -1,6 +1,7 @@
 """The folder of a session of the rating loop: its candidates, what they were made of, and its ratings."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -8,14 +9,43 @@ import numpy as np
 
 from morphtools.anomalies.ratings import Ratings
 from morphtools.explore.pca import fit_pca
+from morphtools.inference.parts import check_part
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
+from tfrecords_builder.naming import some
 
 log = logging.getLogger(__name__)
 
 _ROWS = 65536
+
+
+class Names:
+    """The names of the galaxies of a session, which stay in the store; of those that were met the rows are remembered.
+
+    Args:
+        store: The representations; what is added to them later is not in the session.
+    """
+
+    def __init__(self, store: Representations):
+        self._store, self._parts, self._rows = store, store.parts, dict[str, int]()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self._store.name_batches(_ROWS, self._parts)
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """(n,) rows of galaxies, −1 for those that are not there."""
+        names = [str(name) for name in ids]
+        new = [name for name in names if name not in self._rows]
+        self._rows.update(zip(new, self._store.rows_of(new, self._parts).tolist(), strict=True))
+        return np.array([self._rows[name] for name in names], int)
+
+    def of(self, rows: np.ndarray) -> list[str]:
+        """The names of some rows (n,)."""
+        names = [str(name) for name in self._store.names_of(rows, self._parts)]
+        self._rows.update(zip(names, rows.tolist(), strict=True))
+        return names
 
 
 def standardized_components(store: Representations, components: int, path: Path, *, whiten: bool = True) -> None:
@@ -55,6 +85,9 @@ def open_session(out: Path, store: Representations, components: int) -> np.ndarr
     the first of them.
     """
     parts = {path.name: _checksum(path) for path in store.parts}
+    for path in store.parts:
+        if f".{parts[path.name]:08x}." not in path.name:  # a part of an earlier version, or damaged
+            check_part(path)
     about, ratings, candidates = out / "session.json", out / "ratings.sqlite", out / "candidates.npy"
     try:
         settings, inputs = {"components": components}, {"representations": parts}
@@ -62,6 +95,8 @@ def open_session(out: Path, store: Representations, components: int) -> np.ndarr
             begun = read_json(about) if about.exists() else {}
             if begun and not (ratings.exists() and ratings.stat().st_size):
                 raise ValueError(f"{ratings} is missing or empty: put it back from a copy, or choose another out")
+            if not begun and (twice := store.repeated_names()):
+                raise ValueError(f"galaxies that are twice in {store.folder}: {some(twice)}")
             claimed.keep()
             Ratings(ratings).check()
             if not _sound(candidates, begun.get("candidates"), len(store)):
@@ -91,6 +126,6 @@ def _checksum(path: Path) -> int:
     """CRC-32C of a file, which is read at the speed of the disk."""
     checksum = 0
     with path.open("rb") as file:
-        while block := file.read(2**24):
+        while block := file.read(2**22):
             checksum = google_crc32c.extend(checksum, block)
     return checksum

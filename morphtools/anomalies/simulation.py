@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from morphtools.anomalies.acquisition import ACQUISITIONS, DIVERSITIES
+from morphtools.anomalies.first_batches import STARTS
 from morphtools.anomalies.gaussian_process import KERNELS, Posterior
-from morphtools.anomalies.loop import STARTS
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.explore.outliers import isolation_forest, local_outlier_factor, neighbour_score
 from morphtools.explore.tables import column_of, known_of
@@ -132,7 +132,7 @@ def simulate(
 
 def _gaussian_process(search, x, truth, *, ratings, batch_size, tradeoff, seed, watch: Watch):
     how = {"acquisition": search.acquisition, "tradeoff": tradeoff, "diversity": search.diversity}
-    rated = STARTS[search.start](x, np.arange(len(x)), min(batch_size, ratings), seed)
+    rated = STARTS[search.start](x, np.array([], int), min(batch_size, ratings), seed)
     while True:
         learner = fit_learner(x[rated], truth[rated], search.method)
         score = Posterior(learner.estimator).mean(x)

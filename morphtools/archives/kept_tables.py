@@ -30,7 +30,8 @@ class KeptTable(NamedTuple):
 
     Attributes:
         table: Its columns and rows, in files that are mapped into memory.
-        sky: (N, 2) right ascension and declination in degrees, NaN for rows without a position.
+        sky: (N, 2) right ascension and declination in degrees, NaN for rows without a position; (0, 2) if the places
+            were not to be read.
         empty: (N,) number of empty cells in each row.
         remarks: Guesses that were made, and problems.
     """
@@ -51,7 +52,7 @@ class KeptTable(NamedTuple):
 
     def pieces(self) -> Iterator[pd.DataFrame]:
         """Yields the whole table, in pieces."""
-        for start in range(0, max(1, len(self.sky)), ROWS):
+        for start in range(0, max(1, len(self.table)), ROWS):
             yield self.table.slice(start, ROWS).to_pandas(types_mapper=_NULLABLE.get)
 
 
@@ -81,9 +82,7 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
             problems += [
                 f"row {sum(len(each) for each in sky) + i}: {reasons[i]}" for i in np.flatnonzero(reasons != "")
             ]
-        else:
-            degrees = np.full((len(chunk), 2), np.nan)
-        sky.append(degrees)
+            sky.append(degrees)
         empty.append(chunk.isna().sum(axis=1).to_numpy(np.int32))
         mixed = {n: as_text(chunk[n]) for n in chunk.columns if chunk[n].dtype == object and not _is_bool(chunk[n])}
         part = pa.Table.from_pandas(chunk.assign(**mixed), preserve_index=False).replace_schema_metadata()
@@ -93,7 +92,7 @@ def keep_table(catalog, folder: Path, position: tuple[str, str] | None = None, *
             writer.write_table(part)
     schema = _common(schemas)
     table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(f))).read_all().cast(schema) for f in files])
-    sky = np.concatenate(sky)
+    sky = np.concatenate(sky) if places else np.empty((0, 2))
     without = np.isnan(sky).any(axis=1).sum() if places else 0
     remarks += [f"{without} rows have no position and match nothing"] if without else []
     remarks += [f"positions that cannot be used: {some(problems, 5)}"] if problems else []

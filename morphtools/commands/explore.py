@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, import_quietly, typed
+from morphtools.commands.calling import call, echo_table, import_quietly, on_cluster, typed
 from morphtools.commands.handing_on import handing_on
 
 _IMAGES = (
@@ -168,19 +168,34 @@ def find_outliers(representations, config, **options):
 @_EXCLUDE
 @click.option("--seed", type=int, help="Seed of the sample and of UMAP (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/map).")
+@click.option("--part", help="Place only this part of the galaxies, such as 2/5; the last part to finish draws them.")
+@click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://host:8786.")
 @_CONFIG
-def make_map(representations, config, **options):
+def make_map(representations, config, scheduler, **options):
     """Draw a map with similar galaxies side by side.
 
     With ra and dec in the catalogue, also the same galaxies on the sky.
 
     morphtools make-map representations --catalog galaxies.csv --images jpegs/ --colour ring,redshift
+
+    morphtools make-map more-representations --onto morphtools-runs/map --out more --part 2/5
     """
+    import pyarrow.parquet as pq
+
     given = typed(options) | {"representations": representations}
+    if config is None:
+        given.setdefault("part", "1/1")  # so that memory does not hold the table of all galaxies
     _split(given, "colour")
-    table = call(morphtools.make_map, config, given)
-    click.echo(f"{len(table)} galaxies on the map, fitted to {table['fitted'].sum()} of them")
-    click.echo(f"see {given.get('out', 'morphtools-runs/map')}: map.parquet and pictures")
+    call(morphtools.make_map, config, on_cluster(given, scheduler))
+    table = Path(given.get("out", "morphtools-runs/map")) / "map.parquet"
+    if not table.exists():
+        click.echo(f"this part is done; the last part to finish writes {table}")
+        return
+    fitted = pq.read_table(table, columns=["fitted"])["fitted"]
+    click.echo(
+        f"{len(fitted)} galaxies on the map, fitted to {sum(chunk.true_count for chunk in fitted.chunks)} of them"
+    )
+    click.echo(f"see {table.parent}: map.parquet and pictures")
 
 
 @click.command()
@@ -215,7 +230,7 @@ def cluster(representations, config, **options):
     echo_table(clusters.summary)
     click.echo("\n".join(f"{name}: {value:.4g}" for name, value in clusters.metrics.items()))
     click.echo(f"see {given.get('out', 'morphtools-runs/clusters')}")
-    return with_known(clusters.galaxies, given.get("catalog"))
+    return lambda: with_known(clusters.galaxies, given.get("catalog"))
 
 
 @click.command()

@@ -10,7 +10,7 @@ import morphtools
 
 
 def handing_on(callback: Callable) -> Callable:
-    """Adds `--table` and `--samp` to a command whose callback returns a table with `id_str`, or None for none."""
+    """Adds `--table` and `--samp` to a command; its callback returns a table with `id_str`, what makes it, or None."""
 
     @click.option("--table", type=click.Path(), help="Also write the table here; .csv, .parquet, .fits, .vot or .ecsv.")
     @click.option("--samp", is_flag=True, default=None, help="Also send the table to TOPCAT or Aladin.")
@@ -21,8 +21,9 @@ def handing_on(callback: Callable) -> Callable:
 
             ending_of(table)  # an unknown format is an error before the work begins
         result = callback(*arguments, **options)
-        if result is None:
+        if result is None or (table is None and not samp):
             return
+        result = result() if callable(result) else result
         if table is not None:
             morphtools.write_table(result, table)
             click.echo(f"{len(result)} rows in {table}")

@@ -1,24 +1,28 @@
 """`cluster`: takes an inventory of a survey before anything is labelled."""
 
+import dataclasses
+import functools
 import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from morphtools.explore import figures
-from morphtools.explore.pca import Projection, batches_of, fit_pca
+from morphtools.explore.pca import Projection, batches_of, fit_pca, some_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.tables import (
+    all_but,
     column_of,
+    columns_in,
     digest_of,
     inputs_of_store,
-    known_of,
+    known_in,
     left_out,
+    names_in,
     open_catalog,
     space_of,
     write_table,
@@ -30,26 +34,37 @@ from tfrecords_builder.json_files import write_json
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.tables_out import write_chunks
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 12  # galaxies of each cluster
 
 
-class Clusters(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Clusters:
     """The result of `cluster`.
 
     Attributes:
-        galaxies: `id_str`, `cluster` (0 is the largest), `probability` of belonging to it (of mixtures), `distance`
-            from its centre, `name` where clusters have names.
+        out: Folder with the results.
         summary: One row per cluster: `galaxies`, `share`, and with labels `labelled`, `majority`, `purity`.
         metrics: With labels `purity` (as if every cluster had the name of its majority), `labelled`; with names too
             `accuracy` and `named`, the fraction of labelled galaxies that got a name.
     """
 
-    galaxies: pd.DataFrame
+    out: Path
     summary: pd.DataFrame
     metrics: dict
+
+    @functools.cached_property
+    def galaxies(self) -> pd.DataFrame:
+        """`id_str`, `cluster` (0 is the largest), `probability` of belonging to it (of mixtures), `distance` from its
+        centre, `name` where clusters have names: `galaxies.parquet`, which is read when it is first asked for.
+        """
+        return pd.read_parquet(self.out / "galaxies.parquet")
+
+    def __iter__(self) -> Iterator:
+        return iter((self.galaxies, self.summary, self.metrics))
 
 
 def _bayesian_gaussian_mixture(clusters: int, seed: int):
@@ -134,44 +149,44 @@ def cluster(
     if estimator not in ESTIMATORS:
         raise ValueError(unknown("estimator", estimator, ESTIMATORS))
     store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
-    ids = store.id_str
-    excluded = left_out(ids, exclude)
-    known = known_of(ids[~excluded], catalog)
+    excluded = left_out(store, exclude)
+    keep = all_but(store, excluded)
+    known, rows = (pd.DataFrame(), excluded[:0]) if catalog is None else known_in(store, catalog, keep)
     truth = None if labels is None else column_of(known, labels).to_numpy()
     shown = known[[column_of(known, name).name for name in fractions]]
     settings = {"estimator": estimator, "clusters": clusters, "variance": variance, "sample": sample, "seed": seed}
-    settings |= {"exclude": digest_of(ids[excluded])}
+    settings |= {"exclude": digest_of(store.names_of(excluded))}
     with claim(out, "cluster", settings, inputs_of_store(store), old="fit.json", others=True) as claimed:
         if not (out / "fit.json").exists():
-            _fit(store, ~excluded, settings, out)
+            _fit(store, keep, settings, out)
         claimed.keep()
-        galaxies = _assign(store, ~excluded, *_fitted(out, settings))
-        number = galaxies["cluster"].to_numpy()
-        summary = _summary(number, truth)
+        called = None if names is None else pd.Series(_names(names, clusters))
+        watched = _Watched(clusters, rows - np.searchsorted(excluded, rows))
+        write_chunks(watched(_assigned(store, keep, called, *_fitted(out, settings))), out / "galaxies.parquet")
+        summary = _summary(watched.sizes, watched.number, truth)
         metrics = {} if truth is None else _purity(summary)
-        if names is not None:
-            galaxies["name"] = pd.Series(_names(names, clusters)).reindex(number).to_numpy()
-            metrics |= {} if truth is None else _accuracy(galaxies["name"], truth)
-        write_table(out / "galaxies.parquet", galaxies)
+        if called is not None and truth is not None:
+            metrics |= _accuracy(called.reindex(watched.number), truth)
         write_table(out / "clusters.csv", summary)
         write_whole(out / "metrics.json", json.dumps(metrics, indent=1))
         if len(shown.columns):
-            write_figure(out / "violins.png", figures.violins(number, shown.apply(pd.to_numeric, errors="coerce")))
+            numeric, last = shown.apply(pd.to_numeric, errors="coerce"), int(summary["cluster"].max())
+            write_figure(out / "violins.png", figures.violins(watched.number, numeric, last + 1))
         if records is not None or images is not None:
-            write_figure(out / "clusters.png", _sheet(galaxies, summary, Pictures(records, catalog, images, store)))
-    return Clusters(galaxies, summary, metrics)
+            sheet = _sheet(out / "galaxies.parquet", summary, Pictures(records, catalog, images, store))
+            write_figure(out / "clusters.png", sheet)
+    return Clusters(out, summary, metrics)
 
 
-def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) -> None:
+def _fit(store: Representations, keep: np.ndarray | None, settings: dict, out: Path) -> None:
     """Fits to a sample, and keeps the projection, the estimator's arrays and, last, the settings."""
     from sklearn.exceptions import ConvergenceWarning
 
     projection = fit_pca(store, variance=settings["variance"], keep=keep)
+    number = len(store) if keep is None else int(keep.sum())
     rng = np.random.default_rng(settings["seed"])
-    (rows,) = np.nonzero(keep)
-    drawn = np.zeros(len(keep), bool)
-    drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
-    values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
+    drawn = np.sort(rng.choice(number, min(settings["sample"], number), replace=False))
+    values = np.concatenate([projection(part) for _, part in some_of(store, keep, drawn)])
     if len(values) < settings["clusters"]:
         raise ValueError(f"{settings['clusters']} clusters are too many for {len(values)} galaxies")
     log.info("fitting %s to %d galaxies in %d dimensions", settings["estimator"], *values.shape)
@@ -201,35 +216,60 @@ def _fitted(out: Path, settings: dict):
     return Projection.open(out), fitted, order
 
 
-def _assign(store: Representations, keep: np.ndarray, projection: Projection, fitted, order) -> pd.DataFrame:
+def _assigned(
+    store: Representations, keep: np.ndarray | None, called: pd.Series | None, projection: Projection, fitted, order
+) -> Iterator[pd.DataFrame]:
+    """The galaxies with their clusters, and the names of these by number where they are `called`."""
     number_of = np.argsort(order)
     centres = fitted.means_ if hasattr(fitted, "means_") else fitted.cluster_centers_
-    parts = []
-    bar = progress_bar(total=int(keep.sum()), desc="assigning to clusters", unit="galaxy")
-    with bar:
+    total = len(store) if keep is None else int(keep.sum())
+    with progress_bar(total=total, desc="assigning to clusters", unit="galaxy") as bar:
         for names, values in batches_of(store, keep, 8192):
             if not len(names):
                 continue
             values = projection(values)
             numbers = fitted.predict(values)
-            part = {"id_str": names, "cluster": number_of[numbers]}
+            part = pd.DataFrame({"id_str": names, "cluster": number_of[numbers]})
             if hasattr(fitted, "predict_proba"):
                 part["probability"] = fitted.predict_proba(values).max(axis=1)
             part["distance"] = np.linalg.norm(values - centres[numbers], axis=1)
-            parts.append(pd.DataFrame(part))
+            if called is not None:
+                part["name"] = pd.array(called.reindex(part["cluster"]), dtype="string")
+            yield part
             bar.update(len(names))
-    return pd.concat(parts, ignore_index=True)
 
 
-def _summary(number: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
-    """One row per cluster that is not empty."""
-    sizes = pd.Series(number).value_counts().sort_index()
-    table = pd.DataFrame(
-        {"cluster": sizes.index, "galaxies": sizes.to_numpy(), "share": sizes.to_numpy() / len(number)}
-    )
+class _Watched:
+    """Passes tables of galaxies on, and notes the sizes of clusters and the clusters of some galaxies.
+
+    Args:
+        clusters: Their number.
+        places: (n,) of these galaxies among all.
+    """
+
+    def __init__(self, clusters: int, places: np.ndarray):
+        self.sizes, self.number = np.zeros(clusters, int), np.zeros(len(places), int)
+        self._order = np.argsort(places)
+        self._places = places[self._order]
+
+    def __call__(self, tables: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        start = 0
+        for table in tables:
+            number = table["cluster"].to_numpy()
+            self.sizes += np.bincount(number, minlength=len(self.sizes))
+            first, last = np.searchsorted(self._places, [start, start + len(table)])
+            self.number[self._order[first:last]] = number[self._places[first:last] - start]
+            start += len(table)
+            yield table
+
+
+def _summary(sizes: np.ndarray, number: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
+    """One row per cluster that is not empty, from the sizes of all and the clusters of galaxies with a truth."""
+    there = np.flatnonzero(sizes)
+    table = pd.DataFrame({"cluster": there, "galaxies": sizes[there], "share": sizes[there] / sizes.sum()})
     if truth is None:
         return table
-    counts = pd.crosstab(number, truth).reindex(sizes.index, fill_value=0)
+    counts = pd.crosstab(number, truth).reindex(there, fill_value=0)
     labelled = counts.sum(axis=1).to_numpy()
     if not labelled.sum():
         raise ValueError("no galaxy has a label")
@@ -265,14 +305,17 @@ def _accuracy(name: pd.Series, truth: np.ndarray) -> dict:
     return {"accuracy": float(right.mean()), "named": float(named.sum() / labelled.sum())}
 
 
-def _sheet(galaxies: pd.DataFrame, summary: pd.DataFrame, pictures: Pictures):
+def _sheet(path: Path, summary: pd.DataFrame, pictures: Pictures):
+    """Twelve galaxies of each cluster. Memory holds ten bytes of every galaxy."""
+    number, distance = columns_in(path, {"cluster": np.int16, "distance": np.float64})
     rows, captions = [], []
     for row in summary.to_dict("records"):
-        members = galaxies[galaxies["cluster"] == row["cluster"]].sort_values("distance", kind="stable")
-        members = members.iloc[np.linspace(0, len(members) - 1, min(_SHOWN, len(members))).astype(int)]
-        rows.append(thumbnails(pictures, members["id_str"]))
+        members = np.flatnonzero(number == row["cluster"])
+        members = members[np.argsort(distance[members], kind="stable")]
+        rows.append(members[np.linspace(0, len(members) - 1, min(_SHOWN, len(members))).astype(int)])
         caption = f"{row['cluster']}: {row['galaxies']:,} ({row['share']:.1%})"
         if row.get("labelled"):
             caption += f"\n{row['purity']:.0%} {row['majority']} of {row['labelled']:,}"
         captions.append(caption)
-    return figures.contact_sheet(rows, captions, "Clusters: from the most typical member to the least")
+    shown = [thumbnails(pictures, names_in(path, each)) for each in rows]
+    return figures.contact_sheet(shown, captions, "Clusters: from the most typical member to the least")

@@ -10,7 +10,8 @@ from matplotlib.colors import hsv_to_rgb
 from tfrecords_builder.plain_figure import BLUE, COLOURS, ORANGE, Figure
 
 CLUSTER = "cluster"  # the column of `cluster`: its numbers are names
-_MOST_DOTS = 100_000
+MOST_DOTS = 100_000
+_ROWS = 2**20  # galaxies at a time
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], title: str) -> Figure:
@@ -37,14 +38,15 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
     return figure
 
 
-def violins(cluster: np.ndarray, known: pd.DataFrame) -> Figure:
+def violins(cluster: np.ndarray, known: pd.DataFrame, clusters: int | None = None) -> Figure:
     """The distribution of every column in every cluster, and of all galaxies, with quartiles.
 
     Args:
         cluster: (N,) numbers from 0.
         known: (N rows) a numeric column per panel; NaN where unknown.
+        clusters: How many there are; by default up to the largest number.
     """
-    numbers = np.arange(cluster.max() + 1)
+    numbers = np.arange(cluster.max() + 1 if clusters is None else clusters)
     places = np.append(numbers.astype(float), len(numbers) + 0.5)  # all galaxies stand apart
     shape = (max(5.0, 0.45 * len(places) + 2), 1.5 * len(known.columns) + 0.6)
     figure = Figure(figsize=shape, layout="constrained")
@@ -82,17 +84,21 @@ def map_gallery(x: np.ndarray, y: np.ndarray, cells: int) -> np.ndarray:
     Returns:
         (cells, cells) rows of galaxies, the highest y first; −1 where a cell is empty.
     """
-    place = np.stack([_unit(x), _unit(y)], axis=1) * cells
-    cell = np.minimum(place.astype(int), cells - 1)
-    away = np.hypot(*(place - cell - 0.5).T)
-    grid = np.full((cells, cells), -1)
-    for row in np.argsort(-away, kind="stable"):  # the nearest last: it stays
-        grid[cells - 1 - cell[row, 1], cell[row, 0]] = row
-    return grid
+    (x_low, x_high), (y_low, y_high) = ((values.min(), values.max()) for values in (x, y))
+    grid, best = np.full(cells * cells, -1), np.full(cells * cells, np.inf)
+    for start in range(0, len(x), _ROWS):
+        part = slice(start, start + _ROWS)
+        place = np.stack([_unit(x[part], x_low, x_high), _unit(y[part], y_low, y_high)], axis=1) * cells
+        cell = np.minimum(place.astype(int), cells - 1)
+        away = np.hypot(*(place - cell - 0.5).T)
+        number = (cells - 1 - cell[:, 1]) * cells + cell[:, 0]
+        order = np.argsort(-away, kind="stable")  # the nearest last: it stays
+        order = order[away[order] <= best[number[order]]]
+        grid[number[order]], best[number[order]] = start + order, away[order]
+    return grid.reshape(cells, cells)
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    low, high = values.min(), values.max()
+def _unit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
 
 
@@ -129,7 +135,7 @@ def map_panels(x: np.ndarray, y: np.ndarray, known: pd.DataFrame, seed: int = 0)
         known: (N rows) one column per panel.
         seed: Seed of the draw and of who is drawn on top.
     """
-    order = np.random.default_rng(seed).permutation(len(x))[:_MOST_DOTS]
+    order = np.random.default_rng(seed).permutation(len(x))[:MOST_DOTS]
     x, y, known = x[order], y[order], known.iloc[order]
     columns = min(3, max(1, len(known.columns)))
     lines = max(1, -(-len(known.columns) // columns))

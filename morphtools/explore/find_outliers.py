@@ -1,20 +1,22 @@
 """`find_outliers`: the galaxies least like all others, without a single rating."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphtools.answers.class_figures import gallery
-from morphtools.explore.pca import Projection, batches_of, fit_pca
+from morphtools.explore.pca import Projection, batches_of, fit_pca, some_of
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import known_of, left_out, with_known, write_table
+from morphtools.explore.sorting import in_order
+from morphtools.explore.tables import all_but, known_in, left_out, with_known, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import unknown
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.tables_out import write_chunks
 
 log = logging.getLogger(__name__)
 
@@ -104,54 +106,58 @@ def find_outliers(
     if min(galaxies, components, neighbours, sample) < 1:
         raise ValueError("galaxies, components, neighbours and sample must be at least 1")
     store, out = Representations.open(representations), Path(out)
-    ids = store.id_str
-    keep = ~left_out(ids, exclude)
-    number = int(keep.sum())
+    keep = all_but(store, left_out(store, exclude))
+    number = len(store) if keep is None else int(keep.sum())
     if number <= neighbours:
         raise ValueError(f"{number} galaxies are too few: outliers need more than {neighbours} of them (`neighbours`)")
-    known_of(ids[keep], catalog)  # a catalogue of other galaxies is an error before the work begins
+    if catalog is not None:  # of other galaxies, it is an error before the work begins
+        known_in(store, catalog, keep)
     projection = fit_pca(store, components=min(components, store.dimension, number - 1), keep=keep)
-    rows = np.sort(np.random.default_rng(seed).permutation(number)[:sample])
-    scores = _scores(store, keep, projection, rows, METHODS[method], neighbours, seed)
-    order = np.argsort(-scores, kind="stable")
-    ranked = pd.DataFrame({"rank": np.arange(1, number + 1), "id_str": ids[keep][order], "score": scores[order]})
-    top = with_known(ranked.head(galaxies), catalog)
+    rows = np.sort(np.random.default_rng(seed).choice(number, min(number, sample), replace=False))
+    x = np.concatenate([projection(values) for _, values in some_of(store, keep, rows)])
+    own, score = METHODS[method](x, min(neighbours, len(x) - 1), seed)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "outliers.parquet", ranked)
-    write_table(out / "outliers.csv", top)
+    scored = in_order(_scored(store, keep, projection, rows, own, score), "score", like=own, total=number, folder=out)
+    top: list[pd.DataFrame] = []
+    write_chunks(_ranked(scored, top, galaxies), out / "outliers.parquet")
+    first = with_known(pd.concat(top, ignore_index=True), catalog)
+    write_table(out / "outliers.csv", first)
     if records is not None or images is not None:
-        pictures = thumbnails(Pictures(records, catalog, images, store), top["id_str"], 128)
-        captions = [f"{row.rank}: {row.score:.3g}\n{row.id_str[:22]}" for row in top.itertuples()]
-        title = f"The {len(top)} of {number:,} galaxies least like the others ({method.replace('_', ' ')})"
+        pictures = thumbnails(Pictures(records, catalog, images, store), first["id_str"], 128)
+        captions = [f"{row.rank}: {row.score:.3g}\n{row.id_str[:22]}" for row in first.itertuples()]
+        title = f"The {len(first)} of {number:,} galaxies least like the others ({method.replace('_', ' ')})"
         write_figure(out / "outliers.png", gallery(pictures, captions, title))
-    return top
+    return first
 
 
-def _scores(
+def _scored(
     store: Representations,
-    keep: np.ndarray,
+    keep: np.ndarray | None,
     projection: Projection,
     rows: np.ndarray,
-    method: Callable,
-    neighbours: int,
-    seed: int,
-) -> np.ndarray:
-    """(N,) scores of the galaxies to keep: those of the sample (`rows`) as the fit has them, others one by one."""
-    drawn = np.zeros(int(keep.sum()), bool)
-    drawn[rows] = True
-    sampled, start = [], 0
-    for _, values in batches_of(store, keep, _ROWS):
-        sampled.append(projection(values[drawn[start : start + len(values)]]))
-        start += len(values)
-    x = np.concatenate(sampled)
-    own, score = method(x, min(neighbours, len(x) - 1), seed)
-    scores, start = np.empty(len(drawn)), 0
-    scores[drawn] = own
-    with progress_bar(total=len(drawn), desc="scoring", unit="galaxy") as bar:
-        for _, values in batches_of(store, keep, _ROWS):
-            others = ~drawn[start : start + len(values)]
+    own: np.ndarray,
+    score: Callable,
+) -> Iterator[pd.DataFrame]:
+    """Names and scores of the galaxies to keep: those of the sample (`rows`) as the fit has them, others one by one."""
+    start = 0
+    with progress_bar(total=len(store) if keep is None else int(keep.sum()), desc="scoring", unit="galaxy") as bar:
+        for names, values in batches_of(store, keep, _ROWS):
+            first, last = np.searchsorted(rows, [start, start + len(names)])
+            scores, others = np.empty(len(names)), np.ones(len(names), bool)
+            others[rows[first:last] - start] = False
+            scores[~others] = own[first:last]
             if others.any():
-                scores[start : start + len(values)][others] = score(projection(values[others]))
-            start += len(values)
-            bar.update(len(values))
-    return scores
+                scores[others] = score(projection(values[others]))
+            start += len(names)
+            bar.update(len(names))
+            yield pd.DataFrame({"id_str": names, "score": scores})
+
+
+def _ranked(tables: Iterable[pd.DataFrame], top: list[pd.DataFrame], galaxies: int) -> Iterator[pd.DataFrame]:
+    """The tables with their ranks; the first galaxies are kept in `top`."""
+    start = 0
+    for table in tables:
+        table.insert(0, "rank", np.arange(start + 1, start + len(table) + 1))
+        top.append(table.head(max(0, galaxies - start)))
+        start += len(table)
+        yield table

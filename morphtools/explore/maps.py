@@ -1,41 +1,48 @@
 """`make_map`: all galaxies of a survey on one page, where neighbours look alike."""
 
 import logging
+import shutil
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from morphtools.explore import figures
-from morphtools.explore.neighbours import exact
-from morphtools.explore.pca import Projection, batches_of, fit_pca
+from morphtools.explore.pca import fit_pca, some_of
 from morphtools.explore.pictures import Pictures, thumbnails
+from morphtools.explore.placing import SCHEMA, Map, Placing, rows_of_parts
 from morphtools.explore.positions import how_many_placed
 from morphtools.explore.sky_map import sky_figure
 from morphtools.explore.tables import (
+    all_but,
     column_of,
+    columns_in,
     digest_of,
     inputs_of_store,
-    known_of,
+    known_in,
     left_out,
+    names_in,
     open_catalog,
     space_of,
-    write_table,
 )
+from morphtools.inference.merging import equal_tables
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
-from tfrecords_builder.files import read_arrays, write_arrays
+from tfrecords_builder.files import write_arrays, write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.quiet import quietly
+from tfrecords_builder.sharing import results_of, share_of
 
 log = logging.getLogger(__name__)
 
-_NEAREST, _TOGETHER = 10, 5  # neighbours among which to look for a place, and those of them whose mean it is
-_BATCH = 8192
+_XY: dict[str, type] = {"x": np.float32, "y": np.float32}
 
 
 def make_map(
@@ -55,6 +62,8 @@ def make_map(
     cells: int = 24,
     seed: int = 0,
     out: str | Path = "morphtools-runs/map",
+    part: str | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Draws a map on which galaxies that look alike are close together.
 
@@ -82,9 +91,13 @@ def make_map(
         cells: Cells on each side of the grid of galaxies.
         seed: Seed of the sample and of UMAP.
         out: Output folder.
+        part: `"2/5"`: place only the second fifth of the store's parts, for processes side by side. The first one fits,
+            if there is no map yet, and the one that finds every galaxy placed writes the table and the pictures.
+        executor: Where to place instead, a part of the store at a time, as for `build_records`.
 
     Returns:
-        `id_str`, `x`, `y` and `fitted`: whether the galaxy was in the sample.
+        `id_str`, `x`, `y` and `fitted`: whether the galaxy was in the sample. With `part` an empty table: memory never
+        holds all galaxies, but for eight bytes of each while they are drawn.
 
     Raises:
         ValueError: There is no such column, or the map is of another space.
@@ -94,13 +107,16 @@ def make_map(
         McInnes, Healy & Melville 2018, arXiv:1802.03426. Walmsley et al. 2022, arXiv:2110.12735, section 2.
     """
     store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
-    ids = store.id_str
-    keep = ~left_out(ids, exclude)
-    known = known_of(ids[keep], catalog)
-    panels = known[[column_of(known, name).name for name in colour]]
+    share_of({}, part)
+    excluded = left_out(store, exclude)
+    keep = all_but(store, excluded)
+    known, rows = (pd.DataFrame(), excluded[:0]) if catalog is None else known_in(store, catalog, keep)
+    known, rows = known.iloc[np.argsort(rows)], np.sort(rows)
+    known = known.set_axis(rows - np.searchsorted(excluded, rows))  # by their rows in the table
+    columns = [column_of(known, name).name for name in colour]
     if onto is None:
         settings: dict[str, Any] = {"components": components, "neighbours": neighbours, "min_dist": min_dist}
-        settings |= {"sample": sample, "seed": seed, "exclude": digest_of(ids[~keep])}
+        settings |= {"sample": sample, "seed": seed, "exclude": digest_of(store.names_of(excluded))}
     else:
         if not (Path(onto) / "map.json").exists():
             raise FileNotFoundError(f"there is no map at {onto} (no map.json)")
@@ -108,44 +124,90 @@ def make_map(
             raise ValueError(f"the map in {onto} was made of other weights than {store.folder}")
         settings = {"onto": str(Path(onto).absolute())}
     inputs = inputs_of_store(store) if onto is None else {"space": space_of(store)}
-    with claim(out, "make-map", settings, inputs, old="map.json", others=True) as claimed:
+    claimed_as: dict[str, Any] = {"old": "map.json", "others": True}
+
+    def finish() -> None:
+        if set(placing.placed()) < set(rows_of_parts(store)):
+            return  # another part of the job was quicker
+        _write(out / "map.parquet", store, placing)
+        pictures = None if records is None and images is None else Pictures(records, catalog, images, store)
+        _draw(out, known, columns, pictures, cells, seed)
+        if views is not None:
+            figure = _stationarity(Map(Path(onto or out)), out / "map.parquet", Representations.open(views), seed)
+            write_figure(out / "stationarity.png", figure)
+        shutil.rmtree(out / "state")
+
+    with claim(out, "make-map", settings, inputs, **claimed_as, part=part is not None) as claimed:
         if onto is None and not (out / "map.json").exists():
             _fit(store, keep, settings, out)
         claimed.keep()
-        fitted = _Map(Path(onto or out))
-        table = fitted.place(store, keep)
-        write_table(out / "map.parquet", table)
-        x, y = table["x"].to_numpy(), table["y"].to_numpy()
-        write_figure(out / "panels.png", figures.map_panels(x, y, panels, seed))
-        if how_many_placed(known) > 1:
-            write_figure(out / "sky.png", sky_figure(x, y, known, panels.columns, seed))
-        if records is not None or images is not None:
-            grid = figures.map_gallery(x, y, cells)
-            rows = grid[grid >= 0]
-            shown = thumbnails(Pictures(records, catalog, images, store), table["id_str"][rows])
-            shown = dict(zip(rows, shown, strict=True))
-            title = f"{len(table):,} galaxies; each cell shows the one nearest to its middle"
-            write_figure(out / "galaxies.png", figures.map_of_pictures(grid, shown, title))
-        if views is not None:
-            write_figure(out / "stationarity.png", _stationarity(fitted, table, Representations.open(views), seed))
-    return table
+        placing = Placing.begin(store, Path(onto or out), out, excluded)
+        if part is not None:
+            claimed.share()
+        _place(placing, store, part, executor)
+        if part is None:
+            finish()
+            return pd.read_parquet(out / "map.parquet")
+    if set(placing.placed()) >= set(rows_of_parts(store)):
+        with claim(out, "make-map", settings, inputs, **claimed_as, wait=True):
+            finish()
+    return SCHEMA.empty_table().to_pandas()
 
 
-def _fit(store: Representations, keep: np.ndarray, settings: dict, out: Path) -> None:
+def _place(placing: Placing, store: Representations, part: str | None, executor: Executor | None) -> None:
+    """Places the galaxies of all parts of the store, or of a share of them, that have no places yet."""
+    sizes, done = share_of(rows_of_parts(store), part), placing.placed()
+    left = [name for name in sizes if name not in done]
+    begun = sum(sizes[name] for name in sizes if name in done)
+    with progress_bar(total=sum(sizes.values()), initial=begun, desc="placing", unit="galaxy") as bar:
+        for name, _ in results_of(placing, left, executor=executor):
+            bar.update(sizes[name])
+
+
+def _write(path: Path, store: Representations, placing: Placing) -> None:
+    """Puts the places of all parts together."""
+    placed = placing.placed()
+
+    def write(new: Path) -> None:
+        with pq.ParquetWriter(new, SCHEMA) as file:
+            for table in equal_tables([placed[each.name] for each in store.parts], SCHEMA):
+                file.write_table(table)
+
+    write_whole(path, write)
+
+
+def _draw(out: Path, known: pd.DataFrame, columns: list[str], pictures: Pictures | None, cells: int, seed: int) -> None:
+    """Writes `panels.png`, with positions `sky.png`, with pictures `galaxies.png`; `known` is indexed by rows."""
+    x, y = columns_in(out / "map.parquet", _XY)
+    most, rng = figures.MOST_DOTS, np.random.default_rng(seed)
+    some = np.arange(len(x)) if len(x) <= most else rng.choice(len(x), most, replace=False)
+    write_figure(out / "panels.png", figures.map_panels(x[some], y[some], known[columns].reindex(some), seed))
+    if how_many_placed(known) > 1:
+        write_figure(out / "sky.png", sky_figure(x[known.index], y[known.index], known, columns, seed))
+    if pictures is not None:
+        grid = figures.map_gallery(x, y, cells)
+        rows = grid[grid >= 0]
+        names = names_in(out / "map.parquet", rows)
+        shown = dict(zip(rows.tolist(), thumbnails(pictures, names), strict=True))
+        title = f"{len(x):,} galaxies; each cell shows the one nearest to its middle"
+        write_figure(out / "galaxies.png", figures.map_of_pictures(grid, shown, title))
+
+
+def _fit(store: Representations, keep: np.ndarray | None, settings: dict, out: Path) -> None:
     """Fits UMAP to a sample, and keeps names, components and places of its galaxies and, last, the settings."""
-    (rows,) = np.nonzero(keep)
-    if len(rows) <= settings["neighbours"]:
-        raise ValueError(f"a map with {settings['neighbours']} neighbours needs more than {len(rows)} galaxies")
-    components = min(settings["components"], store.dimension, len(rows) - 1)
+    number = len(store) if keep is None else int(keep.sum())
+    if number <= settings["neighbours"]:
+        raise ValueError(f"a map with {settings['neighbours']} neighbours needs more than {number} galaxies")
+    components = min(settings["components"], store.dimension, number - 1)
     projection = fit_pca(store, components=components, keep=keep)
-    drawn = np.zeros(len(keep), bool)
     rng = np.random.default_rng(settings["seed"])
-    drawn[rng.choice(rows, min(settings["sample"], len(rows)), replace=False)] = True
-    values = np.concatenate([projection(part) for _, part in batches_of(store, drawn)])
+    rows = np.sort(rng.choice(number, min(settings["sample"], number), replace=False))
+    drawn = [(names, projection(part)) for names, part in some_of(store, keep, rows)]
+    names, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
     log.info("fitting UMAP to %d galaxies in %d dimensions", *values.shape)
     places = umap_of(values, **{name: settings[name] for name in ("neighbours", "min_dist", "seed")})
     projection.save(out)
-    write_arrays(out / "sample.npz", id_str=store.id_str[drawn].astype(str), values=values, places=places)
+    write_arrays(out / "sample.npz", id_str=names.astype(str), values=values, places=places)
     write_json(out / "map.json", settings | {"space": space_of(store)})
 
 
@@ -166,64 +228,18 @@ def umap_of(values: np.ndarray, *, neighbours: int = 15, min_dist: float = 0.01,
     return mapper.fit_transform(values).astype(np.float32)
 
 
-class _Map:
-    """A fitted map: its projection, and the values and places of its sample."""
-
-    def __init__(self, folder: Path):
-        self.projection = Projection.open(folder)
-        sample = read_arrays(folder / "sample.npz", "id_str", "values", "places")
-        self.id_str, self.values, self.places = sample["id_str"], sample["values"], sample["places"]
-        self._row = pd.Index(self.id_str)
-
-    def place(self, store: Representations, keep: np.ndarray | None = None) -> pd.DataFrame:
-        """`id_str`, `x`, `y`, `fitted` of every galaxy of a store."""
-        parts = []
-        bar = progress_bar(total=len(store) if keep is None else int(keep.sum()), desc="placing", unit="galaxy")
-        with bar:
-            for names, representations in batches_of(store, keep, _BATCH):
-                if not len(names):
-                    continue
-                values = self.projection(representations)
-                row = self._row.get_indexer(names)
-                same = np.isclose(values, self.values[row], rtol=1e-4, atol=1e-6).all(axis=1)
-                fitted = (row >= 0) & same  # not another galaxy of that name
-                places = np.empty((len(names), 2), np.float32)
-                places[fitted] = self.places[row[fitted]]
-                if not fitted.all():
-                    places[~fitted] = self._between(values[~fitted])
-                parts.append(pd.DataFrame({"id_str": names, "x": places[:, 0], "y": places[:, 1], "fitted": fitted}))
-                bar.update(len(names))
-        return pd.concat(parts, ignore_index=True)
-
-    def _between(self, values: np.ndarray) -> np.ndarray:
-        rows, _ = exact(self.values, values, min(_NEAREST, len(self.values)), "euclidean")
-        return between(self.places[rows])
-
-
-def between(places: np.ndarray) -> np.ndarray:
-    """The position (n, 2) of galaxies from those of their neighbours (n, k, 2): the mean of the five most central ones.
-
-    If the neighbours lie on two islands of the map, the mean of all lies in the sea between. On real galaxies (a map
-    of 6000, and 2500 others), 43.4% of the neighbours on the map were of the same class after UMAP's own
-    `transform`, 41.5% with the mean of all, and 43 to 44% with central ones.
-    """
-    away = np.linalg.norm(places[:, :, np.newaxis] - places[:, np.newaxis], axis=-1)
-    midst = away.sum(axis=2).argmin(axis=1)
-    near = np.argsort(away[np.arange(len(places)), midst], axis=1, kind="stable")[:, :_TOGETHER]
-    return np.take_along_axis(places, near[..., np.newaxis], axis=1).mean(axis=1)
-
-
-def _stationarity(fitted: _Map, table: pd.DataFrame, views: Representations, seed: int):
+def _stationarity(fitted: Map, path: Path, views: Representations, seed: int):
     """How far the views of galaxies lie from them, in units of the distance of two random galaxies."""
-    moved = fitted.place(views)
+    moved = pa.concat_tables(fitted.place(*batch) for batch in views.batches()).to_pandas()
     moved["of"] = moved["id_str"].str.rpartition("/")[0]
-    place = table.set_index("id_str")[["x", "y"]]
+    xy = np.stack(columns_in(path, _XY), axis=1)
+    place = pd.read_parquet(path, filters=[("id_str", "in", list(set(moved["of"])))]).set_index("id_str")[["x", "y"]]
     moved = moved[moved["of"].isin(place.index)]
     if moved.empty:
         raise ValueError(f"{views.folder} holds no views of these galaxies: name them id_str/anything")
-    xy = place.to_numpy()
     pairs = np.random.default_rng(seed).integers(0, len(xy), (2, 2000))
     usual = np.median(np.linalg.norm(xy[pairs[0]] - xy[pairs[1]], axis=1))
     orientations = [(place.loc[name].to_numpy(), group[["x", "y"]].to_numpy()) for name, group in moved.groupby("of")]
     spread = np.array([np.median(np.linalg.norm(each - own, axis=1)) for own, each in orientations]) / usual
-    return figures.stationarity(xy[:, 0], xy[:, 1], orientations, spread)
+    dots = xy[:: -(-len(xy) // figures.MOST_DOTS)]
+    return figures.stationarity(dots[:, 0], dots[:, 1], orientations, spread)

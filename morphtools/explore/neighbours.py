@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from morphtools.explore.exact_search import as_distance, exact, unit_length, values_of
 from morphtools.explore.search_index import nearest_by, open_index
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
@@ -16,7 +17,6 @@ log = logging.getLogger(__name__)
 
 METRICS = ("cosine", "euclidean", "manhattan")
 _QUERIES = 4096  # at a time
-_FEW = 4  # up to this many queries, one pass for each is faster than scikit-learn
 
 
 class Neighbours:
@@ -37,10 +37,11 @@ class Neighbours:
             the next start is immediate and more galaxies can be searched than memory holds.
         index: Folder of an index on disk, for up to hundreds of millions (see `open_index`), which is made if it is not
             there. What it proposes is ranked by exact distances.
+        streamed: Whether `find_similar` shall read the store for every search, so that memory holds a few at a time.
 
     Attributes:
         id_str: (N,) names.
-        values: (N, D) float32; of length 1 for the cosine.
+        values: (N, D) float32; of length 1 for the cosine. Empty where they are `streamed`.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class Neighbours:
         seed: int = 0,
         cache: str | Path | None = None,
         index: str | Path | None = None,
+        streamed: bool = False,
     ):
         if metric not in METRICS:
             raise ValueError(unknown("metric", metric, METRICS))
         self.store, self._keep, self.metric = Representations.open(representations), keep, metric
-        self.indexed, self._cells = index is not None, None
+        self.indexed, self.streamed, self._cells = index is not None, streamed, None
         if index is not None:
             if keep is not None or approximate or cache is not None:
                 raise ValueError("an index searches all galaxies: give it without keep, approximate and cache")
@@ -66,13 +68,18 @@ class Neighbours:
             self._cells, self.values = open_index(index, values, metric, inputs, seed, exact)
         elif cache is not None:
             self.values = _kept_values(self.store, metric, Path(cache))
+        elif streamed:
+            self.values = np.empty((0, self.store.dimension), np.float32)
         else:
             self.values = self.store.values()
         if keep is not None:
             self.values = self.values[keep]
+        self._number = len(self.store) if streamed else len(self.values)
         if not len(self):
             raise ValueError(f"there are no galaxies to search in {self.store.folder}")
-        if cache is None and index is None:
+        if streamed:
+            _check_spread(next(self.store.batches(1000))[1], self.store)
+        elif cache is None and index is None:
             _check_spread(self.values[:: max(1, len(self) // 1000)], self.store)
             if metric == "cosine":
                 unit_length(self.values)
@@ -80,7 +87,7 @@ class Neighbours:
             self._cells = _partition(self.values, metric, seed)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self._number
 
     @functools.cached_property
     def id_str(self) -> np.ndarray:
@@ -101,15 +108,37 @@ class Neighbours:
             ValueError: Some have no representation; says which.
         """
         ids = [str(name) for name in ids]
-        rows = self.store.rows_of(ids)
-        if self._keep is not None:
-            kept = np.asarray(self._keep, bool)
-            rows = np.where((rows >= 0) & kept[rows], np.cumsum(kept)[rows] - 1, -1)
+        rows = self.of_store(self.store.rows_of(ids))
         if (rows < 0).any():
             strange = [name for name, row in zip(ids, rows, strict=True) if row < 0]
             like = self.names([0])[0]
             raise ValueError(f"there is no representation of {some(strange)} (id_str are like {like!r})")
         return rows
+
+    def of_store(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the store as rows here.
+
+        Args:
+            rows: (n,) rows, −1 for none.
+
+        Returns:
+            (n,) rows, −1 for galaxies that are not searched.
+        """
+        if self._keep is None:
+            return rows
+        kept = np.asarray(self._keep, bool)
+        return np.where((rows >= 0) & kept[rows], np.cumsum(kept)[rows] - 1, -1)
+
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """The `values` of some galaxies, also where they are streamed.
+
+        Args:
+            rows: (n,) rows.
+
+        Returns:
+            (n, D) float32.
+        """
+        return values_of(self.store, rows, self.metric) if self.streamed else self.values[rows]
 
     def names(self, rows) -> np.ndarray:
         """The names of some galaxies, for which not all have to be read.
@@ -150,8 +179,8 @@ class Neighbours:
             (n, D) float32.
         """
         queries = np.array(representations, np.float32, ndmin=2)
-        if queries.shape[1] != self.values.shape[1]:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, representations {self.values.shape[1]}")
+        if queries.shape[1] != self.store.dimension:
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, representations {self.store.dimension}")
         if self.metric == "cosine":
             unit_length(queries)
         return queries
@@ -162,7 +191,7 @@ class Neighbours:
         if self.indexed:
             return nearest_by(self._cells, self.values, queries, n, self.metric, exact)
         distances, rows = self._cells.search(queries, n)
-        return rows, _as_distance(distances, self.metric)
+        return rows, as_distance(distances, self.metric)
 
     def recall(self, n: int = 10, queries: int = 200, seed: int = 0) -> float:
         """Measures an approximate search with some galaxies as queries.
@@ -221,69 +250,6 @@ def _check_spread(values: np.ndarray, store: Representations) -> None:
             store.folder,
             spread / length,
         )
-
-
-def unit_length(values: np.ndarray) -> None:
-    """Gives the rows of (N, D) float32 length 1, in place; rows of zeros stay."""
-    for start in range(0, len(values), 65536):
-        part = values[start : start + 65536]
-        part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-30)
-
-
-def exact(values: np.ndarray, queries: np.ndarray, n: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """The `n` rows of `values` (N, D) nearest to each of `queries` (Q, D), and their distances.
-
-    For the cosine both must have length 1.
-    """
-    try:
-        import faiss
-    except ImportError:
-        if len(queries) > _FEW or metric == "manhattan":
-            return _by_scikit_learn(values, queries, n, metric)
-        rows, distances = zip(*(_nearest_to(values, query, n, metric) for query in queries), strict=True)
-        return np.array(rows), np.array(distances)
-    kinds = {"cosine": faiss.METRIC_INNER_PRODUCT, "euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
-    distances, rows = faiss.knn(queries, values, n, metric=kinds[metric])
-    return rows, _as_distance(distances, metric)
-
-
-def _as_distance(found: np.ndarray, metric: str) -> np.ndarray:
-    """Converts faiss's distances: the inner product, and the squared Euclidean distance."""
-    if metric == "cosine":
-        return np.clip(1 - found, 0, 2)
-    return np.sqrt(np.maximum(found, 0)) if metric == "euclidean" else found
-
-
-def _nearest_to(values: np.ndarray, query: np.ndarray, n: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """The `n` rows nearest to one query (D,), and their distances.
-
-    One pass in single precision gives −2 v·q (+ |v|²) with an error of at most about D ε (|v| + |q|)²; all rows that
-    this leaves among the nearest are measured again in double precision.
-
-    Reference:
-        Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
-    """
-    apart, lengths = np.empty((2, len(values)), np.float32)
-    step = max(1, 2**19 // len(query))  # rows that stay in the cache for both passes
-    for start in range(0, len(values), step):  # by einsum: the threads of a matrix library wait for each other here
-        block, part = values[start : start + step], slice(start, start + step)
-        lengths[part] = 1 if metric == "cosine" else np.einsum("ij,ij->i", block, block)
-        apart[part] = -2 * np.einsum("ij,j->i", block, query)
-    wrong = (len(query) + 4) * np.finfo(np.float32).eps * (np.sqrt(lengths) + np.linalg.norm(query)) ** 2
-    if metric == "euclidean":
-        apart += lengths
-    rows = np.flatnonzero(apart - wrong <= np.partition(apart + wrong, n - 1)[n - 1])
-    candidates, query = values[rows].astype(float), query.astype(float)
-    exact = 1 - candidates @ query if metric == "cosine" else np.linalg.norm(candidates - query, axis=1)
-    order = np.argsort(exact, kind="stable")[:n]
-    return rows[order], np.maximum(exact[order], 0).astype(np.float32)
-
-
-def _by_scikit_learn(values, queries, n, metric):
-    from sklearn.neighbors import NearestNeighbors
-
-    nearest = NearestNeighbors(n_neighbors=n, algorithm="brute", metric=metric).fit(values).kneighbors(queries)
-    return nearest[1], nearest[0].astype(np.float32)
 
 
 def _partition(values: np.ndarray, metric: str, seed: int):

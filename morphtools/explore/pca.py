@@ -80,6 +80,17 @@ def batches_of(
         yield names[here], values[here]
 
 
+def some_of(
+    store: Representations, keep: np.ndarray | None, places: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Names and values of the galaxies at some places, in rising order, among those where `keep` (N,) is true."""
+    start = 0
+    for names, values in batches_of(store, keep, _ROWS):
+        here = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(names))] - start
+        start += len(names)
+        yield names[here], values[here]
+
+
 def fit_pca(
     representations: str | Path | Representations,
     *,

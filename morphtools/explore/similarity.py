@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from morphtools.answers import class_figures as figures
-from morphtools.explore.neighbours import Neighbours, exact
+from morphtools.explore.exact_search import exact, nearest_in
+from morphtools.explore.neighbours import Neighbours
 from morphtools.explore.page import write_page
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.positions import nearest_on_sky, positions, separations, within_cone
-from morphtools.explore.tables import known_of, left_out, open_catalog, write_table
+from morphtools.explore.tables import known_in, left_out, open_catalog, write_table
 from morphtools.inference.representations import Representations
 from tfrecords_builder.plain_figure import write_figure
 
@@ -83,27 +84,32 @@ def find_similar(
     if isinstance(representations, Neighbours):
         near = representations
     else:
-        near = Neighbours(representations, metric=metric, index=index)
+        near = Neighbours(representations, metric=metric, index=index, streamed=index is None)
     like, unlike = _names(like), _names(unlike)
     if (ra is None) != (dec is None):
         raise ValueError("give both ra and dec, in degrees")
-    known = None if catalog is None and ra is None and within is None else known_of(near.id_str, catalog)
-    if ra is not None and dec is not None:
-        row, separation = nearest_on_sky(known, ra, dec, max_separation)
-        like = [*like, near.id_str[row]]
-        log.info("%s is %.2f arcsec from ra %g, dec %g", near.id_str[row], separation, ra, dec)
+    if (ra is not None or within is not None) and catalog is None:
+        raise ValueError("a position needs a catalogue with ra and dec: give catalog")
+    known, places = (None, np.array([], int)) if catalog is None else _known_of(near, catalog)
+    if known is not None and ra is not None and dec is not None:
+        closest, separation = nearest_on_sky(known, ra, dec, max_separation)
+        like = [*like, known.index[closest]]
+        log.info("%s is %.2f arcsec from ra %g, dec %g", like[-1], separation, ra, dec)
     rows, others = near.rows(like), near.rows(unlike)
-    allowed = np.ones(len(near), bool) if exclude is None else ~left_out(near.id_str, exclude)
-    if within is not None:
-        allowed &= within_cone(known, *within)
+    allowed, excluded = np.ones(len(near), bool), near.of_store(left_out(near.store, exclude))
+    allowed[excluded[excluded >= 0]] = False
+    if known is not None and within is not None:
+        inside = np.zeros(len(near), bool)
+        inside[places[within_cone(known, *within)]] = True
+        allowed &= inside
     nearest, distance = nearest_to(near, rows, others, query, galaxies=galaxies, allowed=allowed)
     table = pd.DataFrame({"rank": np.arange(1, len(nearest) + 1), "id_str": near.names(nearest), "distance": distance})
-    if ra is not None and dec is not None:
-        table["separation"] = _separation(known, ra, dec)[nearest]
-    known = known_of(table["id_str"], None) if known is None else known.iloc[nearest]
-    more = known.drop(columns="file_loc", errors="ignore").reset_index(drop=True)
-    more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})
-    table = pd.concat([table, more], axis=1)
+    if known is not None and ra is not None and dec is not None:
+        table["separation"] = _separation(known.reindex(table["id_str"]), ra, dec)
+    if known is not None:
+        more = known.drop(columns="file_loc", errors="ignore").reindex(table["id_str"]).reset_index(drop=True)
+        more = more.rename(columns={name: f"catalog_{name}" for name in table.columns})
+        table = pd.concat([table, more], axis=1)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "similar.csv", table)
@@ -145,20 +151,27 @@ def nearest_to(
     return _nearest_allowed(near, sought, galaxies, allowed)
 
 
+def _known_of(near: Neighbours, catalog: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """What a catalogue knows of the galaxies among which to search, and where these are."""
+    known, rows = known_in(near.store, catalog)
+    rows = near.of_store(rows)
+    return known[rows >= 0], rows[rows >= 0]
+
+
 def _names(ids: str | Sequence[str]) -> list[str]:
     return [ids] if isinstance(ids, str) else [str(name) for name in ids]
 
 
 def _sought(near: Neighbours, rows: np.ndarray, others: np.ndarray, query: np.ndarray | None) -> np.ndarray:
     """(1, D): the mean of the examples, pushed away from that of the counter-examples."""
-    examples = near.values[rows]
+    examples = near.at(rows)
     if query is not None:
         examples = np.concatenate([examples, near.as_values(query)])
     if not len(examples):
         raise ValueError("give an example to search for: like (id_str), ra and dec, or query (representations)")
     mean = examples.mean(axis=0)
     if len(others):
-        mean = mean + _AWAY * (mean - near.values[others].mean(axis=0))
+        mean = mean + _AWAY * (mean - near.at(others).mean(axis=0))
     return mean[np.newaxis]
 
 
@@ -167,6 +180,8 @@ def _nearest_allowed(near: Neighbours, sought: np.ndarray, galaxies: int, allowe
     refused = int(np.count_nonzero(~allowed))
     if near.indexed:
         return _proposed(near, sought, galaxies, allowed)
+    if near.streamed:
+        return nearest_in(near.store, near.as_values(sought), galaxies, near.metric, allowed)
     if refused <= 1000:  # so many more, instead of a copy of all others
         (rows,), (distances,) = near.nearest(sought, galaxies + refused)
         good = (rows >= 0) & allowed[rows]

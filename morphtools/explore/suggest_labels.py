@@ -8,9 +8,10 @@ import pandas as pd
 from morphtools.answers.class_figures import gallery
 from morphtools.answers.predictions import check_table
 from morphtools.answers.uncertainty import uncertainty_of
+from morphtools.explore.pca import batches_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.suggestions import choose_diverse
-from morphtools.explore.tables import known_of, left_out, write_table
+from morphtools.explore.tables import all_but, known_of, left_out, write_table
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
 from tfrecords_builder.plain_figure import write_figure
@@ -66,13 +67,13 @@ def suggest_labels(
     card = Card.open(find_card(run))
     answer, head = _head(run, card, store)
     used = pd.read_parquet(check_table(run / "galaxies.parquet"), columns=["id_str"])
+    keep = all_but(store, np.concatenate([left_out(store, used), left_out(store, exclude)]))
     ids, values, outputs = [], [], []
-    for names, x in store.batches(8192):
-        free = ~np.isin(names.astype(str), used["id_str"].to_numpy(str)) & ~left_out(names, exclude)
-        if free.any():
-            ids.append(names[free])
-            values.append(x[free])
-            outputs.append(np.asarray(head(x[free])))
+    for names, x in batches_of(store, keep, 8192):
+        if len(names):
+            ids.append(names)
+            values.append(x)
+            outputs.append(np.asarray(head(x)))
     if not ids:
         raise ValueError(f"no galaxies are left to suggest: all {len(store)} are in the run or left out")
     ids, x, outputs = np.concatenate(ids), np.concatenate(values), np.concatenate(outputs)

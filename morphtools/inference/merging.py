@@ -39,14 +39,14 @@ def merge(parts: list[Path], to: Path, metadata: dict[str, str] | None = None) -
 
         def write(path, writer=writer, columns=columns):
             with writer(path, columns) as file:
-                for table in _equal_tables(parts, columns):
+                for table in equal_tables(parts, columns):
                     file.write_table(for_spreadsheets(table) if path.suffix == ".csv" else table)
 
         write_whole(to.with_suffix(ending), write)
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
-def _equal_tables(parts: list[Path], columns: pa.Schema) -> Iterator[pa.Table]:
+def equal_tables(parts: list[Path], columns: pa.Schema) -> Iterator[pa.Table]:
     """The rows of parts in tables of one length, so that a file of them does not depend on where the parts end."""
     waiting = columns.empty_table()
     for i, part in enumerate(parts):

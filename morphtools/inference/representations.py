@@ -1,13 +1,15 @@
 """Representations of a catalogue's galaxies: a folder of parquet parts that only grows."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pandas.util import hash_array
 
 from morphtools.inference.parts import check_part, count_rows, read_part, write_part
 from tfrecords_builder.checksums import reading
@@ -136,41 +138,69 @@ class Representations:
         parts = [read_part(path, ["id_str"])["id_str"].to_numpy() for path in self.parts]
         return np.concatenate([np.array([], object), *parts])
 
-    def rows_of(self, ids: Sequence[str]) -> np.ndarray:
+    def rows_of(self, ids: Iterable[str], parts: Iterable[Path] | None = None) -> np.ndarray:
         """The rows of galaxies in `id_str`, which is read part by part.
 
         Args:
             ids: (n,) names.
+            parts: What `parts` were at another time, before the store grew.
 
         Returns:
             (n,) rows, −1 for galaxies that are not there.
         """
-        start = 0
-        names, inverse = np.unique(np.asarray(ids, str), return_inverse=True)
-        places = np.full(len(names), -1)
-        if not len(names):
-            return places
-        wanted = pa.array(names, pa.string())
-        for path in self.parts:
-            there = self._names(path)
-            place = pc.index_in(there, value_set=wanted)
+        start, ids = 0, [str(name) for name in ids]
+        places = dict.fromkeys(ids, -1)
+        wanted, there = np.array(list(places), object), pa.array(list(places), pa.string())
+        for path in (self.parts if parts is None else parts) if ids else ():
+            names = self._names(path)
+            place = pc.index_in(names, value_set=there)
             at = pc.indices_nonzero(pc.is_valid(place)).to_numpy()
-            places[place.take(pa.array(at)).to_numpy()] = start + at
-            start += len(there)
-        return places[inverse]
+            places.update(zip(wanted[place.take(pa.array(at)).to_numpy()], (start + at).tolist(), strict=True))
+            start += len(names)
+        return np.array([places[name] for name in ids], np.int64)
 
-    def names_of(self, rows: np.ndarray) -> np.ndarray:
+    def name_batches(self, rows: int = 65536, parts: Iterable[Path] | None = None) -> Iterator[np.ndarray]:
+        """All names, a few at a time; the representations are not read.
+
+        Args:
+            rows: Most galaxies at a time.
+            parts: As for `rows_of`.
+
+        Returns:
+            (n,) of `id_str`, in order.
+        """
+        for path in self.parts if parts is None else parts:
+            with reading(path), pq.ParquetFile(path, pre_buffer=False) as part:
+                for batch in part.iter_batches(rows, columns=["id_str"]):
+                    yield batch["id_str"].to_numpy(zero_copy_only=False)
+
+    def repeated_names(self) -> list[str]:
+        """Names that are there more than once; memory holds eight bytes of each galaxy."""
+        hashes, start = np.empty(len(self), np.uint64), 0
+        for names in self.name_batches():
+            hashes[start : start + len(names)] = hash_array(names, categorize=False)
+            start += len(names)
+        hashes.sort()
+        twice = hashes[1:][hashes[1:] == hashes[:-1]]
+        if not len(twice):
+            return []
+        alike = (names[np.isin(hash_array(names, categorize=False), twice)] for names in self.name_batches())
+        counts = Counter(name for names in alike for name in names)
+        return [name for name, number in counts.items() if number > 1]
+
+    def names_of(self, rows: np.ndarray, parts: Iterable[Path] | None = None) -> np.ndarray:
         """The ids of some rows; only the parts that contain them are read.
 
         Args:
             rows: (n,) rows.
+            parts: As for `rows_of`.
 
         Returns:
             (n,) of `id_str`.
         """
         rows, start = np.asarray(rows, np.int64), 0
         names = np.empty(len(rows), object)
-        for path in self.parts:
+        for path in self.parts if parts is None else parts:
             size = count_rows(path)
             mine = np.flatnonzero((rows >= start) & (rows < start + size))
             if len(mine):
@@ -200,7 +230,7 @@ class Representations:
         """
         for path in self.parts if parts is None else parts:
             check_part(path)
-            with reading(path), pq.ParquetFile(path) as part:
+            with reading(path), pq.ParquetFile(path, pre_buffer=False) as part:
                 if part.schema_arrow.field("representation").type.list_size != self.dimension:
                     raise ValueError(f"{path} is damaged: its representations do not have {self.dimension} dimensions")
                 for batch in part.iter_batches(rows):

@@ -134,7 +134,7 @@ def galaxies_per_shard(records: Records, splits: list[str]) -> dict[str, int]:
     shards = [path.name for split in splits for path in records.shards(split)]
     counts = Counter()
     path = records.index_path
-    with reading_of(path), pq.ParquetFile(path) as index:
+    with reading_of(path), pq.ParquetFile(path, pre_buffer=False) as index:
         for rows in index.iter_batches(columns=["shard"]):
             counts.update(rows["shard"].to_pylist())
     return {name: counts[name] for name in shards}

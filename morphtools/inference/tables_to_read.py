@@ -73,7 +73,7 @@ def write_to_read(
 
 def _predicted(full: Path, answer: AnyAnswer, questions: tuple[str, ...]) -> Iterator[pd.DataFrame]:
     """The columns to read of a full table, some galaxies at a time."""
-    with reading(full), pq.ParquetFile(full) as file:
+    with reading(full), pq.ParquetFile(full, pre_buffer=False) as file:
         names = [field.name for field in file.schema_arrow if not pa.types.is_fixed_size_list(field.type)]
         for batch in file.iter_batches(_ROWS, columns=names):
             table = batch.to_pandas()

@@ -9,8 +9,9 @@ import pandas as pd
 from scipy.ndimage import rotate
 
 from morphtools.data.augment_light import RandomBlur
-from morphtools.explore.maps import between, umap_of
-from morphtools.explore.neighbours import exact
+from morphtools.explore.exact_search import exact
+from morphtools.explore.maps import umap_of
+from morphtools.explore.placing import between
 from morphtools.training.probes import principal_components
 from tfrecords_builder.plain_figure import COLOURS, GREY, Figure
 

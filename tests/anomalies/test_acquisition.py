@@ -55,9 +55,11 @@ def test_every_acquisition_grows_with_mean_and_deviation(name):
     assert (np.diff(value, axis=0) >= -1e-12).all() and (np.diff(value, axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("block", [1500, 400, 7])
 @pytest.mark.parametrize("name", ACQUISITIONS)
-def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(learner, name, monkeypatch):
+def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(learner, name, block, monkeypatch):
     monkeypatch.setattr(acquisition, "_POOL", 20)
+    monkeypatch.setattr(acquisition, "_BLOCK", block)
     rows, values = most_promising(learner, X, 10, acquisition=name, asked=RATED)
     everywhere = ACQUISITIONS[name](*Posterior(learner.estimator).predict(X), learner.y_max, 0.5)
     everywhere[RATED] = -np.inf
@@ -96,7 +98,8 @@ def test_modal_chooses_the_same_galaxies_from_the_unrated():
 
 
 @pytest.mark.parametrize("diversity", ["believer", "liar"])
-def test_a_diverse_batch_is_one_galaxy_after_the_other_with_their_supposed_ratings(learner, diversity):
+def test_a_diverse_batch_is_one_galaxy_after_the_other_with_their_supposed_ratings(learner, diversity, monkeypatch):
+    monkeypatch.setattr(acquisition, "_BLOCK", 1100)
     found, _ = most_promising(learner, X, 4, diversity=diversity, asked=RATED)
     process, slow = learner.estimator, list(RATED)
     ratings = list(RATINGS[RATED])

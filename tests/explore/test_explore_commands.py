@@ -26,7 +26,7 @@ VERBS = (
     "find_artifacts",
     "evaluate_retrieval",
 )
-ONLY_IN_PYTHON, ONLY_TYPED = {"query"}, {"config", "weights", "table", "samp"}
+ONLY_IN_PYTHON, ONLY_TYPED = {"query", "executor"}, {"config", "weights", "table", "samp", "scheduler"}
 
 
 def invoke(*arguments):

@@ -1,12 +1,14 @@
 import sys
 import types
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from morphtools.explore import figures
-from morphtools.explore.maps import between, make_map
+from morphtools.explore.maps import make_map
 from morphtools.inference.representations import Representations
 
 
@@ -49,15 +51,49 @@ def test_a_new_galaxy_is_placed_by_itself_alone(flat_umap, three_kinds, tmp_path
         np.testing.assert_allclose(at[["x", "y"]], placed[["x", "y"]], rtol=1e-6)
 
 
-def test_neighbours_on_two_islands_do_not_place_a_galaxy_in_the_sea():
-    rng = np.random.default_rng(0)
-    places = np.concatenate([rng.normal(100, 1, (20, 4, 2)), rng.normal(0, 1, (20, 6, 2))], axis=1)
-    found = between(places)
-    assert np.abs(found).max() < 3  # on the island where six of the ten live
-    for own, place in zip(places, found, strict=True):
-        midst = min(own, key=lambda p: sum(np.hypot(*(p - q)) for q in own))
-        five = sorted(own, key=lambda p: np.hypot(*(p - midst)))[:5]
-        np.testing.assert_allclose(place, np.mean(five, axis=0))
+class _Dies:
+    """An executor whose cluster is lost when it has placed two parts."""
+
+    left = 2
+
+    def submit(self, work, name):
+        if self.left == 0:
+            raise CancelledError
+        self.left -= 1
+        future = Future()
+        future.set_result(work(name))
+        return future
+
+
+@pytest.mark.parametrize("how", ["parts", "parts again", "executor", "killed"])
+def test_parts_of_a_job_and_workers_write_the_bytes_of_one_process(flat_umap, three_kinds, tmp_path, how):
+    store, catalog, images = three_kinds
+    for name in ("more", "yet more"):
+        copies = catalog[:30].assign(id_str=[f"{name} {i}" for i in range(30)])
+        store.append(copies["id_str"], store.values()[:30] + np.float32(0.1))
+        catalog = pd.concat([catalog, copies], ignore_index=True)
+    options = {"catalog": catalog, "colour": ("kind",), "images": images, "exclude": catalog[40:50], "cells": 4}
+    table = make_map(store, sample=50, **options, out=tmp_path / "whole")
+    out = tmp_path / "out"
+    if how == "executor":
+        with ProcessPoolExecutor(2, get_context("spawn")) as executor:
+            make_map(store, sample=50, **options, out=out, executor=executor)
+    elif how == "killed":
+        with pytest.raises(ChildProcessError):
+            make_map(store, sample=50, **options, out=out, executor=_Dies())
+        assert not (out / "map.parquet").exists()
+        make_map(store, sample=50, **options, out=out)
+    else:
+        for part in ("2/4", "1/4", "4/4", "3/4"):
+            assert not (out / "map.parquet").exists()
+            assert make_map(store, sample=50, **options, out=out, part=part).empty
+        if how == "parts again":
+            (out / "map.parquet").unlink()
+            make_map(store, sample=50, **options, out=out, part="1/1")
+    assert not (out / "state").exists()
+    for name in ("map.parquet", "panels.png", "galaxies.png"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert set(table["id_str"]) == set(store.id_str) - set(catalog["id_str"][40:50])
 
 
 def test_the_same_call_uses_the_fit_and_another_is_refused(flat_umap, three_kinds, tmp_path, monkeypatch):
@@ -101,7 +137,9 @@ def test_views_of_other_galaxies_are_refused(flat_umap, three_kinds, tmp_path):
         make_map(store, views=views, out=tmp_path / "map")
 
 
-def test_a_cell_shows_the_galaxy_nearest_to_its_middle():
+@pytest.mark.parametrize("rows", [100, 2])
+def test_a_cell_shows_the_galaxy_nearest_to_its_middle(rows, monkeypatch):
+    monkeypatch.setattr(figures, "_ROWS", rows)
     x = np.array([0.0, 1.2, 1.4, 4.0, 3.1])
     y = np.array([0.0, 1.1, 1.4, 4.0, 1.0])
     grid = figures.map_gallery(x, y, 2)  # cells of 2×2, the middles at 1 and 3, the upper row first

@@ -82,7 +82,7 @@ def test_excluded_galaxies_are_not_found_whether_few_or_many(three_kinds, tmp_pa
     called = []
     monkeypatch.setattr(similarity, "exact", lambda *a: called.append(1) or real(*a))
     monkeypatch.setattr(np, "count_nonzero", lambda x: 10**6)
-    many = find_similar(store, like="g04", galaxies=6, exclude=tmp_path / "list.csv", out=tmp_path)
+    many = find_similar(Neighbours(store), like="g04", galaxies=6, exclude=tmp_path / "list.csv", out=tmp_path)
     assert called and many["id_str"].tolist() == few["id_str"].tolist()
 
 

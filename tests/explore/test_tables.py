@@ -2,7 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.explore.tables import column_of, digest_of, known_of, left_out, open_catalog, with_known, write_table
+from morphtools.explore.tables import (
+    all_but,
+    column_of,
+    digest_of,
+    known_in,
+    known_of,
+    left_out,
+    open_catalog,
+    with_known,
+    write_table,
+)
+from morphtools.inference.representations import Representations
 
 CATALOG = pd.DataFrame({"id_str": ["c", "a", "b"], "file_loc": ["3", "1", "2"], "size": [3.0, 1.0, 2.0]})
 
@@ -24,12 +35,30 @@ def test_columns_that_both_tables_have_stay_apart():
     assert table.to_dict("list") == {"id_str": ["b", "c"], "size": [20, 30], "catalog_size": [2.0, 3.0]}
 
 
-def test_a_list_of_galaxies_leaves_them_out_wherever_they_stand(tmp_path):
-    ids = np.array(["a", "b", "c"], object)
+@pytest.fixture
+def store(tmp_path):
+    made = Representations.create(tmp_path / "store", 1, {"weights": "w"})
+    made.append(["a", "b"], [[0], [1]])
+    made.append(["c"], [[2]])
+    return made
+
+
+def test_a_list_of_galaxies_leaves_them_out_wherever_they_stand(store, tmp_path):
     CATALOG[:2].to_csv(tmp_path / "list.csv", index=False)
     for exclude in (CATALOG[:2], tmp_path / "list.csv", str(tmp_path / "list.csv")):
-        assert left_out(ids, exclude).tolist() == [True, False, True]
-    assert not left_out(ids, None).any()
+        rows = left_out(store, exclude)
+        assert rows.tolist() == [0, 2] and all_but(store, rows).tolist() == [False, True, False]
+    assert not len(left_out(store, None)) and all_but(store, left_out(store, None)) is None
+
+
+def test_a_catalogue_is_joined_to_a_store_by_name_whichever_is_longer(store):
+    catalog = pd.DataFrame({"id_str": ["c", "x", "a"], "row": [7, 8, 9]})
+    known, rows = known_in(store, catalog)
+    assert known["row"].to_dict() == {"c": 7, "a": 9} and rows.tolist() == [2, 0]
+    known, rows = known_in(store, catalog, np.array([False, True, True]))
+    assert list(known.index) == ["c"] and rows.tolist() == [2]
+    with pytest.raises(ValueError, match=r"none of these 3 galaxies: .* like 'c', .* like 'a'"):
+        known_in(store, catalog, np.array([False, True, False]))
 
 
 def test_a_missing_column_is_named_with_the_nearest_one():
