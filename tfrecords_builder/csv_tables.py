@@ -154,7 +154,7 @@ def _check_short_rows(path: Path, dialect: _Dialect, cells: int) -> None:
 def _check_repeated_names(chunk: pd.DataFrame) -> None:
     """Raises ValueError if a row repeats the column names: tables were concatenated with their headers."""
     if not any(map(pd.api.types.is_numeric_dtype, chunk.dtypes)):  # where cells are numbers, none is a name
-        again = (chunk == chunk.columns).all(axis=1)
+        again = (chunk.fillna("") == chunk.columns).all(axis=1)
         if again.any():
             raise ValueError(f"row {some(chunk.index[again])} repeats the column names: remove it")
 

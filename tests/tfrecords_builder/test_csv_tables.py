@@ -101,6 +101,11 @@ def test_tables_joined_with_their_names_are_refused_with_the_row(tmp_path):
         read(tmp_path, f"{NAMES}\n{ROWS}{NAMES}\n{ROWS}")
 
 
+def test_a_row_without_a_single_cell_is_no_repetition_of_the_names(tmp_path):
+    assert read(tmp_path, "name,type\na,E\n,\nb,S\n")["name"].isna().tolist() == [False, True, False]
+    assert read(tmp_path, "name,type\na,E\nname,\nb,S\n")["name"].tolist() == ["a", "name", "b"]
+
+
 @pytest.mark.parametrize("word", ["--", "\\N", "NA", "nan", "NULL", ""])
 def test_what_programs_write_for_an_unknown_number_is_unknown(tmp_path, word):
     catalog = read(tmp_path, f"id_str,n\na,{word}\nb,2\n")
