@@ -3,11 +3,14 @@
 Every verb runs in a process of its own on representations of a simulated crowd (40 components, 30 clusters) and on a
 table of as many rows. Memory is the peak of the process, less what it had after its imports; pages of files that are
 mapped into memory count, though the system may take them back. `bytes` are those per galaxy between the two largest
-catalogues: those of a representation are 160. `--verbs` chooses some; `--figure growth.png` draws both.
+catalogues: those of a representation are 160. `--verbs` chooses some; `--figure growth.png` draws both, and `--page
+docs/clusters.md` puts the table into the page.
 """
 
 import argparse
+import datetime
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +26,7 @@ VERBS = {
     "find-similar --index": "find_similar(store, like='g7', index=out + '/index', out=out)",
     "find-similar --index, again": "find_similar(store, like='g7', index=index, out=out)",
     "cluster": "cluster(store, out=out, estimator='kmeans')",
-    "make-map --onto": "make_map(store, onto=map, out=out)",
+    "make-map --onto": "make_map(store, onto=map, out=out, part='1/1')",
     "find-outliers": "find_outliers(store, out=out)",
     "find-anomalies": "find_anomalies(store, out=out)",
     "convert-table": "convert_table(table, out + '/table.csv')",
@@ -43,6 +46,8 @@ def find_anomalies(store, out):
     loop = AnomalyLoop(store, out)
     loop.rate({name: int(name[1:]) % 6 for name in loop.suggest(20)})
     loop.suggest(10)
+    for table in loop.ranked():
+        pass
 def peak():  # that of getrusage begins with the parent's
     return int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 before, start = peak(), time.perf_counter()
@@ -99,11 +104,25 @@ def draw(table: pd.DataFrame, path: str) -> None:
     figure.savefig(path, dpi=120)
 
 
+def write_into(page: Path, wide: pd.DataFrame) -> None:
+    """Puts the table between the marks of a page, with the date and the machine."""
+    lines = [" | ".join(["verb", *(f"{what}, {n:,}" if n else what for what, n in wide.columns)])]
+    lines += ["|".join(["---"] * (1 + len(wide.columns)))]
+    lines += [" | ".join([verb, *(f"{value:g}" for value in row)]) for verb, *row in wide.itertuples()]
+    about = f"`python benchmarks/growth.py {' '.join(sys.argv[1:])}` ({datetime.date.today()}, {os.cpu_count()} cores)."
+    table = "\n".join(f"| {line} |" for line in lines)
+    start, _, rest = page.read_text().partition("<!-- growth -->\n")
+    page.write_text(
+        f"{start}<!-- growth -->\n{about}\n\n{table}\n<!-- /growth -->{rest.partition('<!-- /growth -->')[2]}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--galaxies", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--figure")
+    parser.add_argument("--page", type=Path, help="A page with the lines <!-- growth --> and <!-- /growth -->.")
     parser.add_argument("--folder", help="Where to work (a temporary folder).")
     options = parser.parse_args()
     from morphtools.explore.maps import make_map
@@ -127,8 +146,10 @@ def main() -> None:
     wide = table.pivot(index="verb", columns="galaxies", values=["seconds", "MB"]).loc[options.verbs].round(1)
     if len(options.galaxies) > 1:
         small, large = sorted(options.galaxies)[-2:]
-        wide["bytes"] = ((wide["MB"][large] - wide["MB"][small]) * 2**20 / (large - small)).round()
+        wide["bytes", ""] = ((wide["MB"][large] - wide["MB"][small]) * 2**20 / (large - small)).round()
     print(wide.to_string())
+    if options.page:
+        write_into(options.page, wide)
     if options.figure:
         draw(table, options.figure)
 
