@@ -83,6 +83,8 @@ def test_from_a_catalogue_to_similar_galaxies_s3_gives_the_bytes_of_a_folder(buc
 def test_what_s3_refuses_is_said_in_one_sentence(bucket, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"^there is nothing at s3://nowhere/a: the bucket does not exist"):
         read_object("s3://nowhere/a")
+    fsspec.filesystem("s3").pipe_file("survey/empty", b"")
+    assert read_object(f"{bucket}/empty", most=9) == b""
     with pytest.raises(FileNotFoundError, match=r"^there is nothing at s3://survey/a$"):
         read_object("s3://survey/a")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 _URL = re.compile(r"([a-zA-Z][\w+.-]+):/+(.*)", re.DOTALL)
 _ATTEMPTS = 3  # each of which repeats a failed request a few times itself
+_NO_SUCH_RANGE = "requested range"  # in the answer of S3 to a question for bytes beyond the end
 _THREADS = 32  # requests under way: one waits long, and many wait no longer
 
 
@@ -137,7 +138,7 @@ def _section(url: str, start: int, length: int) -> bytes:
     try:
         return _ask(url, lambda fs, place: fs.cat_file(place, start=start, end=start + length))
     except OSError as error:
-        if error.errno == errno.EINVAL:  # so S3 answers where there are none
+        if _NO_SUCH_RANGE in str(error):
             return b""
         raise
 
@@ -165,8 +166,9 @@ def _ask(url: str, work: Callable[[Any, str], Any]) -> Any:
         except Exception as error:  # every file system has its own exceptions
             if "credentials" in type(error).__name__.lower():
                 raise PermissionError(f"{url} may not be accessed: {error} (docs/object-storage.md)") from None
-            if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise  # of this machine's disk, or as `_section` expects it
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if full or _NO_SUCH_RANGE in str(error):
+                raise
             reason = error
     raise ConnectionError(
         f"{url} cannot be accessed: {str(reason) or type(reason).__name__}; the same call resumes"

@@ -55,6 +55,11 @@ def test_a_request_that_fails_now_and_then_is_repeated(memory, monkeypatch):
         (FileNotFoundError("The specified bucket does not exist"), FileNotFoundError, "a: the bucket does not exist$"),
         (PermissionError("Forbidden"), PermissionError, "^memory://bucket/a may not be accessed: Forbidden$"),
         (type("NoCredentialsError", (Exception,), {})("none"), PermissionError, "accessed: none .docs/object-storage"),
+        (
+            OSError(22, "The specified bucket is not valid."),
+            ConnectionError,
+            "^memory://bucket/a cannot be accessed: .*not v",
+        ),
         (TimeoutError("slow"), ConnectionError, "^memory://bucket/a cannot be accessed: slow; the same call resumes$"),
         (KeyError(), ConnectionError, "^memory://bucket/a cannot be accessed: KeyError; the same call resumes$"),
     ],
