@@ -149,7 +149,9 @@ def compiled(model: keras.Model, batch_size: int) -> Callable:
             [keras.ops.convert_to_numpy(each) for each in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
         ]
-        return tf.function(lambda images: model.stateless_call(*weights, images)[0], input_signature=signature)
+        return tf.function(
+            lambda images: model.stateless_call(*weights, images, training=False)[0], input_signature=signature
+        )
 
     def step(images):  # always of one shape: others would be compiled anew
         images = np.asarray(images)
