@@ -1,11 +1,11 @@
-"""A whole training step of MoCo, augmentations included, against lightly's without any, in one run.
+"""A whole training step of MoCo or BYOL, augmentations included, against lightly's without any, in one run.
 
     python benchmarks/contrastive_vs_lightly.py --lightly-python ENV/bin/python
 
-`peers/lightly_moco.py` tells how to make lightly's environment. Both train the same architecture (ResNet with the
-stem of PyTorch) on random images in memory with SGD and a queue of as many keys. Ours draws two new views of every
-image by a preset; lightly's half gets the images as they are. With `--bfloat16` both compute in mixed precision, each
-by the means of its own framework.
+`peers/lightly_learners.py` tells how to make lightly's environment. Both train the same architecture (ResNet with the
+stem of PyTorch) on random images in memory with SGD, MoCo with a queue of as many keys. Ours draws two new views of
+every image by a preset; lightly's half gets the images as they are. With `--bfloat16` both compute in mixed precision,
+each by the means of its own framework.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from rows import ask, report
 
 
 def ours(options) -> float:
-    """Images per second of `MoCo` in a process of its own."""
-    names = ("encoder", "side", "batch_size", "steps", "queue", "augmentations", "bfloat16")
+    """Images per second of the learner in a process of its own."""
+    names = ("learner", "encoder", "side", "batch_size", "steps", "queue", "augmentations", "bfloat16")
     arguments = {name: getattr(options, name) for name in names}
     code = "import sys, json; sys.path.insert(0, sys.argv[2]); import contrastive_vs_lightly as here;"
     code += "print(here.measure(**json.loads(sys.argv[1])))"
@@ -28,7 +28,7 @@ def ours(options) -> float:
 
 
 def measure(
-    encoder: str, side: int, batch_size: int, steps: int, queue: int, augmentations: str, bfloat16: bool
+    learner: str, encoder: str, side: int, batch_size: int, steps: int, queue: int, augmentations: str, bfloat16: bool
 ) -> float:
     import time
 
@@ -36,27 +36,29 @@ def measure(
     import numpy as np
     import tensorflow as tf
 
-    from morphtools import MoCo, build_augmentations, build_encoder
+    from morphtools import BYOL, MoCo, build_augmentations, build_encoder
     from morphtools.data.dataset import steady
     from morphtools.training.devices import precision
 
     keras.utils.set_random_seed(0)
     with precision(bfloat16):
         network = build_encoder(encoder, (side, side, 3))
-        learner = MoCo(network, build_augmentations(augmentations, seed=0), queue=queue, temperature=0.1)
-    learner.compile(keras.optimizers.SGD(0.03, momentum=0.9))
+        views = build_augmentations(augmentations, seed=0)
+        model = BYOL(network, views) if learner == "byol" else MoCo(network, views, queue=queue, temperature=0.1)
+    model.compile(keras.optimizers.SGD(0.03, momentum=0.9))
     images = np.random.default_rng(0).uniform(size=(batch_size, side, side, 3)).astype("float32")
     options = {"shuffle": False, "verbose": 0}
     many = steady(tf.data.Dataset.from_tensors(images).repeat(steps))
-    learner.fit(many, **options)  # what happens once only, TensorFlow does in the first call of `fit`
+    model.fit(many, **options)  # what happens once only, TensorFlow does in the first call of `fit`
     start = time.perf_counter()
-    learner.fit(many, **options)
+    model.fit(many, **options)
     return steps * batch_size / (time.perf_counter() - start)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lightly-python", required=True)
+    parser.add_argument("--learner", default="moco", choices=("moco", "byol"))
     parser.add_argument("--encoder", default="resnet18", choices=("resnet18", "resnet50"))
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -70,8 +72,9 @@ def main():
     mine, theirs = [], []
     for _ in range(options.turns):
         mine.append(ours(options))
-        theirs.append(ask(options.lightly_python, "lightly_moco.py", options.encoder, *sizes))
-    what = f"MoCo step, {options.encoder}, {options.side} px, batch {options.batch_size}, "
+        theirs.append(ask(options.lightly_python, "lightly_learners.py", options.learner, options.encoder, *sizes))
+    name = {"moco": "MoCo", "byol": "BYOL"}[options.learner]
+    what = f"{name} step, {options.encoder}, {options.side} px, batch {options.batch_size}, "
     what += f"{'bfloat16' if options.bfloat16 else 'float32'}, views {options.augmentations} against none"
     peer = f"lightly {theirs[0]['lightly']} on PyTorch {theirs[0]['torch']}"
     report(what, peer, mine, [each["images_per_second"] for each in theirs], "images/s")

@@ -90,6 +90,12 @@ COMPARISONS = {
         "contrastive_vs_lightly.py --lightly-python {peers} --steps 10 --turns 3 --bfloat16",
         ("lightly", "torch"),
     ),
+    "byol": Comparison(
+        "Learning without labels, by BYOL",
+        "A step of BYOL, in the same way, with heads of the same width.",
+        "contrastive_vs_lightly.py --lightly-python {peers} --learner byol --steps 10 --turns 3",
+        ("lightly", "torch"),
+    ),
     "builder": Comparison(
         "Building records",
         "FITS files to TFRecords. Ours checks every image and writes checksums and an index too.",

@@ -1,6 +1,6 @@
 """The peer's half of `augmentations.py`: galaxy-datasets' default views, by torchvision v2, timed in its environment.
 
-Prints one line of JSON. The environment is that of `lightly_moco.py`, and:
+Prints one line of JSON. The environment is that of `lightly_learners.py`, and:
 
     pip install --no-deps galaxy-datasets==0.0.25
     pip install omegaconf
