@@ -261,7 +261,8 @@ def test_with_the_field_of_galaxy_zoo_decals_every_galaxy_has_a_pixel_scale_of_i
         ("152", "0.6"),
     ]
     assert pd.read_parquet(cutouts.catalog)["pixel_scale"].round(9).tolist() == [0.8, 0.2, 0.6]
-    assert re.search("petroth50 is nan", failures_of(cutouts).reason["0003"]) and cutouts.pixel_scale == "gz_decals"
+    assert "petroth50 must be above 0 arcsec, got nan" in failures_of(cutouts).reason["0003"]
+    assert cutouts.pixel_scale == "gz_decals"
     assert "--pixel-scale" not in cutouts.command
     with pytest.raises(FileExistsError, match="pixel_scale: gz_decals"):
         fetch(sky.head(4).assign(**radii), size=212)
