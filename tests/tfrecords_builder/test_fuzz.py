@@ -113,11 +113,13 @@ def test_plain_files_read_the_short_way_are_what_astropy_reads(case):
         warnings.simplefilter("ignore")
         try:
             plain = reading._plain(data)
-            expected = None if plain is None else fits.getdata(io.BytesIO(data), memmap=False)
+            expected, header = (
+                (None, {}) if plain is None else fits.getdata(io.BytesIO(data), memmap=False, header=True)
+            )
         except Exception:
             return
     if plain is not None:
-        np.testing.assert_array_equal(plain[0].astype("f4"), np.asarray(expected).astype("f4"))
+        np.testing.assert_array_equal(plain[0].astype("f4"), reading._bands_last(expected, header.get).astype("f4"))
 
 
 @settings(parent=many, max_examples=max(10, CASES // 30))
