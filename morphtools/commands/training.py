@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined, typed
+from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined, on_cluster, typed
 
 
 @click.command()
@@ -61,9 +61,10 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
 @click.option("--estimate", help="Point estimate of the redshift: mean (default) or mode of the PDF.")
 @click.option("--test-labels", type=int, help="Maximum number of test galaxies (2000).")
 @click.option("--seed", type=int, help="Seed of splits, draws, weights and views (0).")
+@click.option("--scheduler", help="Address of a Dask scheduler that represents the galaxies, such as tcp://host:8786.")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def finetune(config, **options):
+def finetune(config, scheduler, **options):
     """Learn any question from a few hundred labels.
 
     Trains, tests on galaxies it never saw, and draws what it learned. Without galaxies of your own it uses a
@@ -82,7 +83,7 @@ def finetune(config, **options):
         morphtools finetune --column bar --column ring --column hubble_type --catalog galaxies.csv --images jpegs/
     """
     import_quietly()
-    click.echo(call(morphtools.finetune, config, typed(options)).summary)
+    click.echo(call(morphtools.finetune, config, on_cluster(typed(options), scheduler)).summary)
 
 
 @click.command()

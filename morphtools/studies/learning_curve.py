@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
 }
 _CELL = ("way", "asked", "seed", "labels", "tested")
-_OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column", "answer")
+_OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "column", "answer", "executor")
 
 
 @dataclasses.dataclass(frozen=True)

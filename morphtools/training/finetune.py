@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def finetune(
     estimate: str = "mean",
     test_labels: int = 2000,
     seed: int = 0,
+    executor: Executor | None = None,
     out: str | Path | None = None,
 ) -> Run:
     """Trains a model on a few hundred labelled galaxies, and tests it on galaxies it has never seen.
@@ -142,6 +144,8 @@ def finetune(
         estimate: Which single redshift stands for a PDF: its `mean` or its `mode`.
         test_labels: Maximum number of galaxies to test on.
         seed: Decides splits, the draw of labels, initial weights and views.
+        executor: Where galaxies are represented for a frozen encoder, a shard at a time, as for `represent`; the bytes
+            are the same.
         out: Run folder; by default `morphtools-runs/TASK-LABELS`, or with the column's name.
 
     Returns:
@@ -178,10 +182,11 @@ def finetune(
         test_labels=test_labels,
         seed=seed,
     ).checked()
-    return _finetune(settings, out or Path("morphtools-runs") / re.sub(r"[^\w.-]+", "-", f"{settings.name}-{labels}"))
+    out = out or Path("morphtools-runs") / re.sub(r"[^\w.-]+", "-", f"{settings.name}-{labels}")
+    return _finetune(settings, out, executor)
 
 
-def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
+def _finetune(settings: FinetuneSettings, out: str | Path, executor: Executor | None) -> Run:
     """Carries out `finetune` with checked settings."""
     with open_run(out, "finetune", config_of(settings, finetune)) as run:
         if run.finished:
@@ -193,7 +198,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path) -> Run:
         encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
         run.keep()
         model = _assemble(encoder, answer, chosen, settings)
-        history, outputs = _train(run, model, answer, chosen, reading, settings)
+        history, outputs = _train(run, model, answer, chosen, reading, settings, executor)
         write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
         write_whole(run.out / "model.keras", model.save)
         _keep_galaxies(run, answer, chosen)
@@ -251,7 +256,13 @@ def _assemble(encoder: keras.Model, answer: Answer, chosen: Records, settings: F
 
 
 def _train(
-    run: Run, model: keras.Model, answer: Answer, chosen: Records, reading: dict, settings: FinetuneSettings
+    run: Run,
+    model: keras.Model,
+    answer: Answer,
+    chosen: Records,
+    reading: dict,
+    settings: FinetuneSettings,
+    executor: Executor | None,
 ) -> tuple[pd.DataFrame, dict[str, tuple]]:
     """Trains head and encoder, in turn or together.
 
@@ -265,6 +276,8 @@ def _train(
         stages = [train_head] if answer.recipe.head_first and settings.start.pretrained else []
         history = pd.concat([stage(*common) for stage in [*stages, train_encoder]])
         return history, represent_splits(model, chosen, ["val", "test"], state / "outputs", reading)
+    if executor is not None:
+        represent_for_head(model, chosen, reading, settings, state, executor)  # what follows reads this
     solved = solve_head(*common)
     history = train_head(*common) if solved is None else solved[0].history
     x = represent_for_head(model, chosen, reading, settings, state)

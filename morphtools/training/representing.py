@@ -4,7 +4,9 @@ A head is trained on representations, not pixels, so one pass of the encoder rep
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,12 @@ from tfrecords_builder.records import Records
 
 
 def represent_splits(
-    model: keras.Model, records: Records, splits: list[str], folder: Path, reading: dict
+    model: keras.Model,
+    records: Records,
+    splits: list[str],
+    folder: Path,
+    reading: dict,
+    executor: Executor | None = None,
 ) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     """Represents every galaxy of some splits; an interrupted call resumes.
 
@@ -25,12 +32,14 @@ def represent_splits(
         splits: The splits to represent.
         folder: Where the representations are kept.
         reading: How to read the records for the model (see `prepare`).
+        executor: Where to compute instead, a shard at a time.
 
     Returns:
         For each split, representations (N, D) float32 in the order of its shards and the matching rows of the index,
         without galaxies that cannot be decoded.
     """
-    store = represent_galaxies(model, records, folder, splits, provenance={}, reading=reading)
+    options: dict[str, Any] = {"reading": reading, "executor": executor}
+    store = represent_galaxies(model, records, folder, splits, provenance={}, **options)
     values, rows = store.values(), records.index().set_index("id_str").loc[store.id_str].reset_index()
     mine = {split: (rows["split"] == split).to_numpy() for split in splits}
     return {split: (values[chosen], rows[chosen].reset_index(drop=True)) for split, chosen in mine.items()}

@@ -200,7 +200,7 @@ def check_numbers(settings: Any) -> None:
 
 
 def config_of(settings: Any, verb: Callable) -> dict[str, Any]:
-    """The arguments of a command except `out`, as in `config.yaml`: numbers, text, lists and None, in order."""
+    """The arguments of a command that decide its result, as in `config.yaml`, in order: numbers, text, lists, None."""
     plain: dict[type, Callable] = {tuple: list, type(Path()): str}
     values = {name: plain.get(type(value), lambda same: same)(value) for name, value in flat(settings).items()}
-    return {name: values[name] for name in inspect.signature(verb).parameters if name != "out"}
+    return {name: values[name] for name in inspect.signature(verb).parameters if name not in ("out", "executor")}

@@ -1,6 +1,7 @@
 """The stages of fine-tuning: the head on stored representations, and head and encoder on images."""
 
 import logging
+from concurrent.futures import Executor
 from pathlib import Path
 
 import keras
@@ -95,7 +96,12 @@ def _schedule(answer: Answer, settings: FinetuneSettings, chosen: Records) -> tu
 
 
 def represent_for_head(
-    model: keras.Model, chosen: Records, reading: dict, settings: FinetuneSettings, state: Path
+    model: keras.Model,
+    chosen: Records,
+    reading: dict,
+    settings: FinetuneSettings,
+    state: Path,
+    executor: Executor | None = None,
 ) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     """Represents each split for the head of a frozen encoder; returns representations and rows of the index.
 
@@ -105,7 +111,7 @@ def represent_for_head(
     represent = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers[:-1]])
     splits = ["train", "val", "test"] if settings.frozen else ["train", "val"]
     log.info("representing %d galaxies …", sum(chosen.splits[split] for split in splits))
-    return represent_splits(represent, chosen, splits, state / "representations", reading)
+    return represent_splits(represent, chosen, splits, state / "representations", reading, executor)
 
 
 def train_encoder(

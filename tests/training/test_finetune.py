@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -163,6 +164,20 @@ def test_a_run_can_be_repeated_from_its_config(head_run, tmp_path):
     config = yaml.safe_load((head_run.out / "config.yaml").read_text())
     again = finetune(**config, out=tmp_path / "again")
     np.testing.assert_array_equal(predictions(again).probability, predictions(head_run).probability)
+
+
+def test_galaxies_represented_by_an_executor_give_the_same_run(head_run, sky, tmp_path):
+    shards = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, work, *arguments):
+            shards.append(arguments)
+            return super().submit(work, *arguments)
+
+    with Counting(1) as executor:
+        run = finetune("rings", **options(sky), executor=executor, out=tmp_path / "run")
+    assert len(shards) == 3  # of training, validation and test
+    np.testing.assert_array_equal(predictions(run).probability, predictions(head_run).probability)
 
 
 @pytest.mark.slow
