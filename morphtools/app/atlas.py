@@ -33,7 +33,7 @@ _PCA = "This shows the first two principal components; make-map makes a better m
 
 
 class NotReady(Exception):
-    """Something is still being read or computed; the message says what."""
+    """Something is still being read or computed; the message explains what."""
 
 
 class Atlas:
