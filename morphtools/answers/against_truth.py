@@ -66,7 +66,7 @@ def _shares(axes, shares: Shares) -> None:
         axes.plot(shares.voted[:_MOST_DOTS, k], shares.predicted[:_MOST_DOTS, k], "o", **dots)
     scores = {name: each["value"] for name, each in share_metrics(shares, resamples=1).items()}
     _finish(
-        axes, (0.0, 1.0), f"rmse {scores['rmse']:.3f}, high quality {scores['hq_accuracy']:.3f}, η {scores['eta']:.2%}"
+        axes, (0.0, 1.0), f"RMSE {scores['rmse']:.3f}, high quality {scores['hq_accuracy']:.3f}, η {scores['eta']:.2%}"
     )
 
 
@@ -75,7 +75,7 @@ def _numbers(axes, estimates: Estimates) -> None:
     truth, value = estimates.truth[known, 0], estimates.value[known, 0]
     axes.plot(truth[:_MOST_DOTS], value[:_MOST_DOTS], "o", ms=2, mew=0, alpha=0.35, color=COLOURS[0])
     line = (min(truth.min(), value.min()), max(truth.max(), value.max()))
-    _finish(axes, line, f"{estimates.columns[0]}: rmse {np.sqrt(np.mean((value - truth) ** 2)):.3g}")
+    _finish(axes, line, f"{estimates.columns[0]}: RMSE {np.sqrt(np.mean((value - truth) ** 2)):.3g}")
 
 
 def _redshifts(axes, redshifts: Redshifts) -> None:

@@ -59,7 +59,7 @@ class Estimates:
     def baseline(self) -> str:
         """What always predicting the mean would score, in words."""
         spreads = zip(self.columns, np.nanstd(self.truth, axis=0), strict=True)
-        return "always predicting the mean: " + ", ".join(f"rmse {spread:.3g} of {name}" for name, spread in spreads)
+        return "always predicting the mean: " + ", ".join(f"RMSE {spread:.3g} of {name}" for name, spread in spreads)
 
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, and for each number `NAME_predicted`, `NAME_sigma` and `NAME`, the truth."""

@@ -56,7 +56,7 @@ def against_truth(estimates: Estimates) -> Figure:
         style = {"fmt": "o", "ms": 3, "mew": 0, "color": BLUE, "ecolor": "0.85", "elinewidth": 0.6, "alpha": 0.7}
         axes.errorbar(truth, value, sigma, **style, zorder=1)
         error = np.sqrt(np.mean((value - truth) ** 2))
-        axes.set_title(f"rmse {error:.3g}, spread of the truth {truth.std():.3g}", fontsize=9)
+        axes.set_title(f"RMSE {error:.3g}, spread of the truth {truth.std():.3g}", fontsize=9)
         axes.set(xlabel=estimates.columns[i], ylabel=f"{estimates.columns[i]}, predicted")
         axes.spines[["top", "right"]].set_visible(False)
     return figure

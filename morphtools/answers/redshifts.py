@@ -115,7 +115,7 @@ class Redshifts:
         """What always predicting the median redshift would score, in words."""
         z = self.redshift[np.isfinite(self.redshift)]
         spread = sigma_mad(delta_z(np.full(len(z), np.median(z)), z)) if len(z) else np.nan
-        return f"always predicting the median redshift: sigma_mad {spread:.4f}"
+        return f"always predicting the median redshift: σ_MAD {spread:.4f}"
 
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, `redshift`, `z`, the quantiles `z_05` … `z_95`, and `pdf` in half precision."""

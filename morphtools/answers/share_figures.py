@@ -53,7 +53,7 @@ def against_votes(shares: Shares) -> Figure:
         axes.plot([0, 1], [0, 1], ":", color=GREY)
         axes.plot(shares.voted[:, k], shares.predicted[:, k], "o", ms=3, mew=0, alpha=0.4, color=BLUE)
         error = np.sqrt(np.nanmean((shares.voted[:, k] - shares.predicted[:, k]) ** 2))
-        axes.set_title(f"{shares.answers[k]}: rmse {error:.3f}", fontsize=9)
+        axes.set_title(f"{shares.answers[k]}: RMSE {error:.3f}", fontsize=9)
         axes.set(xlabel="voted fraction", ylabel="predicted fraction")
     figure.suptitle("Predicted fractions against votes", fontsize=11)
     return figure

@@ -53,7 +53,7 @@ class Shares:
         voted = self.voted[np.isfinite(self.voted).all(axis=1)]
         mean = voted.mean(axis=0)
         listed = ", ".join(f"{name} {share:.1%}" for name, share in zip(self.answers, mean, strict=True))
-        return f"mean fractions: {listed}; always predicting these: rmse {np.sqrt(((voted - mean) ** 2).mean()):.3f}"
+        return f"mean fractions: {listed}; always predicting these: RMSE {np.sqrt(((voted - mean) ** 2).mean()):.3f}"
 
     def table(self) -> pd.DataFrame:
         """One row per galaxy: `id_str`, `ANSWER_predicted` and `ANSWER_voted` for every answer, `votes`."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from morphtools.answers.score_names import score_name
 from tfrecords_builder.json_files import read_json, write_json
 
 if sys.platform == "win32":
@@ -180,4 +181,5 @@ def _report(out: Path) -> dict:
     figures = sorted(path.name for path in (out / "figures").glob("*.png")) if (out / "figures").is_dir() else []
     words = [str(metrics[name]) for name in ("title", "baseline") if name in metrics]
     scores = metrics.get("test", metrics)
-    return {"summary": "\n".join(words), "metrics": scores if isinstance(scores, dict) else {}, "figures": figures}
+    scores = {score_name(name): score for name, score in scores.items()} if isinstance(scores, dict) else {}
+    return {"summary": "\n".join(words), "metrics": scores, "figures": figures}

@@ -39,7 +39,7 @@ def import_quietly():
 
 
 def echo_table(table, decimals: str = "{:.3f}", width: int | None = None) -> None:
-    """Prints a table; one wider than the terminal in blocks of columns, each beginning with the first column.
+    """Prints a table, with scores in words; one wider than the terminal in blocks that begin with the first column.
 
     Args:
         table: A `DataFrame`.
@@ -48,6 +48,9 @@ def echo_table(table, decimals: str = "{:.3f}", width: int | None = None) -> Non
     """
     if width is None and sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
+    from morphtools.answers.score_names import score_name
+
+    table = table.rename(columns=score_name)
     text = table.to_string(index=False, float_format=decimals.format)
     if width is not None and max(map(len, text.splitlines())) > width:
         text = table.set_index(table.columns[0]).to_string(float_format=decimals.format, line_width=width)

@@ -84,8 +84,10 @@ def evaluate_predictions(predictions, catalog, config, **options):
         morphtools evaluate-predictions predictions experts.csv --column hubble_type
     """
     given = typed(options) | {"predictions": predictions, "catalog": catalog}
+    from morphtools.answers.score_names import score_name
+
     scores = call(morphtools.evaluate_predictions, config, given)
-    echo_table(scores, "{:.3g}")
+    echo_table(scores.assign(score=scores["score"].map(score_name)), "{:.3g}")
     click.echo(f"see {given.get('out', 'morphtools-runs/evaluation')}: scores.csv and figures/")
 
 

@@ -5,6 +5,8 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import t as student
 
+from morphtools.answers.score_names import score_name
+
 _SHARES = ("accuracy", "precision", "recall", "f1", "auc", "outlier_fraction", "calibration_error", "eta")
 _SHARES += ("hq_accuracy", "hq_precision", "hq_recall", "hq_auc")
 _LOSSES = ("log_loss", "brier", "rmse", "cross_entropy", "eta")
@@ -100,7 +102,7 @@ def label_savings(
 
 def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
     """A row of `label_savings` in words."""
-    name, score = metric.replace("_", " "), f"{row['score']:.3g}"
+    name, score = score_name(metric), f"{row['score']:.3g}"
     needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
     if row["labels"] == 0:
         sentence = (

@@ -14,6 +14,7 @@ import pandas as pd
 
 from morphtools.answers.against_truth import against_truth
 from morphtools.answers.reading import read_question
+from morphtools.answers.score_names import score_name
 from morphtools.inference.represent import represent
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
@@ -65,7 +66,7 @@ class LearningCurve:
     def summary(self) -> str:
         """Table and sentences as text."""
         columns = ["way", "labels", "seeds", self.metric, f"{self.metric} low", f"{self.metric} high"]
-        shown = self.table[columns].to_string(index=False, float_format="{:.4g}".format)
+        shown = self.table[columns].rename(columns=score_name).to_string(index=False, float_format="{:.4g}".format)
         return "\n".join([shown, *self.sentences, f"see {self.out}: results.csv, table.csv and learning_curve.png"])
 
 

@@ -8,12 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from morphtools.answers.redshift_figures import draw_against_spectra, draw_pit
 from morphtools.answers.redshifts import Redshifts
+from morphtools.answers.score_names import score_name
 from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, Figure
 
 _WORDS = {
     "bias": "bias  ⟨Δz⟩",
     "sigma_mad": "σ_MAD(Δz)",
-    "crps": "CRPS",
     "log_likelihood": "ln p(z), mean",
 }
 _AGAIN = ", recalibrated"  # has the colour of what it was made of
@@ -29,7 +29,7 @@ _THEIR_RANGE, _THEIR_THRESHOLD = (0.0, 0.4), 0.05
 
 def in_words(score: str, threshold: float) -> str:
     """What stands beside an axis."""
-    return f"η(|Δz| > {threshold:g})" if score == "outlier_fraction" else _WORDS[score]
+    return f"η(|Δz| > {threshold:g})" if score == "outlier_fraction" else _WORDS.get(score) or score_name(score)
 
 
 def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Figure:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import NullLocator
 
+from morphtools.answers.score_names import score_name
 from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, Figure
 
 _STYLES = {"random encoder": ":", "starting weights": "--", "pixels + PCA": "-.", "most common class": (0, (1, 4))}
@@ -79,7 +80,7 @@ def _by_labels(axes, results, table, metric: str, published: dict[str, float]) -
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
     axes.xaxis.set_minor_locator(NullLocator())
     several = " (mean over seeds, 95% interval)" if (table["seeds"] > 1).any() else ""
-    axes.set(xlabel="labels, for training and validation", ylabel=metric.replace("_", " ") + several)
+    axes.set(xlabel="labels, for training and validation", ylabel=score_name(metric) + several)
     axes.grid(axis="y", color="0.93")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)

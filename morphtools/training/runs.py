@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from morphtools.answers.score_names import score_name
 from morphtools.models.cards import Card, find_card
 from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim, identity, inputs_of
@@ -67,11 +68,12 @@ class Run:
     def summary(self) -> str:
         """The results of the run in a few lines."""
         metrics = self.metrics
-        width = 1 + max([17, *map(len, metrics["test"])])
+        test = {score_name(name): score for name, score in metrics["test"].items()}
+        width = 1 + max([17, *map(len, test)])
         rows = [
-            f"  {name.replace('_', ' '):<{width}}{_number(m['value'])}"
+            f"  {name:<{width}}{_number(m['value'])}"
             + (f"  [{_number(m['low'])}, {_number(m['high'])}]" if "low" in m else "")
-            for name, m in metrics["test"].items()
+            for name, m in test.items()
         ]
         wrap = textwrap.TextWrapper(_WIDTH, subsequent_indent="    ", break_on_hyphens=False)
         baseline = [wrap.fill(f"  {metrics['baseline']}")] if metrics.get("baseline") else []

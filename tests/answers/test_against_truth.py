@@ -35,7 +35,7 @@ def test_every_way_has_a_row_and_every_number_a_column_with_all_answers(runs):
         for k, line in enumerate(panels[key].lines[:3]):
             np.testing.assert_allclose(line.get_xydata(), np.stack([shares.voted[:, k], shares.predicted[:, k]], 1))
         rmse = np.sqrt(((shares.voted - shares.predicted) ** 2).mean())
-        assert f"rmse {rmse:.3f}" in panels[key].get_xlabel()
+        assert f"RMSE {rmse:.3f}" in panels[key].get_xlabel()
     assert not panels["b", 100].lines
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y", "z"]
 
@@ -47,7 +47,7 @@ def test_of_numbers_the_first_is_drawn_where_it_is_known(runs):
     for folder in runs.values():
         estimates.save(folder / "predictions.parquet")
     axes = against_truth(Numbers(("size", "mass"), (0.0, 0.0), (1.0, 1.0)), runs).axes[0]
-    assert len(axes.lines[0].get_xdata()) == 45 and axes.get_xlabel().startswith("size: rmse")
+    assert len(axes.lines[0].get_xdata()) == 45 and axes.get_xlabel().startswith("size: RMSE")
 
 
 def test_redshifts_are_drawn_with_what_is_beyond_the_outlier_lines_and_classes_not_at_all(runs):

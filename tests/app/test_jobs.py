@@ -73,7 +73,7 @@ def test_progress_and_report_are_read_from_what_the_command_writes(tmp_path):
     (folder / "log.txt").write_text("one\nsolving:  10%|#  \rsolving:  40%|#### ")
     state = jobs.state("judgement-1")
     assert state["progress"] == {"text": "solving:  40%|####", "share": 0.4} and state["log"][0] == "one"
-    assert state["report"] == {"summary": "rings", "metrics": {"auc": {"value": 0.9}}, "figures": ["roc.png"]}
+    assert state["report"] == {"summary": "rings", "metrics": {"AUC": {"value": 0.9}}, "figures": ["roc.png"]}
     assert jobs.figure("judgement-1", "roc.png").read_bytes() == b"png"
     for name in ("../../in.csv", "..", "none.png", "../metrics.json"):
         with pytest.raises(LookupError, match="there is no figure"):

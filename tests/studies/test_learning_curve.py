@@ -105,7 +105,7 @@ def test_several_metrics_get_a_panel_each_and_what_others_published_is_about_the
     results = pd.DataFrame({"way": "a", "asked": 50, "labels": 50, "seed": [0, 1], "accuracy": 0.5, "auc": [0.6, 0.7]})
     table = means_by_labels(results, ["accuracy", "auc"])
     left, right = scores_by_labels(results, table, ["auc", "accuracy"], {"theirs": 0.7}, "rings").axes
-    assert left.get_ylabel().startswith("auc") and right.get_ylabel().startswith("accuracy")
+    assert left.get_ylabel().startswith("AUC") and right.get_ylabel().startswith("accuracy")
     legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in (left, right)]
     assert legends == [["published: theirs", "a"], ["a"]]
     drawn = []

@@ -3,7 +3,7 @@ import { ask, judge } from "./api.js";
 import { button, el, fill, short } from "./page.js";
 const metric = (value) => (value?.value === undefined ? short(value) : `${short(value.value)} (${short(value.low)} to ${short(value.high)})`);
 const report = ({ job, folder, report: { summary, metrics, figures } }) => el("section", { class: "report stack" }, el("p", {}, summary),
-  el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")), el("td", {}, metric(value)))))),
+  el("table", {}, el("tbody", {}, Object.entries(metrics).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, metric(value)))))),
   el("div", { class: "figures" }, figures.map((name) => el("a", { href: `api/jobs/${job}/figures/${name}`, target: "_blank", rel: "noopener" },
     el("img", { src: `api/jobs/${job}/figures/${name}`, alt: name.replace(".png", "").replaceAll("_", " "), loading: "lazy" })))),
   el("small", {}, `Everything is in ${folder}`));
