@@ -112,7 +112,7 @@ def against_cutana(options, places: pd.DataFrame, tiles: Path) -> None:
         theirs.append(ask(options.cutana_python, "cutana_cutouts.py", options.folder / "sources.csv", out))
     rates = [len(places) / each["seconds"] for each in theirs]
     what = f"{len(places):,} cutouts of 128 px from mosaics of 10,000 px, two workers"
-    report(what, f"Cutana {theirs[0]['cutana']}", ours, rates, "galaxies/s", "both with what they need to start")
+    report(what, f"Cutana {theirs[0]['cutana']}", ours, rates, "galaxies/s", "both include what they need to start")
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def main():
         print(f"median share of the bare model's: {share.to_dict()}")
     ours, bare = ([each[what][0] for each in rows] for what in ("predict", "bare"))
     what = f"predict, {options.encoder}, {options.image_size} px, {options.orientations} orientations, {many} galaxies"
-    report(what, "the bare model", ours, bare, "galaxies/s", "1 is all that can be had")
+    report(what, "the bare model", ours, bare, "galaxies/s", "1 is the most possible")
 
 
 if __name__ == "__main__":

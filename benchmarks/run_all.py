@@ -1,11 +1,11 @@
-"""Every comparison against its peer, one after another, gathered into docs/benchmarks.md.
+"""Runs all comparisons with other packages and writes docs/benchmarks.md.
 
     python benchmarks/run_all.py --peers ENV/bin/python [--catalog galaxies.csv --images jpegs/ --column ring]
 
-Run it on a quiet machine; it takes about half an hour on two cores. A comparison that is done is kept in `--out`; if
-the command is killed, the same command resumes. `--peers` is an environment with zoobot, galaxy-datasets, lightly, timm
-and Cutana, as the scripts in `peers/` describe; what needs a missing one is left out, and the page says so. So is
-fine-tuning without `--catalog`: it needs real labels. Another catalogue needs another `--out`, or `--again`.
+Run it on a quiet machine; it takes about half an hour on two cores. Finished comparisons are kept in `--out`, so the
+same command resumes if it is killed. `--peers` is an environment with zoobot, galaxy-datasets, lightly, timm and
+Cutana, as the scripts in `peers/` describe; comparisons that need a missing package are left out, and the page reports
+that. Fine-tuning needs real labels (`--catalog`). With another catalogue, give another `--out`, or `--again`.
 """
 
 import argparse
@@ -45,42 +45,42 @@ class Comparison:
 COMPARISONS = {
     "auc": Comparison(
         "Fine-tuning to the same AUC",
-        "Both train a head on EfficientNet-Lite0 with its published weights from ImageNet; zoobot's own "
-        "encoders would have to be downloaded. Ours is the whole of `finetune`, with records, test, scores "
-        "and figures. zoobot's is its fit up to the first epoch whose test AUC reaches ours; its tests do not"
-        " count. It runs the encoder on new views of all galaxies in each epoch, ours once on eight "
+        "Both train a head on EfficientNet-Lite0 with its published ImageNet weights, because zoobot's own "
+        "encoders would have to be downloaded. Ours is all of `finetune`: records, training, test, scores and "
+        "figures. zoobot's time ends with the first epoch whose test AUC reaches ours, and does not include its "
+        "tests. zoobot runs the encoder on new views of all galaxies in every epoch; we run it once, on eight "
         "orientations.",
         f"finetune_vs_zoobot.py --to-auc --image-size 128 --labels 800 --epochs 20 --turns 1 {DATA}",
         ("zoobot", "lightning"),
     ),
     "finetune": Comparison(
-        "Fine-tuning for as many epochs",
-        "The same network from random weights, so neither learns much: this is about time alone.",
+        "Fine-tuning for the same number of epochs",
+        "The same network from random weights. Neither learns much: this compares time alone.",
         f"finetune_vs_zoobot.py --image-size 128 --labels 350 --epochs 8 {DATA}",
         ("zoobot", "lightning"),
     ),
     "input": Comparison(
         "Input pipeline",
-        "JPEGs to batches with the default random views of galaxy-datasets. Ours reads records, which must be"
-        " built first; the second row counts that, as if there were only one epoch.",
+        "From JPEGs to batches with the default random views of galaxy-datasets. Ours reads records, which must be"
+        " built first; the second row includes building them, as if there were only one epoch.",
         "input_pipeline.py --torch-python {peers}",
         ("galaxy-datasets", "lightning"),
     ),
     "forward": Comparison(
         "Forward pass",
-        "The same networks, by Keras on TensorFlow and by PyTorch as it is, without `torch.compile`.",
+        "The same networks in Keras on TensorFlow and in PyTorch, without `torch.compile`.",
         "forward_pass.py --torch-python {peers}",
         ("timm", "torch"),
     ),
     "predict": Comparison(
-        "Predict beside its model",
-        "`predict` reads, decodes, computes and writes tables; its model alone is shown one batch in memory "
-        "again and again.",
+        "`predict` against its bare model",
+        "`predict` reads, decodes, computes and writes tables. The bare model is given one batch in memory again "
+        "and again.",
         "predict.py --encoder efficientnet_lite0",
     ),
     "moco": Comparison(
         "Learning without labels",
-        "A step of MoCo. Ours draws two random views of each image; lightly's half is given its images without any.",
+        "One step of MoCo. Ours draws two random views of each image; lightly gets the images as they are.",
         "contrastive_vs_lightly.py --lightly-python {peers} --steps 10 --turns 3",
         ("lightly", "torch"),
     ),
@@ -92,36 +92,36 @@ COMPARISONS = {
     ),
     "byol": Comparison(
         "Learning without labels, by BYOL",
-        "A step of BYOL, in the same way, with heads of the same width.",
+        "One step of BYOL, compared in the same way, with heads of the same width.",
         "contrastive_vs_lightly.py --lightly-python {peers} --learner byol --steps 10 --turns 3",
         ("lightly", "torch"),
     ),
     "builder": Comparison(
         "Building records",
-        "FITS files to TFRecords. Ours checks every image and writes checksums and an index too.",
+        "From FITS files to TFRecords. Ours also checks every image and writes checksums and an index.",
         "build_records.py {out}/build --galaxies 1000 --cutouts 2000",
     ),
     "cutouts": Comparison(
         "Cutouts of mosaics",
-        "The same positions in the same mosaics. Ours ends in records to train with, Cutana's in a zarr archive.",
+        "The same positions in the same mosaics. Ours writes records to train with, Cutana a zarr archive.",
         "build_records.py {out}/build --galaxies 200 --cutouts 10000 --cutana-python {peers}",
         ("cutana",),
     ),
     "search": Comparison(
         "Nearest galaxies",
-        "With faiss installed ours is a thin layer over it; without, it searches by itself.",
+        "With faiss installed, our search is a thin layer over it; without faiss, we search ourselves.",
         "similarity.py --no-tree",
     ),
     "anomalies": Comparison(
         "The next galaxies to rate",
-        "From a rating to the next ten galaxies: a Gaussian process is fitted, and the expected improvement "
-        "of all is found.",
+        "From a rating to the next ten galaxies: fit a Gaussian process and compute the expected improvement of "
+        "all galaxies.",
         "anomaly_loop.py",
     ),
     "ratings": Comparison(
-        "Keeping a rating",
-        "Ours is on disk when the call returns, whatever happens next. A csv file that is written anew for "
-        "every rating is half a file if its process ends meanwhile.",
+        "Saving a rating",
+        "Ours is on disk when the call returns, whatever happens next. A csv file that is rewritten for every "
+        "rating is left half written if its process is killed.",
         "ratings.py",
     ),
 }
@@ -209,18 +209,18 @@ def page(options, peers: dict[str, str]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `python benchmarks/run_all.py`, never edited: our verbs and layers against the packages that an",
-        "astronomer would otherwise use. A ratio above 1 means that ours is faster: the median over turns of ours and",
-        "the peer's, and the smallest and the largest.",
+        "How fast morphtools is, beside the packages that an astronomer would otherwise use. A ratio above 1 means",
+        "that morphtools is faster; it is the median over several turns of both, with the smallest and the largest in",
+        "brackets. `python benchmarks/run_all.py` makes this page; it is never edited by hand.",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {', '.join(versions)}",
         "",
-        "## Where ours is slower",
+        "## Where morphtools is slower",
         "",
     ]
     lines += [f"- {row['what']}: {spread(row)} against {row['peer']} {row['note']}".rstrip() for row in slower] or [
-        "Nowhere in what was measured."
+        "Nowhere, in these comparisons."
     ]
     for name, comparison in COMPARISONS.items():
         lines += ["", f"## {comparison.title}", "", comparison.about, ""]
@@ -238,7 +238,8 @@ def page(options, peers: dict[str, str]) -> str:
 
 
 def table_row(row: dict) -> str:
-    ours, theirs = (f"{statistics.median(row[name]):.3g} {row['unit']}" for name in ("ours", "theirs"))
+    medians = (float(f"{statistics.median(row[name]):.3g}") for name in ("ours", "theirs"))
+    ours, theirs = (f"{median:,g} {row['unit']}" for median in medians)
     return f"| {row['what']} | {ours} | {row['peer']} | {theirs} | {spread(row)} | {row['note']} |"
 
 
