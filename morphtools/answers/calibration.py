@@ -23,7 +23,7 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
         votes: (N, A) counts.
         concentrations: (S, N, A) or (N, A).
         schema: ``Schema`` with A answers.
-        baseline: (A,) concentrations of the model that says the same of every galaxy, from the training's votes
+        baseline: (A,) concentrations of the model that predicts the same for every galaxy, from the training's votes
             (``mean_concentrations``); None takes them from these votes, which favours it a little.
         truth: (N, A) true fractions where they are known, as on the mock sky.
         seed: of the random part of the coverage of counts.
@@ -33,16 +33,17 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
 
         - ``galaxies`` with votes, and all their ``votes``;
         - ``loss``: minus the log probability of a galaxy's votes, in nats; ``baseline_loss``; ``gain``, their
-          difference, and its standard error ``gain_error``. The baseline is free to be as vague as is best: a model
+          difference, and its standard error ``gain_error``. The baseline may be as vague as is best: a model
           with smaller errors and no gain is too certain (see ``fit_recalibration``);
         - over galaxies with two votes or more, the root mean square error ``rmse`` of vote fractions,
-          ``baseline_rmse``, and ``noise``, which so few votes leave to a model that knows the truth;
-        - ``explained``: how much of what can be explained is, (baseline² - rmse²) / (baseline² - noise²);
-        - ``coverage_50``, ``coverage_90``: how often the intervals for an answer's votes hold them;
-        - with ``truth``, ``truth_50`` and ``truth_90``: how often those for its fraction hold the true one.
+          ``baseline_rmse``, and ``noise``, the error of a model that knows the truth, due to the finite number of
+          votes;
+        - ``explained``: the fraction explained of what can be explained, (baseline² - rmse²) / (baseline² - noise²);
+        - ``coverage_50``, ``coverage_90``: how often the intervals for an answer's votes contain them;
+        - with ``truth``, ``truth_50`` and ``truth_90``: how often the intervals for its fraction contain the true one.
 
     Raises:
-        ValueError: arrays that do not belong together.
+        ValueError: the arrays do not belong together.
     """
     votes = _checked(votes, concentrations, schema)
     baseline = mean_concentrations(votes, schema) if baseline is None else np.asarray(baseline, float)
@@ -93,8 +94,8 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
         seed: counts are discrete: their rank is drawn from the range that belongs to them.
 
     Returns:
-        (N, A): uniform between 0 and 1 if the model is calibrated; NaN where nobody was asked, or where votes are no
-        whole numbers (made from probabilities, say): only counts have ranks.
+        (N, A): uniform between 0 and 1 if the model is calibrated; NaN where nobody was asked, or where votes are not
+        whole numbers (such as those made from probabilities): only counts have ranks.
 
     Reference:
         Czado, Gneiting & Held 2009 (Biometrics 65, 1254), section 2.1: the randomised transform.
@@ -108,7 +109,7 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
 def mean_concentrations(votes, schema):
     """Concentrations (A,) of the best model that predicts the same for every galaxy.
 
-    Its fractions are the mean of the galaxies' fractions, how sharply they are meant maximises the likelihood. A
+    Its fractions are the means over galaxies, and its certainty is the one of greatest likelihood. A
     question without votes gets ones.
     """
     votes, best = np.asarray(votes, float), []
@@ -131,7 +132,7 @@ def mean_concentrations(votes, schema):
 
 
 def compare_fractions(votes, concentrations, schema, by, bins=10):
-    """Observed beside predicted fractions of every answer, in bins.
+    """Compares observed with predicted fractions of every answer, in bins.
 
     Args:
         votes: (N, A) counts.
@@ -176,7 +177,7 @@ def compare_fractions(votes, concentrations, schema, by, bins=10):
 
 
 def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, truth=None, seed=0):
-    """Scores of a vote model as a table and as pictures.
+    """Scores a vote model in a table and figures.
 
     Args:
         votes: (N, A) counts.
@@ -192,7 +193,7 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
         The table of ``vote_metrics``.
 
     Raises:
-        ValueError: arrays that do not belong together, or nobody voted.
+        ValueError: the arrays do not belong together, or nobody voted.
     """
     table = vote_metrics(votes, concentrations, schema, baseline=baseline, truth=truth, seed=seed)
     if not table["galaxies"].any():

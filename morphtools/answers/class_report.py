@@ -14,8 +14,8 @@ def draw_figures(
 ) -> None:
     """Draws the training curve, the confusion matrix with and without galaxies, the calibration, and three galleries.
 
-    The galleries show the galaxies that the classifier is most certain of (of two classes eight each), is most
-    uncertain of, and is most wrong about. Of two classes there is a `roc` curve too, where both are there.
+    The galleries show the galaxies about which the classifier is most certain (eight of each if there are two classes),
+    most uncertain, and most wrong. If there are two classes, and galaxies of both, it also draws the `roc` curve.
 
     Args:
         folder: The folder.
@@ -39,7 +39,8 @@ def draw_figures(
 
     def examples():
         places = {}
-        for i in np.argsort(-certainty):  # of every pair of classes, the galaxy that is most certain
+        # for every pair of classes, the galaxy that the classifier is most certain about
+        for i in np.argsort(-certainty):
             places.setdefault((label[i], predicted[i]), i)
         pictures = show(predictions.id_str[list(places.values())])
         return figures.confusion_examples(dict(zip(places, pictures, strict=True)), classes)

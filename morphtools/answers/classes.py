@@ -20,7 +20,7 @@ class Classes:
 
     Attributes:
         names: Names of the classes; of two, the negative one first.
-        weights: What a training galaxy of each class counts for; empty where all count the same.
+        weights: The weight of a training galaxy of each class; empty if all count the same.
     """
 
     names: tuple[str, ...]
@@ -29,12 +29,12 @@ class Classes:
     kind: ClassVar[str] = "classes"
     label_cols: ClassVar[tuple[str, ...]] = ("label",)
     recipe: ClassVar[Recipe] = Recipe()
-    every_view: ClassVar[bool] = False  # whether each orientation of an image has an answer of its own
+    every_view: ClassVar[bool] = False  # whether each orientation of an image is answered separately
     metric: ClassVar[str] = "accuracy"  # that learning curves show
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy."""
+        """How many numbers a head gives per galaxy."""
         return len(self.names)
 
     def draw(self, galaxies: pd.DataFrame, labels: int, *, test_labels: int, seed: int, balance: bool = False):
@@ -44,7 +44,7 @@ class Classes:
         return answer, drawn.assign(label=label)
 
     def among(self, labels: pd.Series, splits: pd.Series, balance: bool) -> "tuple[Classes, pd.Series]":
-        """The answer with those classes only that drawn galaxies have, and their labels by its numbers.
+        """The answer with only those classes that the drawn galaxies have, and their labels renumbered.
 
         Args:
             labels: (N,) 0 … K-1, NaN where unknown.
@@ -66,10 +66,10 @@ class Classes:
         return {}
 
     def first_guess(self, targets: np.ndarray) -> np.ndarray:
-        """(K,) logits that make all classes as likely, whatever the representation.
+        """(K,) logits that make all classes equally likely for any representation.
 
-        Random weights would answer wrongly and loudly: with few labels the best epoch could be the one before they
-        were unlearned.
+        Random weights would give confident wrong answers; with few labels, the best epoch could come before these are
+        unlearned.
         """
         return np.zeros(self.outputs)
 
@@ -94,7 +94,7 @@ class Classes:
         draw_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(M, K) outputs by the shares among neighbours, (M, k) rows of (N, 1) labels."""
+        """(M, K) outputs from the fractions of classes among neighbours, (M, k) rows of (N, 1) labels."""
         return np.eye(self.outputs)[targets[:, 0].astype(int)][near].mean(axis=1)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:

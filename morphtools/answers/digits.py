@@ -1,4 +1,4 @@
-"""As many digits as mean something to a reader."""
+"""Rounds numbers to the digits that mean something."""
 
 import numpy as np
 import pandas as pd

@@ -13,7 +13,7 @@ from tfrecords_builder.splits import FRACTIONS, hash_uniform, split_of
 
 log = logging.getLogger(__name__)
 
-_VALIDATE = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])  # share of the labels that validates: an eighth
+_VALIDATE = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])  # fraction of the labels used for validation: an eighth
 RARE = 3  # a class needs this many labels: two to train and one to validate
 
 
@@ -49,7 +49,7 @@ def draw_classes(catalog: pd.DataFrame, labels: int, *, test_labels: int, classe
         known = known[known["label"].isin(_common(known["label"], known["split"], classes))]
     test = _stratified(known[known["split"] == "test"], test_labels)
     fitted = _stratified(known[known["split"] != "test"], labels)
-    # An eighth of every class validates: by the hash alone, a small set could be left without one.
+    # An eighth of every class is for validation; by the hash alone, a small class could be left without any.
     rank = fitted.groupby("label").cumcount()
     size = fitted.groupby("label")["label"].transform("size")
     fitted = fitted.assign(split=np.where(rank < np.maximum(1, (size * _VALIDATE).round()), "val", "train"))
@@ -79,7 +79,7 @@ def draw_several(
         The drawn rows with `split`.
 
     Raises:
-        ValueError: Of a question there is only one class, or too few galaxies of one to train, validate and test.
+        ValueError: A question has only one class, or too few galaxies of one to train, validate and test.
     """
     columns = [f"label_{q}" for q in range(len(questions))]
     known = _in_order(catalog[catalog[columns].notna().any(axis=1)].copy(), seed)
@@ -145,8 +145,8 @@ def draw_any(catalog: pd.DataFrame, labels: int, *, columns, test_labels: int, s
 def draw_redshifts(catalog: pd.DataFrame, labels: int, *, test_labels: int, redshift_range, seed: int) -> pd.DataFrame:
     """Draws galaxies with a redshift (see `draw_any`).
 
-    Redshifts outside the range cannot be learned: such galaxies are not drawn for training or validation, but they are
-    for the test, which is about the catalogue as it is.
+    Redshifts outside the range cannot be learned, so these galaxies are not drawn for training or validation. They are
+    drawn for the test, which is about the whole catalogue.
 
     Args:
         catalog: `id_str`, `label` (the redshift, or NaN) and, where it is decided already, `split`.
@@ -188,7 +188,7 @@ def check_splits(rows: pd.DataFrame) -> None:
 
 
 def _common(labels: pd.Series, splits: pd.Series, classes, of: str = "") -> list:
-    """The classes with enough labels outside the test, of those that there are; a warning names the others."""
+    """The classes that have enough labels outside the test; a warning names the others."""
     everywhere = labels.value_counts().sort_index()
     outside = labels[splits != "test"].value_counts().reindex(everywhere.index, fill_value=0)
     rare = everywhere[outside < RARE]
@@ -228,7 +228,7 @@ def _stratified(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     counts = rows["label"].value_counts().sort_index()
     least = min(3, max(1, n // len(counts)))
     quota = (counts * n / len(rows)).round().astype(int).clip(lower=counts.clip(upper=least))
-    while quota.sum() != n:  # the most common class absorbs what rounding and rare classes changed
+    while quota.sum() != n:  # the most common class makes up for rounding and rare classes
         quota[quota.idxmax()] += np.sign(n - quota.sum())
     return pd.concat([rows[rows["label"] == label].head(q) for label, q in quota.items()])
 

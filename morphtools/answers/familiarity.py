@@ -1,9 +1,9 @@
 """Is this galaxy like those that the model was trained on? How far its representation lies from theirs.
 
-The representations of the training galaxies are described by a normal distribution, shrunk towards a round one as far
-as their number demands (Chen et al. 2010, arXiv:0907.4698), along their first principal components and with one
-variance for all other directions. A galaxy's distance is Mahalanobis' in it. What distances are usual is known from
-galaxies that the distribution was not fitted to.
+The representations of the training galaxies are described by a normal distribution, shrunk towards an isotropic one as
+far as their number demands (Chen et al. 2010, arXiv:0907.4698). It has the variances of the first principal components,
+and a single variance in all other directions. The distance of a galaxy is its Mahalanobis distance. Galaxies to which
+the distribution was not fitted show which distances are usual.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ _FOLDS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Familiarity:
-    """What representations of training galaxies are like.
+    """Describes the representations of training galaxies.
 
     Attributes:
         mean: (D,) of their representations.
         components: (K, D) orthonormal rows, the most varied first.
         variance: (K,) along each of them.
-        rest: () variance along every other direction.
+        rest: () variance in every other direction.
         distances: (N,) distances of galaxies that this was not fitted to, ascending.
     """
 
@@ -59,7 +59,7 @@ class Familiarity:
             representations: (n, D) by the same model.
 
         Returns:
-            (n,) Mahalanobis distances, per square root of D: about 1 for training galaxies.
+            (n,) Mahalanobis distances divided by √D: about 1 for training galaxies.
         """
         x = np.asarray(representations, np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.mean):
@@ -70,14 +70,14 @@ class Familiarity:
         return np.sqrt(((along**2 / self.variance).sum(axis=1) + beside / self.rest) / len(self.mean))
 
     def __call__(self, representations: np.ndarray) -> np.ndarray:
-        """The fraction of galaxies of the training set's kind that lie at least as far away: a p-value.
+        """The fraction of galaxies like those of the training set that are at least as far away: a p-value.
 
         Args:
             representations: (n, D) by the same model.
 
         Returns:
-            (n,) from 1 / (N + 1), farther away than all of them, to 1. Galaxies like the training galaxies are
-            uniform between 0 and 1.
+            (n,) from 1 / (N + 1), farther away than all of them, to 1; uniform between 0 and 1 for galaxies like the
+            training galaxies.
         """
         return self.share_beyond(self.distance(representations))
 
@@ -88,7 +88,7 @@ class Familiarity:
 
     @property
     def rare(self) -> float:
-        """The p-value up to which a galaxy is unlike the training galaxies: 1%; of fewer than 99, farther than any."""
+        """The p-value at or below which a galaxy is unlike the training galaxies: 1%, or the smallest if larger."""
         return max(RARE, 1 / (len(self.distances) + 1))
 
 
@@ -100,7 +100,7 @@ def fit_familiarity(
     Args:
         representations: (N, D) of at least 10 training galaxies.
         held_out: (M, D) of galaxies of the same kind that the model was not trained on, for the usual distances.
-            By default a fifth of the training galaxies at a time, with what was fitted to the others: right where the
+            By default, each fifth of the training galaxies is compared with a fit to the others, which is right if the
             encoder was not trained on any of them.
         components: Most principal components.
         seed: Decides which fifth.
@@ -116,7 +116,7 @@ def fit_familiarity(
         distances = fitted.distance(held_out)
     else:
         fold, distances = np.random.default_rng(seed).permutation(len(x)) % _FOLDS, []
-        for k in range(_FOLDS):  # shrunk as the whole is: shrunk further, other distances would be usual
+        for k in range(_FOLDS):  # with the shrinkage of the whole set: with more, distances would differ
             others, _ = _fit(x[fold != k], components, shrinkage)
             distances.append(others.distance(x[fold == k]))
         distances = np.concatenate(distances)
@@ -135,7 +135,7 @@ def _fit(x: np.ndarray, components: int, shrinkage: float | None = None) -> tupl
     round_variance = values.sum() / dimension
     if not round_variance > 0:
         raise ValueError(f"the representations of all {n} galaxies are the same")
-    k = int(np.count_nonzero(values[:components] > 1e-9 * values[0]))  # the last directions are those of rounding
+    k = int(np.count_nonzero(values[:components] > 1e-9 * values[0]))  # the last directions are only rounding errors
     axes = sides[:, :k].T
     if n < dimension:
         axes = axes @ away / np.sqrt(n * values[:k, np.newaxis])
@@ -147,7 +147,7 @@ def _fit(x: np.ndarray, components: int, shrinkage: float | None = None) -> tupl
 
 
 def _shrinkage(values: np.ndarray, n: int, dimension: int) -> float:
-    """How much of the covariance is to be round, from 0 to 1: equation 23 of Chen et al. 2010."""
+    """The weight of the isotropic covariance, from 0 to 1: equation 23 of Chen et al. 2010."""
     square, round_square = (values**2).sum() / dimension**2, (values.sum() / dimension) ** 2
     spread = (n + 1) * (square - round_square / dimension)
     return 1.0 if spread <= 0 else min(1.0, (square + round_square) / spread)
@@ -156,7 +156,7 @@ def _shrinkage(values: np.ndarray, n: int, dimension: int) -> float:
 def tell(p: np.ndarray, rare: float) -> str | None:
     """A warning about the (n,) p-values of a set of galaxies; None if there is nothing to warn about.
 
-    Of galaxies like those of the training, a share `rare` is unlike them by chance.
+    Of galaxies like those of the training, a fraction `rare` differs from them by chance.
     """
     beyond = float(np.mean(p <= rare)) if len(p) else 0.0
     if len(p) * beyond < 3 or beyond <= 3 * rare:

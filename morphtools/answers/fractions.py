@@ -1,4 +1,4 @@
-"""The answer is how volunteers divide: a fraction for each of several answers."""
+"""The answer is how volunteers vote: a fraction for each of several answers."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from morphtools.answers.shares import Shares
 class Fractions:
     """Vote fractions, or probabilities, of K ≥ 2 answers, which add up to 1: soft labels.
 
-    A galaxy counts as much as it has votes, relative to the mean.
+    A galaxy's weight is its number of votes, relative to the mean.
 
     Attributes:
         answers: Names of the answers.
@@ -38,7 +38,7 @@ class Fractions:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy."""
+        """How many numbers a head gives per galaxy."""
         return len(self.answers)
 
     @property
@@ -87,7 +87,7 @@ class Fractions:
         draw_share_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(M, K) outputs by all votes for the neighbours, (M, k) rows of (N, K) votes."""
+        """(M, K) outputs from the votes of all neighbours, (M, k) rows of (N, K) votes."""
         votes = targets[near].sum(axis=1)
         return votes / votes.sum(axis=1, keepdims=True)
 

@@ -28,8 +28,8 @@ def read_answer(
         schema: Of votes, as `Schema.to_dict` gives it.
         classes: Names of classes.
         redshifts: `bins`, `range`, `pdf` and `estimate`.
-        answer: Of fractions the names of the `answers`; of numbers `columns`, `centre` and `scale`; of several
-            questions the classes of each, by its name.
+        answer: For fractions, the names of the `answers`; for numbers, `columns`, `centre` and `scale`; for several
+            questions, the classes of each by its name.
 
     Raises:
         ValueError: There is no such kind, or it lacks something.
@@ -63,7 +63,7 @@ def answer_metadata(answer: AnyAnswer, provenance: Mapping[str, str]) -> dict[st
 
 
 def answer_of(metadata: Mapping[bytes, bytes] | None) -> tuple[AnyAnswer, dict[str, str]]:
-    """What the predictions in a parquet file are of, and their provenance, from its metadata.
+    """The question that the predictions in a parquet file answer, and their provenance, from its metadata.
 
     Raises:
         ValueError: The metadata do not tell.

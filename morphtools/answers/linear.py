@@ -1,11 +1,11 @@
 """The head of a frozen encoder: a convex problem, solved exactly; cross-validation chooses its penalty.
 
-From few galaxies the spread of a representation's dimensions is poorly known: one that is almost constant among twenty
-galaxies, as those behind a ReLU often are, explodes elsewhere when it is divided by its standard deviation. So
-variances are shrunk to their mean, as if `PRIOR` more galaxies had that.
+A few galaxies do not determine the spread of a representation's dimensions well: one that is almost constant among
+twenty galaxies, as is common behind a ReLU, explodes for others when it is divided by its standard deviation. So
+variances are shrunk to their mean, as if `PRIOR` additional galaxies had that variance.
 
-With n galaxies and D dimensions everything happens in the at most n directions in which the galaxies differ: a
-penalised solution has no other. This is exact, and far faster where n < D.
+A penalised solution for n galaxies in D dimensions lies in the space, of at most n dimensions, in which the galaxies
+differ. Solving it there is exact, and far faster if n < D.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
-PRIOR = 30  # galaxies that the mean variance counts for
+PRIOR = 30  # the weight of the mean variance, in galaxies
 STRENGTHS = np.logspace(3.5, -3, 14)  # from strong to weak: the inverse of the variance of the logits, or numbers
 _FOLDS, _REPEATS = 5, 3
 _MANY = 200  # with this many galaxies or more the folds are not repeated
@@ -33,8 +33,8 @@ class Linear:
         deviation: (D,) of the standardisation.
         kernel: (D, K).
         bias: (K,).
-        left_out: (N, K) outputs for each galaxy by heads that were fitted without it, with the same strength; of
-            classes probabilities.
+        left_out: (N, K) outputs for each galaxy by heads that were fitted without it, with the same strength; for
+            classes, probabilities.
         history: A row per strength: `stage`, `strength`, `loss` of all galaxies, `val_loss` of galaxies left out, and
             `kept`.
     """
@@ -47,7 +47,7 @@ class Linear:
     history: pd.DataFrame
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """(N, D) representations → (N, K) outputs; of classes logits."""
+        """(N, D) representations → (N, K) outputs; for classes, logits."""
         return (x - self.mean) / self.deviation @ self.kernel + self.bias
 
 
@@ -55,12 +55,12 @@ class Linear:
 def fit_softmax(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
     """Softmax regression on soft or hard labels.
 
-    The strength of the L2 penalty is the strongest whose log loss of galaxies left out, by repeated stratified
-    cross-validation, is within half a standard error of the best.
+    The L2 penalty is the strongest whose log loss for left-out galaxies, by repeated stratified cross-validation, is
+    within half a standard error of the best.
 
     Args:
         x: (N, D) representations.
-        targets: (N, K): what each galaxy counts for each class; its sum is the galaxy's weight.
+        targets: (N, K): the weight of each galaxy in each class; its sum is the weight of the galaxy.
         seed: Seed of the folds.
 
     Returns:
@@ -124,7 +124,7 @@ def fit_normal(x: np.ndarray, targets: np.ndarray, *, seed: int = 0) -> Linear:
 
 
 def side_by_side(x: np.ndarray, heads: Sequence[Linear]) -> Linear:
-    """One head that gives what several give, one after the other, each of which has a standardisation of its own.
+    """Joins several heads, each with its own standardisation, into one that gives their outputs one after the other.
 
     Args:
         x: (N, D) representations of all galaxies that any of them was fitted to.
@@ -159,11 +159,11 @@ def repeated_folds(targets: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.
 
 
 def in_rows(x: np.ndarray, asked: np.ndarray, weights: np.ndarray | None = None):
-    """Standardised galaxies in the directions in which they differ.
+    """Standardises galaxies and expresses them in the directions in which they differ.
 
     Returns:
-        Coordinates (n, r) of `x` and (m, r) of `asked`, divided by the mean length of a galaxy; what takes a kernel in
-        these coordinates back to the dimensions, (D, r); mean and deviation.
+        Coordinates (n, r) of `x` and (m, r) of `asked`, divided by the mean length of a galaxy; the matrix (D, r) that
+        transforms a kernel in these coordinates back to the dimensions; mean and deviation.
     """
     mean, deviation = standardisation(x, weights)
     inside, outside = (x - mean) / deviation, (asked - mean) / deviation
@@ -191,7 +191,7 @@ def _path(x: np.ndarray, targets: np.ndarray, asked: np.ndarray):
     curvature = (inside**2 * weights[:, np.newaxis]).sum(axis=0) / 4  # of a logit, at most
     logits, solutions = [], []
     for strength in STRENGTHS:
-        # on a scale on which all directions are curved alike, few steps are needed
+        # with coordinates scaled so that the curvature is the same in all directions, few steps are needed
         steps = 1 / np.sqrt(np.append(curvature + strength, weights.sum() / 4))[:, np.newaxis]
 
         def loss(flat, strength=strength, steps=steps):

@@ -37,7 +37,7 @@ class Numbers:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy: a mean and a log standard deviation for each column."""
+        """How many numbers a head gives per galaxy: a mean and a log standard deviation for each column."""
         return 2 * len(self.columns)
 
     @property

@@ -63,7 +63,7 @@ class Photoz:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy."""
+        """How many numbers a head gives per galaxy."""
         return self.bins
 
     @property

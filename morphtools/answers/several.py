@@ -56,7 +56,7 @@ class Several:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy."""
+        """How many numbers a head gives per galaxy."""
         return sum(answer.outputs for answer in self.answers)
 
     @property

@@ -40,8 +40,8 @@ class Tallies:
         """Scores over the galaxies with votes, with 95% intervals.
 
         `loss`: minus the log probability of a galaxy's votes, over all questions, in nats; `baseline_loss`: that of the
-        best model that says the same of every galaxy; `gain`, their difference; `rmse` of vote fractions where two or
-        more answered; `coverage_50`, `coverage_90`: how often the intervals for an answer's votes hold them.
+        best model that predicts the same for every galaxy; `gain`, their difference; `rmse` of vote fractions where two
+        or more answered; `coverage_50`, `coverage_90`: how often the intervals for an answer's votes contain them.
 
         Args:
             seed: Seed of the bootstrap, and of the random part of the coverage.

@@ -34,7 +34,7 @@ class Votes:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a head gives for a galaxy."""
+        """How many numbers a head gives per galaxy."""
         return len(self.schema.label_cols)
 
     def tables(self, ids, outputs: np.ndarray, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
