@@ -40,7 +40,7 @@ def ablate_augmentations(
         out: Folder of the runs, and of `ablation.csv`.
 
     Returns:
-        One row per run: `without`, and for every label what five neighbours know of it.
+        One row per run: `without`, and for every label how well five neighbours predict it.
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, appendix D (σ_MAD after fine-tuning on 10, 20 and 30% of the labels).

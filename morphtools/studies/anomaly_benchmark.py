@@ -58,11 +58,11 @@ def benchmark_anomalies(
 ) -> pd.DataFrame:
     """Simulates raters of galaxies whose truth is known, and measures how well each way of searching finds anomalies.
 
-    A rating is five times the column, rounded. Every way is repeated with other seeds, unless it draws nothing. Where
-    there are pictures, `ellipses` is one more representation; with the method `neighbour_score` it is the complete
-    tool that came before representations. Writes `results.csv` (a row per repeat), `table.csv` (means and 95%
-    intervals), `recall.png`, and, against the number of ratings, `progress.csv` and `progress.png`. An interrupted
-    call resumes, and one with another threshold needs no new runs.
+    A rating is five times the column, rounded. Every way is repeated with other seeds, unless nothing in it is random.
+    If there are pictures, `ellipses` is one more representation; with the method `neighbour_score` this is the whole
+    method that preceded representations. Writes `results.csv` (a row per repeat), `table.csv` (means and 95%
+    intervals), `recall.png`, and, against the number of ratings, `progress.csv` and `progress.png`. An interrupted call
+    resumes, and one with another threshold needs no new runs.
 
     Args:
         representations: Folders by name, or one folder.
@@ -75,11 +75,11 @@ def benchmark_anomalies(
         methods: Gaussian processes by kernel; `neighbour_score` (Lochner & Bassett 2021); and, without ratings,
             `isolation_forest`, `local_outlier_factor`, `random`.
         acquisitions: For the Gaussian processes, as all that follow.
-        diversities: How the galaxies of a batch keep apart.
+        diversities: How the galaxies of a batch are made to differ.
         starts: The first batch.
-        features: What is made of each representation: `whitened`, principal components divided each by its deviation;
-            `plain`, all divided by one number, as in the papers; `with_ellipses`, whitened and beside them the
-            measured ellipses; and `ellipses` alone. Without pictures those with ellipses are left out.
+        features: What is computed from each representation: `whitened`, principal components each divided by its
+            deviation; `plain`, all divided by one number, as in the papers; `with_ellipses`, whitened and beside them
+            the measured ellipses; and `ellipses` alone. Without pictures those with ellipses are left out.
         tradeoff: ε of the expected improvement.
         ratings: How many in all.
         batch_size: How many at a time.
@@ -136,7 +136,7 @@ def benchmark_anomalies(
 
 
 def _kept(path: Path) -> dict[str, np.ndarray] | None:
-    """A finished run; None if there is none, or one of an earlier version, which kept only its end."""
+    """A finished run; None if there is none, or only one of an earlier version, which kept only the final state."""
     run = read_arrays(path, "order", "rated") if path.exists() else {}
     return run if "first" in run else None
 
@@ -155,7 +155,7 @@ def _run(path: Path, way: Search, x: np.ndarray, ratings: np.ndarray, seed: int,
 
 
 def _truth(stores: Mapping[str, Representations], catalog, records, column: str) -> pd.Series:
-    """The column, by name, for galaxies that have it and that all stores have."""
+    """The values of the column by name, for the galaxies that have one and are in all stores."""
     if ELLIPSES in stores:
         raise ValueError(f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name")
     names = [pd.Index(store.id_str) for store in stores.values()]
@@ -164,7 +164,7 @@ def _truth(stores: Mapping[str, Representations], catalog, records, column: str)
 
 
 def _features(stores, features: Sequence[str], pictured: bool) -> dict[str, tuple[str, str]]:
-    """For every representation that is compared, the store and what is made of it."""
+    """Stores and features of every representation that is compared."""
     made = {}
     for kind in features:
         if kind not in FEATURES:
@@ -208,7 +208,7 @@ def _metrics(anomalous: np.ndarray, order: np.ndarray, rated: np.ndarray) -> dic
 
 
 def _write_progress(out: Path, progress: pd.DataFrame) -> None:
-    """What was reached after every batch; nothing where no method asks for ratings."""
+    """Writes how the search progressed after every batch; nothing if no method uses ratings."""
     if len(progress):
         write_table(out / "progress.csv", _summary(progress, [*_WAY, "ratings"]))
         write_figure(out / "progress.png", progress_curves(progress))

@@ -84,8 +84,8 @@ def compare_weights(
     its class. Galaxies come from `catalog` and `images`, or from `records`, or, with neither, from a simulated sky
     whose classes are three shapes: smooth, spiral and edge-on. The same call resumes.
 
-    The intervals take into account that splits share their galaxies (Nadeau & Bengio 2003): a spread over splits alone
-    would be several times too narrow.
+    The intervals take into account that splits share their galaxies (Nadeau & Bengio 2003); the scatter over splits
+    alone would be several times too small.
 
     Args:
         weights: What to compare, separated by commas: names, run folders or paths, as for `load_pretrained`.
@@ -101,8 +101,8 @@ def compare_weights(
             held-out galaxies (see `frozen_heads`): writes `heads.csv`, `heads_table.csv` and `figures/heads.png`.
         repeats: How often, each with other galaxies.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1.
-        image_size: Side in pixels at which all weights see the images; by default each those of its training, which
-            mixes what they know with how finely they look.
+        image_size: Side in pixels at which all weights see the images. By default, each sees the size it was trained
+            on, so the comparison is of weights and resolution together.
         seed: Seed of the splits, the random encoder and the simulated sky.
         out: Folder: `scores.csv`, `weights.csv`, `figures/weights.png`, `metrics.json`, `representations/`.
 
@@ -273,7 +273,7 @@ def _finish(run: Run, scores: pd.DataFrame, truth: pd.Series, neighbours: int) -
 
 
 def _write_heads(out: Path, results: pd.DataFrame, label: str) -> None:
-    """Tables of the heads on frozen encoders, and their loss against the number of labels, with what it says."""
+    """Writes tables of the heads on frozen encoders, and draws their loss against the number of labels."""
     table = means_by_labels(results, list(METRICS))
     saved = label_savings(results, "log_loss", "random").iterrows()
     below = "\n".join(in_a_sentence(row, "log_loss", "random") for _, row in saved)

@@ -16,16 +16,16 @@ FEATURES = tuple(f"{name}_{p}" for name in ("residual", "offset", "aspect", "ang
 def ellipse_features(images: Iterable[np.ndarray]) -> np.ndarray:
     """Measures how the isophotes of galaxies differ from nested, aligned ellipses.
 
-    Pixels above the sky (one deviation above the clipped median) that hang together with those in the middle are the
-    galaxy. In it, at every percentile of its brightness, the brighter region closest to the centre of the innermost
-    is compared with the ellipse of its second moments: `residual` is the fraction of the image by which they differ;
-    `offset` (pixels), `aspect` (ratio of ratios) and `angle` (0–90°) compare the ellipse with the innermost.
+    The galaxy is the connected region around the middle that is above the sky (one deviation above the clipped median).
+    At several percentiles of its brightness, the brighter region closest to the centre of the innermost one is compared
+    with the ellipse of its second moments: `residual` is the fraction of the image by which they differ; `offset`
+    (pixels), `aspect` (ratio of ratios) and `angle` (0–90°) compare the ellipse with the innermost.
 
     Args:
         images: (H, W, C) or (H, W) pictures or fluxes of any size; bands are averaged, missing pixels are sky.
 
     Returns:
-        (N, 24) in the order of `FEATURES`, not scaled; rows of NaN where there is nothing in the middle.
+        (N, 24) in the order of `FEATURES`, not scaled; a row of NaN if there is nothing in the middle.
 
     Reference:
         Lochner & Bassett 2021, arXiv:2010.11202 (with contours of OpenCV in place of moments).
@@ -35,7 +35,7 @@ def ellipse_features(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def scale_features(features: np.ndarray) -> np.ndarray:
-    """Features with mean 0 and deviation 1; what could not be measured becomes the median."""
+    """Scales features to mean 0 and deviation 1; those that could not be measured become the median."""
     features = np.where(np.isfinite(features), features, np.nanmedian(features, axis=0))
     return (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), np.finfo(float).tiny)
 
@@ -83,14 +83,14 @@ def _closest(mask: np.ndarray, centre: np.ndarray) -> np.ndarray | None:
 def _compare(regions: np.ndarray) -> np.ndarray:
     """(6, H, W) regions, the innermost first → (24,) features."""
     count, height, width = regions.shape
-    # one above the other in one image: a catalogue is slow to set up
+    # stacked into one image, because a catalogue is slow to set up
     numbered = regions * np.arange(1, count + 1)[:, np.newaxis, np.newaxis]
     table = SourceCatalog(
         regions.reshape(-1, width).astype(float), SegmentationImage(numbered.reshape(-1, width).astype(np.int32))
     )
     x, y = np.atleast_2d(table.centroid).T
     y = y - height * np.arange(count)
-    long, short = 2 * np.sqrt(np.asarray(table.covariance_eigvals.value).T)  # half axes, if it is filled evenly
+    long, short = 2 * np.sqrt(np.asarray(table.covariance_eigvals.value).T)  # semi-axes of a uniformly filled ellipse
     angle = table.orientation.to_value("rad")
     down, across = np.mgrid[:height, :width]
     panel = np.index_exp[:, np.newaxis, np.newaxis]

@@ -40,8 +40,8 @@ def evaluate_predictions(
 ) -> pd.DataFrame:
     """Scores what `predict` predicted against votes, classes, fractions, numbers or redshifts in a catalogue.
 
-    Galaxies are matched by `id_str`. Those that the model was trained on or chosen by are left out, where the run that
-    predicted is still at its place. The scores are those of a run of `finetune` or `train`, with the same pictures.
+    Galaxies are matched by `id_str`. Those used to train or select the model are left out, if its run is still in the
+    same folder. Scores and figures are the same as those of `finetune` and `train`.
 
     Args:
         predictions: Folder that `predict` wrote, or its `predictions-full.parquet`.
@@ -60,7 +60,8 @@ def evaluate_predictions(
         A row per score: `score`, `value`, and its 95% interval, `low` and `high`.
 
     Raises:
-        ValueError: No galaxy is in both, none has a known answer, or it is of another kind than the predictions.
+        ValueError: No galaxy is in both tables, none has a known answer, or the answers are of another kind than the
+            predictions.
         FileNotFoundError: A path does not exist.
         FileExistsError: `out` contains something else.
     """
@@ -129,7 +130,7 @@ def _matched(catalog: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataF
 
 
 def _trained_on(full: Path) -> set[str]:
-    """Names of the galaxies that the models of a folder of predictions learned from, where that is known."""
+    """Names of the galaxies, where known, that the models of a folder of predictions learned from."""
     about, used = full.with_name("predict.json"), set()
     for card in map(Path, read_json(about).get("models", []) if about.exists() else []):
         galaxies = card.with_name("galaxies.parquet")

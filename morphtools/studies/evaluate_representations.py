@@ -27,7 +27,7 @@ from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
 
-_MOVED = 200  # most galaxies that are rotated, shifted and noised
+_MOVED = 200  # maximum number of galaxies to rotate, shift and add noise to
 
 
 def evaluate_representations(
@@ -43,12 +43,12 @@ def evaluate_representations(
     seed: int = 0,
     out: str | Path = "morphtools-runs/representations",
 ) -> Run:
-    """Compares representations: what they know from how many labels, and how far a galaxy moves when it is changed.
+    """Compares representations: how well they predict labels, and how far a galaxy moves when its image changes.
 
-    For every label, a linear classifier (L-BFGS) and five neighbours learn from labels drawn from the train and val
-    splits and are tested on the test split, beside a random encoder and the principal components of the pixels. Then
-    200 test galaxies are rotated, shifted, noised, mirrored and blurred (see `stationarity`); of records without labels
-    only this is measured.
+    For every label, a linear classifier (L-BFGS) and five neighbours learn from galaxies drawn from the train and val
+    splits and are tested on the test split. A random encoder and the principal components of the pixels are measured in
+    the same way. Then 200 test galaxies are rotated, shifted, mirrored, blurred and made noisier (see `stationarity`);
+    records without labels have only this part.
 
     Args:
         weights: What to compare, separated by commas: names, run folders or paths, as for `load_pretrained`.
@@ -59,8 +59,8 @@ def evaluate_representations(
         galaxies: Most galaxies to draw labels from, and most to test on.
         orientations: How many orientations of an image to average over: 8, 4, 2 or 1. Over eight, quarter turns and
             mirror images change nothing.
-        controls: Whether to add two controls: the pixels of images divided by their maximum, and, of everything that is
-            compared, the places of the galaxies on a map by UMAP as two features.
+        controls: Whether to add two controls: the pixels of images divided by their maximum, and for everything that is
+            compared, the two coordinates of a UMAP map as features.
         seed: Seed of the draws.
         out: Folder: `scores.csv`, `stationarity.csv`, `figures/`, `metrics.json`.
 
@@ -116,7 +116,7 @@ def evaluate_representations(
 
 
 def _encoders(records: Records, weights: str, orientations: int, seed: int) -> dict:
-    """Encoder, how to read images for it, and their noise if they are flux, by name; a random one last."""
+    """Encoders by name, with how to read images for them, and the noise of flux images; a random one last."""
     encoders = {}
     for name in weights.split(","):
         card = Card.open(find_card(name.strip()))
@@ -130,7 +130,7 @@ def _encoders(records: Records, weights: str, orientations: int, seed: int) -> d
 
 
 def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
-    """Images and labels of at most so many galaxies, labelled if any are, to fit (train and val splits) or to test."""
+    """Images and labels of some galaxies, labelled ones if there are any, to fit (train and val splits) or to test."""
     ids = records.index(["id_str"])["id_str"].to_numpy()
     table = pd.DataFrame({name: each.to_numpy() for name, each in labels.items()}, index=ids)
     if labels:
@@ -150,7 +150,7 @@ def _read(records: Records, labels: dict, part: str, most: int, reading: dict):
 
 
 def _seen(images: np.ndarray, *, encoder: keras.Model | None, noise, size: tuple[int, int]) -> np.ndarray:
-    """The middle of images as an encoder represents it; without one its pixels, flux as asinh of its noise."""
+    """Representations of the middle of images; without an encoder, its pixels (flux as asinh in units of the noise)."""
     y, x = ((whole - part) // 2 for whole, part in zip(images.shape[1:3], size, strict=True))
     images = images[:, y : y + size[0], x : x + size[1]]
     if encoder is not None:
@@ -174,7 +174,7 @@ def _score(views: dict, tables: dict, numbers: list[int], repeats: int, seed: in
 
 
 def _components(images: dict[str, np.ndarray], noise, seed: int, maximum: bool = False) -> dict[str, np.ndarray]:
-    """Principal components of the pixels of both parts, perhaps of every image divided by its maximum."""
+    """Principal components of the pixels of both parts, with images divided by their maximum if requested."""
     both = np.concatenate(list(images.values()))
     if maximum:
         both = both / np.maximum(both.max(axis=(1, 2, 3), keepdims=True), 1e-12)
@@ -184,7 +184,7 @@ def _components(images: dict[str, np.ndarray], noise, seed: int, maximum: bool =
 
 
 def _on_map(views: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """The places of both parts on one map by UMAP."""
+    """The coordinates of both parts on one UMAP map."""
     return _parts(umap_of(np.concatenate(list(views.values())), seed=seed), views)
 
 

@@ -1,4 +1,4 @@
-"""How good representations are: what they know from how many labels."""
+"""Measures how well representations predict labels, from how many of them."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def label_efficiency(
     repeats: int = 5,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Scores of a straight line and of five neighbours on the same test galaxies, against the number of labels.
+    """Scores a linear probe and five neighbours on the same test galaxies, against the number of labels.
 
     Args:
         fitted: (N, D) representations to draw labels from.
@@ -29,9 +29,8 @@ def label_efficiency(
         seed: Seed of the draws.
 
     Returns:
-        One row per probe (`linear` or `knn`), number of `labels` and `repeat`: `score` is the accuracy, or of numbers
-        the coefficient of determination; for two classes also `precision`, `recall`, `auc` and `outliers` (η, in
-        percent).
+        One row per probe (`linear` or `knn`), number of `labels` and `repeat`: `score` is the accuracy, or R² for
+        numbers; for two classes also `precision`, `recall`, `auc` and `outliers` (η, in percent).
 
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.2 and appendix C.2 (logistic regression with L-BFGS;
@@ -82,7 +81,7 @@ def _two_classes(label: np.ndarray, probability: np.ndarray) -> dict[str, float]
 
 
 def outlier_percent(label, probability) -> float:
-    """The percentage η of certain galaxies (labels at most 0.2 or at least 0.8) that are called the certain opposite.
+    """The percentage η of galaxies with a certain label (at most 0.2 or at least 0.8) predicted at the opposite end.
 
     Args:
         label: (N,) vote fractions, or 0 and 1.

@@ -1,4 +1,4 @@
-"""How many labels a frozen encoder needs: exact heads on the representations by several weights, from few labels."""
+"""Measures how many labels a frozen encoder needs: exact heads on the representations of several weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,16 +12,17 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
 
 METRICS = ("log_loss", "accuracy", "auc")
-_TEST = 0.25  # of the galaxies of the rarest class, and as many of every other
+_TEST = 0.25  # fraction of the rarest class to test on, and as many galaxies of every other class
 
 
 def frozen_heads(
     values: Mapping[str, np.ndarray], truth: pd.Series, labels: Sequence[int], *, repeats: int = 5, seed: int = 0
 ) -> pd.DataFrame:
-    """Fits a head to more and more labels, and tests it on held-out galaxies, all of them balanced.
+    """Fits a head to more and more labels, and tests it on held-out galaxies, with all classes equally common.
 
-    In every repeat a quarter of the rarest class, and as many galaxies of every other, are kept back for the test. The
-    few labels are among the many, as many of each class, and the same for all weights.
+    In every repeat, a quarter of the rarest class, and as many galaxies of every other class, are held out for the
+    test. Smaller sets of labels are contained in larger ones, have as many of each class, and are the same for all
+    weights.
 
     Args:
         values: (N, D) representations of the same galaxies by name.
@@ -62,7 +63,7 @@ def frozen_heads(
 
 
 def _balanced(number: np.ndarray, seed: int) -> np.ndarray:
-    """Rows in an order of which every beginning has as many of each class, as far as the rarest goes."""
+    """Rows in an order in which the first n have as many of each class, for any n, until the rarest class runs out."""
     rng = np.random.default_rng(seed)
     drawn = [rng.permutation(np.flatnonzero(number == each)) for each in range(number.max() + 1)]
     least = min(map(len, drawn))

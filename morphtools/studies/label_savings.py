@@ -1,4 +1,4 @@
-"""How many labels a way of training saves, from its scores against the number of labels."""
+"""How many labels a way of training saves, derived from its scores against the number of labels."""
 
 import numpy as np
 import pandas as pd
@@ -59,13 +59,13 @@ def equivalent_labels(labels, scores, wanted: float) -> float:
 def label_savings(
     results: pd.DataFrame, metric: str, reference: str, *, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """How many times fewer labels than another a way of training needs for the same score.
+    """How many times fewer labels a way of training needs than another for the same score.
 
-    The score is the one that `reference` has with the most labels, and is compared with the labels that it needs for
-    that: where its curve is flat at its end, that is fewer. Curves are made monotone (isotonic regression). The
-    interval is from curves drawn from Student's t distribution of all means together, over the seeds that all cells
-    have: what a seed does to every way alike, as an easy test set does, drops out. Beyond the numbers that were tried
-    nothing is known: a factor ends there.
+    The score is the best that `reference` reaches, and is compared with the number of labels that it needs for that,
+    which is not the largest if its curve ends flat. Curves are made monotone (isotonic regression). The interval comes
+    from curves drawn from Student's t distribution of all means together, over the seeds that all cells have; so
+    whatever a seed does to all ways alike, such as an easy test set, cancels. Factors are limited to the numbers of
+    labels that were tried.
 
     Args:
         results: As for `means_by_labels`.
@@ -76,8 +76,9 @@ def label_savings(
 
     Returns:
         A row per other way: `way`, the `score`, labels that the reference needs (`reference_labels`) and that the way
-        needs (`labels`: 0 if fewer than were tried suffice, infinite if more are needed), their ratio `factor`, with
-        the 95% interval `low`, `high` (NaN for a single seed), and from `least` to `most`, what could have been found.
+        needs (`labels`: 0 if fewer than the fewest tried suffice, infinite if more than the most are needed), their
+        ratio `factor` with its 95% interval `low`, `high` (NaN for a single seed), and the smallest and largest factor,
+        `least` and `most`, that could be found.
     """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     scores = sign * results.pivot(index="seed", columns=["way", "asked"], values=metric).sort_index(axis=1)

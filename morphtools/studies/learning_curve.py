@@ -35,7 +35,7 @@ from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
 
-# The smallest of the shipped weights, and the same network without them: it has to be trained many times.
+# The smallest shipped weights, and the same network from scratch, because it has to be trained many times.
 WAYS: dict[str, dict[str, Any]] = {
     "pretrained": {"weights": "mobilenet_v3_small_gz2"},
     "from scratch": {"weights": "random", "encoder": "mobilenet_v3_small", "image_size": 96, "depth": "all"},
@@ -46,7 +46,7 @@ _OURS = ("task", "labels", "seed", "out", "catalog", "images", "records", "colum
 
 @dataclasses.dataclass(frozen=True)
 class LearningCurve:
-    """What `learning_curve` found, in the folder `out`.
+    """The result of `learning_curve`, in the folder `out`.
 
     Attributes:
         out: The folder.
@@ -91,34 +91,34 @@ def learning_curve(
 ) -> LearningCurve:
     """Trains with more and more labels, in several ways and with several seeds, and reports how many labels each saves.
 
-    Every cell is a run of `finetune` in `out/cells`, with the few labels among the many of the same seed. An
-    interrupted call resumes, and one with more seeds, ways or labels keeps what is finished. With a catalogue every
-    seed also tests on other galaxies; with records, which have splits of their own, always on the same. Tables and
-    figure are written after every number of labels.
+    Every cell is a run of `finetune` in `out/cells`; of the same seed, smaller sets of labels are contained in larger
+    ones. An interrupted call resumes, and one with more seeds, ways or labels keeps what is finished. With a catalogue,
+    every seed tests on other galaxies; with records, whose splits are fixed, always on the same. Tables and figures are
+    written after every number of labels.
 
     Args:
         task: As for `finetune`.
-        labels: Numbers of labels for training and validation; below 1, shares of all there are.
-        ways: By name, arguments of `finetune`. With `neighbours: k` nothing is trained: k nearest training galaxies
-            tell, in the representations by `weights`. By default the shipped weights and training from scratch.
-            `epochs` may differ by the number of labels, as {300: 96, 1000: 48}: the fewer the labels, the fewer the
-            steps of an epoch, and a fit that is too short says nothing about a way.
+        labels: Numbers of labels for training and validation; below 1, fractions of all available ones.
+        ways: Arguments of `finetune` by the name of the way. With `neighbours: k` nothing is trained: the k nearest
+            training galaxies answer, in the representations by `weights`. By default, the shipped weights and training
+            from scratch. `epochs` may depend on the number of labels, as {300: 96, 1000: 48}: with fewer labels an
+            epoch has fewer steps, and a fit that is too short says nothing about a way.
         common: Arguments of `finetune` that all ways have.
         seeds: How many.
         catalog: Table with `id_str`, `file_loc` and what is asked.
         images: Folder or zip archive that `file_loc` refers to; by default the catalogue's folder.
         records: Folder of records, instead of both: faster, where images are large.
         sky: Arguments of `simulate_survey`: a simulated sky, in `out/records`, if no galaxies are given.
-        pretraining: Arguments of `pretrain`: an encoder that learns from the galaxies without labels, in
-            `out/pretrained`, for all ways whose `weights` are `pretrained`. It needs records or a sky.
+        pretraining: Arguments of `pretrain`, which trains an encoder on the galaxies without labels, in
+            `out/pretrained`, for all ways whose `weights` are `pretrained`. Needs records or a sky.
         column: As for `finetune`.
         answer: As for `finetune`.
         metric: What to draw; by default the one that suits the answer: `accuracy`, `rmse`, or `sigma_mad` of redshifts.
-            Several, separated by commas, get a panel each; labels are saved with respect to the first.
-        reference: The way that others are compared with; by default the first that starts from random weights.
-        published: Numbers of others by name, drawn as lines; the names say what they are about.
+            Several, separated by commas, get a panel each; the saving of labels is that for the first.
+        reference: The way with which others are compared; by default the first that starts from random weights.
+        published: Published numbers by name, drawn as lines; names should tell what they refer to.
         out: Folder for the cells, `results.csv` (a row per cell), `table.csv`, `savings.csv`, `learning_curve.png` and,
-            but for classes, `against_truth.png`: predicted against true values of the first seed's test galaxies.
+            except for classes, `against_truth.png`: predicted against true values of the first seed's test galaxies.
 
     Returns:
         The curve.
@@ -194,7 +194,7 @@ def _cell(out: Path, way: str, asked: int, seed: int) -> Path:
 
 
 def _checked(ways: Mapping[str, Mapping]) -> list[str]:
-    """The names of the ways, those that train first: neighbours are asked of the same galaxies."""
+    """The names of the ways, those that train first, because neighbours use the galaxies that these drew."""
     allowed = [name for name in inspect.signature(finetune).parameters if name not in _OURS] + ["neighbours"]
     for name, way in ways.items():
         for argument in way:
@@ -229,7 +229,7 @@ def _slug(way: str) -> str:
 
 
 def _numbers(labels: Sequence[float], where: Mapping, question: Mapping) -> list[int]:
-    """Numbers of labels, ascending; shares are those of all galaxies that are not tested on."""
+    """Numbers of labels, ascending; fractions are of all galaxies that are not for testing."""
     labels = [labels] if isinstance(labels, int | float) else list(labels)
     if any(not 0 < number <= 1 and number != int(number) for number in labels):
         raise ValueError(f"labels are whole numbers, or shares up to 1, got {labels}")
@@ -242,7 +242,7 @@ def _numbers(labels: Sequence[float], where: Mapping, question: Mapping) -> list
 
 
 def _available(where: Mapping, question: Mapping) -> int:
-    """How many galaxies have a known answer and are not tested on (with seed 0, where records do not decide it)."""
+    """How many galaxies have a known answer and are not for testing (by seed 0, unless records have splits)."""
     task, column = question["task"], question["column"]
     task = open_task(task or "rings") if task or not column else None
     if where["records"] is None and where["catalog"] is None:
@@ -257,7 +257,7 @@ def _available(where: Mapping, question: Mapping) -> int:
 
 
 def _represented(out: Path, way: str, how: Mapping, where: Mapping, trained: Path) -> Representations:
-    """The galaxies by the weights of a way, dereddened as those of a trained run were."""
+    """Represents the galaxies by the weights of a way, dereddened like those of a trained run."""
     options = {name: how[name] for name in ("orientations", "image_size", "stretch") if name in how}
     options["survey"] = Card.open(find_card(trained)).dereddened
     return represent(how["weights"], out / "representations" / _slug(way), **where, **options)

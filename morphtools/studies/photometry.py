@@ -8,8 +8,8 @@ from photutils.aperture import CircularAperture
 
 from morphtools.survey.extinction import transmission
 
-SHARES = (1 / 16, 1 / 8, 1 / 4)  # radii of the apertures, of the shorter side
-_ZERO_POINT = 22.5  # of fluxes in nanomaggies; whatever else it is cancels where magnitudes are compared
+SHARES = (1 / 16, 1 / 8, 1 / 4)  # radii of the apertures as fractions of the shorter side
+_ZERO_POINT = 22.5  # of fluxes in nanomaggies; for other units, it cancels when magnitudes are compared
 
 
 def aperture_fluxes(image: np.ndarray) -> np.ndarray:
@@ -45,19 +45,19 @@ def asinh_magnitude(flux, softening):
 
 
 def aperture_noise(shape: tuple[int, ...], noise: Sequence[float] | np.ndarray) -> np.ndarray:
-    """(3, C) noise of `aperture_fluxes` of an image (H, W, C) whose pixels have this `noise` (C,), each its own."""
+    """(3, C) noise of `aperture_fluxes` of an image (H, W, C) whose pixels have independent `noise` (C,)."""
     return np.sqrt(_weights(shape[:2]).sum(axis=(1, 2)))[:, np.newaxis] * np.asarray(noise)
 
 
 def magnitudes_and_colours(
     flux, softening, *, ebv=None, bands: Sequence[str] = (), survey: str | None = None
 ) -> np.ndarray:
-    """What photometric redshifts were made of before there were networks.
+    """Magnitudes and colours, from which photometric redshifts were derived before there were networks.
 
     Args:
         flux: (N, A, C) in A apertures and C bands, from blue to red.
-        softening: (A, C) of the magnitudes, the same for all galaxies: others could not be compared.
-        ebv: (N,) E(B−V) of every galaxy, 0 where NaN: its fluxes are made brighter by what the dust took.
+        softening: (A, C) of the magnitudes, the same for all galaxies, so that they can be compared.
+        ebv: (N,) E(B−V) of every galaxy, 0 where NaN, to correct its fluxes for extinction.
         bands: Names of the bands, for the dust.
         survey: Whose filters these are (see `transmission`).
 
@@ -74,7 +74,7 @@ def magnitudes_and_colours(
 
 @cache
 def _weights(shape: tuple[int, int]) -> np.ndarray:
-    """(3, H, W) share of every pixel that lies inside each aperture."""
+    """(3, H, W) fraction of every pixel that is inside each aperture."""
     centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     circles = (CircularAperture(centre, share * min(shape)) for share in SHARES)
     return np.stack([circle.to_mask(method="exact").to_image(shape) for circle in circles])

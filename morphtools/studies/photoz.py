@@ -1,4 +1,4 @@
-"""`evaluate_photoz`: how good redshifts from images are, beside what can be had without a network."""
+"""`evaluate_photoz`: how good redshifts from images are, compared with methods that need no network."""
 
 import functools
 import json
@@ -45,12 +45,12 @@ def evaluate_photoz(
     seed: int = 0,
     out: str | Path = "morphtools-runs/photoz",
 ) -> pd.DataFrame:
-    """Scores redshift PDFs on the galaxies with a spectrum that all of them are about.
+    """Scores redshift PDFs on the galaxies with a spectrum for which all methods have one.
 
     Writes `scores.csv`, `scores_by.csv` (the same in bins of the true redshift, of each method's estimate, and of
     magnitude), `scores.png`, `density.png` (estimate against spectrum), `pit.png`, `against.png` and, where there are
-    images, `examples.png`. Bins of the true redshift show a bias that no method can avoid: an expected value lies
-    between its galaxy and all others; what is used for science are bins of the estimate.
+    images, `examples.png`. Bins of the true redshift show a bias that no method can avoid, because expected values are
+    pulled towards the mean; science uses bins of the estimate.
 
     Args:
         predictions: By name, runs of `finetune` for redshifts, or files as their `predictions.parquet`; or one.
@@ -58,12 +58,12 @@ def evaluate_photoz(
         images: Folder, zip archive or stack in which the catalogue's `file_loc` is found.
         records: Folder of records, instead of catalogue and images.
         magnitude: Column to bin by.
-        baselines: Whether to compare with what can be had without a network, fitted to the training galaxies of the
-            first run: the distribution of all redshifts, neighbours and boosted trees in magnitudes and colours
-            measured on the images, and neighbours in `representations`.
+        baselines: Whether to compare with methods that need no network, fitted to the training galaxies of the first
+            run: the distribution of all redshifts, neighbours and boosted trees in magnitudes and colours measured on
+            the images, and neighbours in `representations`.
         representations: Stores by name; by default the weights that the first run started from represent its galaxies.
-        recalibrate: Whether to add the predictions with PDFs made as wide as they should be, by 200 validation galaxies
-            at least (see `fit_pit`); runs that have fewer are left as they are, with a warning.
+        recalibrate: Whether to add the predictions with recalibrated PDFs. This needs at least 200 validation galaxies
+            (see `fit_pit`); a warning names runs that have fewer.
         threshold: |Δz| of an outlier.
         bins: Number of bins with equally many galaxies; those with fewer than thirty are left out.
         resamples: Number of bootstrap samples; at most 200 in a bin.
@@ -109,7 +109,7 @@ def evaluate_photoz(
 
 
 def _opened(predictions: Mapping) -> tuple[dict[str, Redshifts], dict[str, Redshifts]]:
-    """What every method says of test galaxies, and of validation galaxies where a run kept that."""
+    """Redshifts of the test galaxies by every method, and of validation galaxies if a run kept them."""
     tests, validation = {}, {}
     for name, given in predictions.items():
         if isinstance(given, Redshifts):
@@ -126,7 +126,7 @@ def _opened(predictions: Mapping) -> tuple[dict[str, Redshifts], dict[str, Redsh
 
 
 def _of_run(first, name: str) -> Path:
-    """A file beside the predictions of a run, there or not."""
+    """The path of a file beside the predictions of a run, which need not exist."""
     path = Path("nowhere" if isinstance(first, Redshifts) else first)
     return (path if path.is_dir() else path.parent) / name
 
@@ -141,7 +141,7 @@ def _config(first) -> tuple[dict, str | None]:
 
 
 def _galaxies(first) -> pd.DataFrame:
-    """Which galaxies a run was fitted, validated and tested on."""
+    """The galaxies on which a run was trained, validated and tested."""
     path = _of_run(first, "galaxies.parquet")
     if not path.is_file():
         raise ValueError(f"baselines are fitted to the training galaxies of a run of finetune: there is no {path}")
@@ -162,7 +162,7 @@ def _represented(config: dict, survey: str | None, out: Path, catalog, images, r
 
 
 def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts]) -> dict[str, np.ndarray]:
-    """`fit_pit` of every run for which it is possible, by what it said of validation galaxies."""
+    """`fit_pit` of every run that has enough validation galaxies."""
     results = {}
     for name in tests:
         try:
@@ -175,7 +175,7 @@ def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts
 
 
 def _of_common_galaxies(tests: dict[str, Redshifts]) -> dict[str, Redshifts]:
-    """All methods about the same galaxies, those with a spectrum, in one order."""
+    """All methods for the same galaxies, those with a spectrum, in the same order."""
     names = [pd.Index(redshifts.id_str[np.isfinite(redshifts.redshift)]) for redshifts in tests.values()]
     common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
     if not len(common):
@@ -204,7 +204,7 @@ def _tables(tests, values: dict[str, np.ndarray], *, bins: int, resamples: int, 
         rows.append({"method": name, "galaxies": len(redshifts.id_str)} | flat(scores) | pit)
         for variable, x in ({"redshift": truth, "estimate": redshifts.z()} | values).items():
             edges = np.unique(np.nanquantile(x, np.linspace(0, 1, bins + 1)))
-            if edges[-1] - edges[0] > 1e-6:  # the mean has but one estimate
+            if edges[-1] - edges[0] > 1e-6:  # the baseline has the same estimate for all
                 part = scores_by(redshifts, x, edges, resamples=min(200, resamples), **options)
                 parts.append(part.assign(method=name, variable=variable))
     by = pd.concat(parts)

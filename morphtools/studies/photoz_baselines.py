@@ -1,4 +1,4 @@
-"""What a redshift network has to be better than: the same for all, neighbours, and boosted trees on magnitudes.
+"""Baselines for redshift networks: one PDF for all, nearest neighbours, and boosted trees on magnitudes.
 
 Every baseline fits the same training galaxies as the network, may look at the same validation galaxies, and gives a
 PDF for every test galaxy.
@@ -32,7 +32,7 @@ def baseline_redshifts(
     representations: Mapping[str, Representations] | None = None,
     seed: int = 0,
 ) -> dict[str, Redshifts]:
-    """Redshifts by every baseline for which there is what it needs.
+    """Redshifts by every baseline whose inputs are available.
 
     Args:
         galaxies: Indexed by `id_str`, with `split`, `redshift`, and `ebv` where E(B−V) is known.
@@ -67,11 +67,11 @@ def baseline_redshifts(
 
 
 def boosted_pdf(known, redshift, asked, edges, *, seed: int = 0) -> np.ndarray:
-    """PDFs by gradient boosting: its estimate, and around it the errors it makes where it says about the same.
+    """PDFs by gradient boosting: around each estimate, the errors of similar estimates.
 
-    Trees estimate ln(1 + z). What they say of training galaxies is asked of trees that were fitted to the other four
-    fifths; a galaxy's PDF is made of the errors there of the tenth of the training galaxies (5 to 100) whose estimates
-    are nearest to its own.
+    Trees estimate ln(1 + z). Training galaxies are estimated by trees fitted to the other four fifths; the PDF of a
+    galaxy consists of the errors of the tenth of the training galaxies (5 to 100) whose estimates are closest to its
+    own.
 
     Args:
         known: (N, D) features of galaxies with known redshifts, NaN where missing.
@@ -128,7 +128,7 @@ def measure(pictures: Pictures, ids: pd.Index, ebv=None, survey: str | None = No
 
 
 def scaled(features: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Features of equal spread over the training galaxies; what is missing becomes their median."""
+    """Scales features to equal spread over the training galaxies; missing values become their median."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import RobustScaler
@@ -138,7 +138,7 @@ def scaled(features: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def reduced(store: Representations, ids: pd.Index, train: np.ndarray) -> np.ndarray:
-    """Up to 40 principal components, fitted to the training galaxies; what is not in the store becomes their mean."""
+    """Up to 40 principal components, fitted to the training galaxies; galaxies not in the store get their mean."""
     store = Representations.open(store)
     rows = pd.Index(store.id_str).get_indexer(ids)
     keep = np.zeros(len(store), bool)

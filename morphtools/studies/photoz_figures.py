@@ -16,8 +16,8 @@ _WORDS = {
     "sigma_mad": "σ_MAD(Δz)",
     "log_likelihood": "ln p(z), mean",
 }
-_AGAIN = ", recalibrated"  # has the colour of what it was made of
-# Other people's numbers, on their galaxies: σ_MAD, η(0.05), by Hayat et al. 2021, arXiv:2101.04293
+_AGAIN = ", recalibrated"  # drawn in the colour of the original
+# Published numbers, for other galaxies: σ_MAD, η(0.05), by Hayat et al. 2021, arXiv:2101.04293
 _SURVEY = "SDSS main sample, z < 0.4"
 PUBLISHED = {
     "self-supervised, Hayat et al. 2021": (0.00825, 0.00209),
@@ -28,12 +28,12 @@ _THEIR_RANGE, _THEIR_THRESHOLD = (0.0, 0.4), 0.05
 
 
 def in_words(score: str, threshold: float) -> str:
-    """What stands beside an axis."""
+    """The label of an axis."""
     return f"η(|Δz| > {threshold:g})" if score == "outlier_fraction" else _WORDS.get(score) or score_name(score)
 
 
 def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Figure:
-    """Every score of every method with its interval; dotted, what others published about other galaxies.
+    """Draws every score of every method with its interval; dotted, published numbers for other galaxies.
 
     Published numbers are drawn only where the PDFs cover the same redshifts, 0 to 0.4, and η only for their threshold.
 
@@ -71,7 +71,7 @@ def score_table(table: pd.DataFrame, threshold: float, edges: np.ndarray) -> Fig
 
 
 def density(methods: Mapping[str, Redshifts], threshold: float) -> Figure:
-    """`draw_against_spectra` of every method, beside each other.
+    """Draws `draw_against_spectra` of every method, side by side.
 
     Args:
         methods: Redshifts of the same galaxies.
@@ -89,7 +89,7 @@ def density(methods: Mapping[str, Redshifts], threshold: float) -> Figure:
 
 
 def pit_histograms(methods: Mapping[str, Redshifts], table: pd.DataFrame) -> Figure:
-    """`draw_pit` of every method, beside each other, with the tests of uniformity.
+    """Draws `draw_pit` of every method, side by side, with the tests of uniformity.
 
     Args:
         methods: Redshifts of the same galaxies.

@@ -1,9 +1,9 @@
-"""Redshift PDFs made as wide as they should be, by what validation galaxies say.
+"""Recalibrates redshift PDFs on validation galaxies, so that their width is right.
 
-If a PDF is right, its CDF at the true redshift (PIT) is any number from 0 to 1 with equal chance. If over validation
-galaxies it has the CDF R instead, then R(F(z)) is a CDF whose PIT is uniform. R is fitted as a broken line through
-quantiles on the scale of normal deviates, g = Φ⁻¹ ∘ R ∘ Φ, where shifted, too narrow and too wide normal PDFs are all
-corrected by a straight line, and so are the tails where no validation galaxy is.
+If a PDF is right, its CDF at the true redshift (PIT) is uniform between 0 and 1. If the PITs of validation galaxies
+have the CDF R instead, then R(F(z)) is a CDF whose PIT is uniform. R is fitted as a broken line through quantiles on
+the scale of normal deviates, g = Φ⁻¹ ∘ R ∘ Φ, where a straight line corrects normal PDFs that are shifted, too narrow
+or too wide, and also the tails, which have no validation galaxies.
 """
 
 import dataclasses
@@ -23,12 +23,11 @@ def fit_pit(validation: Redshifts) -> np.ndarray:
         validation: Galaxies with spectra that the PDFs were not fitted to, and that are not tested on.
 
     Returns:
-        (2, K): knots from and to, ascending; a knot for every forty galaxies, at most fifty.
+        (2, K): where knots are and where they are mapped to, ascending; one per forty galaxies, at most fifty.
 
     Raises:
-        ValueError: There are fewer than two hundred galaxies: by N of them PITs become uniform to about 0.9/√N (the
-            distance of Kolmogorov and Smirnov), and what is calibrated already gets worse by that. Or all PITs are the
-            same.
+        ValueError: There are fewer than two hundred galaxies, or all PITs are the same. N galaxies make PITs uniform to
+            about 0.9/√N (Kolmogorov–Smirnov distance), and PDFs that are calibrated already get worse by that.
 
     Reference:
         Bordoloi, Lilly & Amara 2010, arXiv:0910.5735 (there on the scale of the PIT itself).
@@ -50,7 +49,7 @@ def fit_pit(validation: Redshifts) -> np.ndarray:
 
 
 def recalibrate_redshifts(redshifts: Redshifts, knots: np.ndarray) -> Redshifts:
-    """PDFs by another CDF R(F(z)), ascending where F is; what was impossible stays so.
+    """Replaces the CDF F(z) of PDFs by R(F(z)), which ascends where F does; impossible redshifts stay impossible.
 
     Args:
         redshifts: By the same model as the validation galaxies.
@@ -65,7 +64,7 @@ def recalibrate_redshifts(redshifts: Redshifts, knots: np.ndarray) -> Redshifts:
 
 
 def _broken_line(x: np.ndarray, knots: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """Straight from knot to knot, and beyond them with the slope from the first to the last."""
+    """A straight line between knots, and beyond them one with the slope from the first to the last."""
     slope = (to[-1] - to[0]) / (knots[-1] - knots[0])
     beyond = slope * (np.minimum(x - knots[0], 0) + np.maximum(x - knots[-1], 0))
     return np.interp(x, knots, to) + beyond

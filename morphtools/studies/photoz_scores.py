@@ -10,7 +10,7 @@ from morphtools.answers.redshift_metrics import METRICS, log_likelihood, photoz_
 from morphtools.answers.redshifts import Redshifts
 
 SCORES = (*METRICS, "log_likelihood")
-_BLUNDER = 1e-3  # probability that a galaxy is anywhere
+_BLUNDER = 1e-3  # probability that a galaxy has any redshift at all
 
 
 def photoz_scores(
@@ -18,8 +18,8 @@ def photoz_scores(
 ) -> dict[str, dict[str, float]]:
     """`photoz_metrics` and the mean logarithm of the probability density at the true redshifts.
 
-    One impossible redshift would make that mean −∞. So it is the density of (1 − 10⁻³) PDF + 10⁻³ even over all bins,
-    for whatever PDFs are compared, and redshifts outside of the bins have the latter only.
+    One impossible redshift would make that mean −∞. So the density is that of (1 − 10⁻³) PDF + 10⁻³ spread evenly over
+    all bins, for all PDFs alike; redshifts outside the bins have only the second term.
 
     Args:
         redshifts: Redshifts of galaxies with spectra.
@@ -52,8 +52,8 @@ def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
         bins: Bins of the χ² test; fewer where there would be less than ten galaxies in each.
 
     Returns:
-        `ks`, the greatest distance between their CDF and that of uniform ones, with its chance `ks_p` to be as great
-        (Kolmogorov–Smirnov), and `chi2_p` of their histogram, which sees what is wrong at the ends.
+        `ks`, the greatest distance between their CDF and the uniform one, with its p-value `ks_p` (Kolmogorov–Smirnov),
+        and the p-value `chi2_p` of their histogram, which is more sensitive at the ends.
     """
     pit = pit[np.isfinite(pit)]
     ks_test = kstest(pit, "uniform")
@@ -69,9 +69,9 @@ def scores_by(
 
     Args:
         redshifts: N galaxies.
-        values: (N,) of what they are binned by, NaN where unknown.
+        values: (N,) by which they are binned, NaN where unknown.
         edges: (K+1,) ascending; the last bin holds its upper edge.
-        least: Galaxies with a spectrum that a bin needs.
+        least: Minimum number of galaxies with a spectrum in a bin.
         options: Options of `photoz_scores`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""`evaluate_retrieval`: does what is nearest look alike to people, too?"""
+"""`evaluate_retrieval`: do nearest neighbours look alike to people, too?"""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,15 +24,15 @@ def evaluate_retrieval(
     metric: str = "cosine",
     out: str | Path = "morphtools-runs/retrieval",
 ) -> pd.DataFrame:
-    """Measures precision@k: of the `k` nearest to a galaxy of a class, how many are of that class?
+    """Measures precision@k: the fraction of a galaxy's `k` nearest neighbours that are of its class.
 
-    Every galaxy with a label is a query among all others with one: labels of different columns, such as those of
-    different surveys, are never compared. Writes `retrieval.csv` and `retrieval.png`.
+    Every galaxy with a label is compared with all others that have one in the same column; labels of different columns,
+    such as those of different surveys, are never compared. Writes `retrieval.csv` and `retrieval.png`.
 
     Args:
         representations: Stores to compare, by name; the galaxies that all of them have are used.
         catalog: Table with `id_str` and labels.
-        labels: Its columns: of words, where every word is a class, or of 0 and 1, where 1 is.
+        labels: Its columns: words, each of which is a class, or 0 and 1, where 1 is the class.
         k: Number of neighbours.
         metric: `cosine`, `euclidean` or `manhattan`.
         out: Output folder.
@@ -69,7 +69,7 @@ def evaluate_retrieval(
 
 
 def _scores(near: Neighbours, known_class: pd.Series, k: int) -> Iterator[dict]:
-    """What is measured of every class."""
+    """Scores of every class."""
     truth = known_class.loc[near.id_str].to_numpy()
     neighbours, _ = near.nearest(near.values, k + 1)
     for value in sorted(set(truth) - {""}):
@@ -78,7 +78,7 @@ def _scores(near: Neighbours, known_class: pd.Series, k: int) -> Iterator[dict]:
 
 
 def _classes(column: pd.Series) -> pd.Series:
-    """The class of every galaxy that has one, as text; an empty one where it is 0."""
+    """The class of every galaxy that has one, as text; empty for 0."""
     column = column.dropna()
     if not pd.api.types.is_numeric_dtype(column):
         return column.astype(str)
@@ -88,10 +88,10 @@ def _classes(column: pd.Series) -> pd.Series:
 
 
 def _precision(right: np.ndarray, found: np.ndarray, k: int) -> np.ndarray:
-    """Of every galaxy of the class, the fraction of its `k` nearest others that are of it, too."""
+    """For every galaxy of the class, the fraction of its `k` nearest neighbours that are of that class, too."""
     (queries,) = np.nonzero(right)
     others = found[queries] != queries[:, np.newaxis]
-    others[others.all(axis=1), -1] = False  # k + 1 that are as near as the galaxy itself
+    others[others.all(axis=1), -1] = False  # k + 1 neighbours as near as the galaxy itself
     return (right[found[queries]] & others).sum(axis=1) / k
 
 

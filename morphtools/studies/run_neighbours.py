@@ -1,4 +1,4 @@
-"""What nearest neighbours say, asked of the galaxies that a run was trained on: no training at all."""
+"""Answers by nearest neighbours among the galaxies that a run was trained on, without any training."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from morphtools.models.cards import Card, find_card
 def neighbour_metrics(run: Path, store: Representations, neighbours: int, *, seed: int = 0) -> dict[str, dict]:
     """Scores of the nearest neighbours on the test galaxies of a run.
 
-    Those of training *and* validation are asked, since all of them had to be labelled. What
-    they answer together is up to the kind of answer (see `neighbours` of `answers/`).
+    Neighbours are taken from training *and* validation, since all of these had to be labelled. The kind of answer
+    decides how their labels are combined (see `neighbours` of `answers/`).
 
     Args:
         run: Finished run of `finetune`.
         store: Representations of its galaxies; those that are not in it are left out.
-        neighbours: How many to ask.
+        neighbours: How many.
         seed: Seed of the bootstrap.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which start is best for learning without labels? The same pretraining from several weights, epoch by epoch."""
+"""Compares starts for learning without labels: the same pretraining from several weights, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,9 +24,9 @@ def compare_starts(
     starts: str | Sequence[str] = STARTS,
     out: str | Path = "morphtools-runs/starts",
 ) -> pd.DataFrame:
-    """Pretrains the same encoder from several starts and compares what five neighbours know after every epoch.
+    """Pretrains the same encoder from several starts, and compares what five neighbours predict after every epoch.
 
-    Every start is a run of `pretrain` in `out/START`; the same call resumes after a kill, and one with more starts
+    Every start is a run of `pretrain` in `out/START`; the same call resumes if interrupted, and one with more starts
     keeps those that are finished. The figure is drawn again after every run.
 
     Args:

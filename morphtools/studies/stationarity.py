@@ -1,4 +1,4 @@
-"""How far galaxies move, as representations and on a map of them, when their images are turned, shifted and noised."""
+"""How far galaxies move, in the space of representations and on a map, when their images change."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -17,17 +17,17 @@ from tfrecords_builder.plain_figure import COLOURS, GREY, Figure
 
 _PANELS = {"rotated": "rotated by (degrees)", "shifted": "shifted by (pixels)", "noised": "noise added (of the sky's)"}
 _SHOWN, _COMPONENTS, _NEAREST = 6, 15, 10
-_LARGEST_SHIFT = 7  # pixels, as the jitter of Hayat et al. 2021
+_LARGEST_SHIFT = 7  # pixels, the jitter of Hayat et al. 2021
 
 
 def changed(
     images: np.ndarray, noise: tuple[float, ...] | None, seed: int = 0
 ) -> Iterator[tuple[str, float, np.ndarray]]:
-    """Images changed in one way after another.
+    """Yields images changed in one way after another.
 
     Args:
         images: (N, H, W, C).
-        noise: Per band, the noise of the sky; None for pictures, of which 0.03 is taken.
+        noise: Noise of the sky per band; None for pictures, for which it is 0.03.
         seed: Seed of directions and noise.
 
     Yields:
@@ -63,9 +63,9 @@ class Moved(NamedTuple):
     Attributes:
         table: A row per `change` and `amount`: `displacement`, the mean distance moved over the mean distance of two
             galaxies, with its 95% interval over galaxies (`low`, `high`), and `on_map`, the same on the map.
-        survey: (M, 2) places of the galaxies that the map is of.
+        survey: (M, 2) places of the galaxies of the map.
         home: (N, 2) places of the galaxies that were changed.
-        places: (amounts, N, 2) where they were then, for every change.
+        places: For every change, (amounts, N, 2) places after it.
     """
 
     table: pd.DataFrame
@@ -83,8 +83,8 @@ def stationarity(
 ) -> Moved:
     """Measures how far galaxies move in a space of representations, and on a map of it, when their images change.
 
-    The map is UMAP of a survey; changed galaxies, and these themselves, are placed among their nearest (see `between`),
-    so that a galaxy that does not change does not move.
+    The map is a UMAP of a survey. Galaxies are placed among their nearest neighbours on it (see `between`), before and
+    after the change, so that a galaxy that does not change does not move.
 
     Args:
         show: Images (N, H, W, C) to representations, or anything that can be flattened to (N, D).
@@ -119,7 +119,7 @@ def _flat(values: np.ndarray) -> np.ndarray:
 
 
 def stationarity_figure(table: pd.DataFrame, first: Moved) -> Figure:
-    """Draws tracks of a few galaxies on the map above how far galaxies move, for every change that has a strength.
+    """Draws tracks of a few galaxies on the map, and below how far galaxies move, for every change that has a strength.
 
     Args:
         table: Rows of `stationarity`, with a column `representation`.
