@@ -1,18 +1,16 @@
 """The command that opens the browser application."""
 
 import webbrowser
-from pathlib import Path
 
 import click
 
-from morphtools.commands.calling import call, import_quietly, typed
+from morphtools.commands.calling import call, import_quietly
+from morphtools.commands.options import CONFIG, Listed, galaxies
 
 
 @click.command()
 @click.argument("store", type=click.Path())
-@click.option("--catalog", type=click.Path(), help="Table with id_str and columns to show.")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of the catalogue's images.")
-@click.option("--records", type=click.Path(), help="Records, instead of images.")
+@galaxies("Table with id_str and columns to show.", "Folder, zip or stack of the catalogue's images.")
 @click.option("--map", type=click.Path(), help="Folder of make-map (the first two principal components).")
 @click.option("--clusters", type=click.Path(), help="Folder of cluster; they can also be made in the browser.")
 @click.option("--predictions", type=click.Path(), help="Table of predict, to look at and to label what is uncertain.")
@@ -22,10 +20,10 @@ from morphtools.commands.calling import call, import_quietly, typed
 @click.option("--out", type=click.Path(), help="Folder for labels, ratings and selections (STORE-explore).")
 @click.option("--host", help="Address to listen on; any other gives access to all who know the link (127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on (any free one).")
-@click.option("--hosts", help="Names under which a proxy shows it: a.example.org,b.example.org.")
+@click.option("--hosts", type=Listed(), help="Names under which a proxy shows it: a.example.org,b.example.org.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in your browser.")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these.")
-def explore(store, browser, config, **options):
+@CONFIG
+def explore(browser, **options):
     """Search, rate and label galaxies in the browser.
 
     morphtools explore representations --catalog galaxies.csv --images images.zip --map morphtools-runs/map
@@ -41,7 +39,4 @@ def explore(store, browser, config, **options):
         if browser:
             webbrowser.open(url)
 
-    given = typed(options) | {"store": store, "announce": announce}
-    if "hosts" in given:
-        given["hosts"] = tuple(name.strip() for name in given["hosts"].split(","))
-    call(serve, config, given)
+    call(serve, options | {"announce": announce})

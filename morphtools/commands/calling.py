@@ -4,23 +4,12 @@ import inspect
 import logging
 import shutil
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from tfrecords_builder.quiet import quietly
-
-IN_MEMORY = "Decode images once and keep them in device memory (if they fit, on a GPU or without TensorFlow)."
-
-
-def typed(options: dict) -> dict:
-    """The options that were typed; all others keep the defaults of the function."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def joined(context, option, values: tuple[str, ...]) -> str | None:
-    """What was typed for an option that can be repeated, with commas between; None if it was not typed."""
-    return ",".join(values) or None
 
 
 def import_quietly():
@@ -57,36 +46,41 @@ def echo_table(table, decimals: str = "{:.3f}", width: int | None = None) -> Non
     click.echo(text)
 
 
-def call(verb, config: Path | None, given: dict):
-    """Calls a verb: flags override the config file, which overrides the defaults.
+def arguments(verb: Callable, options: dict) -> dict:
+    """All arguments of a verb: what was typed overrides the config file, which overrides the defaults.
+
+    Args:
+        verb: The function.
+        options: What was typed, by name, None for nothing; also `config`, the path of a YAML file, and `scheduler`.
 
     Raises:
-        ValueError: A required argument is given in neither.
+        ValueError: A required argument is given nowhere.
+        ImportError: There is a scheduler, but Dask is not installed.
+        OSError: No scheduler answers.
     """
-    arguments = {}
+    given = {name: value for name, value in options.items() if value is not None}
+    config, scheduler = given.pop("config", None), given.pop("scheduler", None)
+    parameters = inspect.signature(verb).parameters
     if config is not None:
         from morphtools.config import read_config
 
-        arguments = read_config(config, inspect.signature(verb).parameters)
-    arguments |= given
-    parameters = inspect.signature(verb).parameters.values()
-    missing = [p.name for p in parameters if p.default is p.empty and p.name not in arguments]
+        given = read_config(config, parameters) | given
+    missing = [name for name, each in parameters.items() if each.default is each.empty and name not in given]
     if missing:
         raise ValueError(f"{verb.__name__.replace('_', '-')} needs {' and '.join(missing)}")
-    return verb(**arguments)
+    if scheduler is not None:
+        given["executor"] = _executor(scheduler)
+    return {name: each.default for name, each in parameters.items() if name not in given} | given
 
 
-def on_cluster(given: dict, scheduler: str | None) -> dict:
-    """The arguments of a call, with the executor of a Dask scheduler if there is one.
+def call(verb: Callable, options: dict) -> Any:
+    """Calls a verb with its `arguments`."""
+    return verb(**arguments(verb, options))
 
-    Raises:
-        ImportError: Dask is not installed.
-        OSError: No scheduler answers.
-    """
-    if scheduler is None:
-        return given
+
+def _executor(scheduler: str):
     try:
         from distributed import Client
     except ImportError:
         raise ImportError("scheduler needs Dask: pip install 'morphtools[dask]'") from None
-    return given | {"executor": Client(scheduler).get_executor()}
+    return Client(scheduler).get_executor()

@@ -5,12 +5,11 @@ import shutil
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, import_quietly, joined, on_cluster, typed
+from morphtools.commands.calling import arguments, call, echo_table, import_quietly
+from morphtools.commands.options import CONFIG, SCHEDULER, galaxies, joined, with_options
 
-_GALAXIES = (
-    click.option("--catalog", type=click.Path(), help="Table with id_str and file_loc."),
-    click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them."),
-    click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images."),
+_READING = with_options(
+    galaxies("Table with id_str and file_loc."),
     click.option("--split", help="Only this split of the records: train, val or test (all)."),
     click.option("--batch-size", type=int, help="Galaxies at a time (suits a CPU; a GPU prefers several hundred)."),
     click.option("--orientations", type=int, help="Orientations to average over: 8, 4, 2 or 1 (8)."),
@@ -19,15 +18,9 @@ _GALAXIES = (
     click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to images with other bands."),
     click.option("--bands", help="Names of the bands, in the order of the files, such as g,r,z."),
     click.option("--part", help="Only this part of the shards, such as 2/5; the last part to finish merges them."),
-    click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://host:8786."),
-    click.option("--config", type=click.Path(), help="YAML file with any of these options."),
+    SCHEDULER,
+    CONFIG,
 )
-
-
-def _with_galaxies(command):
-    for option in reversed(_GALAXIES):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -36,8 +29,8 @@ def _with_galaxies(command):
 @click.option("--level", type=float, help="Probability inside the credible intervals (0.9).")
 @click.option("--questions", help="Questions in the readable table: gz2,bar-na10, or all (those of the survey).")
 @click.option("--format", help="Formats of the readable table, of csv, parquet, fits, vot, ecsv, tsv (csv,parquet).")
-@_with_galaxies
-def predict(weights, out, config, scheduler, **options):
+@_READING
+def predict(weights, **options):
     """Predict votes, classes, numbers or redshifts.
 
     WEIGHTS are names from list-pretrained, run folders or files; several are averaged. Resumes if interrupted.
@@ -51,10 +44,10 @@ def predict(weights, out, config, scheduler, **options):
         morphtools predict efficientnet_lite0_gz2 predictions --records records --questions gz2,ring-na10 --format vot
     """
     import_quietly()
-    given = on_cluster(typed(options) | {"weights": list(weights), "out": out}, scheduler)
-    out = call(morphtools.predict, config, given)
-    if options["part"] is not None and not (out / "predict.json").exists():
-        click.echo(f"part {options['part']} of {out} is done; the last part to finish writes the tables")
+    given = arguments(morphtools.predict, options | {"weights": list(weights)})
+    out = morphtools.predict(**given)
+    if given["part"] is not None and not (out / "predict.json").exists():
+        click.echo(f"part {given['part']} of {out} is done; the last part to finish writes the tables")
     else:
         first = (options["format"] or "csv").split(",")[0]
         click.echo(f"see {out}: predictions.{first} is the readable table, predictions-full.parquet has every column")
@@ -74,8 +67,8 @@ def predict(weights, out, config, scheduler, **options):
 @click.option("--records", type=click.Path(), help="Records with the images, instead.")
 @click.option("--seed", type=int, help="Seed of the bootstrap (0).")
 @click.option("--out", type=click.Path(), help="Folder to write to (morphtools-runs/evaluation).")
-@click.option("--config", type=click.Path(), help="YAML file with any of these.")
-def evaluate_predictions(predictions, catalog, config, **options):
+@CONFIG
+def evaluate_predictions(**options):
     """Score predictions against a catalogue.
 
     PREDICTIONS is a folder written by predict; CATALOG has votes, classes, numbers or redshifts. Galaxies are matched
@@ -83,12 +76,12 @@ def evaluate_predictions(predictions, catalog, config, **options):
 
         morphtools evaluate-predictions predictions experts.csv --column hubble_type
     """
-    given = typed(options) | {"predictions": predictions, "catalog": catalog}
     from morphtools.answers.score_names import score_name
 
-    scores = call(morphtools.evaluate_predictions, config, given)
+    given = arguments(morphtools.evaluate_predictions, options)
+    scores = morphtools.evaluate_predictions(**given)
     echo_table(scores.assign(score=scores["score"].map(score_name)), "{:.3g}")
-    click.echo(f"see {given.get('out', 'morphtools-runs/evaluation')}: scores.csv and figures/")
+    click.echo(f"see {given['out']}: scores.csv and figures/")
 
 
 @click.command()
@@ -98,8 +91,8 @@ def evaluate_predictions(predictions, catalog, config, **options):
 @click.option(
     "--survey", help="Survey whose bands are dereddened by ebv: sdss, decals, des or ps1 (as for the weights)."
 )
-@_with_galaxies
-def represent(weights, out, config, scheduler, **options):
+@_READING
+def represent(**options):
     """Compute the representation of every galaxy.
 
     WEIGHTS is a name from list-pretrained, a run folder or a file. Resumes if interrupted, and adds new galaxies.
@@ -111,7 +104,7 @@ def represent(weights, out, config, scheduler, **options):
         morphtools represent morphtools-runs/moco/projection projections --records records
     """
     import_quietly()
-    store = call(morphtools.represent, config, on_cluster(typed(options) | {"weights": weights, "out": out}, scheduler))
+    store = call(morphtools.represent, options)
     click.echo(f"{len(store)} galaxies in {store.dimension} dimensions in {store.folder}")
 
 

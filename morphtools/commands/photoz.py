@@ -5,20 +5,19 @@ from pathlib import Path
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, import_quietly, typed
+from morphtools.commands.calling import arguments, echo_table, import_quietly
+from morphtools.commands.options import CONFIG, galaxies
 
 
-def _by_name(folders) -> dict[str, str]:
-    """`name=folder`, or a folder that is its own name."""
+def _by_name(folders: tuple[str, ...]) -> dict[str, str] | None:
+    """`name=folder`, or a folder that is its own name; None if nothing was typed."""
     pairs = [folder.rpartition("=") for folder in folders]
-    return {name or Path(folder).name: folder for name, _, folder in pairs}
+    return {name or Path(folder).name: folder for name, _, folder in pairs} or None
 
 
 @click.command()
 @click.argument("predictions", nargs=-1)
-@click.option("--catalog", type=click.Path(), help="Table with id_str and redshifts (that of the first run).")
-@click.option("--images", type=click.Path(), help="Folder, zip archive or stack of images.")
-@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@galaxies("Table with id_str and redshifts (that of the first run).", "Folder, zip archive or stack of images.")
 @click.option("--magnitude", help="Magnitude column to bin by.")
 @click.option(
     "--baselines",
@@ -37,8 +36,8 @@ def _by_name(folders) -> dict[str, str]:
 @click.option("--resamples", type=int, help="Bootstrap samples (1000).")
 @click.option("--seed", type=int, help="Seed of bootstrap samples and folds (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/photoz).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def evaluate_photoz(predictions, representations, config, **options):
+@CONFIG
+def evaluate_photoz(**options):
     """Score photometric redshifts and their PDFs.
 
     PREDICTIONS are runs of finetune or their predictions.parquet, as NAME=RUN. With --baselines, methods
@@ -48,14 +47,13 @@ def evaluate_photoz(predictions, representations, config, **options):
 
     morphtools evaluate-photoz pretrained=run-1 scratch=run-2 --records records --magnitude mag_r
     """
-    given = typed(options)
-    if predictions:
-        given["predictions"] = _by_name(predictions)
-    if representations:
-        given["representations"] = _by_name(representations)
-    if given.get("baselines"):
+    given = arguments(
+        morphtools.evaluate_photoz,
+        options | {name: _by_name(options[name]) for name in ("predictions", "representations")},
+    )
+    if given["baselines"]:
         import_quietly()  # for the representations
-    table = call(morphtools.evaluate_photoz, config, given)
+    table = morphtools.evaluate_photoz(**given)
     shown = ["method", "galaxies", "bias", "sigma_mad", "outlier_fraction", "crps", "log_likelihood", "ks_p"]
     echo_table(table[shown], "{:.4g}")
-    click.echo(f"see {given.get('out', 'morphtools-runs/photoz')}: scores.csv with intervals, and pictures")
+    click.echo(f"see {given['out']}: scores.csv with intervals, and pictures")

@@ -1,21 +1,17 @@
 """Commands that train without labels."""
 
 import inspect
-from pathlib import Path
 
 import click
 
 import morphtools
-from morphtools.commands.calling import IN_MEMORY, call, echo_table, import_quietly, typed
+from morphtools.commands.calling import arguments, call, echo_table, import_quietly
+from morphtools.commands.options import CONFIG, IN_MEMORY, Listed, galaxies, number
 
 
 @click.command()
 @click.option("--method", help="byol (default), moco or simclr.")
-@click.option("--records", type=click.Path(), help="Folder of records.")
-@click.option(
-    "--catalog", type=click.Path(), help="Table with id_str, file_loc and, if there are any, labels to watch."
-)
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
+@galaxies("Table with id_str, file_loc and, if there are any, labels to watch.")
 @click.option("--encoder", help="resnet18 (by default), resnet10_half, resnet50, efficientnet_b0, …")
 @click.option("--weights", help="Pretrained weights to start from: a name, a run folder or a path.")
 @click.option("--image-size", type=int, help="Image side in pixels (that of the images).")
@@ -40,14 +36,14 @@ from morphtools.commands.calling import IN_MEMORY, call, echo_table, import_quie
 @click.option("--drop", type=float, help="Stochastic depth of EfficientNet-Lite (0).")
 @click.option("--average", type=float, help="Momentum of a running average of the weights (none).")
 @click.option("--clip", type=float, help="Maximum norm of all gradients together (no limit).")
-@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
+@IN_MEMORY
 @click.option("--label", help="Label columns to watch, such as class,redshift (those that look like labels).")
 @click.option("--watched", type=int, help="Galaxies on which to watch progress (2000).")
 @click.option("--keep-projection", is_flag=True, default=None, help="Keep the projection too, as OUT/projection.")
 @click.option("--seed", type=int, help="Seed of initial weights, order and views (0).")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/METHOD).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def pretrain(config, **options):
+@CONFIG
+def pretrain(**options):
     """Train an encoder without any labels.
 
     Scores it after every epoch, so that you see whether it learns. Without galaxies of your own it uses a
@@ -58,7 +54,7 @@ def pretrain(config, **options):
         morphtools pretrain --config configs/pretrain/laptop.yaml --records records --out mine
     """
     import_quietly()
-    click.echo(call(morphtools.pretrain, config, typed(options)).summary)
+    click.echo(call(morphtools.pretrain, options).summary)
 
 
 @click.command()
@@ -77,9 +73,9 @@ def show_augmentations(**options):
     morphtools show-augmentations mohale2023 views.png
     """
     import_quietly()
-    given = typed(options)
+    given = arguments(morphtools.show_augmentations, options)
     morphtools.show_augmentations(**given)
-    click.echo(f"see {given.get('out', 'augmentations.png')}")
+    click.echo(f"see {given['out']}")
 
 
 @click.command()
@@ -95,8 +91,8 @@ def show_augmentations(**options):
 )
 @click.option("--seed", type=int, help="Seed of the draws (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/representations).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def evaluate_representations(config, **options):
+@CONFIG
+def evaluate_representations(**options):
     """Compare representations by linear probes.
 
     Scores probes and nearest neighbours for growing numbers of labels, and how far galaxies move when their images are
@@ -105,18 +101,22 @@ def evaluate_representations(config, **options):
     morphtools evaluate-representations my-encoder,efficientnet_lite0_gz2 records --label class
     """
     import_quietly()
-    click.echo(call(morphtools.evaluate_representations, config, typed(options)).summary)
+    click.echo(call(morphtools.evaluate_representations, options).summary)
 
 
 @click.command()
 @click.argument("pretraining", type=click.Path())
 @click.argument("records", type=click.Path())
 @click.option("--parts", help="What to leave out, such as RandomNoise,RandomNoise+RandomBlur (each part in turn).")
-@click.option("--labels", help="Then fine-tune on these numbers of labels, or fractions of all, such as 0.1,0.2.")
+@click.option(
+    "--labels",
+    type=Listed(number, "0.1,0.2"),
+    help="Then fine-tune on these numbers of labels, or fractions of all, such as 0.1,0.2.",
+)
 @click.option("--finetuning", type=click.Path(), help="YAML file for finetune (redshifts, all layers).")
 @click.option("--seeds", type=int, help="Number of fine-tuning runs, each with another seed (1).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/ablation).")
-def ablate_augmentations(pretraining, **options):
+def ablate_augmentations(pretraining, finetuning, **options):
     """Measure what augmentations contribute.
 
     Pretrains with all augmentations, then without each in turn. Resumes if interrupted.
@@ -126,13 +126,10 @@ def ablate_augmentations(pretraining, **options):
     import_quietly()
     from morphtools.config import read_config
 
-    given = typed(options)
-    arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
-    if "finetuning" in given:
-        given["finetuning"] = read_config(given["finetuning"], inspect.signature(morphtools.finetune).parameters)
-    if "labels" in given:
-        given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
-    echo_table(morphtools.ablate_augmentations(arguments, **given))
+    options["pretraining"] = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
+    if finetuning is not None:
+        options["finetuning"] = read_config(finetuning, inspect.signature(morphtools.finetune).parameters)
+    echo_table(call(morphtools.ablate_augmentations, options))
 
 
 @click.command()
@@ -150,31 +147,29 @@ def compare_starts(pretraining, **options):
     import_quietly()
     from morphtools.config import read_config
 
-    arguments = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
-    table = morphtools.compare_starts(arguments, **typed(options))
-    last = table[table["epoch"].isin([0, table["epoch"].max()])]
-    echo_table(last)
-    click.echo(f"see {options['out'] or 'morphtools-runs/starts'}: starts.png and starts.csv")
+    options["pretraining"] = read_config(pretraining, inspect.signature(morphtools.pretrain).parameters)
+    given = arguments(morphtools.compare_starts, options)
+    table = morphtools.compare_starts(**given)
+    echo_table(table[table["epoch"].isin([0, table["epoch"].max()])])
+    click.echo(f"see {given['out']}: starts.png and starts.csv")
 
 
 @click.command()
 @click.argument("weights", required=False)
 @click.option("--label", help="Column with classes.")
 @click.option("--classes", help="Only galaxies of these classes, such as FRI,FRII.")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and the label.")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
-@click.option("--records", type=click.Path(), help="Folder of records with the label.")
+@galaxies("Table with id_str, file_loc and the label.", records="Folder of records with the label.")
 @click.option("--galaxies", type=int, help="Galaxies to simulate, without catalogue or records (1000).")
 @click.option("--neighbours", type=int, help="Neighbours that vote on a class (5).")
 @click.option("--splits", type=int, help="Random splits into 75% and 25% (50).")
-@click.option("--labels", help="Numbers of labels to fit a head to, such as 20,50,100.")
+@click.option("--labels", type=Listed(int, "20,50,100"), help="Numbers of labels to fit a head to, such as 20,50,100.")
 @click.option("--repeats", type=int, help="Repetitions for each number of labels (5).")
 @click.option("--orientations", type=int, help="Average over 8, 4, 2 or 1 orientations of every image (8).")
 @click.option("--image-size", type=int, help="Image side in pixels for all weights (each as in its training).")
 @click.option("--seed", type=int, help="Seed of splits, random encoder and simulated sky (0).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/weights).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def compare_weights(weights, config, **options):
+@CONFIG
+def compare_weights(**options):
     """Compare weights without training.
 
     The nearest neighbours of a galaxy vote on its class. WEIGHTS are names, run folders or paths, separated by commas;
@@ -183,10 +178,4 @@ def compare_weights(weights, config, **options):
     morphtools compare-weights efficientnet_lite0_byol_sdss,efficientnet_lite0_gz2 --label class --catalog galaxies.csv
     """
     import_quietly()
-    given = typed(options) | ({} if weights is None else {"weights": weights})
-    if "labels" in given:
-        try:
-            given["labels"] = [int(number) for number in given["labels"].split(",")]
-        except ValueError:
-            raise ValueError(f"--labels must be a list such as 20,50,100, got {given['labels']!r}") from None
-    click.echo(call(morphtools.compare_weights, config, given).summary)
+    click.echo(call(morphtools.compare_weights, options).summary)

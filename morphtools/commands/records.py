@@ -2,12 +2,23 @@
 
 import inspect
 import sys
-from pathlib import Path
 
 import click
 
 import morphtools
-from morphtools.commands.calling import call, on_cluster, typed
+from morphtools.commands.calling import arguments, call
+from morphtools.commands.options import CONFIG, SCHEDULER, Listed
+
+
+def _extension(context, option, text: str | None) -> int | str | None:
+    """Number or name of a FITS extension."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _extensions(context, option, text: str | None) -> tuple | int | str | None:
+    """A FITS extension, or several with commas between."""
+    names = tuple(_extension(context, option, name.strip()) for name in (text or "").split(","))
+    return names if len(names) > 1 else _extension(context, option, text)
 
 
 @click.command()
@@ -15,10 +26,14 @@ from morphtools.commands.calling import call, on_cluster, typed
 @click.argument("out", type=click.Path())
 @click.option("--images", type=click.Path(), help="Folder, zip archive or stack of images (the catalogue's folder).")
 @click.option("--image-size", type=int, help="Image side in pixels (that of most images).")
-@click.option("--bands", help="Names of the bands in order, such as g,r,z.")
+@click.option("--bands", type=Listed(), help="Names of the bands in order, such as g,r,z.")
 @click.option("--template", help="Path of a galaxy's file, such as {field}/{id_str}_{band}.fits.")
-@click.option("--hdu", help="FITS extension, or one per band, such as 1 or SCI or 1,2,3.")
-@click.option("--mask", help="FITS extension with the mask (nonzero = bad) or a weight map (WHT, WEIGHT, IVAR).")
+@click.option("--hdu", callback=_extensions, help="FITS extension, or one per band, such as 1 or SCI or 1,2,3.")
+@click.option(
+    "--mask",
+    callback=_extension,
+    help="FITS extension with the mask (nonzero = bad) or a weight map (WHT, WEIGHT, IVAR).",
+)
 @click.option("--mask-bits", help="Mask bits that mean bad, such as SAT,BAD or 0,3; or zero for a weight map.")
 @click.option("--cutout", help="Size of cutouts from mosaics: 128, '30 arcsec', '4*petro_radius arcsec' or gz_decals.")
 @click.option(
@@ -33,11 +48,11 @@ from morphtools.commands.calling import call, on_cluster, typed
 @click.option("--max-pixels", type=int, help="Maximum pixels of an image, counting all bands (268435456).")
 @click.option("--append", is_flag=True, default=None, help="Add the galaxies that are not in OUT yet.")
 @click.option("--workers", type=int, help="Number of processes (1).")
-@click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://host:8786.")
+@SCHEDULER
 @click.option("--part", help="Only this part of the shards, such as 2/5; run without it last, to merge the parts.")
 @click.option("--seed", type=int, help="Seed of splits and shards (0).")
 @click.option("--preview", type=click.Path(), help="Only draw some galaxies into this PNG, and report what is odd.")
-def build_records(catalog, out, scheduler, preview, **options):
+def build_records(preview, **options):
     """Turn a catalogue and its images into records.
 
     CATALOG may also be a folder or zip archive of images. Records are TFRecord shards with an index. Resumes if
@@ -45,18 +60,12 @@ def build_records(catalog, out, scheduler, preview, **options):
 
     morphtools build-records galaxies.csv records --images cutouts --bands g,r,z --image-size 128 --workers 2
     """
-    given = typed(options)
-    for name in ("bands", "hdu"):
-        if name in given:
-            parts = tuple(int(part) if name == "hdu" and part.isdigit() else part for part in given[name].split(","))
-            given[name] = parts[0] if name == "hdu" and len(parts) == 1 else parts
-    if str(given.get("mask", "")).isdigit():
-        given["mask"] = int(given["mask"])
     if preview is not None:
-        shared = {k: given[k] for k in given if k in inspect.signature(morphtools.preview_records).parameters}
-        _show(morphtools.preview_records(catalog, **shared), preview)
+        shared = inspect.signature(morphtools.preview_records).parameters
+        _show(call(morphtools.preview_records, {name: options[name] for name in options if name in shared}), preview)
         return
-    records = morphtools.build_records(catalog, out, **on_cluster(given, scheduler))
+    given = arguments(morphtools.build_records, options)
+    records, out = morphtools.build_records(**given), given["out"]
     if records is None:
         click.echo(f"part {given['part']} of {out} is done; run the same command without --part to merge the parts")
     else:
@@ -65,19 +74,19 @@ def build_records(catalog, out, scheduler, preview, **options):
 
 
 @click.command()
-@click.argument("folder", type=click.Path())
+@click.argument("records", type=click.Path())
 @click.option("--galaxies", type=int, help="Number of galaxies to look at (24).")
 @click.option("--finding", help="Only galaxies with this finding, such as padded or many_missing.")
 @click.option("--picture", type=click.Path(), help="Draw the galaxies into this PNG.")
 @click.option("--verify", is_flag=True, help="Read everything and compare it with its checksums.")
-def inspect_records(folder, picture, verify, **options):
+def inspect_records(picture, verify, **options):
     """Check records: counts, votes, bands, what is odd.
 
     morphtools inspect-records records --picture look.png --verify
     """
-    _show(morphtools.inspect_records(folder, **typed(options)), picture)
+    _show(call(morphtools.inspect_records, options), picture)
     if verify:
-        problems = morphtools.verify_records(folder)
+        problems = morphtools.verify_records(options["records"])
         click.echo("\n".join(problems) or "verified: all records match their checksums")
         sys.exit(1 if problems else 0)
 
@@ -103,6 +112,15 @@ def _show(look, picture) -> None:
         click.echo(f"see {picture}")
 
 
+def _shares(context, option, text: str | None) -> dict[str, float] | None:
+    """Shares by name, as `ring=0.5,merger=0.1`."""
+    try:
+        pairs = [item.split("=") for item in text.split(",")] if text is not None else []
+        return {name.strip(): float(share) for name, share in pairs} or None
+    except ValueError:
+        raise ValueError(f"fractions must be given as ring=0.5,merger=0.1, got {text!r}") from None
+
+
 @click.command()
 @click.argument("out", type=click.Path())
 @click.option("--galaxies", type=int, help="Number of galaxies (1000).")
@@ -111,7 +129,7 @@ def _show(look, picture) -> None:
 @click.option("--seed", type=int, help="Seed of the survey (0).")
 @click.option("--schema", help="Question tree: gz_decals_dr5 (default) or gz2.")
 @click.option("--products", help="fits (default): one file per galaxy; mosaic: one per field.")
-@click.option("--fractions", help="Fractions of classes, such as ring=0.5,merger=0.1 (as in nature).")
+@click.option("--fractions", callback=_shares, help="Fractions of classes, such as ring=0.5,merger=0.1 (as in nature).")
 @click.option("--magnitude-limit", type=float, help="Limiting r magnitude (17).")
 @click.option("--pixel-scale", type=float, help="Arcsec per pixel (that of the camera).")
 @click.option("--field-radii", type=float, help="Side of the image in half-light radii, instead of a pixel scale.")
@@ -119,20 +137,13 @@ def _show(look, picture) -> None:
 @click.option("--crowding", type=float, help="Density of other sources, relative to the sky's (1).")
 @click.option("--depth", type=float, help="Factor by which the noise is divided (1).")
 @click.option("--field-side", type=int, help="Galaxies along each side of a mosaic (8).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def simulate_survey(out, config, **options):
+@CONFIG
+def simulate_survey(**options):
     """Simulate a survey whose truth is known.
 
     Writes FITS images and catalog.csv, with every parameter of the simulation.
 
     morphtools simulate-survey mock-sky --galaxies 2000 --bands ugriz --fractions ring=0.3
     """
-    given = typed(options) | {"out": out}
-    if "fractions" in given:
-        try:
-            pairs = (item.split("=") for item in given["fractions"].split(","))
-            given["fractions"] = {name.strip(): float(share) for name, share in pairs}
-        except ValueError:
-            raise ValueError(f"fractions must be given as ring=0.5,merger=0.1, got {given['fractions']!r}") from None
-    catalog = call(morphtools.simulate_survey, config, given)
-    click.echo(f"{len(catalog)} galaxies in {out}: catalog.csv, images/")
+    catalog = call(morphtools.simulate_survey, options)
+    click.echo(f"{len(catalog)} galaxies in {options['out']}: catalog.csv, images/")

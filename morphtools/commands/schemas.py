@@ -3,7 +3,7 @@
 import click
 
 import morphtools
-from morphtools.commands.calling import typed
+from morphtools.commands.calling import call
 
 
 @click.command()
@@ -31,4 +31,4 @@ def list_schemas(**options):
             answers: [yes, no]
             asked_after: [smooth-or-featured_featured]
     """  # noqa: D301 (click does not fill the paragraph after \b)
-    click.echo(morphtools.list_schemas(**typed(options)))
+    click.echo(call(morphtools.list_schemas, options))

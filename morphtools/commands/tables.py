@@ -1,11 +1,10 @@
 """Commands that match, convert and send tables."""
 
-from pathlib import Path
-
 import click
 
 import morphtools
-from morphtools.commands.calling import call, echo_table, typed
+from morphtools.commands.calling import call, echo_table
+from morphtools.commands.options import CONFIG
 
 
 def _pair(context, parameter, value: str | None) -> tuple[str, str] | None:
@@ -33,16 +32,16 @@ def _pair(context, parameter, value: str | None) -> tuple[str, str] | None:
     "--position-a", callback=_pair, help="Columns of A with the position, such as RA2,DEC2 (recognised by name)."
 )
 @click.option("--position-b", callback=_pair, help="Columns of B with the position.")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def cross_match(a, b, out, config, **options):
+@CONFIG
+def cross_match(**options):
     """Join two tables by position on the sky.
 
     OUT has the columns of A and B, and separation_arcsec.
 
     morphtools cross-match galaxies.csv gz2_hart16.fits labelled.parquet --radius 1.98arcsec
     """
-    match = call(morphtools.cross_match, config, typed(options) | {"a": a, "b": b, "out": out})
-    click.echo(f"{match.summary}; see {out}")
+    match = call(morphtools.cross_match, options)
+    click.echo(f"{match.summary}; see {options['out']}")
 
 
 @click.command()
@@ -93,27 +92,26 @@ def _equal(text: str) -> list[str]:
 @click.option("--only", type=click.Path(), help="Table with the id_str of the galaxies to send.")
 @click.option("--name", help="Name of the table there (the file's name).")
 @click.option("--timeout", type=float, help="Seconds to wait for a program to load it (30).")
-def send_to_topcat(table, **options):
+def send_to_topcat(**options):
     """Send a table to TOPCAT, Aladin and the like.
 
     Any program on this machine that listens to SAMP receives it.
 
     morphtools send-to-topcat labelled.parquet --only similar/similar.csv
     """
-    programs = morphtools.send_to_topcat(table, **typed(options))
-    click.echo(f"loaded by {', '.join(programs)}")
+    click.echo(f"loaded by {', '.join(call(morphtools.send_to_topcat, options))}")
 
 
 @click.command()
 @click.argument("catalog", type=click.Path())
 @click.argument("out", type=click.Path())
 @click.option("--order", type=int, help="HEALPix order of the cells (10: 3.4 arcmin).")
-def make_moc(catalog, out, **options):
+def make_moc(**options):
     """Write the sky coverage of a catalogue as a MOC.
 
     The MOC lists the cells of the sky that contain its galaxies, as fits, json or txt.
 
     morphtools make-moc galaxies.csv galaxies-moc.fits --order 8
     """
-    fraction = morphtools.make_moc(catalog, out, **typed(options))
-    click.echo(f"{fraction:.3g} of the sky in {out}")
+    fraction = call(morphtools.make_moc, options)
+    click.echo(f"{fraction:.3g} of the sky in {options['out']}")

@@ -1,11 +1,10 @@
 """Commands that train."""
 
-from pathlib import Path
-
 import click
 
 import morphtools
-from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined, on_cluster, typed
+from morphtools.commands.calling import call, import_quietly
+from morphtools.commands.options import CONFIG, IN_MEMORY, Listed, galaxies, joined, number
 
 
 @click.command()
@@ -20,9 +19,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
 )
 @click.option("--answer", help="What the column contains, if that is ambiguous: classes, fractions or number.")
 @click.option("--labels", type=int, help="Number of labelled galaxies for training and validation (500).")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels, votes or redshifts.")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
-@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@galaxies("Table with id_str, file_loc and labels, votes or redshifts.")
 @click.option("--balance", is_flag=True, default=None, help="Give all classes the same weight in training.")
 @click.option("--bands", help="Names of the bands, in the order of the files, such as g,r,z.")
 @click.option(
@@ -54,7 +51,7 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
     type=float,
     help="Learning rate of the encoder (a hundredth of the head's, for photoz a tenth).",
 )
-@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
+@IN_MEMORY
 @click.option("--bins", type=int, help="Redshift bins (180).")
 @click.option("--redshift-range", type=(float, float), help="Lowest and highest redshift (0 0.4).")
 @click.option("--pdf", help="Redshift PDFs: softmax over bins (default), or a mixture of Gaussians.")
@@ -63,8 +60,8 @@ from morphtools.commands.calling import IN_MEMORY, call, import_quietly, joined,
 @click.option("--seed", type=int, help="Seed of splits, draws, weights and views (0).")
 @click.option("--scheduler", help="Address of a Dask scheduler that represents the galaxies, such as tcp://host:8786.")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/TASK-LABELS).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def finetune(config, scheduler, **options):
+@CONFIG
+def finetune(**options):
     """Learn any question from a few hundred labels.
 
     Trains, tests on galaxies it never saw, and draws what it learned. Without galaxies of your own it uses a
@@ -83,14 +80,12 @@ def finetune(config, scheduler, **options):
         morphtools finetune --column bar --column ring --column hubble_type --catalog galaxies.csv --images jpegs/
     """
     import_quietly()
-    click.echo(call(morphtools.finetune, config, on_cluster(typed(options), scheduler)).summary)
+    click.echo(call(morphtools.finetune, options).summary)
 
 
 @click.command()
 @click.option("--schema", help="Question tree: gz_decals_dr5 (default), another campaign, several, or a YAML file.")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and votes.")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
-@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@galaxies("Table with id_str, file_loc and votes.")
 @click.option("--weights", help="Pretrained weights to start from, or random (default).")
 @click.option(
     "--encoder",
@@ -113,12 +108,12 @@ def finetune(config, scheduler, **options):
 @click.option("--dimension", type=int, help="Dimension of its projection.")
 @click.option("--hidden", type=int, help="Width of BYOL's hidden layers.")
 @click.option("--momentum", type=float, help="Momentum of the second network of MoCo and BYOL.")
-@click.option("--in-memory/--no-in-memory", default=None, help=IN_MEMORY)
+@IN_MEMORY
 @click.option("--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 where that is safe.")
 @click.option("--seed", type=int, help="Seed of initial weights, order and views (0).")
 @click.option("--out", type=click.Path(), help="Run folder (morphtools-runs/votes).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def train(config, **options):
+@CONFIG
+def train(**options):
     """Train an encoder on volunteers' votes.
 
     Learns every question of a tree at once. Without galaxies of your own it uses a simulated sky:
@@ -130,23 +125,25 @@ def train(config, **options):
         morphtools train --schema gz_decals_dr5 --records records --epochs 50
     """
     import_quietly()
-    click.echo(call(morphtools.train, config, typed(options)).summary)
+    click.echo(call(morphtools.train, options).summary)
 
 
 @click.command()
 @click.option("--task", help="rings (default), or any other task of finetune.")
-@click.option("--labels", help="Numbers of labels, or fractions of all; by default 50,100,250,500.")
+@click.option(
+    "--labels",
+    type=Listed(number, "50,100,250"),
+    help="Numbers of labels, or fractions of all; by default 50,100,250,500.",
+)
 @click.option("--seeds", type=int, help="Number of seeds (5).")
-@click.option("--catalog", type=click.Path(), help="Table with id_str, file_loc and labels or votes.")
-@click.option("--images", type=click.Path(), help="Folder, zip or stack of images; alone, all of them.")
-@click.option("--records", type=click.Path(), help="Folder of records, instead of catalog and images.")
+@galaxies("Table with id_str, file_loc and labels or votes.")
 @click.option("--column", multiple=True, callback=joined, help="As for finetune.")
 @click.option("--answer", help="As for finetune.")
 @click.option("--metric", help="Score to draw (accuracy, or sigma_mad for redshifts).")
 @click.option("--reference", help="Training to compare with (the first from random weights).")
 @click.option("--out", type=click.Path(), help="Output folder (morphtools-runs/learning-curve).")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file with any of these options.")
-def learning_curve(config, **options):
+@CONFIG
+def learning_curve(**options):
     """Measure how many labels a question needs.
 
     Compares the ways of training listed in the config file; by default the shipped weights and training from scratch,
@@ -157,10 +154,4 @@ def learning_curve(config, **options):
     morphtools learning-curve --config configs/learning_curve/rings.yaml --catalog galaxies.csv --images jpegs/
     """
     import_quietly()
-    given = typed(options)
-    if "labels" in given:
-        try:
-            given["labels"] = [float(each) if "." in each else int(each) for each in given["labels"].split(",")]
-        except ValueError:
-            raise ValueError(f"--labels must be numbers such as 50,100,250, got {given['labels']!r}") from None
-    click.echo(call(morphtools.learning_curve, config, given).summary)
+    click.echo(call(morphtools.learning_curve, options).summary)
