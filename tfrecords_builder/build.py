@@ -15,7 +15,7 @@ from tfrecords_builder.bounded import LIMITS, Limits
 from tfrecords_builder.finish import finish
 from tfrecords_builder.images import Image, Source, open_images, read_images
 from tfrecords_builder.listing import images_of
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.object_storage import check_here
 from tfrecords_builder.plan import (
     Census,
@@ -111,8 +111,7 @@ def build_records(
         ValueError: The catalogue has errors, or too many images cannot be used.
         FileExistsError: `out` contains records made from something else.
     """
-    if dtype not in ("float32", "float16"):
-        raise ValueError(unknown("dtype", dtype, ("float16", "float32")))
+    check_known("dtype", dtype, ("float32", "float16"))
     if crop and image_size is None:
         raise ValueError("cropped images differ in size: give image_size, the side in pixels to which to resize them")
     if image_size is not None and not 1 <= image_size <= max_pixels**0.5:

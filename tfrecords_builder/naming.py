@@ -19,6 +19,12 @@ def unknown(kind: str, name: str, known) -> str:
     return f"unknown {kind} {name!r}; known {plural}: {', '.join(known)}{hint}"
 
 
+def check_known(kind: str, name, known) -> None:
+    """Raises ValueError, with the known ones and a suggestion, if `name` is an unknown `kind`."""
+    if name not in known:
+        raise ValueError(unknown(kind, str(name), known))
+
+
 def some(items, n: int = 3) -> str:
     """The first `n` of `items`, and how many more there are.
 

@@ -24,7 +24,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.findings import count_findings, sentences
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.json_files import check_fields, read_json, write_json
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.object_storage import is_remote, read_object, url_of
 from tfrecords_builder.pixels import Image, good_pixels
 from tfrecords_builder.splits import SPLITS
@@ -154,8 +154,7 @@ class Records:
         Raises:
             ValueError: No such split.
         """
-        if split not in self.splits:
-            raise ValueError(unknown("split", split, self.splits))
+        check_known("split", split, self.splits)
         return [self.folder / name for name in sorted(self.checksums) if name.startswith(f"{split}-")]
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import erfcx, ndtr
 
 from morphtools.anomalies.gaussian_process import Posterior
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _POOL = 1000  # candidates that set the mark for the others, and those among which a batch is made diverse
 _BLOCK = 2**17  # candidates at a time
@@ -94,8 +94,7 @@ def most_promising(
         Ginsbourger, Le Riche & Carraro 2010, doi:10.1007/978-3-642-10701-6_6 (kriging believer, constant liar).
     """
     for kind, name, known in (("acquisition", acquisition, ACQUISITIONS), ("diversity", diversity, DIVERSITIES)):
-        if name not in known:
-            raise ValueError(unknown(kind, name, known))
+        check_known(kind, name, known)
 
     def value(mean, deviation):
         return ACQUISITIONS[acquisition](mean, deviation, learner.y_max, tradeoff)

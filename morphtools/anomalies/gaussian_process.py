@@ -12,7 +12,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, Product, RationalQuadratic, WhiteKernel
 from threadpoolctl import ThreadpoolController
 
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _CHUNK = 2048  # candidates per chunk and thread: 1.6 MB with 200 ratings, which fits into the caches
 
@@ -52,8 +52,7 @@ def gaussian_process(kernel: str, dimension: int) -> GaussianProcessRegressor:
         Walmsley et al. 2022, arXiv:2110.12735, section 3 (rational quadratic); Mohale & Lochner 2023,
         arXiv:2311.14157, section 7.1 (Matérn).
     """
-    if kernel not in KERNELS:
-        raise ValueError(unknown("kernel", kernel, KERNELS))
+    check_known("kernel", kernel, KERNELS)
     return GaussianProcessRegressor(KERNELS[kernel](dimension) + WhiteKernel(1.0, (1 / 12, 1e1)))
 
 

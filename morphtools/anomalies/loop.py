@@ -18,7 +18,7 @@ from morphtools.anomalies.session import Names, open_session, standardized_compo
 from morphtools.anomalies.similar_raters import OtherRaters
 from morphtools.explore.tables import left_out
 from morphtools.inference.representations import Representations
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,7 @@ class AnomalyLoop:
             ("start", start, STARTS),
         )
         for kind, name, known in choices:
-            if name not in known:
-                raise ValueError(unknown(kind, name, known))
+            check_known(kind, name, known)
         check_rater(rater)
         self.out, self.rater, self.own, self.similar = Path(out), rater, own or similar, similar
         self.like: dict[str, float] | None = None

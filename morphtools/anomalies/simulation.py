@@ -15,7 +15,7 @@ from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.explore.outliers import isolation_forest, local_outlier_factor, neighbour_score
 from morphtools.explore.tables import column_of, known_of
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.records import Records
 
 
@@ -79,8 +79,7 @@ def searches(
     }
     for (kind, names), given in zip(known.items(), (methods, acquisitions, diversities, starts), strict=True):
         for name in given:
-            if name not in names:
-                raise ValueError(unknown(kind, name, names))
+            check_known(kind, name, names)
     for representation, method in itertools.product(representations, methods):
         if method in KERNELS:
             for how in itertools.product(acquisitions, diversities, starts):

@@ -14,7 +14,7 @@ from morphtools.answers.drawing import check_splits, draw_redshifts
 from morphtools.answers.recipes import REDSHIFTS, Recipe
 from morphtools.answers.redshift_neighbours import kernel_pdf, training_pdf
 from morphtools.answers.redshifts import ESTIMATES, Redshifts, metadata
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,7 @@ class Photoz:
         if not -0.01 <= low < high:
             raise ValueError(f"redshift_range must rise from 0 or more, got {low:g} to {high:g}")
         for name, choices in (("pdf", PDFS), ("estimate", ESTIMATES)):
-            if getattr(self, name) not in choices:
-                raise ValueError(unknown(name, getattr(self, name), choices))
+            check_known(name, getattr(self, name), choices)
 
     @property
     def outputs(self) -> int:

@@ -14,7 +14,7 @@ from morphtools.answers.redshift_metrics import delta_z, photoz_metrics, pit, si
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.copies import here
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 QUANTILES = (0.05, 0.16, 0.5, 0.84, 0.95)
 
@@ -54,8 +54,7 @@ class Redshifts:
     provenance: dict[str, str]
 
     def __post_init__(self):
-        if self.estimate not in ESTIMATES:
-            raise ValueError(unknown("estimate", self.estimate, ESTIMATES))
+        check_known("estimate", self.estimate, ESTIMATES)
         n, bins = len(self.id_str), len(self.edges) - 1
         if self.pdf.shape != (n, bins) or self.redshift.shape != (n,):
             raise ValueError(

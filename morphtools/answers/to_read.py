@@ -9,7 +9,7 @@ from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.survey.question_filter import choose_questions
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 
 def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
@@ -26,8 +26,7 @@ def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Itera
         raise ValueError(f"`questions` choose among several, and these weights predict {answer.kind}")
     names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else wanted
     for name in names:
-        if name not in answer.questions:
-            raise ValueError(unknown("question", name, answer.questions))
+        check_known("question", name, answer.questions)
     return tuple(names)
 
 

@@ -8,7 +8,7 @@ from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.judging import Judging
 from morphtools.app.sets import Sets, permutation
 from tfrecords_builder.catalog import read_catalog
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 ORIGINS = ("set", "uncertain", "suggested", "random", "contested")
 
@@ -40,8 +40,7 @@ class Queues:
         Returns:
             `queue`: `id_str`, `value` (None) and `about` of each; `left`, the total number; `message`.
         """
-        if origin not in ORIGINS:
-            raise ValueError(unknown("queue", origin, ORIGINS))
+        check_known("queue", origin, ORIGINS)
         labels, message = self.judging.labels.table(table), ""
         rows, about = self._ordered(table, origin, chosen, seed)
         done = [name for name in list(labels.given) if labels.label_by(name, person) is not None]

@@ -13,7 +13,7 @@ from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.density import View
 from morphtools.app.sets import Sets, query
 from morphtools.app.thumbnails import STRETCHES
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _FIRST, _NEAREST = 8, 12  # columns shown by default; neighbours shown beside a galaxy
 _SIDE = 4096  # maximum pixels of the map on each side
@@ -160,8 +160,7 @@ class ReadingRoutes:
     def _thumbnail(self, request: Request) -> Response:
         id_str, stretch = text_of(request, "id_str"), request.query_params.get("stretch", "asinh")
         self.atlas.row(id_str)
-        if stretch not in STRETCHES:
-            raise ValueError(unknown("stretch", stretch, STRETCHES))
+        check_known("stretch", stretch, STRETCHES)
         side = min(max(int(number_of(request, "side", 128)), 16), 1024)
         brightness, contrast = (number_of(request, name, value) for name, value in (("brightness", 0), ("contrast", 1)))
         light = min(max(brightness, -1.0), 1.0), min(max(contrast, 0.1), 10.0)

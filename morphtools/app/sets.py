@@ -17,7 +17,7 @@ from morphtools.app.columns import rows_of
 from morphtools.explore.tables import write_table
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.files import read_arrays, write_arrays
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known, unknown
 
 _NAME = re.compile(r"[\w][\w .-]{0,59}")
 _HANDLE = re.compile(r"~[0-9a-f]{20}")
@@ -84,8 +84,7 @@ class Sets:
 
     def combine(self, rows: np.ndarray, mode: str, to: str) -> str:
         """Adds to, removes from or intersects another set; returns the handle of the result."""
-        if mode not in MODES:
-            raise ValueError(unknown("mode", mode, MODES))
+        check_known("mode", mode, MODES)
         if mode == "replace":
             return self.keep(rows)
         mask, other = self._as_mask(rows), self.chosen(to)

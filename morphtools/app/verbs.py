@@ -11,7 +11,7 @@ from morphtools.app.judging import Judging
 from morphtools.explore.tables import write_table
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _FEWEST = 4  # minimum number of labels to fine-tune on: two of each of two classes
 
@@ -42,8 +42,7 @@ class Verbs:
                 return self.jobs.state(name)
             verbs = {"finetune": self._finetune, "make-map": self._map, "cluster": self._cluster}
             verbs["suggest-labels"] = self._suggest
-            if body.get("verb") not in verbs:
-                raise ValueError(unknown("command", str(body.get("verb")), verbs))
+            check_known("command", body.get("verb"), verbs)
             return verbs[body["verb"]](body, name)
 
     def command(self, table: str) -> dict:

@@ -15,7 +15,7 @@ import pandas as pd
 from morphtools.archives.kept_tables import ROWS, KeptTable, keep_table
 from morphtools.archives.sky_pairs import groups_of, nearest_within, one_to_one, pairs_within, separations_of
 from tfrecords_builder.locks import lock
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.tables_out import ending_of, write_chunks, write_table
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,7 @@ def cross_match(
     """
     limit = to_degrees(radius, "radius")
     same = None if deduplicate is None else to_degrees(deduplicate, "deduplicate")
-    if find not in FINDS:
-        raise ValueError(unknown("find", find, FINDS))
+    check_known("find", find, FINDS)
     if len(suffixes) != 2 or suffixes[0] == suffixes[1]:
         raise ValueError(f"suffixes must be two different endings, such as _a,_b, got {some(map(repr, suffixes))}")
     listed = None if out is None else _new_files(Path(out))

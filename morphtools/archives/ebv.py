@@ -16,7 +16,7 @@ from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.claims import identity
 from tfrecords_builder.coordinates import sky_positions
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some, unknown
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,7 @@ def ebv_at(ra, dec, map: str | Path, *, scale: str = "sfd98") -> np.ndarray:
     """
     from astropy.coordinates import SkyCoord
 
-    if scale not in SCALES:
-        raise ValueError(unknown("scale", scale, SCALES))
+    check_known("scale", scale, SCALES)
     ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
     good = np.isfinite(ra) & np.isfinite(dec)
     coords = SkyCoord(ra[good], dec[good], unit="deg")
@@ -173,8 +172,7 @@ def with_ebv(table: pd.DataFrame, map: str | Path, scale: str = "sfd98") -> pd.D
     Raises:
         ValueError: It has such a column already, or as for `ebv_at`.
     """
-    if scale not in SCALES:
-        raise ValueError(unknown("scale", scale, SCALES))
+    check_known("scale", scale, SCALES)
     if _COLUMNS[scale] in table:
         raise ValueError(f"the table already has a column {_COLUMNS[scale]}: rename it, or leave the map out")
     return table.assign(**{_COLUMNS[scale]: ebv_at(table["ra"], table["dec"], map, scale=scale)})

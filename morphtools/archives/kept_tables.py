@@ -12,7 +12,7 @@ import pyarrow as pa
 from morphtools.survey.known_tables import recognise, translate
 from tfrecords_builder.catalog import read_chunks
 from tfrecords_builder.coordinates import sky_positions
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.tables_out import as_text
 
 ROWS = 2**17
@@ -110,8 +110,7 @@ def read_positions(table: pd.DataFrame, position: tuple[str, str] | None) -> tup
         ValueError: There are no such columns.
     """
     for name in position or ():
-        if name not in table.columns:
-            raise ValueError(unknown("column", name, table.columns))
+        check_known("column", name, table.columns)
     names = position or ("ra", "dec")
     if not set(names) <= set(table.columns):
         raise ValueError(

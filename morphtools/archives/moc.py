@@ -9,7 +9,7 @@ from morphtools.archives.kept_tables import read_positions
 from morphtools.survey.known_tables import recognise, translate
 from tfrecords_builder.catalog import read_chunks
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _FORMATS = {".fits": "fits", ".json": "json", ".txt": "ascii"}
 
@@ -41,8 +41,7 @@ def make_moc(catalog: str | Path | pd.DataFrame, out: str | Path, *, order: int 
     from astropy.coordinates import Latitude, Longitude
 
     out = Path(out)
-    if out.suffix not in _FORMATS:
-        raise ValueError(unknown("MOC format", out.suffix, _FORMATS))
+    check_known("MOC format", out.suffix, _FORMATS)
     if not 0 <= order <= 29:
         raise ValueError(f"order must be from 0 to 29, got {order}")
     if out.exists():

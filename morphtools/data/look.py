@@ -14,7 +14,7 @@ from tfrecords_builder.findings import KINDS, count_findings, sentences
 from tfrecords_builder.gaps import filled
 from tfrecords_builder.images import open_images, read_images
 from tfrecords_builder.listing import images_of
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
 from tfrecords_builder.prepare import examine, missing, prepare
@@ -152,8 +152,7 @@ def inspect_records(
 
 
 def _with_finding(records: Records, kind: str) -> pd.DataFrame:
-    if kind not in KINDS:
-        raise ValueError(unknown("finding", kind, KINDS))
+    check_known("finding", kind, KINDS)
     index = records.index()
     has = index.get("findings", pd.Series("", index.index)).str.split().map(lambda kinds: kind in kinds).astype(bool)
     if not has.any():

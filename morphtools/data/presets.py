@@ -10,7 +10,7 @@ from morphtools.data.augment import RandomErase, RandomView
 from morphtools.data.augment_light import RandomBlur, RandomDisplay, RandomExtinction, RandomNoise
 from morphtools.survey.extinction import COEFFICIENTS
 from morphtools.survey.instruments import camera_for
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known, unknown
 from tfrecords_builder.yaml_files import read_yaml
 
 LAYERS = {
@@ -141,8 +141,7 @@ def read_augmentations(
     entries = _entries(augmentations)
     for part in () if without is None else (each.strip() for each in without.split("+")):
         known = parts_of(augmentations)
-        if part not in known:
-            raise ValueError(unknown("part", part, known))
+        check_known("part", part, known)
         layer, _, key = part.partition("RandomView.")
         if key:
             still = {key: _STILL[key]}

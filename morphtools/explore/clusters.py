@@ -31,7 +31,7 @@ from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.json_files import write_json
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.tables_out import write_chunks
@@ -146,8 +146,7 @@ def cluster(
     Reference:
         Mohale & Lochner 2023, arXiv:2311.14157, section 6.
     """
-    if estimator not in ESTIMATORS:
-        raise ValueError(unknown("estimator", estimator, ESTIMATORS))
+    check_known("estimator", estimator, ESTIMATORS)
     store, out, catalog = Representations.open(representations), Path(out), open_catalog(catalog)
     excluded = left_out(store, exclude)
     keep = all_but(store, excluded)

@@ -13,7 +13,7 @@ from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.sorting import in_order
 from morphtools.explore.tables import all_but, known_in, left_out, with_known, write_table
 from morphtools.inference.representations import Representations
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.tables_out import write_chunks
@@ -101,8 +101,7 @@ def find_outliers(
         Liu, Ting & Zhou 2008, doi:10.1109/ICDM.2008.17; Breunig et al. 2000, doi:10.1145/342009.335388; Ramaswamy,
         Rastogi & Shim 2000, doi:10.1145/342009.335437 (distance to the k-th neighbour).
     """
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
+    check_known("method", method, METHODS)
     if min(galaxies, components, neighbours, sample) < 1:
         raise ValueError("galaxies, components, neighbours and sample must be at least 1")
     store, out = Representations.open(representations), Path(out)

@@ -11,7 +11,7 @@ from morphtools.explore.exact_search import as_distance, exact, unit_length, val
 from morphtools.explore.search_index import nearest_by, open_index
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,7 @@ class Neighbours:
         index: str | Path | None = None,
         streamed: bool = False,
     ):
-        if metric not in METRICS:
-            raise ValueError(unknown("metric", metric, METRICS))
+        check_known("metric", metric, METRICS)
         self.store, self._keep, self.metric = Representations.open(representations), keep, metric
         self.indexed, self.streamed, self._cells = index is not None, streamed, None
         if index is not None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.table_files import for_spreadsheets
 
 
@@ -88,8 +88,7 @@ def with_known(table: pd.DataFrame, catalog: str | Path | pd.DataFrame | None) -
 
 def column_of(known: pd.DataFrame, name: str) -> pd.Series:
     """A column of a catalogue; ValueError with the nearest name if there is none."""
-    if name not in known.columns:
-        raise ValueError(unknown("column", name, known.columns))
+    check_known("column", name, known.columns)
     return known[name]
 
 

@@ -17,7 +17,7 @@ from morphtools.models.pretrained import load_pretrained
 from morphtools.sky.simulate import pictures, simulate_galaxies
 from tfrecords_builder.claims import claim, identity
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.records import Records
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,7 @@ def export(
             network, or a package is missing.
         FileExistsError: `out` contains something else.
     """
-    if format not in FORMATS:
-        raise ValueError(unknown("format", format, FORMATS))
+    check_known("format", format, FORMATS)
     path = find_card(weights)
     card = Card.open(path)
     if format == "safetensors":

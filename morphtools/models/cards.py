@@ -16,7 +16,7 @@ from morphtools.models.references import bibtex_of
 from tfrecords_builder.bounded import LIMITS
 from tfrecords_builder.copies import here
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some, unknown
 
 _OURS = """@misc{morphtools,
   author       = {{The morphtools developers}},
@@ -100,8 +100,7 @@ class Card:
         for field in ("bands", "image_size", "middle_of", "classes", "hidden", "surveys"):  # JSON has lists only
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, tuple(getattr(self, field)))
-        if self.range not in RANGES:
-            raise ValueError(unknown("range", self.range, RANGES))
+        check_known("range", self.range, RANGES)
         for field in ("bands", "classes", "surveys"):
             if not all(isinstance(name, str) for name in getattr(self, field) or ()):
                 raise ValueError(f"{field} must be names, got {list(getattr(self, field))!r}")

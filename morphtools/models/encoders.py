@@ -15,7 +15,7 @@ from morphtools.models.heads import projection_head
 from morphtools.models.inputs import AsinhStretch, FluxScale, PictureRange
 from morphtools.models.resnet import build_resnet
 from morphtools.models.standardize import Standardize
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 ENCODERS = (
     "convnext_base",
@@ -86,8 +86,7 @@ def build_encoder(
         ValueError: No such encoder, or an option that does not apply to it.
     """
     check_keras()
-    if name not in ENCODERS:
-        raise ValueError(unknown("encoder", name, ENCODERS))
+    check_known("encoder", name, ENCODERS)
     for option, value in (("small_images", small_images), ("drop", drop), ("torch", torch)):
         if value and not name.startswith(_WITH[option]):
             raise ValueError(f"{option} is for {', '.join(_WITH[option])} networks; {name!r} has none")
@@ -96,8 +95,7 @@ def build_encoder(
     if (mean is None) != (deviation is None) or (grey and mean is None):
         raise ValueError("give mean and deviation together; grey needs both")
     inputs = keras.Input(input_shape, name="image")
-    if flux not in FLUX:
-        raise ValueError(unknown("flux", flux, FLUX))
+    check_known("flux", flux, FLUX)
     x = inputs if noise is None else FLUX[flux](noise, name="stretch")(inputs)
     if mean is not None:
         x = PictureRange(mean, deviation, grey, name="range")(x)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {  # names of timm, and what they are here
     "convnext_base": {"name": "convnext_base"},
@@ -65,8 +65,7 @@ def describe(folder: Path | None, given: dict) -> Described:
             "and deviation=1 for pictures 0–1 as they are, image_size=224)"
         )
     fields["architecture"] = str(fields["architecture"]).split(".")[0]  # behind the dot timm has the training
-    if fields["architecture"] not in ARCHITECTURES:
-        raise ValueError(unknown("architecture", fields["architecture"], ARCHITECTURES))
+    check_known("architecture", fields["architecture"], ARCHITECTURES)
     size = fields["image_size"]
     fields["image_size"] = (size, size) if isinstance(size, int) else tuple(size)
     if len(fields["image_size"]) != 2 or min(fields["image_size"]) < 32:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from morphtools.models.heads import DenseHead
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 
 def redshift_loss(redshift, probability, low, high):
@@ -125,6 +125,5 @@ def redshift_head(bins: int, redshift_range, pdf: str = "softmax", seed: int | N
     Reference:
         Hayat et al. 2021, arXiv:2012.13083, section 3.3 and appendix E.2: 180 bins over 0 < z < 0.4.
     """
-    if pdf not in PDFS:
-        raise ValueError(unknown("pdf", pdf, PDFS))
+    check_known("pdf", pdf, PDFS)
     return PDFS[pdf](bins, *redshift_range, hidden=(), seed=seed, name="redshift")

@@ -13,7 +13,7 @@ from morphtools.sky.spectra import component_fluxes
 from morphtools.sky.volunteers import answer_probabilities, draw_votes
 from morphtools.survey.instruments import camera_for
 from morphtools.survey.schemas import SCHEMAS
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 _CHUNK_PIXELS = 2**18  # pixels rendered together: planes of a chunk then stay in the processor's cache
 
@@ -37,8 +37,7 @@ class Sky:
     def __post_init__(self):
         object.__setattr__(self, "fractions", check_fractions(self.fractions))
         camera_for(self.bands)
-        if self.schema not in ("gz_decals_dr5", "gz2"):
-            raise ValueError(unknown("schema", self.schema, ("gz_decals_dr5", "gz2")))
+        check_known("schema", self.schema, ("gz_decals_dr5", "gz2"))
         if self.image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}")
         if self.pixel_scale and self.field_radii:

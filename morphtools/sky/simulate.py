@@ -16,7 +16,7 @@ from morphtools.survey import stretch
 from morphtools.survey.instruments import camera_for
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.progress import progress_bar
 
 PRODUCTS = ("fits", "mosaic")
@@ -138,8 +138,7 @@ def simulate_survey(
         ValueError: an invalid setting.
         FileExistsError: a folder that holds a survey with other settings, or something else.
     """
-    if products not in PRODUCTS:
-        raise ValueError(unknown("product", products, PRODUCTS))
+    check_known("product", products, PRODUCTS)
     if products == "mosaic" and field_radii:
         raise ValueError("a mosaic has one pixel scale: field_radii is for products='fits'")
     sky = Sky(

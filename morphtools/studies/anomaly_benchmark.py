@@ -21,7 +21,7 @@ from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 
@@ -167,8 +167,7 @@ def _features(stores, features: Sequence[str], pictured: bool) -> dict[str, tupl
     """Stores and features of every representation that is compared."""
     made = {}
     for kind in features:
-        if kind not in FEATURES:
-            raise ValueError(unknown("kind of features", kind, FEATURES))
+        check_known("kind of features", kind, FEATURES)
         if kind == ELLIPSES and pictured:
             made[ELLIPSES] = ("", ELLIPSES)
         elif kind != ELLIPSES and (pictured or kind != "with_ellipses"):

@@ -29,7 +29,7 @@ from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.files import remove_partial, write_whole
 from tfrecords_builder.locks import lock
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known, unknown
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
@@ -275,8 +275,7 @@ def _report(out: Path, task, results: pd.DataFrame, metric, reference, published
     scores = list(results.columns.drop([*_CELL]))
     drawn = [each.strip() for each in metric.split(",")]
     for each in drawn:
-        if each not in scores:
-            raise ValueError(unknown("metric", each, scores))
+        check_known("metric", each, scores)
     metric = drawn[0]
     out.mkdir(parents=True, exist_ok=True)
     table = means_by_labels(results, scores)

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some, unknown
 from tfrecords_builder.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent / "cuts"
@@ -160,8 +160,7 @@ def _cut(cut: object) -> Cut:
     if not isinstance(cut, Mapping):
         raise ValueError(f"a cut must have column, operator and value, or all or any, got {cut!r}")
     rule = cut.get("unknown", "leave out")
-    if rule not in ("leave out", "keep"):
-        raise ValueError(unknown("rule for unknown values", rule, ("leave out", "keep")))
+    check_known("rule for unknown values", rule, ("leave out", "keep"))
     test = _test({name: part for name, part in cut.items() if name not in _ABOUT})
     return Cut(test, str(cut.get("section", "")), str(cut.get("note", "")), rule == "keep")
 
@@ -176,8 +175,7 @@ def _test(test: object) -> Condition | Joined:
     if not columns or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"column must be a name, or a list of names, got {test['column']!r}")
     value, sign = test["value"], test["operator"]
-    if sign not in OPERATORS:
-        raise ValueError(unknown("operator", sign, OPERATORS))
+    check_known("operator", sign, OPERATORS)
     number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
     if sign in _COMPARE and not number:
         raise ValueError(f"{sign} needs a number, got {value!r}")

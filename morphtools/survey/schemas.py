@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from morphtools.survey.campaigns import CAMPAIGNS
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known, unknown
 from tfrecords_builder.yaml_files import read_yaml
 
 COMPAT = ("ours", "published")
@@ -224,8 +224,7 @@ def get_schema(schema, compat="ours"):
         ValueError: no such campaign, or a tree with faults, all of which are listed.
         FileNotFoundError: no such file.
     """
-    if compat not in COMPAT:
-        raise ValueError(unknown("compat", compat, COMPAT))
+    check_known("compat", compat, COMPAT)
     if isinstance(schema, Schema):
         return schema
     if isinstance(schema, Mapping):

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from morphtools.survey.tasks import RedshiftTask, Task, get_task
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.yaml_files import read_yaml
 
 _NEEDED = ("name", "classes")
@@ -53,8 +53,7 @@ def _read(path: Path) -> dict:
 def _task(fields: dict) -> Task:
     known = [field.name for field in dataclasses.fields(Task)]
     for name in fields:
-        if name not in known:
-            raise ValueError(unknown("field", str(name), known))
+        check_known("field", name, known)
     missing = [name for name in _NEEDED if not fields.get(name)]
     if missing:
         raise ValueError(f"it needs {some(missing)}")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from morphtools.survey.label_values import as_numbers, galaxies, read_answers
 from morphtools.survey.task_votes import fraction_for, votes_for
-from tfrecords_builder.naming import some, unknown
+from tfrecords_builder.naming import check_known, some, unknown
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ PHOTOZ = RedshiftTask()
 def get_task(name: str) -> Task | RedshiftTask:
     """The task called `name`; ValueError with the known ones otherwise."""
     known = TASKS | {PHOTOZ.name: PHOTOZ}
-    if name not in known:
-        raise ValueError(unknown("task", name, known))
+    check_known("task", name, known)
     return known[name]
 
 

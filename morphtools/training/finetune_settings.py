@@ -12,7 +12,7 @@ from morphtools.survey.task_files import open_task
 from morphtools.survey.tasks import RedshiftTask, Task
 from morphtools.training.optimizers import KINDS
 from morphtools.training.settings import Inputs, Start, check_numbers
-from tfrecords_builder.naming import band_names, unknown
+from tfrecords_builder.naming import band_names, check_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +109,7 @@ class FinetuneSettings:
         question = settings.question
         check_numbers(settings)
         settings = dataclasses.replace(settings, inputs=self.inputs.checked(), start=self.start.checked())
-        if settings.optimizer not in KINDS:
-            raise ValueError(unknown("optimizer", settings.optimizer, KINDS))
+        check_known("optimizer", settings.optimizer, KINDS)
         if settings.inputs.simulated:
             settings = _for_simulated_sky(settings)
         if question is not None:

@@ -13,7 +13,7 @@ from morphtools.training.settings import (
     check_numbers,
     name_or_path,
 )
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +50,7 @@ class PretrainSettings:
         choices = {"method": (learner.method, METHODS), "optimizer": (how.optimizer, OPTIMIZERS)}
         choices["schedule"] = how.schedule, SCHEDULES
         for name, (given, allowed) in choices.items():
-            if given not in allowed:
-                raise ValueError(unknown(name, str(given), allowed))
+            check_known(name, given, allowed)
         takes = METHODS[str(learner.method)]
         for name in ("dimension", "hidden", "queue", "momentum", "temperature"):
             if getattr(learner, name) is not None and name not in takes:

@@ -9,7 +9,7 @@ from typing import Any
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import ENCODERS, FLUX
 from tfrecords_builder.listing import catalog_of
-from tfrecords_builder.naming import unknown
+from tfrecords_builder.naming import check_known, unknown
 
 METHODS = {  # of learning without labels, and the fields of `LearnerSettings` that each uses
     "moco": ("dimension", "queue", "momentum", "temperature"),
@@ -112,8 +112,7 @@ class Start:
             ValueError: There are no such weights, or no such architecture.
             FileNotFoundError: There is no card.
         """
-        if self.architecture not in ENCODERS:
-            raise ValueError(unknown("encoder", self.architecture, ENCODERS))
+        check_known("encoder", self.architecture, ENCODERS)
         if self.flux is not None and self.pretrained:
             raise ValueError("flux is for a new encoder: weights take it as in their training")
         if self.flux is not None and self.flux not in FLUX:
