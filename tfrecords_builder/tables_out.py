@@ -56,6 +56,11 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     write_chunks(iter([table]), path)
 
 
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes a csv of whatever columns; `write_table` refuses those with several numbers per cell."""
+    write_whole(path, lambda new: for_spreadsheets(table).to_csv(new, index=False))
+
+
 def write_chunks(chunks: Iterator[pd.DataFrame], path: str | Path) -> None:
     """Writes a table from chunks with the same columns; csv and parquet keep only one chunk in memory.
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from morphtools.answers.posteriors import expected_fractions, log_score, per_answer, posterior_cdf, predictive
 from morphtools.survey.schemas import Schema
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.tables_out import write_csv
 
 
 def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, seed=0):
@@ -205,7 +205,7 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
 
     folder = Path(out) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(Path(out) / "questions.csv", table.to_csv(index=False))
+    write_csv(table, Path(out) / "questions.csv")
     drawn = {
         "skill": vote_figures.skill(table),
         "coverage": vote_figures.coverage(table),

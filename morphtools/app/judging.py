@@ -14,8 +14,8 @@ from morphtools.app.atlas import Atlas
 from morphtools.app.judgements import Judgement, Judgements, check_judgement, check_person
 from morphtools.app.label_tables import SETTLED, Labels, checked_table
 from morphtools.app.sets import Sets
-from morphtools.explore.tables import write_table
 from tfrecords_builder.naming import some
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ class Judging:
         """Writes names (for `cluster --names`) and artefacts (for `--exclude`)."""
         names, _ = self.names()
         table = pd.DataFrame(sorted(names.items()), columns=["cluster", "name"])
-        write_table(self.atlas.out / "cluster-names.csv", table)
+        write_csv(table, self.atlas.out / "cluster-names.csv")
         rows = self._artefact_rows("")
-        write_table(self.atlas.out / "artifacts.csv", pd.DataFrame({"id_str": self.atlas.names(rows)}))
+        write_csv(pd.DataFrame({"id_str": self.atlas.names(rows)}), self.atlas.out / "artifacts.csv")
 
     def write_labels(self, name: str) -> Path:
         """Writes a table of labels, with `file_loc` where it is known."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphtools.app.judgements import Judgement
 from morphtools.app.sets import checked_name
-from morphtools.explore.tables import write_table
+from tfrecords_builder.tables_out import write_csv
 
 _VALUE = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 _MOST = 50  # maximum number of values of a table
@@ -169,7 +169,7 @@ class Labels:
             if frame["file_loc"].isna().all():
                 frame = frame.drop(columns="file_loc")
         folder.mkdir(parents=True, exist_ok=True)
-        write_table(folder / f"{name}.csv", frame)
+        write_csv(frame, folder / f"{name}.csv")
         return folder / f"{name}.csv"
 
 

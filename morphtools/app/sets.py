@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.columns import rows_of
-from morphtools.explore.tables import write_table
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.files import read_arrays, write_arrays
 from tfrecords_builder.naming import check_known, unknown
+from tfrecords_builder.tables_out import write_csv
 
 _NAME = re.compile(r"[\w][\w .-]{0,59}")
 _HANDLE = re.compile(r"~[0-9a-f]{20}")
@@ -108,7 +108,7 @@ class Sets:
                 raise FileExistsError(f"a selection {name!r} with other galaxies ({len(saved)}) already exists")
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(path, pd.DataFrame({"id_str": ids.to_pandas()}))
+        write_csv(pd.DataFrame({"id_str": ids.to_pandas()}), path)
         return path
 
     def path_of(self, name: Any) -> Path:

@@ -8,10 +8,10 @@ import pandas as pd
 from morphtools.app.atlas import Atlas, NotReady
 from morphtools.app.jobs import Jobs
 from morphtools.app.judging import Judging
-from morphtools.explore.tables import write_table
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.naming import check_known
+from tfrecords_builder.tables_out import write_csv
 
 _FEWEST = 4  # minimum number of labels to fine-tune on: two of each of two classes
 
@@ -159,7 +159,7 @@ class Verbs:
         table = self.judging.labels.table(body.get("table"))
         run, out = self._run_of(table.name), self.atlas.out / "suggestions" / name
         out.mkdir(parents=True, exist_ok=True)
-        write_table(out / "labelled.csv", pd.DataFrame({"id_str": pd.Series(list(table.agreed), dtype=str)}))
+        write_csv(pd.DataFrame({"id_str": pd.Series(list(table.agreed), dtype=str)}), out / "labelled.csv")
         arguments = [str(run), str(self.atlas.store.folder), "--galaxies", "100", "--out", str(out)]
         if table.agreed:
             arguments += ["--exclude", str(out / "labelled.csv")]

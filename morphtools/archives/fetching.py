@@ -21,7 +21,7 @@ from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import write_json
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.table_files import for_spreadsheets
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -273,8 +273,7 @@ def _answers(service, orders, client, workers, missing) -> Iterator[tuple[int, b
 
 def _write(out, survey, order, galaxies, files, failures) -> None:
     """Writes the catalogue, the failures and, last, `cutouts.json`."""
-    table = failures.table()
-    write_whole(out / "failures.csv", lambda path: for_spreadsheets(table).to_csv(path, index=False))
+    write_csv(failures.table(), out / "failures.csv")
     catalog = galaxies.drop(columns="file_loc", errors="ignore")
     catalog.insert(1, "file_loc", files)
     if "survey" not in catalog:

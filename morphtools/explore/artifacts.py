@@ -8,9 +8,9 @@ import pandas as pd
 
 from morphtools.explore import figures
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import write_table
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.tables_out import write_csv
 
 _COLUMNS, _ROWS = 16, 10
 
@@ -64,7 +64,7 @@ def find_artifacts(
     table = reasons.reset_index()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "artifacts.csv", table)
+    write_csv(table, out / "artifacts.csv")
     if records is not None or images is not None:
         shown = table["id_str"].iloc[np.linspace(0, len(table) - 1, min(_COLUMNS * _ROWS, len(table))).astype(int)]
         pictures = thumbnails(Pictures(records, catalog, images, crop=crop), shown)

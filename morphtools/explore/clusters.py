@@ -25,7 +25,6 @@ from morphtools.explore.tables import (
     names_in,
     open_catalog,
     space_of,
-    write_table,
 )
 from morphtools.inference.representations import Representations
 from tfrecords_builder.claims import claim
@@ -34,7 +33,7 @@ from tfrecords_builder.json_files import write_json
 from tfrecords_builder.naming import check_known, some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.tables_out import write_chunks
+from tfrecords_builder.tables_out import write_chunks, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +165,7 @@ def cluster(
         metrics = {} if truth is None else _purity(summary)
         if called is not None and truth is not None:
             metrics |= _accuracy(called.reindex(watched.number), truth)
-        write_table(out / "clusters.csv", summary)
+        write_csv(summary, out / "clusters.csv")
         write_whole(out / "metrics.json", json.dumps(metrics, indent=1))
         if len(shown.columns):
             numeric, last = shown.apply(pd.to_numeric, errors="coerce"), int(summary["cluster"].max())

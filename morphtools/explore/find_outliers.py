@@ -11,12 +11,12 @@ from morphtools.answers.class_figures import gallery
 from morphtools.explore.pca import Projection, batches_of, fit_pca, some_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.sorting import in_order
-from morphtools.explore.tables import all_but, known_in, left_out, with_known, write_table
+from morphtools.explore.tables import all_but, known_in, left_out, with_known
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import check_known
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
-from tfrecords_builder.tables_out import write_chunks
+from tfrecords_builder.tables_out import write_chunks, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def find_outliers(
     top: list[pd.DataFrame] = []
     write_chunks(_ranked(scored, top, galaxies), out / "outliers.parquet")
     first = with_known(pd.concat(top, ignore_index=True), catalog)
-    write_table(out / "outliers.csv", first)
+    write_csv(first, out / "outliers.csv")
     if records is not None or images is not None:
         pictures = thumbnails(Pictures(records, catalog, images, store), first["id_str"], 128)
         captions = [f"{row.rank}: {row.score:.3g}\n{row.id_str[:22]}" for row in first.itertuples()]

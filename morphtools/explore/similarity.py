@@ -13,9 +13,10 @@ from morphtools.explore.neighbours import Neighbours
 from morphtools.explore.page import write_page
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.positions import nearest_on_sky, positions, separations, within_cone
-from morphtools.explore.tables import known_in, left_out, open_catalog, write_table
+from morphtools.explore.tables import known_in, left_out, open_catalog
 from morphtools.inference.representations import Representations
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def find_similar(
         table = pd.concat([table, more], axis=1)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "similar.csv", table)
+    write_csv(table, out / "similar.csv")
     if records is not None or images is not None:
         title = f"The {len(table)} nearest of {len(near):,} galaxies ({near.metric} distance)"
         _draw(out, title, table, like, unlike, Pictures(records, catalog, images, near.store), image)

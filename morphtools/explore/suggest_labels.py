@@ -11,10 +11,11 @@ from morphtools.answers.uncertainty import uncertainty_of
 from morphtools.explore.pca import batches_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.suggestions import choose_diverse
-from morphtools.explore.tables import all_but, known_of, left_out, write_table
+from morphtools.explore.tables import all_but, known_of, left_out
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.tables_out import write_csv
 from tfrecords_builder.yaml_files import read_yaml
 
 _CANDIDATES = 20_000  # the most uncertain, among which to choose
@@ -87,7 +88,7 @@ def suggest_labels(
     table = table.join(about.rename(columns={name: f"{name}_catalog" for name in about if name in table}))
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "suggestions.csv", table)
+    write_csv(table, out / "suggestions.csv")
     if records is not None or images is not None:
         pictures = thumbnails(Pictures(records, catalog, images, store), table["id_str"], 128)
         captions = [f"{name[:22]}\n{u:.2f}" for name, u in zip(table["id_str"], table["uncertainty"], strict=True)]

@@ -12,9 +12,7 @@ import pyarrow.parquet as pq
 
 from morphtools.inference.representations import Representations
 from tfrecords_builder.catalog import check_catalog, read_catalog
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import check_known
-from tfrecords_builder.table_files import for_spreadsheets
 
 
 @overload
@@ -148,9 +146,3 @@ def names_in(path: Path, rows: np.ndarray) -> list[str]:
             names.update(zip(here.tolist(), batch["id_str"].take(pa.array(here - start)).to_pylist(), strict=True))
             start += len(batch)
     return [names[row] for row in rows.tolist()]
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as csv (see `for_spreadsheets`) or parquet, by the ending of `path`."""
-    save = for_spreadsheets(table).to_csv if path.suffix == ".csv" else table.to_parquet
-    write_whole(path, lambda new: save(new, index=False))

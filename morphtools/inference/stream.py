@@ -27,14 +27,13 @@ from morphtools.inference.parts import all_parts, gaps, read_part, remove_overla
 from tfrecords_builder.build import build_records
 from tfrecords_builder.checksums import reading as reading_of
 from tfrecords_builder.copies import origin_of
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import band_names, some
 from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records, to_image
 from tfrecords_builder.sharing import share_of
-from tfrecords_builder.table_files import for_spreadsheets
+from tfrecords_builder.tables_out import write_csv
 from tfrecords_builder.tfrecord import decode, read_record
 
 log = logging.getLogger(__name__)
@@ -209,9 +208,7 @@ def list_failures(out: Path, records: Records, folder: Path, splits: list[str]) 
             failures = pd.read_parquet(unusable).to_dict("records") + failures
     (out / "failures.csv").unlink(missing_ok=True)  # of an earlier call
     if failures:
-        write_whole(
-            out / "failures.csv", lambda path: for_spreadsheets(pd.DataFrame(failures)).to_csv(path, index=False)
-        )
+        write_csv(pd.DataFrame(failures), out / "failures.csv")
         log.warning("%d galaxies are left out, see failures.csv", len(failures))
     if damaged:
         log.warning("%s: restore the shard and run the same call again, which adds its galaxies", some(damaged, 1))

@@ -18,6 +18,7 @@ from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import check_known
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.tables_out import write_csv
 
 PRODUCTS = ("fits", "mosaic")
 
@@ -166,7 +167,7 @@ def simulate_survey(
                 tables.append(table)
                 progress.update(len(table))
         catalog = pd.concat(tables, ignore_index=True)
-        write_whole(out / "catalog.csv", catalog.to_csv(index=False).encode())
+        write_csv(catalog, out / "catalog.csv")
     return catalog
 
 

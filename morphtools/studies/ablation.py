@@ -1,7 +1,6 @@
 """Measures what augmentations contribute: the same pretraining without each of them, or some of them, in turn."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import pandas as pd
 from morphtools.data.presets import parts_of, read_augmentations
 from morphtools.studies.learning_curve import learning_curve
 from morphtools.training.pretrain import pretrain
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 
 
 def ablate_augmentations(
@@ -57,7 +56,7 @@ def ablate_augmentations(
         rows.append({"without": part or "nothing", **scores})
         ways["all" if part is None else f"without {part}"] = {"weights": str(out / (part or "all"))}
         table = pd.DataFrame(rows)
-        write_whole(out / "ablation.csv", partial(table.to_csv, index=False))
+        write_csv(table, out / "ablation.csv")
     if labels:
         how = {"task": "photoz", "depth": "all"} | dict(finetuning or {})
         options: dict[str, Any] = {"records": records, "seeds": seeds, "reference": "all", "out": out / "finetuned"}

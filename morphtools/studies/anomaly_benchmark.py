@@ -16,7 +16,6 @@ from morphtools.anomalies.ranking import mean_with_interval, metrics_of_first, r
 from morphtools.anomalies.ratings import HIGHEST
 from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
 from morphtools.explore.pictures import Pictures
-from morphtools.explore.tables import write_table
 from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
 from tfrecords_builder.claims import claim
@@ -24,6 +23,7 @@ from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.naming import check_known
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,9 @@ def benchmark_anomalies(
             after = zip(run["after"], run["first"], strict=True)
             progress += [about | {"ratings": n} | metrics_of_first(anomalous[first]) for n, first in after]
             curves.setdefault(str(way), []).append(anomalous[run["order"]])
-        write_table(out / "results.csv", pd.DataFrame(rows))
+        write_csv(pd.DataFrame(rows), out / "results.csv")
         table = _summary(pd.DataFrame(rows), _WAY)
-        write_table(out / "table.csv", table)
+        write_csv(table, out / "table.csv")
         write_figure(out / "recall.png", ranking_curves(curves))
         _write_progress(out, pd.DataFrame(progress))
         log.info("%d galaxies, %d of them anomalies, %d ratings; see %s", len(truth), anomalous.sum(), ratings, out)
@@ -209,7 +209,7 @@ def _metrics(anomalous: np.ndarray, order: np.ndarray, rated: np.ndarray) -> dic
 def _write_progress(out: Path, progress: pd.DataFrame) -> None:
     """Writes how the search progressed after every batch; nothing if no method uses ratings."""
     if len(progress):
-        write_table(out / "progress.csv", _summary(progress, [*_WAY, "ratings"]))
+        write_csv(_summary(progress, [*_WAY, "ratings"]), out / "progress.csv")
         write_figure(out / "progress.png", progress_curves(progress))
 
 

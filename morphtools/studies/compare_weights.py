@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.explore.pictures import represent_pixels
-from morphtools.explore.tables import column_of, known_of, write_table
+from morphtools.explore.tables import column_of, known_of
 from morphtools.inference.represent import origin, represent, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
@@ -29,11 +28,11 @@ from morphtools.training.settings import Inputs, check_numbers, config_of
 from morphtools.training.starting import random_encoder
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -257,8 +256,8 @@ def _finish(run: Run, scores: pd.DataFrame, truth: pd.Series, neighbours: int) -
         rows.append(row)
     table = pd.DataFrame(rows)
     share = truth.value_counts(normalize=True)
-    write_table(run.out / "scores.csv", scores)
-    write_table(run.out / "weights.csv", table)
+    write_csv(scores, run.out / "scores.csv")
+    write_csv(table, run.out / "weights.csv")
     write_figure(run.out / "figures" / "weights.png", _figure(table, share.iloc[0], neighbours))
     counts = ", ".join(f"{number} {name}" for name, number in truth.value_counts().items())
     run.write_metrics(
@@ -279,7 +278,7 @@ def _write_heads(out: Path, results: pd.DataFrame, label: str) -> None:
     below = "\n".join(in_a_sentence(row, "log_loss", "random") for _, row in saved)
     log.info("%s", below)
     for name, each in {"heads": results, "heads_table": table}.items():
-        write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
+        write_csv(each, out / f"{name}.csv")
     title = f"{label}: a head on frozen representations, tested on held-out galaxies"
     write_figure(out / "figures" / "heads.png", scores_by_labels(results, table, "log_loss", {}, title, below))
 

@@ -21,9 +21,9 @@ from morphtools.survey.label_columns import find_labels
 from morphtools.training.probes import principal_components
 from morphtools.training.runs import Run, open_run
 from morphtools.training.starting import random_encoder
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import Figure, write_figure
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -193,12 +193,12 @@ def _parts(both: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def _finish(run: Run, scores: pd.DataFrame, moved: pd.DataFrame, first: Moved, records: Records) -> None:
-    write_whole(run.out / "stationarity.csv", lambda path: moved.to_csv(path, index=False))
+    write_csv(moved, run.out / "stationarity.csv")
     write_figure(run.out / "figures" / "stationarity.png", stationarity_figure(moved, first), dpi=130)
     groups, value = moved.groupby(["change", "representation"], sort=False), "displacement"
     title = "distance moved over the distance of two galaxies, with the range over amounts"
     if len(scores):
-        write_whole(run.out / "scores.csv", lambda path: scores.to_csv(path, index=False))
+        write_csv(scores, run.out / "scores.csv")
         write_figure(run.out / "figures" / "labels.png", _labels_figure(scores), dpi=130)
         most = scores[(scores["probe"] == "linear") & (scores["labels"] == scores["labels"].max())]
         groups, value = most.groupby(["label", "representation"]), "score"

@@ -5,7 +5,6 @@ import inspect
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,14 @@ from morphtools.training.learning_figures import scores_by_labels
 from morphtools.training.pretrain import pretrain
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import check_catalog, read_catalog
-from tfrecords_builder.files import remove_partial, write_whole
+from tfrecords_builder.files import remove_partial
 from tfrecords_builder.locks import lock
 from tfrecords_builder.naming import check_known, unknown
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
 from tfrecords_builder.splits import split_of
+from tfrecords_builder.tables_out import write_csv
 
 # The smallest shipped weights, and the same network from scratch, because it has to be trained many times.
 WAYS: dict[str, dict[str, Any]] = {
@@ -283,6 +283,6 @@ def _report(out: Path, task, results: pd.DataFrame, metric, reference, published
     sentences = tuple(in_a_sentence(row, metric, reference) for _, row in savings.iterrows())
     figure = scores_by_labels(results, table, drawn, published, title=task, below="\n".join(sentences))
     for name, each in {"results": results, "table": table, "savings": savings}.items():
-        write_whole(out / f"{name}.csv", partial(each.to_csv, index=False))
+        write_csv(each, out / f"{name}.csv")
     write_figure(out / "learning_curve.png", figure)
     return LearningCurve(out, metric, table, savings, sentences)

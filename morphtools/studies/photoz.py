@@ -14,7 +14,7 @@ from morphtools.answers.redshift_figures import gallery
 from morphtools.answers.redshift_metrics import delta_z
 from morphtools.answers.redshifts import Redshifts
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import column_of, known_of, open_catalog, write_table
+from morphtools.explore.tables import column_of, known_of, open_catalog
 from morphtools.inference.representations import Representations
 from morphtools.studies import photoz_figures as figures
 from morphtools.studies.photoz_baselines import baseline_redshifts
@@ -24,6 +24,7 @@ from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 from tfrecords_builder.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
@@ -102,8 +103,8 @@ def evaluate_photoz(
     values = {} if magnitude is None else {magnitude: _magnitudes(tests, catalog, records, magnitude)}
     table, by = _tables(tests, values, threshold=threshold, bins=bins, resamples=resamples, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "scores.csv", table)
-    write_table(out / "scores_by.csv", by)
+    write_csv(table, out / "scores.csv")
+    write_csv(by, out / "scores_by.csv")
     _draw(out, tests, table, by, threshold, pictures)
     return table
 

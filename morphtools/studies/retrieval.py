@@ -9,10 +9,11 @@ import pandas as pd
 
 from morphtools.explore import figures
 from morphtools.explore.neighbours import Neighbours
-from morphtools.explore.tables import column_of, known_of, write_table
+from morphtools.explore.tables import column_of, known_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.tables_out import write_csv
 
 
 def evaluate_retrieval(
@@ -63,7 +64,7 @@ def evaluate_retrieval(
     table = pd.DataFrame(rows)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "retrieval.csv", table)
+    write_csv(table, out / "retrieval.csv")
     write_figure(out / "retrieval.png", figures.precision_bars(table, k))
     return table
 

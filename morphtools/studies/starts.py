@@ -1,7 +1,6 @@
 """Compares starts for learning without labels: the same pretraining from several weights, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +8,9 @@ import pandas as pd
 from morphtools.models.cards import Card, find_card
 from morphtools.training.learning_figures import scores_by_epoch
 from morphtools.training.pretrain import pretrain
-from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.tables_out import write_csv
 
 STARTS = ("random", "efficientnet_lite0_imagenet", "efficientnet_lite0_gz2")
 _DECIDED = ("weights", "encoder", "small_images", "records", "catalog", "images", "out")
@@ -58,7 +57,7 @@ def compare_starts(
         tables.append(_epochs(start, run))
         table = pd.concat(tables, ignore_index=True)
         figure = scores_by_epoch(table, pixels, title=f"{shared['encoder']}, {pretraining.get('method', 'byol')}")
-        write_whole(out / "starts.csv", partial(table.to_csv, index=False))
+        write_csv(table, out / "starts.csv")
         write_figure(out / "starts.png", figure)
     return table
 

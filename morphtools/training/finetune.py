@@ -36,7 +36,7 @@ from morphtools.training.tested_galaxies import write_tested
 from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.records import Records
-from tfrecords_builder.table_files import for_spreadsheets
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ def _finetune(settings: FinetuneSettings, out: str | Path, executor: Executor | 
         run.keep()
         model = _assemble(encoder, answer, chosen, settings)
         history, outputs = _train(run, model, answer, chosen, reading, settings, executor)
-        write_whole(run.out / "history.csv", lambda path: history.to_csv(path, index=False))
+        write_csv(history, run.out / "history.csv")
         write_whole(run.out / "model.keras", model.save)
         _keep_galaxies(run, answer, chosen)
         provenance = _provenance(model, chosen)
@@ -229,9 +229,7 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     chosen = Records.open(run.out / "state" / "records")
     failures = chosen.folder / "failures.parquet"
     if failures.exists():
-        write_whole(
-            run.out / "failures.csv", lambda path: for_spreadsheets(pd.read_parquet(failures)).to_csv(path, index=False)
-        )
+        write_csv(pd.read_parquet(failures), run.out / "failures.csv")
         log.warning("galaxies that cannot be used are listed in %s", run.out / "failures.csv")
     answer.check_usable(chosen.index(["split", *answer.label_cols]))
     log.info("galaxies: %d for training, %d for validation, %d for the test", *chosen.splits.values())

@@ -29,6 +29,7 @@ from tfrecords_builder.build import build_records
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -258,7 +259,7 @@ def _report(run: Run, history: list[dict], to_beat: dict, guess: float, settings
     for alarm in alarms(row, guess):
         log.warning("epoch %d: %s", row["epoch"], alarm)
     table = pd.DataFrame(history)
-    write_whole(run.out / "history.csv", lambda path: table.to_csv(path, index=False))
+    write_csv(table, run.out / "history.csv")
     title = f"{settings.learner.method}, {row['epoch']} of {settings.optimization.epochs} epochs"
     figure = learning_curve(table, to_beat, guess, title)
     write_figure(run.out / "figures" / "learning.png", figure, dpi=130)

@@ -40,6 +40,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.records import Records
+from tfrecords_builder.tables_out import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +238,7 @@ def _fit(
         row, table = history[-1], pd.DataFrame(history)
         log.info("epoch %d: loss %.4f, validation %.4f", row["epoch"], row["loss"], row["val_loss"])
         table["kept"] = table.index == table["val_loss"].argmin()
-        write_whole(run.out / "history.csv", table.to_csv(index=False))
+        write_csv(table, run.out / "history.csv")
         curve = figures.training_curve(table, "−log likelihood of the votes")
         write_figure(run.out / "figures" / "training_curve.png", curve)
 

@@ -11,9 +11,9 @@ from morphtools.explore.tables import (
     left_out,
     open_catalog,
     with_known,
-    write_table,
 )
 from morphtools.inference.representations import Representations
+from tfrecords_builder.tables_out import write_csv
 
 CATALOG = pd.DataFrame({"id_str": ["c", "a", "b"], "file_loc": ["3", "1", "2"], "size": [3.0, 1.0, 2.0]})
 
@@ -71,11 +71,10 @@ def test_a_set_of_galaxies_has_one_name_whatever_its_order():
     assert digest_of(np.array([])) is None
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_what_is_written_is_read_again(tmp_path, ending):
-    write_table(tmp_path / f"t.{ending}", CATALOG)
+def test_what_is_written_is_read_again(tmp_path):
+    write_csv(CATALOG, tmp_path / "t.csv")
     pd.testing.assert_frame_equal(
-        open_catalog(tmp_path / f"t.{ending}").astype({"file_loc": str, "id_str": str}),
+        open_catalog(tmp_path / "t.csv").astype({"file_loc": str, "id_str": str}),
         CATALOG.astype({"file_loc": str, "id_str": str}),
         check_dtype=False,
     )
