@@ -63,7 +63,10 @@ def against_truth(estimates: Estimates) -> Figure:
 
 
 def coverage(estimates: Estimates) -> Figure:
-    """How often intervals hold the truth against how often they should: on the line honest, below it too narrow."""
+    """How often intervals contain the truth against how often they should.
+
+    On the line they are right, below it too narrow.
+    """
     level = np.linspace(0.02, 0.99, 60)
     figure = Figure(figsize=(4.4, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -23,7 +23,7 @@ class Numbers:
 
     Attributes:
         columns: Names of the numbers.
-        centre: (M,) mean of each over the training galaxies: the unit of the head's weights, not of what it gives.
+        centre: (M,) mean of each over the training galaxies: the zero point of the head's weights, not of its output.
         scale: (M,) standard deviation of each over the training galaxies.
     """
 
@@ -73,7 +73,7 @@ class Numbers:
         check_splits(rows)
 
     def view(self, side: int) -> dict:
-        """Arguments of `RandomView`: rotation, flips and a small shift, but no zoom: a size must stay what it is."""
+        """Arguments of `RandomView`: rotation, flips and a small shift, but no zoom, because a size must not change."""
         return {"zoom": 0.0}
 
     def first_guess(self, targets: np.ndarray) -> np.ndarray:
@@ -83,8 +83,8 @@ class Numbers:
     def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
         """The `Linear` head of a frozen encoder, from (N, D) representations and (N, M) numbers, NaN where unknown.
 
-        Each number is fitted alone. Where the labels tell that some galaxies are harder than others, each has a
-        standard deviation of its own. What was left out is in the units of the numbers, weights in those of the head.
+        Each number is fitted alone. If the labels show that some galaxies are harder than others, every galaxy gets its
+        own standard deviation. `left_out` is in the units of the numbers, the weights are in those of the head.
         """
         from morphtools.answers.linear import fit_normal, side_by_side
         from morphtools.answers.spread import fit_spread
@@ -121,7 +121,7 @@ class Numbers:
         draw_number_figures(folder, results, show, history)
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(M, 2M) outputs by mean and spread of the neighbours, rows of (N, M) numbers; of all where none is known."""
+        """(M, 2M) outputs from mean and spread of the neighbours, rows of (N, M) numbers; of all if none is known."""
         filled_in, known = np.nan_to_num(targets[near]), np.isfinite(targets[near])
         n, usual = known.sum(axis=1), np.nanstd(targets, axis=0)
         mean = np.where(n > 0, filled_in.sum(axis=1) / np.maximum(n, 1), np.nanmean(targets, axis=0))

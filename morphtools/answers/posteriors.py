@@ -1,4 +1,4 @@
-"""What a vote model predicts for galaxies: fractions with intervals, and the votes to expect.
+"""What a vote model predicts for galaxies: vote fractions with intervals, and expected votes.
 
 A model gives concentrations α, one per answer. For one model the posterior of an answer's fraction is Beta(α, A − α)
 with A the sum over its question; several views or models are an equal mixture of these. All functions take
@@ -17,13 +17,13 @@ from morphtools.answers.predictions import check_table
 from tfrecords_builder.checksums import reading
 from tfrecords_builder.naming import some
 
-ASKED = 0.5  # below this chance of being asked, a fraction says nothing about the galaxy
+ASKED = 0.5  # below this probability of being asked, a fraction says nothing about the galaxy
 _CHUNK = 1_000_000  # densities at a time: as many as fit into a cache
 _HIGHEST = 1e9  # of a concentration: no survey has so many volunteers
 
 
 def expected_fractions(concentrations, schema):
-    """Vote fractions to expect, (N, A): the mean of α / A over views."""
+    """Expected vote fractions, (N, A): the mean of α / A over views."""
     alpha, total = _totals(concentrations, schema)
     return (alpha / total).mean(axis=0)
 
@@ -54,7 +54,7 @@ def credible_intervals(concentrations, schema, level=0.9):
     a, b = (each.reshape(len(alpha), -1) for each in (alpha, total - alpha))
     q, ends = np.array([0.5 - level / 2, 0.5 + level / 2]), np.empty((a.shape[1], 2))
     # The narrowest posterior has a standard deviation of 1 / (2 sqrt(A)) in the angle: nodes closer than that. Their
-    # number changes in steps, so that what is found for a galaxy hardly ever depends on the others.
+    # number changes in steps, so that the result for a galaxy hardly ever depends on the others.
     nodes = 128 * 2 ** max(0, math.ceil(math.log(total.max(initial=1) / 1024, 4)))
     step = max(1, _CHUNK // (nodes * len(a)))
     parts = [slice(start, start + step) for start in range(0, len(ends), step)]
@@ -102,7 +102,7 @@ def predictive(votes, concentrations, schema):
     """Probabilities of fewer votes than each answer got, and of exactly as many.
 
     Args:
-        votes: (N, A) counts; how many answered a question is known, not predicted.
+        votes: (N, A) counts; the number of answers to a question is known, not predicted.
         concentrations: (S, N, A) or (N, A).
         schema: ``Schema`` with A answers.
 
@@ -142,10 +142,10 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
         id_str: (N,) names.
         concentrations: (S, N, A) or (N, A).
         schema: ``Schema`` with A answers.
-        level: of the credible intervals; None leaves them out, which are most of the work.
+        level: of the credible intervals; None leaves them out, which saves most of the work.
 
     Returns:
-        Two tables by ``id_str``. To read: ``ANSWER_fraction``, missing where less than half of the volunteers would be
+        Two tables by ``id_str``. To read: ``ANSWER_fraction``, missing where fewer than half of the volunteers would be
         asked the question. Everything: ``ANSWER_fraction``, ``ANSWER_low``, ``ANSWER_high`` for all,
         ``QUESTION_asked``, and ``ANSWER_concentration`` (``ANSWER_concentration_0``, ... of several views).
     """

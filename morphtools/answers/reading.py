@@ -1,6 +1,6 @@
-"""What is asked of a catalogue's galaxies, and the answers that are known: from a task, or from columns.
+"""Reads the question and the known answers from a catalogue, by a task or from columns.
 
-What a column holds is found out where it is certain; where it is not, the error tells what to choose from.
+What a column holds is derived if it is certain; if not, the error lists what to choose from.
 """
 
 import logging

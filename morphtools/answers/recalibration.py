@@ -1,8 +1,8 @@
 """Two numbers per question that make a vote model as certain as it should be.
 
-The head's concentrations lie between 1 and 101. So it can say neither that a galaxy is either barred or not and it
-cannot tell which (concentrations below 1), nor anything more certain than about a hundred votes; and networks tend to
-be too certain of galaxies they have not seen. Fitted on validation galaxies,
+The head's concentrations are between 1 and 101. So it can express neither that all volunteers will agree on an unknown
+answer (concentrations below 1), nor more certainty than about a hundred votes; and networks tend to be too certain
+about galaxies they have not seen. Fitted on validation galaxies,
 
     α' = scale · (α − 1 + floor)
 
@@ -20,7 +20,7 @@ _FEWEST = 50  # galaxies with votes on a question: fewer are not enough
 
 
 def fit_recalibration(votes, concentrations, schema):
-    """Finds scale and floor of every question, those that make the votes most probable.
+    """Finds the scale and floor of every question that make the votes most probable.
 
     Args:
         votes: (N, A) counts of galaxies the model was not trained on, and will not be tested on.
@@ -51,11 +51,11 @@ def recalibrate(concentrations, recalibration, schema):
 
     Args:
         concentrations: (S, N, A) or (N, A), at least 1 as the head gives them.
-        recalibration: (Q, 2) scale and floor; as a list of lists it travels in weights' cards.
+        recalibration: (Q, 2) scale and floor, or the list of lists in a model card.
         schema: ``Schema`` with A answers and Q questions.
 
     Returns:
-        Concentrations of the shape given.
+        Concentrations of the same shape.
 
     Raises:
         ValueError: another number of questions.

@@ -10,9 +10,9 @@ class Recipe:
     Attributes:
         head_first: Whether the head is fitted alone before the encoder.
         slower: How many times lower the learning rate of a pretrained encoder is than the head's.
-        batch_norm: Whether the batch normalisation of a pretrained encoder is trained: a few hundred galaxies would
-            only blur its statistics.
-        epochs: Maximum number of epochs of the encoder; None where patience decides.
+        batch_norm: Whether the batch normalisation of a pretrained encoder is trained; a few hundred galaxies would
+            only make its statistics noisier.
+        epochs: Maximum number of epochs of the encoder; None if patience decides.
         drops: Shares of the epochs after which the learning rate falls to a tenth.
         stretch: Stretch of the simulated sky, for weights that take pictures.
         dereddens: Whether fluxes are dereddened.

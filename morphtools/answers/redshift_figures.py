@@ -43,7 +43,7 @@ def draw_redshift_figures(
 
 
 def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
-    """`draw_against_spectra` as a figure of its own."""
+    """`draw_against_spectra` as a figure."""
     figure = Figure(figsize=(4.8, 4.6), layout="constrained")
     axes = figure.subplots()
     image = draw_against_spectra(axes, z, redshift, threshold)
@@ -57,7 +57,7 @@ def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
 def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None):
     """Photometric against spectroscopic redshift, with the band outside which an estimate is an outlier.
 
-    A thousand galaxies and more are shown as a density.
+    A thousand galaxies or more are shown as a density.
 
     Args:
         axes: The axes to draw on.
@@ -88,7 +88,7 @@ def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None
 
 
 def pit_histogram(values, bins: int = 20) -> Figure:
-    """`draw_pit` as a figure of its own."""
+    """`draw_pit` as a figure."""
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
     draw_pit(axes, values, bins)
@@ -99,9 +99,9 @@ def pit_histogram(values, bins: int = 20) -> Figure:
 
 
 def draw_pit(axes, values, bins: int = 20) -> None:
-    """How often the spectrum falls where in its PDF, with the range of 95% of calibrated PDFs' bins.
+    """Where the spectroscopic redshift falls in its PDF, with the range of 95% of bins if PDFs are calibrated.
 
-    Too narrow PDFs heap up at the ends, too wide ones in the middle, a bias makes a slope.
+    PDFs that are too narrow pile up at the ends, those that are too wide in the middle; a bias makes a slope.
 
     Args:
         axes: The axes to draw on.

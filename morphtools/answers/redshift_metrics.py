@@ -1,7 +1,7 @@
 """How good photometric redshifts are: point estimates by Δz, PDFs by the spectra.
 
 A PDF is given as probabilities (N, B) of B bins with the edges (B+1,); inside a bin its density is constant, so its CDF
-is a broken line and everything below is exact. Where a redshift is NaN, so is what is said about it.
+is piecewise linear and everything below is exact. If a redshift is NaN, so are its scores.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def pit(pdf, edges, redshift):
 def crps(pdf, edges, redshift):
     """Continuous ranked probability score ∫ (F(z) − [z ≥ redshift])² dz, (N,), in units of redshift; 0 is best.
 
-    It is the absolute error where a PDF is one point, and rewards honest widths.
+    It is the absolute error if the PDF is a single point, and rewards PDFs of the right width.
 
     Args:
         pdf: (N, B) probabilities of the bins.
@@ -113,6 +113,6 @@ def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, coverage=0.95, 
 
 
 def _passed(edges, redshift):
-    """How much of every bin lies below the redshift, 0 to 1, (N, B) or (1, B)."""
+    """The fraction of every bin below the redshift, (N, B) or (1, B)."""
     edges = np.asarray(edges, float)
     return np.clip((np.atleast_1d(redshift)[:, np.newaxis] - edges[:-1]) / np.diff(edges), 0.0, 1.0)

@@ -1,6 +1,6 @@
 """Redshift PDFs from galaxies whose redshifts are known: from all of them, or from those that are nearest.
 
-What every network has to be better than. A PDF is given as probabilities (n, B) of bins with the edges (B+1,).
+Every network has to be better than these. A PDF is given as probabilities (n, B) of bins with the edges (B+1,).
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ _ROWS = 512  # galaxies at a time
 
 
 def training_pdf(redshift, edges) -> np.ndarray:
-    """(B,) how redshifts are distributed, with one galaxy more, spread evenly over the bins: none is impossible.
+    """(B,) distribution of redshifts, with one more galaxy spread evenly over the bins, so that no bin is impossible.
 
     Args:
         redshift: (N,) known redshifts; those outside the edges do not count.
@@ -24,12 +24,12 @@ def training_pdf(redshift, edges) -> np.ndarray:
 
 
 def kernel_pdf(values, edges, prior, weight) -> np.ndarray:
-    """PDFs from a few redshifts each: a Gaussian kernel around each of them, and a little of what is known before.
+    """PDFs from a few redshifts each: a Gaussian kernel around each of them, and a little of the prior.
 
     The kernels of a galaxy follow Silverman's rule, and are at least half a bin wide.
 
     Args:
-        values: (n, k) redshifts that stand for each galaxy.
+        values: (n, k) redshifts for each galaxy.
         edges: (B+1,).
         prior: (B,) such as `training_pdf`, so that nothing is impossible.
         weight: Weight of the prior, 0 to 1.
@@ -50,7 +50,7 @@ def kernel_pdf(values, edges, prior, weight) -> np.ndarray:
         rows = slice(start, start + _ROWS)
         inside = np.clip(values[rows], edges[0], edges[-1])[..., np.newaxis]
         pdf[rows] = np.diff(ndtr((edges - inside) / width[rows, np.newaxis]).mean(axis=1), axis=1)
-    pdf /= pdf.sum(axis=1, keepdims=True)  # what reached beyond the edges
+    pdf /= pdf.sum(axis=1, keepdims=True)  # what was beyond the edges
     return (1 - weight) * pdf + weight * np.asarray(prior)
 
 
@@ -63,15 +63,15 @@ def nearest_rows(known, asked, number: int) -> np.ndarray:
 
 
 def neighbour_pdf(known, redshift, asked, edges, *, validation, validation_redshift) -> np.ndarray:
-    """PDFs from the redshifts of the nearest neighbours, by as many of `NUMBERS` as do best on validation galaxies.
+    """PDFs from the redshifts of nearest neighbours, whose number, one of `NUMBERS`, is best for validation galaxies.
 
     Args:
         known: (N, D) features of galaxies with known redshifts.
         redshift: (N,) these.
         asked: (n, D) features of others.
         edges: (B+1,).
-        validation: (V, D) features of galaxies that tell how many neighbours are best, by the log-likelihood (the
-            CRPS forgives too few of them their certainty).
+        validation: (V, D) features of galaxies that decide how many neighbours are best, by the log-likelihood (the
+            CRPS is too lenient with the certainty of a few neighbours).
         validation_redshift: (V,) their redshifts.
 
     Returns:

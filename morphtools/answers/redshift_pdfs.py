@@ -19,7 +19,7 @@ from tfrecords_builder.naming import check_known
 log = logging.getLogger(__name__)
 
 PDFS = ("softmax", "mixture")
-_ENOUGH = 5  # training galaxies a bin: with 2.4 of them a softmax was no better than the mean of all redshifts
+_ENOUGH = 5  # training galaxies per bin: with 2.4, a softmax was no better than the mean of all redshifts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Photoz:
     Attributes:
         bins: Number of equal bins.
         redshift_range: Where they lie, (low, high).
-        pdf: `softmax`, bins free of each other; or `mixture`, Gaussians evaluated on the bins.
-        estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
+        pdf: `softmax`, independent bins; or `mixture`, Gaussians evaluated on the bins.
+        estimate: The single redshift that represents a PDF: its `mean` or `mode`.
 
     Raises:
         ValueError: One of these does not make sense.
@@ -73,7 +73,7 @@ class Photoz:
     def draw(self, galaxies: pd.DataFrame, labels: int, *, test_labels: int, seed: int, balance: bool = False):
         """Which galaxies train, validate and test (see `draw_redshifts`), and the answer.
 
-        A softmax, whose bins learn nothing from each other, is advised against where there are few spectra.
+        A warning advises against a softmax, whose bins learn nothing from each other, if there are few spectra.
         """
         if balance:
             raise ValueError("balance is about classes: redshifts have none")
@@ -93,17 +93,17 @@ class Photoz:
         check_splits(rows)
 
     def view(self, side: int) -> dict:
-        """Arguments of `RandomView`: any rotation, up to 7 pixels of 107 aside.
+        """Arguments of `RandomView`: any rotation, shifts of up to 7 of 107 pixels.
 
-        No zoom: the apparent size of a galaxy carries its distance.
+        No zoom, because the apparent size of a galaxy tells its distance.
         """
         return {"flip": False, "zoom": 0.0, "shift": 0.0, "jitter": round(7 / 107 * side)}
 
     def first_guess(self, targets: np.ndarray) -> np.ndarray | None:
         """(bins,) logits of the distribution of (N, 1) training redshifts; None for a mixture, which stays as it is.
 
-        It is smoothed by a Gaussian (Scott's rule), with 2% for redshifts never seen. Where bins have no neighbours, a
-        few hundred galaxies would otherwise be spent on learning that most redshifts are rare.
+        It is smoothed by a Gaussian (Scott's rule), with 2% for redshifts never seen. Otherwise, a few hundred galaxies
+        would be spent on learning that most redshifts are rare.
         """
         if self.pdf != "softmax":
             return None

@@ -32,13 +32,13 @@ ESTIMATES = {"mean": _mean, "mode": _mode}  # from (N, B) probabilities and (B+1
 
 @dataclasses.dataclass(frozen=True)
 class Redshifts:
-    """Redshift PDFs of N galaxies, whatever they come from, over the same B bins; constant inside a bin.
+    """Redshift PDFs of N galaxies, by any method, over the same B bins; constant inside a bin.
 
     Attributes:
         id_str: (N,) names.
         pdf: (N, B) probabilities of the bins, of sum 1.
         edges: (B+1,) of the bins, ascending.
-        estimate: What of the PDF is the redshift in one number: `mean` or `mode`.
+        estimate: The single redshift that represents a PDF: its `mean` or `mode`.
         redshift: (N,) spectroscopic, NaN where unknown.
         provenance: Where they come from: hashes of the weights and of the records, version.
 
@@ -67,7 +67,7 @@ class Redshifts:
             raise ValueError("the probabilities of a galaxy's redshift bins must sum to 1")
 
     def z(self) -> np.ndarray:
-        """(N,) the redshift in one number: the mean of the PDF, or the middle of its densest bin."""
+        """(N,) single redshifts: the mean of the PDF, or the middle of its densest bin."""
         return ESTIMATES[self.estimate](self.pdf, self.edges)
 
     def cdf_at(self, z) -> np.ndarray:
@@ -136,7 +136,7 @@ class Redshifts:
 
     @classmethod
     def open(cls, path: str | Path) -> "Redshifts":
-        """Reads what `save` or `predict` wrote; of the probabilities, their three leading digits.
+        """Reads what `save` or `predict` wrote; probabilities have their three leading digits.
 
         Args:
             path: Such as `predictions.parquet` of a run.
@@ -166,6 +166,6 @@ class Redshifts:
 
 
 def metadata(edges, estimate: str, provenance: dict[str, str]) -> dict[str, str]:
-    """What is true of all galaxies of a parquet file with the columns of `Redshifts.table`, as its metadata."""
+    """The metadata of a parquet file with the columns of `Redshifts.table`: what all galaxies have in common."""
     about = {"edges": [float(edge) for edge in edges], "estimate": estimate, "provenance": provenance}
     return {"redshifts": json.dumps(about)}

@@ -89,13 +89,13 @@ class Several:
         return {}
 
     def first_guess(self, targets: np.ndarray) -> np.ndarray:
-        """Logits that make all classes of a question as likely, whatever the representation."""
+        """Logits that make all classes of a question equally likely for any representation."""
         return np.zeros(self.outputs)
 
     def linear(self, x: np.ndarray, targets: np.ndarray, seed: int):
         """The `Linear` head of a frozen encoder, from (N, D) representations and (N, Q) labels, NaN where unknown.
 
-        It gives what the head of each question gives that is fitted, alone, to the galaxies whose answer is known.
+        Its outputs are those of separate heads, each fitted to the galaxies whose answer to that question is known.
         """
         from morphtools.answers.linear import side_by_side
 
@@ -119,7 +119,7 @@ class Several:
     def draw_figures(
         self, folder: Path, results: SeveralPredictions, show: Callable | None, history: pd.DataFrame | None
     ) -> None:
-        """Draws the pictures of a test (see `draw_figures`), those of each question in a folder of its own."""
+        """Draws the pictures of a test (see `draw_figures`), with a folder for each question."""
         shared = history is not None and "question" not in history  # trained together
         for question, predictions in results.answered().items():
             (own := folder / re.sub(r"[^\w.-]+", "-", question)).mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ class Several:
             write_figures(folder, {"training_curve": training_curve(history)})
 
     def neighbours(self, targets: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(M, `outputs`) by the shares among neighbours, (M, k) rows of (N, Q) labels; of all where none is known."""
+        """(M, `outputs`) from fractions among neighbours, (M, k) rows of (N, Q) labels; of all if none is known."""
         each = []
         for label, answer in zip(targets.T, self.answers, strict=True):
             truth = (label[:, np.newaxis] == np.arange(answer.outputs)).astype(float)  # all 0 where unknown
@@ -155,7 +155,7 @@ class Several:
 
         Args:
             full: The table.
-            questions: Names of those to have; all by default.
+            questions: Names of the questions to show; all by default.
         """
         names = [
             name

@@ -35,7 +35,7 @@ class SeveralPredictions:
         return self.predictions[0].provenance
 
     def answered(self) -> dict[str, Predictions]:
-        """Of each question that has any, the predictions for galaxies whose answer is known."""
+        """The predictions of each question for galaxies whose answer is known, if there are any."""
         known = {}
         for question, each in zip(self.questions, self.predictions, strict=True):
             rows = np.isfinite(each.label.astype(float))

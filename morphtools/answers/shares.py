@@ -1,4 +1,4 @@
-"""What a model predicts for the answers of volunteers as fractions: a share for every answer."""
+"""What a model predicts for the answers of volunteers: a fraction for every answer."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from tfrecords_builder.checksums import reading
 from tfrecords_builder.files import write_whole
 
 _OF_EVERY = ("hq_precision", "hq_recall", "hq_auc")
-CERTAIN = 0.8  # a fraction from which on an answer is of high quality (Hayat et al. 2021, section 3.2)
+CERTAIN = 0.8  # answers are of high quality from this fraction on (Hayat et al. 2021, section 3.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +101,12 @@ def share_metrics(shares: Shares, *, resamples: int = 1000, seed: int = 0) -> di
     - `cross_entropy`: mean of −Σ_k voted ln predicted.
     - `rmse`: of a fraction, over all answers.
     - `accuracy`: how often the answer with most votes is predicted.
-    - `hq_accuracy`: the same of galaxies with an answer of high quality (at least 0.8 of the votes); `hq_share`: how
-      many these are.
-    - `hq_precision`, `hq_recall`, `hq_auc`: means over answers, each against all others among the galaxies with a
-      fraction of at most 0.2 or at least 0.8 of it; predicted is what has more than half.
-    - `eta`: share of catastrophic outliers: of all answers with a voted fraction of at most 0.2 or at least 0.8, those
-      predicted at the opposite end.
+    - `hq_accuracy`: the same for galaxies with an answer of high quality (at least 0.8 of the votes); `hq_share`: the
+      fraction of galaxies that have one.
+    - `hq_precision`, `hq_recall`, `hq_auc`: means over answers, each compared with all others for the galaxies with a
+      fraction of at most 0.2 or at least 0.8 of it; an answer is predicted if it has more than half.
+    - `eta`: fraction of catastrophic outliers: of all answers with a voted fraction of at most 0.2 or at least 0.8,
+      those predicted at the opposite end.
 
     Args:
         shares: Shares of N galaxies.

@@ -14,10 +14,10 @@ _LEAST = 1e-6  # deviation
 def fit_spread(x: np.ndarray, residuals: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fits the logarithm of a standard deviation, linear in the representation, by penalised maximum likelihood.
 
-    Cross-validation chooses between the same deviation for all galaxies and penalties of several strengths: the
-    simplest whose likelihood of residuals left out is within a standard error of the best. So from few galaxies, or
-    where nothing tells how large a residual is, all have the same. The mean of (residual / deviation)² of galaxies left
-    out is 1.
+    Cross-validation chooses between one deviation for all galaxies and penalties of several strengths: the simplest
+    whose likelihood for left-out residuals is within a standard error of the best. So all galaxies have the same
+    deviation if there are few, or if nothing predicts the size of residuals. The mean of (residual / deviation)² of
+    left-out galaxies is 1.
 
     Args:
         x: (N, D) representations.
@@ -25,8 +25,8 @@ def fit_spread(x: np.ndarray, residuals: np.ndarray, *, seed: int = 0) -> tuple[
         seed: Seed of the folds.
 
     Returns:
-        Kernel (D, M) and bias (M,) on `x` standardised as by `standardisation`, and what heads gave that were fitted
-        without a galaxy, (N, M).
+        Kernel (D, M) and bias (M,) on `x` standardised as by `standardisation`, and (N, M) outputs for each galaxy by
+        heads that were fitted without it.
 
     Reference:
         Nix & Weigend 1994, "Estimating the mean and variance of the target probability distribution".
@@ -40,7 +40,7 @@ def fit_spread(x: np.ndarray, residuals: np.ndarray, *, seed: int = 0) -> tuple[
 def _fit(x: np.ndarray, residual: np.ndarray, seed: int):
     """As `fit_spread`, for one number."""
     total, times = np.zeros((len(_STRENGTHS) + 1, len(x))), np.zeros(len(x))
-    for inside, outside in repeated_folds(np.ones((len(x), 1)), seed + 1):  # others than the residuals are from
+    for inside, outside in repeated_folds(np.ones((len(x), 1)), seed + 1):  # other folds than those of the residuals
         total[:, outside] += _path(x[inside], residual[inside], x[outside])[0]
         times[outside] += 1
     log_sigma = total / times

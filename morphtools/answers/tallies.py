@@ -71,7 +71,7 @@ class Tallies:
         return with_intervals(scores, len(rows), seed=seed)
 
     def baseline(self) -> str:
-        """How much there is to score, in words."""
+        """How much there was to score, in words."""
         answered = (self.counts @ self.schema.membership.T > 0).any(axis=0).sum()
         galaxies = self.counts.any(axis=1).sum()
         return f"{self.counts.sum():.0f} votes for {galaxies} galaxies on {answered} questions; see questions.csv"

@@ -1,4 +1,4 @@
-"""Tables that people read: few digits, the questions that were asked, and what the catalogue knows."""
+"""Tables that people read: few digits, the questions of interest, and the columns of the catalogue."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,10 +13,10 @@ from tfrecords_builder.naming import check_known
 
 
 def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Iterable[str]) -> tuple[str, ...]:
-    """The questions that a table is to have: of a vote model see `choose_questions`; () for all.
+    """The questions that a table shows: for a vote model see `choose_questions`; () for all.
 
     Raises:
-        ValueError: No such question, or the model answers one only.
+        ValueError: There is no such question, or the model answers only one.
     """
     if isinstance(answer, Votes):
         return choose_questions(answer.schema, wanted, surveys)
@@ -31,11 +31,11 @@ def choose(answer: AnyAnswer, wanted: str | Sequence[str] | None, surveys: Itera
 
 
 def beside_catalog(catalog: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
-    """A catalogue with what was predicted to the right, for galaxies that are in both, in the catalogue's order.
+    """A catalogue with the predictions to its right, for galaxies that are in both, in the catalogue's order.
 
     Args:
-        catalog: One row per galaxy, with `id_str` once each. A column that is called like one of the predictions
-            becomes `NAME_catalog`.
+        catalog: One row per galaxy, with `id_str` once each. A column with the name of one of the predictions becomes
+            `NAME_catalog`.
         predicted: With `id_str`.
     """
     names = {}

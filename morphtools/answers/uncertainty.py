@@ -14,16 +14,17 @@ from tfrecords_builder.naming import unknown
 def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None = None) -> np.ndarray:
     """How uncertain (N,) answers are, 0 for those that are certain.
 
-    Classes and fractions: 1 minus the margin between the two most probable; of several questions the mean. Numbers: the
-    standard deviation, of several the mean of each over its mean. Redshifts: the standard deviation of the PDF.
+    Classes and fractions: 1 minus the margin between the two most probable; for several questions, the mean. Numbers:
+    the standard deviation; for several, the mean of each relative to its mean. Redshifts: the standard deviation of the
+    PDF.
 
     Args:
         answer: What was asked.
         outputs: (N, `answer.outputs`) of a head.
-        question: Of several questions or numbers, the one that counts; all by default.
+        question: The question or number that counts, if there are several; by default all.
 
     Raises:
-        ValueError: Votes, whose galaxies need no single label; or there is no such question.
+        ValueError: The answers are votes, which are not single labels; or there is no such question.
     """
     outputs = np.asarray(outputs, float)
     several = answer.questions if isinstance(answer, Several) else answer.columns if isinstance(answer, Numbers) else ()

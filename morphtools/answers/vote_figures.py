@@ -8,7 +8,7 @@ from tfrecords_builder.plain_figure import BLUE, COLOURS, GREY, ORANGE, Figure
 
 
 def skill(table) -> Figure:
-    """Error of the vote fractions of every question, between the floor of finite votes and the mean baseline.
+    """Error of the vote fractions of every question, between the noise of the votes and the mean baseline.
 
     Args:
         table: as ``vote_metrics`` returns it.
@@ -49,7 +49,7 @@ def coverage(table) -> Figure:
 def ranks(values, schema, bins: int = 20) -> Figure:
     """Histograms of the ranks of votes: flat where calibrated, a hump if too cautious, a bowl if too certain.
 
-    The band holds two standard deviations of the chance that so many galaxies leave.
+    The band is two standard deviations of the noise due to the number of galaxies.
 
     Args:
         values: (N, A) as ``vote_ranks`` returns them.
@@ -63,7 +63,7 @@ def ranks(values, schema, bins: int = 20) -> Figure:
             panels[question.text] = each[np.isfinite(each).any(axis=1)]
     figure, grid = _panels(panels)
     for name, axes in grid.items():
-        # Answers of a question share its votes: what is independent are galaxies.
+        # Answers to a question share its votes, so only galaxies are independent.
         spread = 2 * np.sqrt(bins / len(panels[name]))
         axes.axhspan(max(1 - spread, 0), 1 + spread, color="0.9", lw=0)
         axes.axhline(1, color=GREY, lw=1, ls=":")
@@ -77,7 +77,7 @@ def ranks(values, schema, bins: int = 20) -> Figure:
 
 
 def reliability(table) -> Figure:
-    """Observed against predicted vote fractions, a line per answer; bins of fewer than ten galaxies are left out.
+    """Observed against predicted vote fractions, a line per answer; bins with fewer than ten galaxies are left out.
 
     Args:
         table: as ``compare_fractions(by="fraction")`` returns it.
@@ -96,7 +96,7 @@ def reliability(table) -> Figure:
 def bias(table) -> Figure:
     """Observed minus predicted vote fractions against how many people answered, a line per answer.
 
-    Bins of fewer than ten galaxies are left out.
+    Bins with fewer than ten galaxies are left out.
 
     Args:
         table: as ``compare_fractions(by="votes")`` returns it.

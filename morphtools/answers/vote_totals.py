@@ -1,4 +1,4 @@
-"""How many votes the answers to a question of a known campaign got, if the catalogue has the numbers."""
+"""The numbers of votes for a question of a known campaign, if the catalogue has them."""
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,11 @@ def votes_of(catalog: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray | No
 
     Args:
         catalog: One row per galaxy.
-        columns: Counts, or fractions of a question whose number of votes stands in another column.
+        columns: Counts, or fractions if the number of votes on the question is in another column.
 
     Returns:
-        (N, K), NaN where it is unknown; None where the columns are not those of a question, all of them, or where
-        nothing tells how many votes their fractions are of.
+        (N, K), NaN where unknown; None if the columns are not all those of one question, or if the number of votes
+        behind their fractions is not known.
     """
     for schema in SCHEMAS.values():
         for question in schema.questions:

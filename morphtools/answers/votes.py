@@ -16,7 +16,7 @@ from morphtools.survey.schemas import Schema
 
 @dataclasses.dataclass(frozen=True)
 class Votes:
-    """Concentrations for every answer of a question tree; what `predict` needs of them (`train` does the rest).
+    """Concentrations for every answer of a question tree, with what `predict` needs (`train` does the rest).
 
     Attributes:
         schema: The questions.
@@ -45,11 +45,11 @@ class Votes:
     def to_read(self, full: pd.DataFrame, questions: tuple[str, ...] = ()) -> pd.DataFrame:
         """The readable part of a full table: fractions to three significant digits.
 
-        They are missing where less than half of the volunteers would be asked the question.
+        They are missing where fewer than half of the volunteers would be asked the question.
 
         Args:
             full: The table.
-            questions: Names of those to have; all by default.
+            questions: Names of the questions to show; all by default.
         """
         table = {"id_str": full["id_str"]}
         for question in self.schema.questions:
