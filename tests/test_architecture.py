@@ -104,7 +104,7 @@ def test_help_imports_no_heavy_package_whatever_the_verb():
 
 
 @pytest.mark.parametrize(("inside", "heard"), [("pass", "after"), ("1 / 0", "noiseafter")])
-def test_what_an_import_says_is_heard_only_if_it_fails(inside, heard):
+def test_output_of_an_import_is_shown_only_if_it_fails(inside, heard):
     code = "import contextlib, os\nfrom tfrecords_builder.quiet import quietly\n"
     code += f"with contextlib.suppress(ZeroDivisionError), quietly(): os.write(2, b'noise'); {inside}\n"
     code += "os.write(2, b'after')"

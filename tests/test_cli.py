@@ -183,7 +183,7 @@ def test_weights_that_are_not_there_are_one_line_and_exit_code_2(verb, tmp_path,
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.name)
-def test_every_config_fits_its_function_and_says_its_command(path):
+def test_every_config_fits_its_function_and_names_its_command(path):
     verb = getattr(morphtools, path.parent.name)
     settings = read_config(path, inspect.signature(verb).parameters)
     for weights in settings.get("weights", "random").split(","):

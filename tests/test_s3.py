@@ -80,7 +80,7 @@ def test_from_a_catalogue_to_similar_galaxies_s3_gives_the_bytes_of_a_folder(buc
 
 
 @pytest.mark.slow
-def test_what_s3_refuses_is_said_in_one_sentence(bucket, monkeypatch):
+def test_errors_of_s3_are_reported_in_one_sentence(bucket, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"^there is nothing at s3://nowhere/a: the bucket does not exist"):
         read_object("s3://nowhere/a")
     fsspec.filesystem("s3").pipe_file("survey/empty", b"")

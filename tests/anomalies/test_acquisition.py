@@ -30,7 +30,7 @@ def test_expected_improvement_has_its_golden_values_and_is_the_integral(mean, de
     assert found == pytest.approx(gain, rel=1e-6)
 
 
-def test_without_uncertainty_only_the_gain_itself_is_left():
+def test_without_uncertainty_the_expected_improvement_is_the_gain():
     found = log_expected_improvement([6, 5.5, 3], [0, 0, 0], 5, 0.5)
     np.testing.assert_array_equal(np.exp(found), [0.5, 0, 0])
     np.testing.assert_allclose(np.exp(log_expected_improvement([6, 3], [1e-9, 1e-9], 5, 0.5)), [0.5, 0], atol=1e-9)
@@ -57,7 +57,7 @@ def test_every_acquisition_grows_with_mean_and_deviation(name):
 
 @pytest.mark.parametrize("block", [1500, 400, 7])
 @pytest.mark.parametrize("name", ACQUISITIONS)
-def test_looking_only_where_it_can_pay_finds_the_same_as_looking_everywhere(learner, name, block, monkeypatch):
+def test_a_pruned_search_finds_the_same_as_a_full_one(learner, name, block, monkeypatch):
     monkeypatch.setattr(acquisition, "_POOL", 20)
     monkeypatch.setattr(acquisition, "_BLOCK", block)
     rows, values = most_promising(learner, X, 10, acquisition=name, asked=RATED)
@@ -120,7 +120,7 @@ def test_a_liar_spreads_a_batch(learner):
     assert plain[0] == liar[0] and spread(liar) > spread(plain)
 
 
-def test_equal_ratings_say_nothing_of_the_kernel_and_still_rank():
+def test_equal_ratings_do_not_constrain_the_kernel_but_still_rank():
     learner = fit_learner(X[:3], np.array([5.0, 5, 5]))
     assert learner.estimator.kernel_.k1.k2.length_scale == pytest.approx(np.sqrt(12))
     rows, _ = learner.query(X, 5, asked=[0, 1, 2])
@@ -128,7 +128,7 @@ def test_equal_ratings_say_nothing_of_the_kernel_and_still_rank():
     assert (distance[rows] < np.quantile(distance, 0.1)).all()
 
 
-def test_when_nothing_is_left_nothing_is_suggested(learner):
+def test_nothing_is_suggested_when_all_galaxies_are_rated(learner):
     for diversity in ("none", "liar"):
         rows, values = most_promising(learner, X, 5, diversity=diversity, asked=np.arange(len(X)))
         assert len(rows) == len(values) == 0

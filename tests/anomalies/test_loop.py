@@ -172,7 +172,7 @@ def test_a_flipped_bit_in_representations_is_named(store, tmp_path):
         AnomalyLoop(store, tmp_path / "s")
 
 
-def test_what_cannot_be_is_refused_in_one_sentence(store, tmp_path):
+def test_impossible_arguments_are_refused_in_one_sentence(store, tmp_path):
     loop = AnomalyLoop(store, tmp_path / "s")
     with pytest.raises(ValueError, match=r"no ratings in .* yet"):
         loop.scores()

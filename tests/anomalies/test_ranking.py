@@ -45,7 +45,7 @@ def test_a_perfect_ranking_scores_one_everywhere_and_the_worst_nothing_at_the_to
     assert worst["top_50"] == worst["top_200"] == worst["rank_weighted"] == 0
 
 
-def test_of_nothing_nothing_is_known():
+def test_scores_of_an_empty_ranking_are_undefined():
     nothing = np.array([], bool)
     assert np.isnan(list(ranking_metrics(nothing).values())).all() and len(recall_curve(nothing)) == 0
 

@@ -29,7 +29,7 @@ def test_ratings_come_back_in_order_with_time_and_rater(ratings):
     assert history["undone"].isna().all()
 
 
-def test_several_raters_are_averaged_and_each_ones_last_word_counts(ratings):
+def test_several_raters_are_averaged_and_only_the_latest_rating_of_each_counts(ratings):
     ratings.add({"a": 5, "b": None}, "ann")
     ratings.add({"a": 2, "b": 4}, "bob")
     ratings.add({"a": 3}, "bob")
@@ -37,7 +37,7 @@ def test_several_raters_are_averaged_and_each_ones_last_word_counts(ratings):
     assert dict(ratings.current()[["id_str", "raters"]].itertuples(index=False)) == {"a": 2, "b": 1}
 
 
-def test_what_is_settled_counts_alone_until_it_is_taken_back(ratings):
+def test_a_settled_rating_counts_alone_until_it_is_undone(ratings):
     ratings.add({"a": 5, "b": 4, "c": 0, "d": None}, "ann")
     ratings.add({"a": 1, "b": 3, "c": 5, "d": 5}, "bob")
     assert ratings.contested() == [("c", {"ann": 0, "bob": 5}), ("a", {"ann": 5, "bob": 1})]
@@ -50,7 +50,7 @@ def test_what_is_settled_counts_alone_until_it_is_taken_back(ratings):
     assert values(ratings)["c"] == 2.5 and len(ratings.contested()) == 2
 
 
-def test_undo_takes_back_the_last_of_that_rater_and_forgets_nothing(ratings):
+def test_undo_takes_back_the_last_rating_of_that_rater_and_keeps_its_record(ratings):
     ratings.add({"a": 1}, "ann")
     ratings.add({"a": 2, "b": 3}, "ann")
     ratings.add({"c": 4}, "bob")
@@ -60,7 +60,7 @@ def test_undo_takes_back_the_last_of_that_rater_and_forgets_nothing(ratings):
     assert len(ratings.history()) == 4 and ratings.history()["undone"].notna().sum() == 3
 
 
-def test_a_skipped_galaxy_is_known_and_has_no_rating(ratings):
+def test_a_skipped_galaxy_is_recorded_without_a_rating(ratings):
     ratings.add({"a": None}, "ann")
     assert np.isnan(values(ratings)["a"]) and ratings.current()["raters"][0] == 0
 
@@ -104,7 +104,7 @@ for i in itertools.count():
 """
 
 
-def test_whatever_was_acknowledged_survives_kill_9_and_no_call_is_half_there(tmp_path):
+def test_every_acknowledged_rating_survives_kill_9_and_no_call_is_half_stored(tmp_path):
     path = tmp_path / "ratings.sqlite"
     with subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True) as child:
         acknowledged = [int(child.stdout.readline()) for _ in range(20)][-1]
@@ -125,7 +125,7 @@ def test_a_file_that_is_not_a_database_is_named(tmp_path):
         Ratings(tmp_path / "ratings.sqlite")
 
 
-def test_a_call_that_fails_leaves_what_was_there(ratings):
+def test_a_call_that_fails_changes_nothing(ratings):
     ratings.add({"a": 1}, "ann")
     with pytest.raises(OSError, match="no such table"), ratings._open() as database:
         database.execute("DELETE FROM ratings")
@@ -162,7 +162,7 @@ def test_ratings_are_given_by_galaxy(ratings, given):
         ratings.add(given, "ann")
 
 
-def test_a_rating_with_a_name_counts_once_and_is_taken_back_by_it(tmp_path):
+def test_a_named_rating_counts_once_and_is_undone_by_its_name(tmp_path):
     ratings = Ratings(tmp_path / "ratings.sqlite")
     for _ in range(3):
         ratings.add({"g1": 4}, "ann", "judgement-1")

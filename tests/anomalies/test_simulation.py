@@ -22,7 +22,7 @@ def test_the_truth_is_a_fraction_in_the_order_of_the_galaxies_and_nan_where_unkn
         ("odd", None, "the column 'odd' needs a catalog or records"),
     ],
 )
-def test_what_is_no_fraction_is_refused(column, catalog, message):
+def test_a_column_that_is_not_a_fraction_is_refused(column, catalog, message):
     with pytest.raises(ValueError, match=message):
         vote_fractions(["a", "b", "c"], column, catalog, None)
 

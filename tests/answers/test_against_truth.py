@@ -40,7 +40,7 @@ def test_every_way_has_a_row_and_every_number_a_column_with_all_answers(runs):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y", "z"]
 
 
-def test_of_numbers_the_first_is_drawn_where_it_is_known(runs):
+def test_the_first_of_several_numbers_is_drawn_for_galaxies_where_it_is_known(runs):
     truth = RNG.normal(size=(50, 2))
     truth[:5] = np.nan
     estimates = Estimates(IDS, RNG.normal(size=(50, 2)), np.ones((50, 2)), truth, ("size", "mass"), {})

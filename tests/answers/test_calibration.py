@@ -42,7 +42,7 @@ def calibrated():
     return draw(DECALS, 3000)
 
 
-def test_intervals_of_a_calibrated_model_hold_what_they_say_in_every_question(calibrated):
+def test_intervals_of_a_calibrated_model_have_their_coverage_in_every_question(calibrated):
     alpha, truth, votes = calibrated
     table = vote_metrics(votes, alpha, DECALS, truth=truth)
     assert (table["galaxies"] > 1000).all()
@@ -85,7 +85,7 @@ def test_a_model_too_certain_covers_too_little_and_one_too_cautious_too_much(cal
     assert ((table["truth_90"] < 0.8) if too_few else (table["truth_90"] > 0.95)).all()
 
 
-def test_a_model_that_knows_the_truth_has_the_error_that_finite_votes_leave(calibrated):
+def test_the_error_of_a_perfect_model_is_the_noise_of_finite_votes(calibrated):
     _, truth, votes = calibrated
     table = vote_metrics(votes, truth * 1e4 + 1e-6, DECALS)
     np.testing.assert_allclose(table["rmse"], table["noise"], rtol=0.06)
@@ -186,7 +186,7 @@ def test_the_report_writes_its_table_and_pictures(tmp_path):
     pd.testing.assert_frame_equal(evaluate_votes(votes, alpha, TWO, truth=truth), table)
 
 
-def test_arrays_that_do_not_belong_together_are_refused():
+def test_arrays_of_different_galaxies_are_refused():
     alpha, _, votes = draw(TWO, 10)
     with pytest.raises(ValueError, match=r"votes \(9, 5\) and concentrations \(10, 5\) must be of the same galaxies"):
         vote_metrics(votes[1:], alpha, TWO)

@@ -24,14 +24,14 @@ def test_the_confusion_matrix_shows_the_counts(tmp_path):
     assert texts == {"1", "2"}  # 1 true no, 1 false yes, 1 false no, 2 true yes
 
 
-def test_of_many_classes_the_confusion_matrix_shows_every_count_but_zeros():
+def test_with_many_classes_the_confusion_matrix_shows_every_count_except_zeros():
     label, predicted = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 3)
     predicted[0] = 9
     texts = [t.get_text().split("\n")[0] for t in figures.confusion(label, predicted, list("abcdefghij")).axes[0].texts]
     assert sorted(t for t in texts if t) == ["1", "2", *["3"] * 9]
 
 
-def test_every_confusion_has_its_galaxy():
+def test_every_kind_of_confusion_is_shown_with_a_galaxy():
     figure = figures.confusion_examples({(0, 0): np.zeros((4, 4, 3)), (1, 0): np.ones((4, 4, 3))}, ("a", "b", "c"))
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 0, 1, 0, 0, 0, 0, 0]
 
@@ -74,7 +74,7 @@ def test_the_reddest_band_is_shown_red():
         assert figures.as_picture(flux, noise=[1.0] * bands)[0, 0].tolist() == [1, 0, 0]
 
 
-def test_long_names_keep_what_tells_them_apart():
+def test_shortened_names_stay_distinguishable():
     names = [figures.in_short(f"Edge_On_Galaxies_{end}", 20) for end in ("With_Bulge", "Without_Bulge")]
     assert names == ["Edge On Ga…ith Bulge", "Edge On Ga…out Bulge"] and all(len(name) <= 20 for name in names)
     assert figures.in_short("no_ring", 20) == "no ring"

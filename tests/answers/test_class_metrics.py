@@ -90,7 +90,7 @@ def test_the_interval_of_the_accuracy_is_binomial():
     assert accuracy["low"] < accuracy["value"] < accuracy["high"]
 
 
-def test_undefined_scores_are_nan_and_the_others_stand():
+def test_undefined_scores_are_nan_and_the_others_are_unaffected():
     got = classification_metrics([0, 0, 0], [0.1, 0.2, 0.3])
     assert got["accuracy"]["value"] == 1.0
     assert np.isnan([got["auc"]["value"], got["precision"]["value"], got["recall"]["low"]]).all()

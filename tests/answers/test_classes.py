@@ -53,7 +53,7 @@ def test_the_baseline_is_the_most_common_class():
     assert results.baseline() == "base rates: c 50.0%, a 25.0%, b 25.0%; always guessing c: accuracy 0.500"
 
 
-def test_neighbours_answer_by_their_shares():
+def test_neighbours_answer_with_their_fractions_of_each_class():
     targets, near = np.array([[0.0], [1], [2], [2]]), np.array([[0, 1, 2, 3], [2, 3, 2, 3]])
     np.testing.assert_array_equal(ABC.neighbours(targets, near), [[0.25, 0.25, 0.5], [0, 0, 1]])
 

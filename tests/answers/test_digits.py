@@ -16,7 +16,7 @@ def test_three_significant_digits_are_those_that_python_formats():
     ]
 
 
-def test_what_has_no_digits_stays_what_it_is():
+def test_zero_infinity_and_nan_are_not_rounded():
     values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0])
     np.testing.assert_array_equal(significant(values), values)
     assert significant(np.array([0.123456], np.float32)).dtype == np.float32

@@ -57,7 +57,7 @@ def test_the_seed_draws_others():
     assert a != b
 
 
-def test_rare_classes_are_not_lost():
+def test_training_and_validation_have_galaxies_of_rare_classes():
     table = catalog(share=0.02)
     drawn = draw(table, 50)
     assert (drawn.query("split == 'train'")["label"] == 1).sum() >= 2

@@ -15,7 +15,7 @@ def estimates(n=4000, seed=0, width=1.0, columns=("size",)):
     return Estimates(np.array([f"g{i}" for i in range(n)], object), value, sigma, truth, columns, {"weights": "w"})
 
 
-def test_the_crps_is_its_integral():
+def test_the_closed_form_of_the_crps_is_its_integral():
     value, sigma, truth = 0.3, 0.7, 1.1
     below = quad(lambda x: norm.cdf(x, value, sigma) ** 2, -10, truth)[0]
     above = quad(lambda x: (1 - norm.cdf(x, value, sigma)) ** 2, truth, 10)[0]

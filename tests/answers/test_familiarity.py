@@ -70,7 +70,7 @@ def test_representations_of_another_size_are_refused():
         fit_familiarity(galaxies(20))(np.ones((2, 4)))
 
 
-def test_a_survey_unlike_the_training_is_told_with_its_share_and_chance_is_not():
+def test_a_warning_names_the_fraction_of_unfamiliar_galaxies_unless_it_is_due_to_chance():
     uniform = (np.arange(1000) + 0.5) / 1000
     assert tell(uniform, 0.01) is None
     assert tell(np.concatenate([uniform[390:780], np.full(610, 0.002)]), 0.01).startswith("61% of these galaxies")

@@ -20,7 +20,7 @@ def test_the_first_guess_is_the_mean_of_all_votes():
     np.testing.assert_allclose(guess, [30.5 / 80, 49.5 / 80])
 
 
-def test_votes_become_fractions_and_weigh_in_the_head():
+def test_votes_become_fractions_and_weight_galaxies_in_the_head():
     """A galaxy with nine times the votes pulls the mean nine times as much; the head of constant images is the mean."""
     votes = np.array([[90.0, 0.0], [0.0, 10.0]] * 20)
     head = AB.linear(np.random.default_rng(0).normal(size=(40, 3)) * 1e-9, votes, 0)

@@ -21,7 +21,7 @@ ANSWERS = [
 ]
 
 
-def test_every_kind_is_here():
+def test_every_kind_of_answer_has_a_test():
     assert {answer.kind for answer in ANSWERS} == set(KINDS)
 
 

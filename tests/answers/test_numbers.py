@@ -33,7 +33,7 @@ def test_galaxies_left_out_are_in_the_units_of_the_numbers_and_covered():
     np.testing.assert_allclose((y - mean).std(axis=0), [0.5, 0.1], rtol=0.12)
 
 
-def test_models_are_mixed_and_intervals_hold_their_share():
+def test_models_are_mixed_and_intervals_have_their_coverage():
     """The variance of an equal mixture: the mean variance and the variance of the means."""
     outputs = np.array([[[9.0, 3, np.log(1.0), 0]], [[13.0, 3, np.log(2.0), 0]]])
     read, full = ANSWER.tables(["x"], outputs, 0.9)

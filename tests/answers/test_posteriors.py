@@ -141,7 +141,7 @@ def test_the_posterior_cdf_of_an_intervals_ends_is_what_it_leaves_outside():
         np.testing.assert_allclose(posteriors.posterior_cdf(end, alpha, DECALS), below, atol=1e-4)
 
 
-def test_the_friendly_table_leaves_out_what_few_would_be_asked_and_the_full_one_nothing():
+def test_the_readable_table_omits_rarely_asked_questions_and_the_full_one_omits_none():
     alpha = concentrations(2, 6)
     alpha[:, 0, :3] = 101, 1, 1  # everybody says smooth
     friendly, full = posteriors.vote_tables([f"g{i}" for i in range(6)], alpha, DECALS)
@@ -177,7 +177,7 @@ def test_concentrations_are_read_back_from_the_full_table_whole_or_for_some_ques
         posteriors.read_concentrations(full, ONE)
 
 
-def test_other_shapes_and_numbers_are_refused():
+def test_wrong_shapes_and_levels_are_refused():
     with pytest.raises(ValueError, match=r"'one' must be \(galaxies, 3\) or \(views, galaxies, 3\), not \(2, 4\)"):
         posteriors.expected_fractions(np.ones((2, 4)), ONE)
     for impossible in (np.nan, 0.0, -1.0, np.inf, 1e30):

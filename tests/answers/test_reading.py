@@ -47,7 +47,7 @@ def test_spellings_of_a_class_are_one_and_a_warning_names_them(caplog):
     assert "edge on, edge_on, Edge-On are treated as one class, edge on" in caplog.text
 
 
-def test_codes_are_classes_when_told():
+def test_codes_are_classes_if_answer_is_classes():
     reading = read({"type": [3, 1, 1.0, NAN, 10]}, "type", "classes")
     assert reading.answer.names == ("1", "10", "3")
     np.testing.assert_array_equal(reading.labels["label"], [2, 0, 0, NAN, 1])
@@ -126,7 +126,7 @@ def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_thei
         ({"x": [str(i) + "a" for i in range(101)]}, "x", None, "101 different values.*too many classes"),
     ],
 )
-def test_an_ambiguous_column_is_one_clear_error(columns, asked, answer, message):
+def test_an_ambiguous_column_ends_in_one_clear_error(columns, asked, answer, message):
     with pytest.raises(ValueError, match=message) as error:
         read(columns, asked, answer)
     assert "\n" not in str(error.value)
@@ -198,7 +198,7 @@ def test_counts_hold_neither_fractions_nor_numbers_that_nobody_voted():
 
 
 @pytest.mark.parametrize("code", [-32768, -9.99, 0, -1, 40, -999.9])
-def test_a_code_for_unknown_numbers_is_refused_whatever_it_is(code):
+def test_any_code_for_unknown_numbers_is_refused(code):
     """It comes again and again, alone."""
     magnitudes = np.random.default_rng(0).normal(20, 0.5, 100)
     magnitudes[[5, 50, 95]] = code
@@ -225,6 +225,6 @@ def test_a_class_without_a_letter_is_reported(caplog):
 
 
 @pytest.mark.parametrize("value", [1e20, -1e30, 3.4e38])
-def test_enormous_numbers_for_unknown_ones_are_refused(value):
+def test_enormous_stand_ins_for_unknown_numbers_are_refused(value):
     with pytest.raises(ValueError, match="far from all other values"):
         read({"size": [*np.linspace(15, 18, 30), value]}, "size", "number")

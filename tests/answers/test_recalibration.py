@@ -25,18 +25,18 @@ def draw(galaxies=4000, true=TRUE):
     return said, np.array(votes)
 
 
-def test_scale_and_floor_are_found_again():
+def test_scale_and_floor_are_recovered():
     said, votes = draw()
     np.testing.assert_allclose(fit_recalibration(votes, said, TWO), TRUE, rtol=0.2)
 
 
-def test_a_calibrated_model_is_left_as_it_is():
+def test_a_calibrated_model_is_not_changed():
     said, votes = draw(true=np.ones((2, 2)))
     np.testing.assert_allclose(fit_recalibration(votes, said, TWO), 1, rtol=0.2)
     np.testing.assert_array_equal(recalibrate(said, np.ones((2, 2)), TWO), said)
 
 
-def test_on_galaxies_not_used_the_intervals_hold_what_they_say_afterwards_only():
+def test_only_recalibrated_intervals_have_their_coverage_on_other_galaxies():
     said, votes = draw()
     found = fit_recalibration(votes[:2000], said[:2000], TWO)
     before = vote_metrics(votes[2000:], said[2000:], TWO)
@@ -46,14 +46,14 @@ def test_on_galaxies_not_used_the_intervals_hold_what_they_say_afterwards_only()
     assert (after["loss"] < before["loss"]).all()
 
 
-def test_the_mixture_of_views_is_what_is_made_right():
+def test_the_mixture_of_views_is_recalibrated_not_each_view():
     said, votes = draw(1000)
     views = np.stack([said, said])
     np.testing.assert_allclose(fit_recalibration(votes, views, TWO), fit_recalibration(votes, said, TWO), rtol=1e-3)
     assert recalibrate(views, TRUE, TWO).shape == views.shape
 
 
-def test_questions_few_were_asked_stay_as_they_are():
+def test_questions_with_few_votes_are_not_recalibrated():
     said, votes = draw(200)
     votes[49:, 3:] = 0
     found = fit_recalibration(votes, said, TWO)

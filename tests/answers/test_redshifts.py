@@ -55,7 +55,7 @@ def test_redshifts_survive_saving_to_half_precision(tmp_path):
     assert table["pdf"][0].dtype == np.float16
 
 
-def test_what_holds_no_redshifts_is_refused(tmp_path):
+def test_a_table_without_redshifts_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there are no redshifts at"):
         Redshifts.open(tmp_path / "p.parquet")
     pd.DataFrame({"id_str": ["a"]}).to_parquet(tmp_path / "p.parquet")

@@ -139,7 +139,7 @@ def test_neighbours_answer_by_those_whose_answer_is_known():
     np.testing.assert_allclose(answers, [[0.5, 0.5, 0, 0, 1], [0, 1, 0, 0, 1], [0, 1, 0, 0, 1]])
 
 
-def test_pictures_of_each_question_lie_in_a_folder_of_their_own(tmp_path):
+def test_each_question_has_its_own_folder_of_figures(tmp_path):
     rng, truth = np.random.default_rng(1), np.array([[0, NAN], [1, 0], [NAN, 1], [1, 2], [0, 0], [1, 1]])
     outputs = np.concatenate([rng.dirichlet([1, 1], 6), rng.dirichlet([1, 1, 1], 6)], axis=1)
     answer = Several(("is it/barred", "type"), ANSWER.answers)

@@ -33,7 +33,7 @@ def test_a_question_that_no_galaxy_answers_has_no_score(predictions):
     assert list(results.answered()) == ["bar"] and all(name.endswith(" of bar") for name in results.scores())
 
 
-def test_what_was_saved_is_read_again(predictions, tmp_path):
+def test_saving_and_opening_changes_nothing(predictions, tmp_path):
     results = predictions[0]
     results.save(tmp_path / "predictions.parquet")
     again = SeveralPredictions.open(tmp_path / "predictions.parquet")

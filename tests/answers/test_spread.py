@@ -32,7 +32,7 @@ def test_galaxies_that_are_harder_get_a_larger_deviation_and_intervals_hold_for_
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_where_nothing_tells_how_large_a_residual_is_all_galaxies_have_their_root_mean_square(seed):
+def test_if_nothing_predicts_the_size_of_residuals_all_galaxies_have_the_same_deviation(seed):
     x, _, residual = galaxies(100, 0.0, seed)
     kernel, bias, left_out = fit_spread(x, residual[:, np.newaxis])
     assert (kernel == 0).all()
@@ -40,13 +40,13 @@ def test_where_nothing_tells_how_large_a_residual_is_all_galaxies_have_their_roo
     assert np.ptp(left_out) < 0.2  # by the folds
 
 
-def test_pulls_of_galaxies_left_out_have_a_mean_square_of_one_for_each_number():
+def test_pulls_of_left_out_galaxies_have_a_mean_square_of_one_for_each_number():
     x, _, first = galaxies(200, 0.8)
     residuals = np.stack([first, 5 * galaxies(200, 0.0, 3)[2]], axis=1)
     _, _, left_out = fit_spread(x, residuals)
     np.testing.assert_allclose(np.mean((residuals / np.exp(left_out)) ** 2, axis=0), 1, rtol=1e-6)
 
 
-def test_residuals_of_zero_are_no_infinite_certainty():
+def test_residuals_of_zero_do_not_give_infinite_certainty():
     kernel, bias, _ = fit_spread(galaxies(50, 0)[0], np.zeros((50, 1)))
     assert (kernel == 0).all() and np.exp(bias) == pytest.approx(1e-6)

@@ -65,14 +65,14 @@ def test_votes_to_read_are_fractions_of_the_questions_that_most_would_be_asked()
         (Votes(TREE), np.array([[[9.0, 1.0, 3.0, 7.0]], [[2.0, 8.0, 3.0, 7.0]]])),
     ],
 )
-def test_what_a_model_gave_is_in_the_table_with_everything(answer, outputs):
+def test_the_full_table_has_all_outputs_of_a_model(answer, outputs):
     read, full = answer.tables(["x"], outputs, 0.9)
     mean = outputs if answer.every_view else outputs.mean(axis=0)
     np.testing.assert_allclose(answer.outputs_in(full), mean, rtol=1e-3)
     assert answer.to_read(full).equals(read) and set(read) <= set(full)
 
 
-def test_questions_are_about_votes():
+def test_only_vote_models_take_a_choice_of_questions():
     assert choose(Votes(TREE), "bar", ()) == ("bar",)
     assert choose(Classes(("a", "b")), None, ()) == ()
     with pytest.raises(ValueError, match="`questions` choose among several, and these weights predict cla"):

@@ -16,7 +16,7 @@ def table():
     return pd.DataFrame(rows, columns=["question", *columns])
 
 
-def test_errors_stand_beside_their_questions_and_unasked_ones_are_left_out(table):
+def test_errors_are_drawn_beside_their_questions_without_unasked_ones(table):
     axes = vote_figures.skill(table).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     model = next(line for line in axes.lines if line.get_label() == "model")

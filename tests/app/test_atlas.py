@@ -62,7 +62,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_is_there(three_kinds, tmp_
     assert len(atlas.map) == len(atlas.near) == 60
 
 
-def test_what_is_not_there_is_an_error_at_once(three_kinds, tmp_path):
+def test_missing_inputs_are_errors_at_once(three_kinds, tmp_path):
     for name in ("map", "records"):
         with pytest.raises(FileNotFoundError, match=f"no {name}"):
             Atlas(three_kinds[0], tmp_path / "out", **{name: tmp_path / "nothing"})

@@ -89,7 +89,7 @@ def test_positions_and_files_are_known_where_a_table_has_them(tmp_path):
     assert columns.file_locs(np.array([3, 1])) == ["d.png", None]
 
 
-def test_images_are_known_from_a_table_that_has_nothing_else(tmp_path):
+def test_images_are_found_through_a_table_with_file_names_only(tmp_path):
     columns = Columns(pa.array(["a", "b"], pa.large_string()))
     columns.add_table(pd.DataFrame({"id_str": ["b", "a"], "file_loc": ["b.png", "a.png"]}), "catalogue", tmp_path / "t")
     assert columns.file_locs(np.array([0, 1])) == ["a.png", "b.png"] and columns.about() == []

@@ -19,7 +19,7 @@ def ended(jobs, name):
     return job
 
 
-def test_a_job_runs_once_and_what_it_made_is_told_once(tmp_path, table):
+def test_a_job_runs_once_and_its_result_is_reported_once(tmp_path, table):
     told = []
     jobs = Jobs(tmp_path / "jobs", told.append)
     arguments = ([str(table), str(tmp_path / "out.csv")], tmp_path, "out.csv", {"table": "x"})

@@ -14,7 +14,7 @@ def test_a_judgement_sent_again_counts_once_and_is_what_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("other", [("rate", "ann", {"v": 1}), ("label", "bob", {"v": 1}), ("label", "ann", {"v": 2})])
-def test_one_name_stands_for_one_judgement(tmp_path, other):
+def test_the_same_name_is_never_used_for_two_judgements(tmp_path, other):
     file = Judgements(tmp_path / "j.sqlite")
     file.add("judgement-1", "label", "ann", {"v": 1}, {})
     with pytest.raises(FileExistsError, match="another judgement is named judgement-1"):

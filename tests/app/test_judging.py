@@ -43,7 +43,7 @@ def test_labels_make_a_table_that_training_reads(labelling):
     assert (about["labelled"], about["counts"]) == (2, {"yes": 1, "no": 1, "unsure": 1})
 
 
-def test_to_label_a_galaxy_that_was_shown_goes_through_no_others(labelling, monkeypatch):
+def test_labelling_a_shown_galaxy_does_not_read_other_galaxies(labelling, monkeypatch):
     (shown,) = labelling.get("api/queue", params={"table": "rings", "person": "ann", "galaxies": 1}).json()["queue"]
     monkeypatch.setattr("morphtools.app.atlas.pc.index_in", lambda *_, **__: pytest.fail("all names are gone through"))
     judge(labelling, "label", table="rings", id_str=shown["id_str"], value="yes")
@@ -61,7 +61,7 @@ def test_the_last_word_of_a_person_counts_and_can_be_taken_back(labelling):
     assert not len(table(labelling))
 
 
-def test_what_most_people_say_is_the_label_and_a_tie_is_none(labelling):
+def test_the_label_is_that_of_the_majority_and_a_tie_is_unlabelled(labelling):
     said = {"ann": ("yes", "yes"), "bob": ("yes", "no"), "eve": ("no", None)}
     for person, values in said.items():
         for name, value in zip(("g01", "g02"), values, strict=True):
@@ -99,7 +99,7 @@ def test_sets_of_labelled_galaxies_are_sets_as_any(labelling):
     assert members("label:rings:yes") == {"g05", "g06"} and members("labelled:rings") == {"g05", "g06", "g07"}
 
 
-def test_only_one_self_can_take_back(labelling):
+def test_only_the_person_who_judged_can_undo(labelling):
     mine = judge(labelling, "label", table="rings", id_str="g01", value="yes")["judgement"]
     error = judge(labelling, "label", 400, table="rings", person="bob", undo=mine)["error"]
     assert error == "this label was given by ann: only they can undo it"

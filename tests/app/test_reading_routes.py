@@ -10,7 +10,7 @@ def view(client):
     return dict(zip(("x0", "x1", "y0", "y1"), client.get("api/about").json()["map"]["bounds"], strict=True))
 
 
-def test_about_tells_what_there_is(client):
+def test_about_describes_the_store(client):
     about = client.get("api/about").json()
     assert (about["galaxies"], about["dimension"], about["images"]) == (60, 5, True)
     assert about["map"]["kind"] == "pca" and "make-map" in about["map"]["message"]
@@ -23,7 +23,7 @@ def test_the_map_is_a_picture_of_the_size_requested(client):
     assert Image.open(io.BytesIO(answer.content)).size == (90, 60) and answer.headers["X-Galaxies"] == "60"
 
 
-def test_hovering_shows_the_galaxy_that_lies_there(client):
+def test_hovering_shows_the_galaxy_under_the_pointer(client):
     place = client.get("api/place", params={"id_str": "g07"}).json()
     shown = client.get("api/hover", params={"x": place["x"], "y": place["y"], "radius": 0.01}).json()
     assert shown["id_str"] == "g07" and shown["columns"]["kind"] == "elliptical"
@@ -51,7 +51,7 @@ def test_galaxies_are_filtered_and_sorted_by_columns(client, three_kinds):
     assert [row["id_str"] for row in again["rows"]] == expected["id_str"].tolist()[3:6]
 
 
-def test_a_galaxy_comes_with_all_that_is_known_its_nearest_and_links(client, three_kinds):
+def test_a_galaxy_is_shown_with_its_columns_neighbours_and_links(client, three_kinds):
     store, catalog, _ = three_kinds
     galaxy = client.get("api/galaxy", params={"id_str": "g10"}).json()
     values = store.values() / np.linalg.norm(store.values(), axis=1, keepdims=True)
@@ -91,7 +91,7 @@ def test_a_thumbnail_is_the_galaxy_in_the_stretch_that_was_chosen(client):
         ("api/galaxies?set=cluster:1", 404, "there are no clusters"),
     ],
 )
-def test_what_cannot_be_answered_is_one_sentence(client, path, status, words):
+def test_requests_that_cannot_be_answered_end_in_one_sentence(client, path, status, words):
     answer = client.get(path)
     assert answer.status_code == status and words in answer.json()["error"]
     assert json.dumps(answer.json()) and "Traceback" not in answer.text

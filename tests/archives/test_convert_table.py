@@ -24,7 +24,7 @@ def test_tables_need_no_positions_and_are_never_overwritten(tmp_path):
         convert_table(table, tmp_path / "out.vot")
 
 
-def test_commands(tmp_path):
+def test_the_commands_join_convert_and_send_tables(tmp_path):
     for name, ra in (("a", 10.0), ("b", 10.0002)):
         pd.DataFrame({"id_str": [name], "ra": [ra], "dec": [0.0]}).to_csv(tmp_path / f"{name}.csv", index=False)
 

@@ -58,7 +58,7 @@ CROWD_B = pd.DataFrame({"name": ["x", "y"], "ra": [0.0, 0.0], "dec": [0.9 * ARCS
     ("find", "pairs"),
     [("nearest", ["px", "qx"]), ("one-to-one", ["py", "qx"]), ("all", ["px", "py", "qx"])],  # q and y: 2.5 arcsec
 )
-def test_what_is_found_in_a_crowd(find, pairs):
+def test_matches_in_a_crowded_field_are_one_to_one_nearest_or_all(find, pairs):
     table = cross_match(CROWD_A, CROWD_B, find=find).table
     assert (table["id_str"] + table["name"]).tolist() == pairs
 
@@ -153,7 +153,7 @@ def test_what_a_killed_call_left_is_removed(tables, tmp_path):
         ("0.1mas", 1 / 3.6e7),
     ],
 )
-def test_angles(angle, degrees):
+def test_angles_are_read_in_every_spelling(angle, degrees):
     assert to_degrees(angle, "radius") == pytest.approx(degrees, rel=1e-12)
 
 

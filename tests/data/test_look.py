@@ -86,7 +86,7 @@ def test_inspecting_tells_splits_votes_and_failures(source, tmp_path):
     assert look.findings == [] and list(look.ranges.index) == ["g", "r", "z"]
 
 
-def test_galaxies_of_one_band_stand_side_by_side(tmp_path):
+def test_galaxies_of_one_band_are_drawn_side_by_side(tmp_path):
     catalog = pd.DataFrame({"id_str": list("abcdef"), "file_loc": range(6)})
     np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(6, 16, 16, 1)).astype("f4"))
     look = preview_records(catalog, images=tmp_path / "stack.npy", bands=("radio",), galaxies=6)

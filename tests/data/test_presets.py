@@ -104,7 +104,7 @@ def test_a_file_is_read_safely(tmp_path):
         read_augmentations(tmp_path / "none.yaml")
 
 
-def test_presets_say_only_what_the_layers_take():
+def test_presets_contain_only_arguments_of_the_layers():
     for entries in PRESETS.values():
         for name, arguments in read_augmentations(entries):
             if not name.startswith("keras"):

@@ -51,7 +51,7 @@ def test_a_galaxy_is_listed_once_with_all_reasons_and_nothing_is_deleted(three_k
         ({"regions": [[(10, 10), (11, 10), (11, 11)]]}, r"no galaxy lies in the region .*x from 0 to 4, y from 0 to 4"),
     ],
 )
-def test_what_is_not_there_is_named(mapped, tmp_path, asked, message):
+def test_missing_galaxies_and_files_are_named(mapped, tmp_path, asked, message):
     with pytest.raises(ValueError, match=message):
         find_artifacts(map=mapped, **asked, out=tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -87,7 +87,7 @@ def test_approximate_search_without_faiss_says_what_to_install(tmp_path, monkeyp
         Neighbours(make(tmp_path), approximate=True)
 
 
-def test_an_encoder_that_says_the_same_of_all_galaxies_is_noticed(tmp_path, caplog):
+def test_an_encoder_with_equal_output_for_all_galaxies_is_noticed(tmp_path, caplog):
     store = Representations.create(tmp_path / "same", 3, {})
     store.append([f"g{i}" for i in range(50)], 1 + 1e-5 * np.random.default_rng(0).normal(size=(50, 3)))
     Neighbours(store)

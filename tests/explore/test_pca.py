@@ -106,12 +106,12 @@ def test_galaxies_of_another_store_are_not_taken_for_its_own(store, tmp_path):
         ({"variance": 95}, "a fraction above 0"),
     ],
 )
-def test_what_cannot_be_had_is_named(store, asked, message):
+def test_impossible_requests_are_named(store, asked, message):
     with pytest.raises(ValueError, match=message):
         fit_pca(store, **asked)
 
 
-def test_nothing_varies(tmp_path):
+def test_representations_that_do_not_vary_are_refused(tmp_path):
     store = Representations.create(tmp_path, 2, {})
     store.append(["a", "b"], np.ones((2, 2)))
     with pytest.raises(ValueError, match="all the same"):

@@ -3,7 +3,7 @@ import numpy as np
 from morphtools.explore.placing import between
 
 
-def test_neighbours_on_two_islands_do_not_place_a_galaxy_in_the_sea():
+def test_neighbours_on_two_islands_of_a_map_do_not_place_a_galaxy_between_them():
     rng = np.random.default_rng(0)
     places = np.concatenate([rng.normal(100, 1, (20, 4, 2)), rng.normal(0, 1, (20, 6, 2))], axis=1)
     found = between(places)

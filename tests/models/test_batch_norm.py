@@ -23,7 +23,7 @@ def both(**options):
 
 @pytest.mark.parametrize("trainable", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_it_says_what_the_layer_of_keras_says_and_remembers_the_same(training, trainable):
+def test_it_gives_the_same_outputs_and_averages_as_the_layer_of_keras(training, trainable):
     ours, theirs = both()
     ours.trainable = theirs.trainable = trainable
     images = np.random.default_rng(0).normal(3.0, 2.0, size=(4, 5, 7, 3)).astype("float32")

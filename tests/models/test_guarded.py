@@ -102,7 +102,7 @@ def test_a_model_warns_once_and_no_more_than_once(pictures):
         pictures(levels())
 
 
-def test_training_is_not_looked_at(pictures):
+def test_training_images_are_not_checked(pictures):
     pictures._warned = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -110,7 +110,7 @@ def test_training_is_not_looked_at(pictures):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of tf.data")
-def test_the_first_batch_of_a_dataset_is_looked_at(pictures):
+def test_the_first_batch_of_a_dataset_is_checked(pictures):
     import tensorflow as tf
 
     images = tf.data.Dataset.from_tensor_slices((levels().astype("float32"), [0, 1])).batch(2)

@@ -54,7 +54,7 @@ def test_the_package_of_weights_is_read_without_being_imported(package):
     assert card.licence == "Apache-2.0" and "arXiv:1905.11946" in card.citation
 
 
-def test_what_was_made_once_is_used_again(package, monkeypatch):
+def test_a_built_encoder_is_reused(package, monkeypatch):
     first = find_card("efficientnet_lite0_imagenet")
     monkeypatch.setattr(imagenet, "import_weights", None)
     assert find_card("efficientnet_lite0_imagenet") == first

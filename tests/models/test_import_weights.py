@@ -201,7 +201,7 @@ def test_a_folder_that_is_taken_is_left_alone(tmp_path, resnet):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
-def test_what_is_nowhere_is_not_found(tmp_path):
+def test_a_missing_file_is_reported_as_not_found(tmp_path):
     with pytest.raises(FileNotFoundError, match="neither a file nor a folder"):
         import_weights(tmp_path / "nothing", tmp_path / "out")
 

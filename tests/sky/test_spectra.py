@@ -34,7 +34,7 @@ def test_mixtures_lie_between_their_populations():
     np.testing.assert_allclose(colours(0.5), (colours(0) + colours(1)) / 2)
 
 
-def test_there_is_no_k_correction_here_and_now_and_more_for_old_galaxies():
+def test_the_k_correction_is_zero_at_redshift_zero_and_larger_for_old_galaxies():
     assert k_correction(np.array([0.0, 2.0]), np.zeros(2), 6166.0) == pytest.approx(0)
     old, young = k_correction(np.array([0.0, 2.0]), np.full(2, 0.1), 6166.0)
     # About z for ellipticals in r (Fukugita et al. 1995, table 7: 0.11 at z = 0.1), little for irregulars.

@@ -13,7 +13,7 @@ def test_outliers_are_certain_galaxies_called_the_certain_opposite():
     assert outlier_percent(label, probability) == pytest.approx(100 * 2 / 5)
 
 
-def test_more_labels_of_a_line_tell_more_and_the_scores_are_those_of_scikit_learn():
+def test_more_labels_raise_the_scores_which_are_those_of_scikit_learn():
     x = RNG.normal(size=(900, 20))
     y = np.where(x[:, :5].sum(axis=1) + RNG.normal(size=900) > 0, "spiral", "round")
     found = label_efficiency(x[:600], y[:600], x[600:], y[600:], numbers=[10, 400, 5000], repeats=4, seed=1)
@@ -31,7 +31,7 @@ def test_more_labels_of_a_line_tell_more_and_the_scores_are_those_of_scikit_lear
     assert 0 <= row["outliers"] <= 100
 
 
-def test_a_number_is_scored_by_its_determination():
+def test_a_number_is_scored_by_the_coefficient_of_determination():
     x = RNG.normal(size=(300, 4))
     found = label_efficiency(x[:200], x[:200, 0], x[200:], x[200:, 0], numbers=[100], repeats=2)
     assert (found[found["probe"] == "linear"]["score"] > 0.95).all() and "auc" not in found

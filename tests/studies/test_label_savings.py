@@ -50,7 +50,7 @@ def test_a_known_factor_is_found(metric, sign, factor):
     assert row.score == pytest.approx(0.5 + sign * 0.04 * np.log(16))
 
 
-def test_the_interval_holds_the_factor_about_as_often_as_it_says():
+def test_the_interval_contains_the_factor_about_as_often_as_its_level():
     held = 0
     for seed in range(40):
         (row,) = label_savings(study(noise=0.01, seeds=4, seed=seed), "accuracy", "slow", draws=200).itertuples()
@@ -74,7 +74,7 @@ def sentence(results, metric="accuracy"):
     return in_a_sentence(label_savings(results, metric, "slow", draws=300).iloc[0], metric, "slow")
 
 
-def test_the_sentence_says_what_was_found_and_no_more():
+def test_the_sentence_states_the_factor_and_its_limits():
     assert "reaches the same with 400: 2.0 times fewer labels" in sentence(study())
     assert "95% interval of the factor" in sentence(study(noise=0.01))
     assert sentence(study(seeds=1)).endswith("(one seed: no interval)")

@@ -34,7 +34,7 @@ def test_the_noise_of_an_aperture_is_that_of_its_pixels_together():
     np.testing.assert_allclose(fluxes.std(axis=0), aperture_noise((32, 32, 2), (0.1, 0.3)), rtol=0.12)
 
 
-def test_asinh_magnitudes_are_pogsons_where_bright_and_go_on_below_zero():
+def test_asinh_magnitudes_equal_pogsons_for_bright_sources_and_exist_for_negative_flux():
     assert asinh_magnitude(100.0, 0.01) == pytest.approx(22.5 - 2.5 * 2, abs=1e-6)
     faint = asinh_magnitude(np.array([0.02, 0.0, -0.02]), 0.01)
     assert np.isfinite(faint).all() and np.all(np.diff(faint) > 0)
@@ -48,7 +48,7 @@ def test_columns_are_a_magnitude_and_the_colours_of_every_aperture():
     np.testing.assert_allclose(features, [[19.0, 1.0, 0.5] * 3] * 2, atol=1e-6)
 
 
-def test_dust_is_taken_away_by_the_surveys_coefficients():
+def test_dust_is_corrected_by_the_coefficients_of_the_survey():
     flux = np.ones((2, 1, 5))
     ebv = np.array([0.1, np.nan])
     reddened = flux * transmission([0.1, 0.0], bands="ugriz", survey="sdss")[:, np.newaxis]

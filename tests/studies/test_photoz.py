@@ -120,7 +120,7 @@ def test_what_cannot_be_done_is_one_clear_error(tmp_path, changes, message):
         evaluate_photoz(**{"predictions": predictions, "out": tmp_path / "out"} | changes)
 
 
-def test_its_pictures_can_be_painted(tmp_path):
+def test_its_figures_can_be_drawn(tmp_path):
     one = redshifts([f"g{i}" for i in range(40)], np.linspace(0.1, 0.3, 40))
     evaluate_photoz({"one": one}, bins=1, resamples=50, out=tmp_path)
     assert min(path.stat().st_size for path in tmp_path.glob("*.png")) > 5000

@@ -56,7 +56,7 @@ def test_all_baselines_beat_the_mean_on_galaxies_they_have_not_seen(sky, tmp_pat
     np.testing.assert_allclose(found["mean"].pdf, np.tile(expected, (len(found["mean"].id_str), 1)))
 
 
-def test_dereddened_colours_tell_more_than_reddened_ones(sky):
+def test_dereddened_colours_give_better_redshifts_than_reddened_ones(sky):
     galaxies = galaxies_of(sky)
     z = galaxies["redshift"].to_numpy()
     clean = measure(Pictures(sky), galaxies.index, galaxies["ebv"].to_numpy(), "sdss")
@@ -81,7 +81,7 @@ def test_pictures_and_images_that_cannot_be_read_are_measured_too(tmp_path):
         measure(Pictures(catalog=catalog, images=tmp_path), pd.Index(["e"]))
 
 
-def test_boosting_follows_what_no_neighbour_of_a_few_could_and_knows_how_wrong_it_is():
+def test_boosting_beats_neighbours_and_estimates_its_own_errors():
     rng = np.random.default_rng(0)
     z = rng.uniform(0.05, 0.35, 1500)
     noise = np.where(z > 0.2, 0.05, 0.01)
@@ -104,6 +104,6 @@ def test_galaxies_without_representation_get_the_mean_of_the_others(tmp_path):
         reduced(store, pd.Index(["a", "x", "y"]), np.ones(3, bool))
 
 
-def test_without_training_galaxies_it_says_so(sky):
+def test_missing_training_galaxies_are_reported(sky):
     with pytest.raises(ValueError, match="splits 'train' and 'val'"):
         baseline_redshifts(galaxies_of(sky).query("split == 'test'"), EDGES)

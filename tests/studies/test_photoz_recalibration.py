@@ -45,12 +45,12 @@ def test_calibrated_pdfs_stay_as_they_are():
     assert p_value(mended) > 0.01
 
 
-def test_a_shift_is_taken_away_from_the_estimates_too():
+def test_recalibration_also_removes_a_shift_from_the_estimates():
     mended = recalibrate_redshifts(normal(2000, 1, shift=0.015), fit_pit(normal(4000, 2, shift=0.015)))
     assert abs(delta_z(mended.z(), mended.redshift).mean()) < 0.002
 
 
-def test_whatever_the_validation_galaxies_are_pdfs_stay_pdfs():
+def test_recalibrated_pdfs_are_pdfs_for_any_validation_galaxies():
     rng = np.random.default_rng(0)
     for i in range(20):
         pdf = rng.dirichlet(np.full(180, 10.0 ** rng.uniform(-2, 1)), size=300)

@@ -70,7 +70,7 @@ def test_published_tables_are_recognised_in_any_capitals(name):
         )
 
 
-def test_tables_of_ones_own_are_left_alone():
+def test_unknown_tables_are_not_changed():
     table = pd.DataFrame({"id_str": ["a"], "z": [0.1], "ra": [1.0], "dec": [2.0], "spiral": [1], "Bar": [1]})
     assert recognise(table.columns) is None
     out, remarks = translate(table, None)
@@ -78,7 +78,7 @@ def test_tables_of_ones_own_are_left_alone():
     assert remarks == []
 
 
-def test_columns_that_are_there_stay():
+def test_existing_columns_are_kept():
     out, _ = made(of("SDSS spectra", id_str="mine", redshift=0.5))
     assert out["id_str"].tolist() == ["mine"] and out["redshift"].tolist() == [0.5]
 

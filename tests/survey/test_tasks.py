@@ -42,7 +42,7 @@ def test_votes_for_another_question_do_not_count():
         )
 
 
-def test_one_may_name_ones_own_column():
+def test_a_column_of_any_name_can_be_given():
     np.testing.assert_array_equal(labels("rings", {"ring": [1, 1], "mine": [0.9, 0.01]}, "mine"), [1, 0])
     with pytest.raises(ValueError, match=r"unknown column 'mime'.*did you mean 'mine'"):
         labels("rings", {"mine": [1, 0]}, "mime")
@@ -63,7 +63,7 @@ def test_thresholds_leave_room_between():
         assert 0 < task.below < task.above < 1
 
 
-def test_redshifts_are_found_and_what_is_none_is_unknown():
+def test_redshifts_are_found_and_impossible_ones_are_unknown():
     values = [0.1, "0.2", -9999, np.nan, -0.001, np.inf, -1]
     found, where = task_redshifts(get_task("photoz"), pd.DataFrame({"id_str": list("abcdefg"), "spec_z": values}))
     np.testing.assert_array_equal(found, [0.1, 0.2, np.nan, np.nan, -0.001, np.nan, np.nan])

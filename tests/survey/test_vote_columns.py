@@ -118,7 +118,7 @@ def test_rounding_keeps_the_total():
         ({"rimg_yes": [1, 3], "other": [1, 1]}, "none of the columns ring_yes, ring_no .*'rimg_yes' for 'ring_yes'"),
     ],
 )
-def test_what_can_be_no_votes_is_refused_in_one_sentence(columns, message):
+def test_impossible_votes_are_refused_in_one_sentence(columns, message):
     with pytest.raises(ValueError, match=message) as error:
         read_votes(pd.DataFrame({"id_str": ["a", "b"]} | columns), "rings")
     assert "\n" not in str(error.value)

@@ -21,7 +21,7 @@ def test_an_unknown_name_gets_the_known_ones_and_the_nearest():
         ("way to learn", "ways to learn"),
     ],
 )
-def test_plurals(kind, plural):
+def test_counted_nouns_have_the_right_plural(kind, plural):
     assert f"known {plural}: a" in unknown(kind, "b", ["a"])
 
 

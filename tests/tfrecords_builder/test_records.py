@@ -225,7 +225,7 @@ def test_a_broken_catalogue_names_its_file(tmp_path):
         read_catalog(tmp_path / "c.xls")
 
 
-def test_damaged_records_say_so(tmp_path):
+def test_damaged_records_are_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no records.json"):
         Records.open(tmp_path)
     (tmp_path / "records.json").write_text('{"format":')

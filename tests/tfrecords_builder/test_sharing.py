@@ -15,7 +15,7 @@ def test_parts_share_all_shards_and_none_is_in_two(n):
 
 
 @pytest.mark.parametrize("part", ["0/3", "4/3", "2", "a/b", "1/0", ""])
-def test_a_part_that_is_none_is_refused(part):
+def test_an_impossible_part_is_refused(part):
     with pytest.raises(ValueError, match="part must look like 2/5"):
         share_of(SHARDS, part)
 

@@ -48,7 +48,7 @@ def test_what_was_uploaded_is_there_byte_by_byte_and_the_description_came_last(r
 
 
 @pytest.mark.parametrize("after", range(1, 6))
-def test_a_killed_upload_has_no_description_and_resumes_without_beginning_anew(records, written, monkeypatch, after):
+def test_a_killed_upload_has_no_description_and_resumes_where_it_stopped(records, written, monkeypatch, after):
     write = module.write_object
     monkeypatch.setattr(module, "_EVERY", 1)
 
@@ -68,7 +68,7 @@ def test_a_killed_upload_has_no_description_and_resumes_without_beginning_anew(r
     assert Records.open("memory://bucket").checksums == records.checksums
 
 
-def test_of_records_that_have_grown_only_what_is_new_is_uploaded(galaxies, records, written):
+def test_only_new_shards_of_grown_records_are_uploaded(galaxies, records, written):
     catalog, folder = galaxies
     upload(records.folder, "memory://bucket")
     before = len(written)

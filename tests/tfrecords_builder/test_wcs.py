@@ -203,7 +203,7 @@ def test_pixels_beyond_the_poles_of_a_map_are_not_on_the_sky():
     assert np.isnan(sky[[0, 2]]).all() and np.isfinite(sky[1]).all()
 
 
-def test_axes_that_are_no_sky_are_left_aside_and_need_x_and_y():
+def test_mosaics_without_sky_axes_need_x_and_y():
     grid = read_grid(fits.Header({"NAXIS": 2, "CTYPE1": "LINEAR", "CTYPE2": "LINEAR"}), None, "m.fits")
     with pytest.raises(ValueError, match="has no celestial WCS; give x and y"):
         grid.to_pixels(np.zeros((1, 2)))

@@ -29,7 +29,7 @@ def feed_of(records, tmp_path, **options):
 
 
 @pytest.mark.parametrize("remainder", [False, True])
-def test_an_epoch_shows_each_galaxy_once_in_an_order_of_its_own(records, tmp_path, remainder):
+def test_an_epoch_has_each_galaxy_once_in_its_own_order(records, tmp_path, remainder):
     batches, validation = feed_of(records, tmp_path, remainder=remainder)
     epochs = [fed(batches(number)) for number in (0, 1, 0)]
     there = np.concatenate([b["image"] for b in read_batches(records, "train", batch_size=8)])

@@ -77,7 +77,7 @@ def test_a_run_leaves_what_a_person_and_a_program_need(head_run):
     assert "cross-validation chose a penalty" in (head_run.out / "log.txt").read_text()
 
 
-def test_it_tells_which_galaxies_it_used_and_what_it_says_of_those_that_validated(head_run):
+def test_a_run_lists_the_galaxies_it_used_and_its_predictions_for_validation(head_run):
     galaxies = pd.read_parquet(head_run.out / "galaxies.parquet").set_index("id_str")
     assert galaxies["split"].value_counts().to_dict() == head_run.metrics["galaxies"]
     for name, splits in {"predictions": ["test"], "validation": ["train", "val"]}.items():  # left out, all of them

@@ -312,7 +312,7 @@ def test_batches_have_one_redshift_per_galaxy(sky):
     assert batch["image"].shape == (7, 16, 16, 5) and batch["redshift"].shape == (7,)
 
 
-def test_a_new_softmax_says_of_every_galaxy_what_is_known_of_all():
+def test_an_untrained_softmax_predicts_the_distribution_of_training_redshifts():
     """The distribution of the training redshifts, as SciPy estimates it by Scott's rule."""
     z = np.random.default_rng(5).gamma(9, 0.01, 500)
     answer = Photoz(bins=50)

@@ -92,7 +92,7 @@ def test_a_rate_that_destroys_what_the_encoder_has_learned_is_refused(answer, mo
     assert changed(encoder_learning_rate=1.0, weights="random").encoder_rate(answer) == 1.0
 
 
-def test_a_column_cannot_be_asked_of_the_simulated_sky():
+def test_a_column_needs_a_catalogue_not_the_simulated_sky():
     assert changed(task="rings").simulated_task() is TASKS["rings"]
     with pytest.raises(ValueError, match="column 'size' needs a catalog or records"):
         changed(column="size").simulated_task()

@@ -18,7 +18,7 @@ def stepped(name, rate=0.1, factors=(1.0, 0.1), steps=3):
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
-def test_each_variable_goes_at_its_own_rate():
+def test_each_variable_has_its_own_learning_rate():
     # SGD with momentum 0.9: the velocities of three steps are 1, 1.9 and 2.71 times −rate; Adam steps by the rate
     for name, far in (("sgd", 0.1 * (1 + 1.9 + 2.71)), ("adam", 0.3)):
         fast, slow = stepped(name)

@@ -65,7 +65,7 @@ def test_a_number_of_things_below_one_is_refused_by_name(name, value):
         check_numbers(some(**{name: value}))
 
 
-def test_what_need_not_be_whole_may_be_zero():
+def test_settings_that_are_not_counts_may_be_zero():
     check_numbers(some(rate=0))
     with pytest.raises(ValueError, match="seed must be from 0 to"):
         check_numbers(some(seed=-1))
