@@ -140,7 +140,8 @@ GROUPS = {
     groups=GROUPS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="morphtools VERB --help explains a verb and has an example. To complete verbs and options with the tab key, "
-    'put this into ~/.bashrc: eval "$(_MORPHTOOLS_COMPLETE=bash_source morphtools)"; for zsh, zsh_source.',
+    "add this line to ~/.bashrc (for zsh, zsh_source in ~/.zshrc):\n\n"
+    '\b\neval "$(_MORPHTOOLS_COMPLETE=bash_source morphtools)"',
 )
 @click.version_option(morphtools.__version__)
 def main():

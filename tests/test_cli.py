@@ -264,7 +264,14 @@ def test_readme_test_command_is_the_one_that_ci_runs():
 def test_an_example_can_be_copied_from_a_narrow_terminal(name):
     examples = re.findall(rf"^ *(morphtools {name}.*)$", inspect.getdoc(cli.main.commands[name].callback), re.MULTILINE)
     shown = CliRunner().invoke(cli.main, [name, "--help"], terminal_width=60).output
-    assert examples and all(re.search(rf"^ +{re.escape(example)}$", shown, re.MULTILINE) for example in examples)
+    as_the_shell_reads_it = re.sub(r" +\\\n +", " ", shown)
+    assert examples and all(re.search(rf"^ +{re.escape(e)}$", as_the_shell_reads_it, re.MULTILINE) for e in examples)
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in cli.main.commands)])
+def test_help_fits_into_80_columns(arguments):
+    shown = CliRunner().invoke(cli.main, [*arguments, "--help"], terminal_width=80).output
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_question_trees_are_listed_drawn_and_checked(tmp_path):

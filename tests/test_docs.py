@@ -68,7 +68,8 @@ def test_every_verb_is_listed_in_exactly_one_group_with_a_sentence_of_one_line()
 
 @pytest.mark.parametrize("name", cli.main.commands)
 def test_the_help_of_every_verb_has_an_example_that_can_be_typed(name):
-    examples = re.findall(rf"^\s*morphtools {name}\b(.*)$", cli.main.commands[name].help, re.MULTILINE)
+    text = cli.main.commands[name].help.replace("\\\n", "")
+    examples = re.findall(rf"^\s*morphtools {name}\b(.*)$", text, re.MULTILINE)
     assert examples
     for example in examples:
         cli.main.commands[name].make_context(name, shlex.split(example.split(">")[0]))  # raises for unknown options

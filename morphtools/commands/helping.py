@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 
 import click
 
@@ -55,5 +56,16 @@ def _first_sentence(command: click.Command) -> str:
 
 
 def _copyable(text: str | None) -> str:
-    """Help in which an example stays on one line, however narrow the terminal (click fills other paragraphs)."""
-    return re.sub(r"^(?= *morphtools )", "\b\n", inspect.cleandoc(text or ""), flags=re.MULTILINE)
+    """Help with its examples indented and folded to 80 columns, as a shell reads them; click fills other paragraphs."""
+    return re.sub(
+        r"^ *(morphtools .*)$", lambda example: "\b\n" + _folded(example[1]), inspect.cleandoc(text or ""), flags=re.M
+    )
+
+
+def _folded(command: str) -> str:
+    """A command over several lines that end in a backslash; options stay beside their values."""
+    joined = re.sub(r"(--[\w-]+) (?!-)", "\\1\xa0", command)
+    lines = textwrap.wrap(
+        joined, 74, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n".join(lines).replace("\xa0", " ")
