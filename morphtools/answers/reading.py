@@ -19,6 +19,7 @@ from morphtools.answers.vote_totals import votes_of
 from morphtools.survey.label_values import (
     SENTINELS,
     as_numbers,
+    far_from_all_others,
     galaxies,
     is_yes_or_no,
     read_answers,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 ANSWERS = ("classes", "fractions", "number")
 _CODES, _MOST = 20, 100  # whole numbers that may be codes of classes; classes
+_MEASURED = r"\s*[<>~≤≥≈]?\s*[-+]?\d+\.\d.*"  # with a unit, an error or a limit
 _VOTES = 5  # fewest for fractions (Hayat et al. 2021, appendix C)
 
 
@@ -106,10 +108,10 @@ def _kind_of(catalog: pd.DataFrame, name: str) -> str:
     values = np.unique(numbers[np.isfinite(numbers)])
     if words.any() and not len(values):
         written = catalog[name][words].astype(str)
-        if written.str.fullmatch(NUMBER).mean() > 0.5:
+        if written.str.fullmatch(rf"{NUMBER}|{_MEASURED}").mean() > 0.5:
             raise ValueError(
                 f"column {name!r} holds numbers written as {some(written.unique())}: write them with a decimal point, "
-                "and percentages as fractions; if they are names, give answer, classes"
+                "without units, errors or limits, and percentages as fractions; if they are names, give answer, classes"
             )
         return "classes"
     if words.any():
@@ -284,6 +286,11 @@ def _numbers(catalog: pd.DataFrame, *columns: str) -> Reading:
             raise ValueError(
                 f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "
                 "far from all other values: leave cells empty where the number is unknown"
+            )
+        for end in far_from_all_others(values):
+            log.warning(
+                "column %r: %g (%s) is far from all other values, and will dominate the fit if it is trained on",
+                *(name, end, galaxies(catalog, values == end)),
             )
         labels[f"number_{i}"] = values
     return Reading(Numbers(tuple(columns)), pd.DataFrame(labels), f"numbers of {', '.join(map(repr, columns))}")

@@ -14,7 +14,7 @@ from morphtools.answers.reading import read_question
 from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
-from morphtools.survey.label_values import galaxies, plain_word, read_answers, read_words
+from morphtools.survey.label_values import class_word, galaxies, read_answers, read_words
 from morphtools.survey.tasks import PHOTOZ, TASKS, RedshiftTask, Task, task_labels, task_redshifts
 from morphtools.survey.vote_columns import read_votes
 from tfrecords_builder.naming import some, unknown
@@ -95,8 +95,8 @@ def _labels(answer: Classes, catalog: pd.DataFrame, columns: tuple[str, ...], ta
             )
         return labels, f"column {name!r}"
     words = read_words(catalog, name)
-    codes = {plain_word(each): float(k) for k, each in enumerate(answer.names)}
-    labels = words.map(lambda word: codes.get(plain_word(word)), na_action="ignore").astype(float)
+    codes = {class_word(each): float(k) for k, each in enumerate(answer.names)}
+    labels = words.map(lambda word: codes.get(class_word(word)), na_action="ignore").astype(float)
     strange = words.notna() & labels.isna()
     if strange.any() and labels.isna().all():
         raise ValueError(

@@ -15,6 +15,7 @@ _YES, _NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
 SENTINELS = [sign * value for sign in (-1, 1) for value in (99, 99.99, 999, 9999, 99999, 999999)]
 _SEVERAL = 10  # values, to know how far they lie apart
 _EMPTY = ("", "nan", "na", "n/a", "none", "null")
+_PERHAPS_UNKNOWN = ("unknown", "undefined", "unclassified", "missing", "n.a.", "not available", "no data")
 
 
 def galaxies(catalog: pd.DataFrame, where) -> str:
@@ -49,12 +50,17 @@ def stand_for_unknown(values: pd.Series) -> pd.Series:
     low, high = np.percentile(rest, (25, 75))
     margin = 10 * max(high - low, 1e-12)
     unknown = written & ~values.between(low - margin, high + margin)
-    known = np.unique(rest)
-    for end, others in ((known[0], known[1:]), (known[-1], known[:-1])):
-        alone = len(others) >= _SEVERAL and np.abs(others - end).min() > np.ptp(others)
-        if alone and (values == end).sum() >= 3:
+    for end in far_from_all_others(rest):
+        if (values == end).sum() >= 3:
             unknown |= values == end
     return unknown
+
+
+def far_from_all_others(values: pd.Series) -> list[float]:
+    """The lowest and the highest value, if they are farther from all others than these are from each other."""
+    known = np.unique(values.dropna())
+    ends = ((known[0], known[1:]), (known[-1], known[:-1])) if len(known) > _SEVERAL else ()
+    return [float(end) for end, others in ends if np.abs(others - end).min() > np.ptp(others)]
 
 
 def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> pd.Series:
@@ -80,7 +86,7 @@ def read_answers(catalog: pd.DataFrame, name: str, classes: tuple[str, str]) -> 
     numbers[words] = read.astype(float)
     bad = (words & numbers.isna()) | ~(numbers.between(0, 1) | numbers.isna())
     if bad.any():
-        percent = numbers[bad].between(0, 100).all() and numbers.max() > 2
+        percent = numbers[bad].between(0, 100).all() and numbers.max() > 2 and not numbers[bad].isin(SENTINELS).all()
         percent |= values[bad].astype(str).str.strip().str.endswith("%").any()
         raise ValueError(
             f"column {name!r} must contain 0/1 or fractions from 0 to 1, got {some(values[bad].unique())} "
@@ -100,8 +106,9 @@ def is_yes_or_no(values: pd.Series) -> bool:
 def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     """Reads the names of classes, one for every row; integers have no decimal point.
 
-    Spellings that differ only in capitalisation, spaces, hyphens or underscores are one class, which gets its most
-    common spelling, with a warning in the log. `none` is a class like any other.
+    Spellings of a word that differ only in capitalisation, spaces, hyphens or underscores are one class, which gets its
+    most common spelling, with a warning in the log; but Hubble types such as Sb and SB, or Sab and SAB, differ. `none`
+    is a class like any other.
 
     Args:
         catalog: One row per galaxy.
@@ -115,23 +122,40 @@ def read_words(catalog: pd.DataFrame, name: str) -> pd.Series:
     words = values.astype(object).where(numbers.isna(), numbers.map(lambda x: f"{x:g}"))
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(set(_EMPTY) - {"none"})
     words = words.astype(str).str.strip().where(~empty)
-    signs = words[words.str.fullmatch(r"[\W_]+", na=False)].unique()
-    if len(signs):
-        log.warning("column %r: %s counts as a class; leave cells empty where it is unknown", name, some(signs))
-    bare = words.map(plain_word, na_action="ignore")
+    doubtful = words[words.str.fullmatch(r"[\W_]+", na=False) | words.str.lower().isin(_PERHAPS_UNKNOWN)].unique()
+    if len(doubtful):
+        log.warning("column %r: %s counts as a class; leave cells empty where it is unknown", name, some(doubtful, 8))
+    bare = words.map(class_word, na_action="ignore")
     chosen = words.groupby(bare).agg(lambda same: same.value_counts().index[0])
     several = words.groupby(bare).nunique()
     for spelling in several.index[several > 1]:
         log.warning(
             "column %r: %s are treated as one class, %s", name, some(words[bare == spelling].unique()), chosen[spelling]
         )
+    capitals = chosen.groupby(chosen.map(plain_word)).agg(list)
+    for differing in capitals[capitals.map(len) > 1]:
+        log.warning("column %r: %s are different classes, as types such as Sb and SB are", name, some(differing))
     return bare.map(chosen, na_action="ignore")
 
 
 def plain_word(word: str) -> str:
     """Normalises capitals, underscores, hyphens and double spaces, so that different spellings of a word are equal.
 
-    A hyphen before a number is its sign: -1 is not 1.
+    A hyphen before a number is its sign, -1 is not 1; one at the end is part of a type, E- is not E.
     """
-    word = unicodedata.normalize("NFC", word.strip().lower().replace("_", " "))
-    return " ".join(re.sub(r"(?<!^)-|^-(?!\d)", " ", word).split())
+    return _spelling(word.lower())
+
+
+def class_word(word: str) -> str:
+    """Like `plain_word`, but keeps the capitals of types: SB and SAB are barred, Sb and Sab are not."""
+    parts = re.findall(r"[^\W\d_]+", word)
+    letters = "".join(parts)
+    usual = all(len(part) == 1 or part[1:].islower() for part in parts)
+    if letters.isupper():
+        usual = len(letters) not in (2, 3)
+    return plain_word(word) if usual else _spelling(word)
+
+
+def _spelling(word: str) -> str:
+    word = unicodedata.normalize("NFC", word.strip().replace("_", " "))
+    return " ".join(re.sub(r"(?<=.)-(?=.)|^-(?!\d)", " ", word).split())

@@ -209,7 +209,7 @@ def test_any_code_for_unknown_numbers_is_refused(code):
 
 
 @pytest.mark.parametrize("law", ["a tail", "many zeros", "one far away", "two groups"])
-def test_numbers_that_are_only_unusual_are_kept(law):
+def test_numbers_that_are_only_unusual_are_kept(law, caplog):
     rng = np.random.default_rng(0)
     values = {"a tail": rng.pareto(1, 200), "many zeros": rng.poisson(0.3, 200) * rng.random(200)}
     values |= {
@@ -217,11 +217,43 @@ def test_numbers_that_are_only_unusual_are_kept(law):
         "two groups": [*rng.normal(0, 1, 100), *rng.normal(50, 1, 100)],
     }
     assert read({"x": values[law]}, "x", "number").labels.notna().all(axis=None)
+    assert ("column 'x': 30 (galaxy g200) is far from all other values" in caplog.text) is (law == "one far away")
 
 
 def test_a_class_without_a_letter_is_reported(caplog):
     read({"type": ["E", "?", "S", "-", "E"]}, "type")
     assert "column 'type': ?, - counts as a class; leave cells empty where it is unknown" in caplog.text
+
+
+@pytest.mark.parametrize("word", ["Unknown", "n.a.", "UNCLASSIFIED", "missing"])
+def test_a_class_that_may_mean_unknown_is_reported(word, caplog):
+    reading = read({"type": ["E", "S", word, "E", None]}, "type")
+    assert word in reading.answer.names and reading.labels["label"].isna().sum() == 1
+    assert f"column 'type': {word} counts as a class" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["Sb", "SB", "sb", "Sb"], ["SB", "Sb"]),  # de Vaucouleurs: Sb is not barred, SB is
+        (["Sab", "SAB", "SBab", "Sbab"], ["SAB", "SBab", "Sab", "Sbab"]),
+        (["E", "E-", "E+", "e", "E"], ["E", "E+", "E-"]),
+        (["cD", "Cd", "Sd"], ["Cd", "Sd", "cD"]),
+        (["SB pec", "Sb pec", "Sb_pec", "Sb pec"], ["SB pec", "Sb pec"]),
+        (["ring", "RING", "Ring", "ring", "disc"], ["disc", "ring"]),
+        (["edge on", "Edge-On", "edge_on", "EDGE ON", "edge on", "disc"], ["disc", "edge on"]),
+    ],
+)
+def test_capitals_and_signs_of_types_are_kept_but_words_are_words(cells, classes):
+    assert list(read({"type": cells}, "type").answer.names) == classes
+
+
+@pytest.mark.parametrize(
+    "cells", [["1.5±0.1", "2.5±0.2"], ["1.5 kpc", "3.5 kpc"], ["<0.5", ">2.5"], ["~ 1.5", "~2.25 "]]
+)
+def test_measurements_with_units_errors_or_limits_are_no_classes(cells):
+    with pytest.raises(ValueError, match=r"holds numbers written as .* without units, errors or limits"):
+        read({"size": cells}, "size")
 
 
 @pytest.mark.parametrize("value", [1e20, -1e30, 3.4e38])

@@ -18,7 +18,7 @@ CATALOG = pd.DataFrame(
     {
         "id_str": ["a", "b", "c"],
         "ring_fraction": [0.5, 0.01, None],
-        "type": ["Sb", "E", None],
+        "type": ["s0", "E", None],
         "barred": ["yes", None, "no"],
         "size": [1.5, None, 3.5],
         "mass": [None, None, 9.5],
@@ -36,9 +36,9 @@ CATALOG = pd.DataFrame(
     ("answer", "columns", "expected", "known"),
     [
         (Classes(("no ring", "ring")), (), [[1], [0], [np.nan]], [1, 1, 0]),
-        (Classes(("E", "S0", "SB")), ("type",), [[2], [0], [np.nan]], [1, 1, 0]),
-        (Several(("type", "red"), (TYPES, YES_NO)), (), [[2, np.nan], [0, np.nan], [np.nan] * 2], [1, 1, 0]),
-        (Several(("q", "r"), (TYPES, YES_NO)), ("type", "barred"), [[2, 1], [0, np.nan], [np.nan, 0]], [1, 1, 1]),
+        (Classes(("E", "S0", "SB")), ("type",), [[1], [0], [np.nan]], [1, 1, 0]),
+        (Several(("type", "red"), (TYPES, YES_NO)), (), [[1, np.nan], [0, np.nan], [np.nan] * 2], [1, 1, 0]),
+        (Several(("q", "r"), (TYPES, YES_NO)), ("type", "barred"), [[1, 1], [0, np.nan], [np.nan, 0]], [1, 1, 1]),
         (Numbers(("size", "mass")), (), [[1.5, np.nan], [np.nan, np.nan], [3.5, 9.5]], [1, 0, 1]),
         (Numbers(("radius",)), ("size",), [[1.5], [np.nan], [3.5]], [1, 0, 1]),
         (Fractions(("no red disk", "red disk")), (), [[0.75, 0.25], [0.5, 0.5], [np.nan, np.nan]], [1, 1, 0]),
@@ -50,6 +50,12 @@ def test_the_truth_is_read_as_the_results_of_an_answer_take_it(answer, columns, 
     truth, there, _ = read_truth(answer, CATALOG, columns)
     np.testing.assert_allclose(truth, expected)
     assert there.tolist() == [bool(each) for each in known]
+
+
+def test_the_truth_keeps_barred_and_unbarred_types_apart():
+    catalog = pd.DataFrame({"id_str": list("abcd"), "type": ["SB", "Sb", "sb", "E"]})
+    truth, _, _ = read_truth(Classes(("E", "SB", "Sb")), catalog, ("type",))
+    assert truth[:, 0].tolist() == [1, 2, 2, 0]
 
 
 @pytest.mark.parametrize("columns", [(), ("disk", "smooth")])
@@ -64,11 +70,11 @@ def test_fractions_are_in_the_order_of_the_predictions_or_of_the_columns(columns
         (Classes(("a", "b")), (), "which column has the classes a, b"),
         (Several(("q", "r"), (TYPES, YES_NO)), (), "answer q, r, and the catalogue has none of these columns"),
         (Several(("q", "r"), (TYPES, YES_NO)), ("type",), "answer q, r: give as many columns, in this order, got type"),
-        (Classes(("a", "b", "c")), ("type",), r"column 'type' holds Sb, E, none of which is a class of .*\(a, b, c\)"),
+        (Classes(("a", "b", "c")), ("type",), r"column 'type' holds s0, E, none of which is a class of .*\(a, b, c\)"),
         (Classes(("a", "b")), ("ring_fraction",), r"holds fractions, such as 0.5 \(galaxy a.*classes \(a, b\): give"),
         (Classes(("a", "b")), ("type", "size"), "the predictions are classes: give one `column`, got type, size"),
         (Numbers(("radius",)), (), "the predictions are the numbers radius, and the catalogue has no column radius"),
-        (Numbers(("radius",)), ("type",), "must contain numbers, got Sb, E .*; the predictions are the numbers radius"),
+        (Numbers(("radius",)), ("type",), "must contain numbers, got s0, E .*; the predictions are the numbers radius"),
         (Numbers(("a", "b")), ("size",), "the numbers a, b: give as many columns, in this order, got size"),
         (Fractions(("x", "y")), ("type", "size"), "must contain numbers.*; the predictions are the fractions x, y"),
         (Photoz(), ("type",), "column 'type' contains no redshifts"),
