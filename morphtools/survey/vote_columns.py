@@ -23,6 +23,7 @@ from morphtools.survey.vote_names import FRACTIONS, match, total_column
 from tfrecords_builder.naming import some, unknown
 
 MOST_VOTES = 9998  # no galaxy is shown to this many people; 9999 and 999999 are written for unknown
+_MANY = 10  # galaxies, to recognise percentages
 _SLACK = 0.03  # published fractions are rounded, and weighted ones may not add up exactly
 
 
@@ -87,8 +88,14 @@ def count_votes(catalog, question, columns, total=None, asked=None):
             )
         return _rounded(_fractions(catalog, columns), asked if whole is None else whole)
     counts = count_whole(catalog, columns)
+    votes = counts.sum(axis=1)
     if total:
-        _refuse(catalog, counts.sum(axis=1) > whole, f"there are more votes for {question!r} than {total!r} gives")
+        _refuse(catalog, votes > whole, f"there are more votes for {question!r} than {total!r} gives")
+    elif (votes > 0).sum() >= _MANY and (abs(votes[votes > 0] - 100) < 2).mean() > 0.95:
+        raise ValueError(
+            f"the columns {some(columns)} add up to 100 for almost every galaxy: divide percentages by 100 and let "
+            f"their names end in _fraction; if 100 people answered, add a column {question}_total-votes"
+        )
     return counts
 
 

@@ -138,3 +138,27 @@ def test_an_unknown_total_comes_with_the_known_columns():
 def test_votes_of_another_campaign_are_recognised(votes):
     with pytest.raises(ValueError, match=r"no votes for schema 'gz_decals_dr8'.*there are votes of gz2$"):
         read_votes(votes, "gz_decals_dr8")
+
+
+def percentages(n):
+    yes = np.random.default_rng(0).integers(0, 101, n)
+    return pd.DataFrame({"id_str": [f"g{i}" for i in range(n)], "bar_yes": yes, "bar_no": 100 - yes})
+
+
+TREE = {"name": "one", "questions": [{"question": "bar", "answers": ["yes", "no"]}]}
+
+
+@pytest.mark.parametrize("rounding", [0, 1])
+def test_percentages_are_not_counts_of_votes(rounding):
+    catalog = percentages(40)
+    catalog.loc[::5, "bar_no"] += rounding  # rounded percentages add up to 99 or 101
+    catalog.loc[::7, ["bar_yes", "bar_no"]] = 0  # nobody was asked
+    with pytest.raises(ValueError, match=r"bar_yes, bar_no add up to 100 for almost every galaxy: divide percentages"):
+        read_votes(catalog, TREE)
+
+
+def test_a_hundred_votes_are_counts_if_there_are_few_galaxies_or_the_total_is_known():
+    few = percentages(9)
+    assert read_votes(few, TREE).to_numpy().tolist() == few[["bar_yes", "bar_no"]].to_numpy().tolist()
+    many = percentages(40).assign(**{"bar_total-votes": 100})
+    assert (read_votes(many, TREE).sum(axis=1) == 100).all()
