@@ -14,6 +14,7 @@ from tfrecords_builder.encoded import from_array
 from tfrecords_builder.hdf5 import dataset_names, own_dataset
 from tfrecords_builder.naming import some, unknown
 from tfrecords_builder.pixels import Image, bands_last
+from tfrecords_builder.table_files import report
 
 STACKS = (".npy", ".npz", ".h5", ".hdf5")
 
@@ -95,8 +96,9 @@ def _opened(path: str, name: str | None, limits: Limits) -> tuple[Any, Mapping[s
         if path.lower().endswith(".npz"):
             arrays = np.load(path, allow_pickle=False)
             _check_members(arrays.zip, path, limits)
-            name = _choose(arrays, arrays.files, name, path)
-            others = {other: partial(arrays.__getitem__, other) for other in arrays.files if other != name}
+            names = _without_objects(arrays, Path(path))
+            name = _choose(arrays, names, name, path)
+            others = {other: partial(arrays.__getitem__, other) for other in names if other != name}
             return _checked(arrays[name], path, limits), others
         import h5py
 
@@ -118,9 +120,21 @@ def _check_members(archive, path: str, limits: Limits) -> None:
         raise ValueError(f"{Path(path).name} unpacks to {unpacked} bytes; max_bytes allows {limits.bytes}")
 
 
+def _without_objects(arrays, path: Path) -> list[str]:
+    """The names of the arrays that can be read without unpickling anything; a warning names the others."""
+    names, objects = [], []
+    for member in arrays.zip.namelist():
+        with arrays.zip.open(member) as file:
+            header = file.read(4096)
+        (objects if b"'|O'" in header else names).append(member.removesuffix(".npy"))
+    if objects:
+        report(path, f"arrays of Python objects are not read: {some(objects, 8)}; save numbers or text instead")
+    return names
+
+
 def _choose(arrays, names: list[str], name: str | None, path: str) -> str:
     if name is not None:
-        if name not in arrays:
+        if name not in arrays or (name not in names and "/" not in name):
             raise ValueError(unknown(f"array of {Path(path).name}", name, names))
         return name
     if "images" in names:

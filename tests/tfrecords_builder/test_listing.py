@@ -144,6 +144,16 @@ def test_arrays_with_a_value_for_each_image_of_a_stack_are_its_columns(tmp_path,
     assert records.source()("2").shape == (8, 8, 3) and records.label_cols == ("ans",)
 
 
+@pytest.mark.parametrize("images", ["images", "stamps"])
+def test_arrays_of_objects_beside_a_stack_are_left_out_and_named(tmp_path, images, caplog):
+    """As in sets whose ids were saved as Python strings or integers: reading them would run code."""
+    ids = np.array([1237648720693755918, "b", None], object)
+    np.savez(tmp_path / "g.npz", specobjid=ids, z=np.array([0.5, 1.5, 2.5]), **{images: np.zeros((3, 8, 8, 5))})
+    table = pd.concat(read_chunks(tmp_path / "g.npz", 100))
+    assert table.to_dict("list") == {"id_str": ["0", "1", "2"], "z": [0.5, 1.5, 2.5], "file_loc": ["0", "1", "2"]}
+    assert "g.npz: arrays of Python objects are not read: specobjid" in caplog.text
+
+
 def test_a_stack_with_other_labels_is_another_input(tmp_path):
     digests = set()
     for i in range(2):
