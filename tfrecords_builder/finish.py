@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.plan import remove_leftovers
 from tfrecords_builder.records import Records
+from tfrecords_builder.repeats import repeated, with_repeats
 from tfrecords_builder.shards import Job, read_lines, read_tally
 
 _FAILURES = pa.schema([("id_str", pa.string()), ("file_loc", pa.string()), ("reason", pa.string())])
@@ -97,25 +98,32 @@ def _check_index(job: Job) -> None:
 
 def _write_index(path: Path, job: Job, shards: dict[str, int], appended: bool) -> None:
     """Writes one row group per shard, so that only one is in memory."""
-    groups: Iterable[pa.Table] = ()
+    schema = read_lines(job, next(iter(shards))).schema
+    if appended:
+        schema = pq.read_schema(job.records.folder / "index.parquet").remove_metadata()
+    hashed = "image_hash" in schema.names
+    again = repeated(rows["image_hash"] for rows in _groups(job, shards, schema, appended)) if hashed else np.empty(0)
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows in _groups(job, shards, schema, appended):
+            writer.write_table(with_repeats(rows, again))
+    write_json(job.plan / "index.json", {"checksum_of_index": file_checksum(path)})
+
+
+def _groups(job: Job, shards: dict[str, int], schema: pa.Schema, appended: bool) -> Iterator[pa.Table]:
+    """Rows of the index: those of earlier builds, without rows that a killed call has added already; then new ones."""
     if appended:
         before = pq.ParquetFile(job.records.folder / "index.parquet")
-        schema, groups = before.schema_arrow.remove_metadata(), map(before.read_row_group, range(before.num_row_groups))
-    else:
-        schema = read_lines(job, next(iter(shards))).schema
-    with pq.ParquetWriter(path, schema) as writer:
-        for rows in groups:
+        for group in range(before.num_row_groups):
+            rows = before.read_row_group(group)
             rows = rows.filter(pa.array([name not in shards for name in rows["shard"].to_pylist()]))
-            if len(rows):  # without rows that a killed call has added already
-                writer.write_table(rows.cast(schema))
-        for name in shards:
-            lines = read_lines(job, name)
-            columns = [
-                lines[f.name].cast(f.type) if f.name in lines.column_names else pa.nulls(len(lines), f.type)
-                for f in schema
-            ]
-            writer.write_table(pa.table(columns, schema))
-    write_json(job.plan / "index.json", {"checksum_of_index": file_checksum(path)})
+            if len(rows):
+                yield rows.cast(schema)
+    for name in shards:
+        lines = read_lines(job, name)
+        columns = [
+            lines[f.name].cast(f.type) if f.name in lines.column_names else pa.nulls(len(lines), f.type) for f in schema
+        ]
+        yield pa.table(columns, schema)
 
 
 def _with_earlier(failures: list[dict], job: Job, shards: dict[str, int]) -> list[dict]:

@@ -28,7 +28,7 @@ from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
 from tfrecords_builder.splits import FRACTIONS, SPLITS, hash_integer, split_of
 
-OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings")  # columns that a build adds
+OURS = ("shard", "offset", "missing_pixels", "pixel_flag", "findings", "image_hash")  # columns that a build adds
 ORDER = "_order"  # column of the plan's rows: the position of a galaxy among all others
 _TAKEN = ("image", "shape", "mask")  # names of features of a record, not allowed for labels
 _CHUNK = 32768

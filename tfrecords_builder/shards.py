@@ -16,6 +16,7 @@ from tfrecords_builder.images import Image, read_images
 from tfrecords_builder.plan import ORDER, read_rows
 from tfrecords_builder.prepare import examine, measure, missing, prepare
 from tfrecords_builder.records import Records
+from tfrecords_builder.repeats import image_hash
 from tfrecords_builder.tfrecord import encode, frame
 
 
@@ -99,7 +100,7 @@ def build_shard(job: Job, name: str) -> Tally:
                 record = b"".join(frame(encode(_features(row["id_str"], image, labels[i], job))))
                 crc = google_crc32c.extend(crc, record)
                 file.write(record)
-                lines.append((i, offset, bad, image.flag, " ".join(image.findings)))
+                lines.append((i, offset, bad, image.flag, " ".join(image.findings), image_hash(image)))
                 offset += len(record)
                 uniform &= image.shape == job.records.shape
                 incomplete += gaps
@@ -126,6 +127,7 @@ def _save(job: Job, name: str, index: pa.Table, lines: list[tuple], tally: Tally
         ("missing_pixels", 2, pa.float32()),
         ("pixel_flag", 3, pa.string()),
         ("findings", 4, pa.string()),
+        ("image_hash", 5, pa.int64()),
     ):
         index = index.append_column(column, pa.array([line[place] for line in lines], kind))
     index = index.replace_schema_metadata({"tally": json.dumps(tally._asdict())})

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from morphtools.survey.stretch import stretches_for
 from tfrecords_builder.bounded import LIMITS, Limits
@@ -19,6 +20,7 @@ from tfrecords_builder.pixels import to_pixels
 from tfrecords_builder.plan import order_keys, read_checked
 from tfrecords_builder.prepare import examine, missing, prepare
 from tfrecords_builder.records import Records
+from tfrecords_builder.repeats import image_hash, repeated, with_repeats
 
 Stretch = Callable[[np.ndarray], np.ndarray]
 _SIDE = 72  # pixels of a panel
@@ -97,7 +99,7 @@ def preview_records(
     chunk = chunk.iloc[np.argsort(order_keys(chunk["id_str"], seed))].head(galaxies)
     settings = {"image_size": image_size, "bands": bands, "dtype": dtype, "pixel_scale": None, "seed": seed}
     records = describe_start(catalog, source, needs, settings, seed)
-    rows, usable, failures, kinds = chunk.to_dict("records"), {}, [], []
+    rows, usable, failures, kinds, hashes = chunk.to_dict("records"), {}, [], [], []
     for row, image in zip(rows, read_images(source, rows), strict=True):
         try:  # the checks of the builder itself
             image = prepare(image, records)
@@ -107,8 +109,11 @@ def preview_records(
         image = examine(image, missing(image)[1])
         usable[row["id_str"]] = to_pixels(image)
         kinds.append(" ".join(image.findings))
+        hashes.append(image_hash(image))
     if not usable:
         raise ValueError(f"none of {len(rows)} images can be used: {'; '.join(failures[:2])}")
+    table = pa.table({"findings": kinds, "image_hash": hashes})
+    kinds = with_repeats(table, repeated([table["image_hash"]]))["findings"].to_pylist()
     findings = [*failures, *sentences(count_findings(kinds), len(kinds))]
     facts = [f"{len(usable)} of {len(rows)} galaxies drawn can be used"]
     return _look(usable, records.bands, stretches, findings, facts)

@@ -6,7 +6,7 @@ import pandas as pd
 from morphtools.survey.tasks import PHOTOZ, TASKS, task_labels
 from tfrecords_builder.naming import some, unknown
 
-_OURS = ("id_str", "file_loc", "split", "shard", "offset", "pixel_flag", "findings", "missing_pixels")
+_OURS = ("id_str", "file_loc", "split", "shard", "offset", "pixel_flag", "findings", "missing_pixels", "image_hash")
 _CLASSES, _LEAST = 20, 10
 
 

@@ -26,7 +26,7 @@ from morphtools.training.dereddening import survey_of
 from morphtools.training.familiar import keep_familiarity
 from morphtools.training.feeding import labels_of
 from morphtools.training.finetune_settings import FinetuneSettings
-from morphtools.training.labels import labelled_galaxies
+from morphtools.training.labels import labelled_galaxies, warn_of_twins
 from morphtools.training.representing import represent_splits
 from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, Start, config_of
@@ -231,6 +231,7 @@ def _choose(run: Run, settings: FinetuneSettings) -> tuple[Answer, Records]:
     if failures.exists():
         write_csv(pd.read_parquet(failures), run.out / "failures.csv")
         log.warning("galaxies that cannot be used are listed in %s", run.out / "failures.csv")
+    warn_of_twins(chosen)
     answer.check_usable(chosen.index(["split", *answer.label_cols]))
     log.info("galaxies: %d for training, %d for validation, %d for the test", *chosen.splits.values())
     return answer, chosen

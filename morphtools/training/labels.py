@@ -15,8 +15,10 @@ from morphtools.training.settings import Inputs
 from tfrecords_builder.catalog import check_catalog, read_catalog
 from tfrecords_builder.images import Source, from_pixels, open_images
 from tfrecords_builder.listing import images_of
+from tfrecords_builder.naming import some
 from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.records import Records
+from tfrecords_builder.splits import split_of
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ def labelled_galaxies(
     """
     given = given_galaxies(settings.inputs)
     galaxies, source, bands = given or _simulated(settings.simulated_task(), settings)
+    galaxies = without_twins(galaxies, settings.seed)
     question: dict[str, Any] = {
         "task": settings.question,
         "columns": settings.columns(galaxies.columns),
@@ -82,6 +85,44 @@ def given_galaxies(inputs: Inputs) -> tuple[pd.DataFrame, Source, tuple[str, ...
         catalog = check_catalog(read_catalog(inputs.catalog))
         return catalog, open_images(images_of(inputs.catalog, inputs.images)), None
     return None
+
+
+def without_twins(galaxies: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Leaves out galaxies to train on whose image is that of a test galaxy: one galaxy may have two ids.
+
+    Args:
+        galaxies: `id_str`; `image_hash` (from records) or `file_loc`; and, where it is decided already, `split`.
+        seed: Seed of the splits, where they are not.
+    """
+    image = galaxies["image_hash" if "image_hash" in galaxies else "file_loc"]
+    shared = image.duplicated(keep=False) & image.notna()
+    if not shared.any():
+        return galaxies
+    splits = galaxies.get("split", pd.Series([split_of(i, seed) for i in galaxies["id_str"]], galaxies.index))
+    twins = shared & (splits != "test") & image.isin(image[shared & (splits == "test")])
+    if twins.any():
+        log.warning(
+            "%d galaxies are not trained on, because they have the image of a test galaxy: %s",
+            *(twins.sum(), some(galaxies["id_str"][twins])),
+        )
+    return galaxies[~twins]
+
+
+def warn_of_twins(records: Records) -> None:
+    """Warns of test galaxies whose image is also trained on: their scores are too good."""
+    index = records.index()
+    if "image_hash" not in index:  # records of an earlier version
+        return
+    index = index[index["findings"].str.contains("repeated")]
+    tested = index["split"] == "test"
+    twins = index[tested].merge(index[~tested], on="image_hash", suffixes=("", "_trained")).drop_duplicates("id_str")
+    if len(twins):
+        pairs = some(f"{a} and {b}" for a, b in zip(twins["id_str"], twins["id_str_trained"], strict=True))
+        log.warning(
+            "%d test galaxies have the same image as one that is trained on (%s), which makes scores too good: leave "
+            "one of each out of the catalogue",
+            *(len(twins), pairs),
+        )
 
 
 def bright_galaxies(image_size: int | None, seed: int, **options: Any) -> tuple[pd.DataFrame, Source]:

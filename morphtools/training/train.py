@@ -27,7 +27,7 @@ from morphtools.training.devices import all_devices
 from morphtools.training.familiar import keep_familiarity
 from morphtools.training.feeding import feed
 from morphtools.training.fitting import fit
-from morphtools.training.labels import bright_galaxies, given_galaxies
+from morphtools.training.labels import bright_galaxies, given_galaxies, warn_of_twins, without_twins
 from morphtools.training.optimizers import build_optimizer
 from morphtools.training.runs import Run, open_run
 from morphtools.training.settings import Inputs, LearnerSettings, Optimization, Start, config_of
@@ -190,10 +190,11 @@ def _records(run: Run, tree: Schema, settings: TrainSettings) -> Records:
         catalog, source, bands = given
         votes = read_votes(catalog, tree)
         names = catalog[[name for name in ("id_str", "file_loc", "split") if name in catalog]]
-        galaxies = pd.concat([names, votes], axis=1)[(votes > 0).any(axis=1)]
+        galaxies = without_twins(pd.concat([names, votes], axis=1)[(votes > 0).any(axis=1)], seed=0)
         options: dict[str, Any] = {"images": source, "bands": bands, "image_size": size}
         build_records(galaxies, run.out / "state" / "records", **options)
         records = Records.open(run.out / "state" / "records")
+    warn_of_twins(records)
     empty = [split for split in ("train", "val", "test") if not records.splits.get(split)]
     if empty or records.splits["train"] < settings.optimization.batch_size:
         what = (
