@@ -50,7 +50,7 @@ def frame(pieces: list[bytes]) -> list[bytes]:
     return [length, _masked(google_crc32c.value(length)), *pieces, _masked(crc)]
 
 
-def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
+def read_frame(file: BinaryIO) -> bytes | None:
     """Reads the TFRecord at the current position of `file`; None at the end.
 
     Raises:
@@ -69,7 +69,7 @@ def read_frame(file: BinaryIO, *, check: bool = True) -> bytes | None:
     crc = file.read(4)
     if len(data) < length or len(crc) < 4:
         raise ValueError(f"damaged at byte {start}: the record is cut off")
-    if check and _masked(google_crc32c.value(data)) != crc:
+    if _masked(google_crc32c.value(data)) != crc:
         raise ValueError(f"damaged at byte {start}: the content of the record (checksum)")
     return data
 

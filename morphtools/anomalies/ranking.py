@@ -71,15 +71,14 @@ def metrics_of_first(anomalous: np.ndarray) -> dict[str, float]:
     }
 
 
-def mean_with_interval(values: np.ndarray, coverage: float = 0.95) -> tuple[float, float]:
-    """Mean over repeats, and half the width of its Student's t interval (NaN for one repeat).
+def mean_with_interval(values: np.ndarray) -> tuple[float, float]:
+    """Mean over repeats, and half the width of its 95% interval (Student's t; NaN for one repeat).
 
     Args:
         values: (R,).
-        coverage: Coverage of the interval.
     """
     values = np.asarray(values, float)
     if len(values) < 2:
         return float(values.mean()), np.nan
-    half = student.ppf((1 + coverage) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(half)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from morphtools.answers.resampling import interval
+
 METRICS = ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error")
 
 
@@ -12,16 +14,14 @@ def classification_metrics(
     probability: np.ndarray,
     *,
     resamples: int = 1000,
-    coverage: float = 0.95,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Scores of a classifier with percentile-bootstrap intervals over galaxies.
+    """Scores of a classifier with 95% percentile-bootstrap intervals over galaxies.
 
     Args:
         label: (N,) 0 … K-1.
         probability: (N,) of the positive one of two classes, or (N, K) of every class.
         resamples: Number of bootstrap samples.
-        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:
@@ -37,14 +37,7 @@ def classification_metrics(
     for start in range(0, resamples, chunk):
         weights = rng.multinomial(n, np.full(n, 1 / n), size=min(chunk, resamples - start))
         samples.append(scores(label, probability, weights))
-    edges = 50 * (1 - coverage), 50 * (1 + coverage)
-    result = {}
-    for name in value:
-        sample = np.concatenate([each[name] for each in samples])
-        sample = sample[np.isfinite(sample)]
-        low, high = np.percentile(sample, edges) if len(sample) else (np.nan, np.nan)
-        result[name] = {"value": float(value[name][0]), "low": float(low), "high": float(high)}
-    return result
+    return {name: interval(value[name][0], np.concatenate([each[name] for each in samples])) for name in value}
 
 
 def weighted_scores(label: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:

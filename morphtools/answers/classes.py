@@ -115,10 +115,6 @@ class Classes:
         """(N, K) outputs, the means over all models, in a full table."""
         return full[list(self.names)].to_numpy(float)
 
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table."""
-        return None
-
     def described(self) -> dict:
         """Fields of a model card."""
         return {"kind": self.kind, "classes": self.names, "redshifts": None, "schema": None, "answer": None}

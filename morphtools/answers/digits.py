@@ -3,31 +3,33 @@
 import numpy as np
 import pandas as pd
 
-
-def significant(values: np.ndarray, digits: int = 3) -> np.ndarray:
-    """Numbers rounded to so many significant digits, of the same type; NaN, infinity and 0 stay what they are."""
-    return _rounded(values, values, digits)
+_DIGITS = 3
 
 
-def to_error(values: np.ndarray, errors: np.ndarray, digits: int = 3) -> np.ndarray:
-    """Numbers rounded to the decimal place of the last of so many significant digits of their errors.
+def significant(values: np.ndarray) -> np.ndarray:
+    """Numbers rounded to three significant digits, of the same type; NaN, infinity and 0 stay what they are."""
+    return _rounded(values, values)
+
+
+def to_error(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Numbers rounded to the decimal place of the third significant digit of their errors.
 
     6562.8134 ± 0.3456 becomes 6562.813: three digits of the number alone would be 6560.
     """
-    return _rounded(values, errors, digits)
+    return _rounded(values, errors)
 
 
-def significant_columns(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+def significant_columns(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose columns of floating-point numbers are `significant`."""
     floats = table.select_dtypes("floating")
-    return table.assign(**{name: significant(floats[name].to_numpy(), digits) for name in floats})
+    return table.assign(**{name: significant(floats[name].to_numpy()) for name in floats})
 
 
-def _rounded(values, sizes, digits: int) -> np.ndarray:
+def _rounded(values, sizes) -> np.ndarray:
     values = np.asarray(values)
     exact, sizes = values.astype(np.float64), np.abs(np.asarray(sizes, np.float64))
     usual = np.isfinite(exact) & np.isfinite(sizes) & (sizes > 0)
-    places = digits - 1 - np.floor(np.log10(np.where(usual, sizes, 1.0)))
+    places = _DIGITS - 1 - np.floor(np.log10(np.where(usual, sizes, 1.0)))
     # powers of ten with whole exponents are exact, so 1230 is not 1230.0000000000002
     up, down = 10.0 ** np.clip(places, 0, 300), 10.0 ** np.clip(-places, 0, 300)
     with np.errstate(over="ignore"):

@@ -1,7 +1,6 @@
 """What a model predicts for numbers such as sizes or colours: a value and its uncertainty for each galaxy."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +97,7 @@ class Estimates:
                 sigma,
                 truth,
                 columns=columns,
-                provenance=json.loads(json.dumps(table.attrs["provenance"])),
+                provenance=table.attrs["provenance"],
             )
 
 

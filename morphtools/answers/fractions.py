@@ -108,10 +108,6 @@ class Fractions:
         """(N, K) outputs, the means over all models, in a full table."""
         return full[list(self.answers)].to_numpy(float)
 
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table."""
-        return None
-
     def described(self) -> dict:
         """Fields of a model card."""
         about = {"answers": list(self.answers)}

@@ -7,6 +7,7 @@ from morphtools.answers.classes import Classes
 from morphtools.answers.fractions import Fractions
 from morphtools.answers.numbers import Numbers
 from morphtools.answers.redshift_pdfs import Photoz
+from morphtools.answers.redshifts import metadata
 from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.survey.schemas import Schema
@@ -58,8 +59,9 @@ def read_answer(
 
 
 def answer_metadata(answer: AnyAnswer, provenance: Mapping[str, str]) -> dict[str, str]:
-    """What was predicted, for the metadata of a parquet file; `answer_of` reads it."""
-    return {"morphtools": json.dumps({"answer": answer.described(), "provenance": dict(provenance)})}
+    """What was predicted, for the metadata of a parquet file; `answer_of` reads it, and of PDFs `Redshifts.open`."""
+    pdfs = metadata(answer.edges, answer.estimate, dict(provenance)) if isinstance(answer, Photoz) else {}
+    return pdfs | {"morphtools": json.dumps({"answer": answer.described(), "provenance": dict(provenance)})}
 
 
 def answer_of(metadata: Mapping[bytes, bytes] | None) -> tuple[AnyAnswer, dict[str, str]]:

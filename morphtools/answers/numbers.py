@@ -160,10 +160,6 @@ class Numbers:
         value, sigma = (full[[f"{name}{end}" for name in self.columns]].to_numpy() for end in ("_predicted", "_sigma"))
         return np.concatenate([value, np.log(sigma)], axis=1)
 
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table."""
-        return None
-
     def described(self) -> dict:
         """Fields of a model card."""
         about = {name: list(getattr(self, name)) for name in ("columns", "centre", "scale")}

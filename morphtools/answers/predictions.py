@@ -1,7 +1,6 @@
 """What a classifier predicts for galaxies, by name."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +117,7 @@ class Predictions:
                 probability,
                 label,
                 classes=classes,
-                provenance=json.loads(json.dumps(table.attrs["provenance"])),
+                provenance=table.attrs["provenance"],
             )
 
 

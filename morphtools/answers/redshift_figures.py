@@ -42,11 +42,11 @@ def draw_redshift_figures(
     figures.write_figures(folder, drawn)
 
 
-def against_spectra(z, redshift, threshold: float = 0.05) -> Figure:
+def against_spectra(z, redshift) -> Figure:
     """`draw_against_spectra` as a figure."""
     figure = Figure(figsize=(4.8, 4.6), layout="constrained")
     axes = figure.subplots()
-    image = draw_against_spectra(axes, z, redshift, threshold)
+    image = draw_against_spectra(axes, z, redshift)
     if image is not None:
         figure.colorbar(image, ax=axes, label="galaxies", shrink=0.8)
     axes.set(xlabel="spectroscopic redshift", ylabel="photometric redshift")
@@ -87,11 +87,11 @@ def draw_against_spectra(axes, z, redshift, threshold: float = 0.05, limits=None
     return image
 
 
-def pit_histogram(values, bins: int = 20) -> Figure:
+def pit_histogram(values) -> Figure:
     """`draw_pit` as a figure."""
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
-    draw_pit(axes, values, bins)
+    draw_pit(axes, values)
     axes.set(xlabel="PIT: probability of a redshift below the spectrum's", ylabel="galaxies")
     axes.set_title("PIT: flat if the PDFs are calibrated", fontsize=11)
     axes.legend(frameon=False, fontsize=8, loc="upper right")

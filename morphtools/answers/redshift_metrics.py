@@ -6,6 +6,8 @@ is piecewise linear and everything below is exact. If a redshift is NaN, so are 
 
 import numpy as np
 
+from morphtools.answers.resampling import with_intervals
+
 METRICS = ("bias", "sigma_mad", "outlier_fraction", "crps")
 
 
@@ -15,20 +17,20 @@ def delta_z(z, redshift):
     return (np.asarray(z, float) - redshift) / (1 + redshift)
 
 
-def bias(dz, axis=-1):
+def bias(dz):
     """The mean of Δz."""
-    return np.mean(dz, axis=axis)
+    return np.mean(dz)
 
 
-def sigma_mad(dz, axis=-1):
+def sigma_mad(dz):
     """1.4826 · median |Δz − median Δz|: the standard deviation, were Δz normal, that outliers do not move."""
     dz = np.asarray(dz, float)
-    return 1.4826 * np.median(np.abs(dz - np.median(dz, axis=axis, keepdims=True)), axis=axis)
+    return 1.4826 * np.median(np.abs(dz - np.median(dz)))
 
 
-def outlier_fraction(dz, threshold=0.05, axis=-1):
+def outlier_fraction(dz, threshold=0.05):
     """The share η, from 0 to 1, of galaxies with |Δz| > `threshold`."""
-    return np.mean(np.abs(dz) > threshold, axis=axis)
+    return np.mean(np.abs(dz) > threshold)
 
 
 def pit(pdf, edges, redshift):
@@ -82,14 +84,13 @@ def log_likelihood(pdf, edges, redshift):
         return np.where(np.isnan(redshift), np.nan, np.log(np.where(outside, 0.0, density)))
 
 
-def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, coverage=0.95, seed=0):
-    """Scores of photometric redshifts with percentile-bootstrap intervals over the galaxies with a spectrum.
+def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, seed=0):
+    """Scores of photometric redshifts with 95% percentile-bootstrap intervals over the galaxies with a spectrum.
 
     Args:
         redshifts: `Redshifts`.
         threshold: |Δz| of an outlier.
         resamples: Number of bootstrap samples.
-        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:
@@ -98,18 +99,15 @@ def photoz_metrics(redshifts, *, threshold=0.05, resamples=1000, coverage=0.95, 
     known = np.isfinite(redshifts.redshift)
     dz = delta_z(redshifts.z(), redshifts.redshift)[known]
     ranked = crps(redshifts.pdf[known], redshifts.edges, redshifts.redshift[known])
-    if not known.any():
-        return {name: dict.fromkeys(("value", "low", "high"), float("nan")) for name in METRICS}
 
-    def scores(dz, ranked):
-        return [bias(dz), sigma_mad(dz), outlier_fraction(dz, threshold), ranked.mean(axis=-1)]
+    def scores(rows):
+        if not len(rows):
+            return dict.fromkeys(METRICS, np.nan)
+        off = dz[rows]
+        values = bias(off), sigma_mad(off), outlier_fraction(off, threshold), ranked[rows].mean()
+        return dict(zip(METRICS, values, strict=True))
 
-    rng = np.random.default_rng(seed)
-    drawn = (rng.integers(len(dz), size=len(dz)) for _ in range(resamples))
-    samples = [scores(dz[chosen], ranked[chosen]) for chosen in drawn]
-    low, high = np.percentile(samples, (50 * (1 - coverage), 50 * (1 + coverage)), axis=0)
-    columns = zip(METRICS, scores(dz, ranked), low, high, strict=True)
-    return {name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in columns}
+    return with_intervals(scores, len(dz), resamples=resamples, seed=seed)
 
 
 def _passed(edges, redshift):

@@ -13,7 +13,7 @@ from morphtools.answers.digits import significant_columns
 from morphtools.answers.drawing import check_splits, draw_redshifts
 from morphtools.answers.recipes import REDSHIFTS, Recipe
 from morphtools.answers.redshift_neighbours import kernel_pdf, training_pdf
-from morphtools.answers.redshifts import ESTIMATES, Redshifts, metadata
+from morphtools.answers.redshifts import ESTIMATES, Redshifts
 from tfrecords_builder.naming import check_known
 
 log = logging.getLogger(__name__)
@@ -151,10 +151,6 @@ class Photoz:
         """(N, bins) probabilities, the means over all models, in a full table."""
         pdf = np.stack(full["pdf"].to_numpy()).astype(float)
         return pdf / pdf.sum(axis=1, keepdims=True)
-
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table, which `Redshifts.open` reads."""
-        return metadata(self.edges, self.estimate, provenance)
 
     def described(self) -> dict:
         """Fields of a model card."""

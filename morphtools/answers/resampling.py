@@ -4,22 +4,22 @@ from collections.abc import Callable
 
 import numpy as np
 
+_PERCENTILES = 50 * (1 - 0.95), 50 * (1 + 0.95)
+
 
 def with_intervals(
     scores: Callable[[np.ndarray], dict[str, float]],
     galaxies: int,
     *,
     resamples: int = 1000,
-    coverage: float = 0.95,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Scores of all galaxies, with percentile-bootstrap intervals.
+    """Scores of all galaxies, with 95% percentile-bootstrap intervals.
 
     Args:
         scores: From rows (R,) of galaxies, repeated ones among them, to scores by name.
         galaxies: How many there are.
         resamples: Number of bootstrap samples.
-        coverage: Coverage of the interval.
         seed: Seed of the samples.
 
     Returns:
@@ -33,12 +33,11 @@ def with_intervals(
         return {name: dict.fromkeys(("value", "low", "high"), float("nan")) for name in value}
     rng = np.random.default_rng(seed)
     samples = [scores(rng.integers(galaxies, size=galaxies)) for _ in range(resamples)]
-    result = {}
-    for name in value:
-        sample = np.array([each[name] for each in samples])
-        sample = sample[np.isfinite(sample)]
-        low, high = (
-            np.percentile(sample, (50 * (1 - coverage), 50 * (1 + coverage))) if len(sample) else (np.nan, np.nan)
-        )
-        result[name] = {"value": float(value[name]), "low": float(low), "high": float(high)}
-    return result
+    return {name: interval(value[name], np.array([each[name] for each in samples])) for name in value}
+
+
+def interval(value: float, sample: np.ndarray) -> dict[str, float]:
+    """A score with the 95% interval of its bootstrap sample (R,), of which what is not defined does not count."""
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, _PERCENTILES) if len(sample) else (np.nan, np.nan)
+    return {"value": float(value), "low": float(low), "high": float(high)}

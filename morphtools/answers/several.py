@@ -169,10 +169,6 @@ class Several:
         """(N, `outputs`), the means over all models, in a full table."""
         return full[[name for question, answer, _ in self for name in _columns(question, answer)[1:]]].to_numpy(float)
 
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table."""
-        return None
-
     def described(self) -> dict:
         """Fields of a model card."""
         about = {"questions": {question: list(answer.names) for question, answer, _ in self}}

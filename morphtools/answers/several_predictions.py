@@ -1,7 +1,6 @@
 """What a model predicts for several questions about the same galaxies."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +96,6 @@ class SeveralPredictions:
                 names = [f"{question}_P({name})" for name in classes]
                 probability = table[f"{question}_probability" if len(classes) == 2 else names].to_numpy()
                 label = table[f"{question}_label"].to_numpy()
-                provenance = json.loads(json.dumps(table.attrs["provenance"]))
+                provenance = table.attrs["provenance"]
                 predictions[question] = Predictions(ids, probability, label, tuple(classes), provenance)
             return cls(tuple(predictions), tuple(predictions.values()))

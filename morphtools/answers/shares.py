@@ -1,7 +1,6 @@
 """What a model predicts for the answers of volunteers: a fraction for every answer."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +90,7 @@ class Shares:
                 voted,
                 table["votes"].to_numpy(float),
                 answers=answers,
-                provenance=json.loads(json.dumps(table.attrs["provenance"])),
+                provenance=table.attrs["provenance"],
             )
 
 

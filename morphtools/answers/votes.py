@@ -73,10 +73,6 @@ class Votes:
 
         evaluate_votes(results.counts, results.concentrations, self.schema, out=folder.parent)
 
-    def metadata(self, provenance: dict[str, str]) -> dict[str, str] | None:
-        """Metadata of the full table."""
-        return None
-
     def described(self) -> dict:
         """Fields of a model card."""
         return {"kind": self.kind, "schema": self.schema.to_dict(), "classes": None, "redshifts": None, "answer": None}

@@ -22,12 +22,11 @@ def isolation_forest(x: np.ndarray, *, seed: int = 0) -> np.ndarray:
     return _as_ratings(-IsolationForest(random_state=seed).fit(x).score_samples(x))
 
 
-def local_outlier_factor(x: np.ndarray, *, neighbours: int = 20) -> np.ndarray:
-    """How much sparser the surroundings of each galaxy are than those of its neighbours.
+def local_outlier_factor(x: np.ndarray) -> np.ndarray:
+    """How much sparser the surroundings of each galaxy are than those of its twenty nearest neighbours.
 
     Args:
         x: (N, D).
-        neighbours: How many of them; with fewer galaxies, all.
 
     Returns:
         (N,), from 0, the most ordinary, to 5, the most anomalous.
@@ -35,7 +34,7 @@ def local_outlier_factor(x: np.ndarray, *, neighbours: int = 20) -> np.ndarray:
     Reference:
         Breunig et al. 2000, doi:10.1145/342009.335388.
     """
-    factor = LocalOutlierFactor(min(neighbours, len(x) - 1)).fit(x).negative_outlier_factor_
+    factor = LocalOutlierFactor(min(20, len(x) - 1)).fit(x).negative_outlier_factor_
     return _as_ratings(np.log(-factor))  # outliers of one galaxy would leave no scale for the others
 
 

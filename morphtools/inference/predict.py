@@ -251,7 +251,7 @@ def _merge_parts(
     chunks = out / "state" / "chunks"
     failures, damaged = list_failures(out, records, chunks, splits)
     provenance = {"weights": " ".join(card.sha256 for card in cards), "records": records.digest}
-    metadata = (answer.metadata(provenance) or {}) | answer_metadata(answer, provenance)
+    metadata = answer_metadata(answer, provenance)
     galaxies = merge(sorted(chunks.glob("part-*.parquet")), out / "predictions-full", metadata)
     counts = {"galaxies": galaxies, "failures": failures, "findings": records.findings(), "damaged": damaged}
     if familiar:

@@ -13,7 +13,7 @@ from morphtools.answers.redshift_pdfs import Photoz
 from morphtools.answers.several import Several
 from morphtools.answers.votes import Votes
 from morphtools.models.dirichlet import DirichletHead, DirichletMultinomialLoss
-from morphtools.models.heads import DenseHead
+from morphtools.models.heads import DenseHead, classification_head
 from morphtools.models.number_head import NumberHead, number_loss
 from morphtools.models.redshift_head import RedshiftLoss, redshift_head
 from morphtools.models.several_head import SeveralHead, several_loss
@@ -31,7 +31,7 @@ def head_for(answer: AnyAnswer, *, hidden: tuple[int, ...] = HIDDEN, seed: int |
     """
     match answer:
         case Classes() | Fractions():
-            return DenseHead(answer.outputs, "softmax", hidden=hidden, seed=seed, name="classification")
+            return classification_head(answer.outputs, hidden=hidden, seed=seed)
         case Several():
             return SeveralHead([each.outputs for each in answer.answers], hidden=hidden, seed=seed, name="several")
         case Numbers():

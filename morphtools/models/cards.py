@@ -188,11 +188,11 @@ def find_card(weights: str | Path) -> Path:
     if not path.exists() and str(weights).endswith("_imagenet"):
         return morphtools.fetch_imagenet(str(weights).removesuffix("_imagenet"))
     if path.is_dir():
-        cards = [path / "card.json", *(_with_ending(p, ".json") for e in _ENDINGS for p in path.glob(f"*{e}"))]
+        cards = [path / "card.json", *(_card_beside(p) for e in _ENDINGS for p in path.glob(f"*{e}"))]
     elif path.suffix == ".json":
         cards = [path]
     elif path.name.endswith(_ENDINGS):
-        cards = [path.with_name("card.json") if path.name == "model.keras" else _with_ending(path, ".json")]
+        cards = [path.with_name("card.json") if path.name == "model.keras" else _card_beside(path)]
     elif str(weights) == "imagenet" and not path.exists():
         raise ValueError("weights from ImageNet need the name of their encoder, such as efficientnet_lite0_imagenet")
     elif path.exists():
@@ -214,8 +214,8 @@ def find_card(weights: str | Path) -> Path:
     return existing[0]
 
 
-def _with_ending(weights: Path, ending: str) -> Path:
-    return weights.with_name(weights.name.removesuffix(".weights.h5").removesuffix(".keras") + ending)
+def _card_beside(weights: Path) -> Path:
+    return weights.with_name(weights.name.removesuffix(".weights.h5").removesuffix(".keras") + ".json")
 
 
 def weights_beside(card: Path) -> Path | None:

@@ -44,20 +44,20 @@ def photoz_scores(
     return scores | {"log_likelihood": {"value": float(logs.mean()), "low": float(low), "high": float(high)}}
 
 
-def uniformity(pit: np.ndarray, bins: int = 20) -> dict[str, float]:
+def uniformity(pit: np.ndarray) -> dict[str, float]:
     """Whether probability integral transforms are uniform, as those of calibrated PDFs are.
 
     Args:
         pit: (N,) from 0 to 1, NaN where the redshift is unknown.
-        bins: Bins of the χ² test; fewer where there would be less than ten galaxies in each.
 
     Returns:
         `ks`, the greatest distance between their CDF and the uniform one, with its p-value `ks_p` (Kolmogorov–Smirnov),
-        and the p-value `chi2_p` of their histogram, which is more sensitive at the ends.
+        and the p-value `chi2_p` of their histogram, which is more sensitive at the ends:
+        of twenty bins, or fewer, with at least ten galaxies in each.
     """
     pit = pit[np.isfinite(pit)]
     ks_test = kstest(pit, "uniform")
-    bins = max(2, min(bins, len(pit) // 10))
+    bins = max(2, min(20, len(pit) // 10))
     counts, _ = np.histogram(pit, bins, (0, 1))
     return {"ks": float(ks_test.statistic), "ks_p": float(ks_test.pvalue), "chi2_p": float(chisquare(counts).pvalue)}
 

@@ -28,7 +28,7 @@ def predicted(folder, answer, outputs):
     folder.mkdir(exist_ok=True)
     order = np.random.default_rng(5).permutation(N)
     table = answer.tables([IDS[i] for i in order], outputs[:, order], 0.9)[1]
-    metadata = (answer.metadata({}) or {}) | answer_metadata(answer, {"weights": "w"})
+    metadata = answer_metadata(answer, {"weights": "w"})
     table = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(metadata)
     pq.write_table(table, folder / "predictions-full.parquet")
     return folder
