@@ -23,7 +23,7 @@ from tfrecords_builder.naming import some
 from tfrecords_builder.records import Records
 from tfrecords_builder.tfrecord import read_record
 
-_CONSTANTS = 5 * 10**6  # up to so many weights are constants of the graph: faster, but they take 17 times their memory
+_CONSTANTS = 5 * 10**6  # kernels of larger models are not constants of the graph: those take 17 times their memory
 _ROWS, _SECONDS = 8192, 15.0  # a piece is written when it has so many galaxies, or after so long
 
 
@@ -143,12 +143,12 @@ def compiled(model: keras.Model, batch_size: int) -> Callable:
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
-        if model.count_params() > _CONSTANTS:
-            return tf.function(lambda images: model(images, training=False), input_signature=signature)
-        weights = [
-            [keras.ops.convert_to_numpy(each) for each in variables]
-            for variables in (model.trainable_variables, model.non_trainable_variables)
-        ]
+        large = model.count_params() > _CONSTANTS
+
+        def value(weight):
+            return weight.value if large and len(weight.shape) > 1 else keras.ops.convert_to_numpy(weight)
+
+        weights = [list(map(value, each)) for each in (model.trainable_variables, model.non_trainable_variables)]
         return tf.function(
             lambda images: model.stateless_call(*weights, images, training=False)[0], input_signature=signature
         )

@@ -16,8 +16,9 @@ def folded(model: keras.Model) -> keras.Model:
 
     What multiplies and shifts channels (batch normalisation, ConvNeXt's scale) becomes part of the convolution before
     it, zeros around an image part of the convolution after them, other convolutions of single pixels products of
-    matrices. Hard swish and GELU are written as TensorFlow's optimiser looks for them: then bias and activation are
-    computed while the convolution is written. On two cores MobileNetV3 is twice as fast, EfficientNetB0 1.3 times.
+    matrices. Hard swish, GELU and layer normalisation are written as TensorFlow's optimiser looks for them: then bias
+    and activation are computed while the convolution is written, and a normalisation in one pass. Kernels are stored
+    in the precision in which they are used. On two cores MobileNetV3 is twice as fast, EfficientNetB0 1.3 times.
 
     Args:
         model: Returned as it is unless it is a graph of layers. It is not changed, and shares the layers that stay.
@@ -41,8 +42,10 @@ def folded(model: keras.Model) -> keras.Model:
             return folded(layer)
         if layer in gone:
             return layers.Identity()
-        if layer in scales or layer in pads or (type(layer) in _CONVOLUTIONS and _of_pixels(layer)):
+        if type(layer) in _CONVOLUTIONS:
             return _convolution(layer, scales.get(layer), padded=layer in pads)
+        if type(layer) is layers.LayerNormalization and layer.axis == [-1] and layer.scale and layer.center:
+            return _copied(_Normalization.from_config(layer.get_config()), layer, layer.get_weights())
         if type(layer) is layers.Activation and layer.activation is keras.activations.hard_silu:
             return layers.Activation(_hard_silu, dtype=layer.dtype_policy)
         return layer
@@ -97,12 +100,17 @@ def _convolution(layer, scale, *, padded: bool):
     bias = ops.broadcast_to((layer.bias if layer.use_bias else 0.0) * factor + offset, (math.prod(channels),))
     if _of_pixels(layer) and not isinstance(scale, layers.BatchNormalization):
         activation = _gelu if layer.activation is keras.activations.gelu else layer.activation
-        new, kernel = _Pixelwise(layer.filters, activation, name=layer.name, dtype=layer.dtype_policy), kernel[0, 0]
+        new, kernel = _Pixelwise(layer.filters, activation, name=layer.name, dtype=layer.compute_dtype), kernel[0, 0]
     else:
-        options = {"use_bias": True} | ({"padding": "same"} if padded else {})
+        options = {"use_bias": True, "dtype": layer.compute_dtype} | ({"padding": "same"} if padded else {})
         new = type(layer).from_config(layer.get_config() | options)
+    return _copied(new, layer, [kernel, bias])
+
+
+def _copied(new, layer, weights):
+    """A new layer in place of another, with these weights."""
     new.build(layer.input.shape)
-    new.set_weights([kernel, bias])
+    new.set_weights(weights)
     return new
 
 
@@ -118,6 +126,22 @@ class _Pixelwise(layers.Dense):
         flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
         outputs = self.activation(ops.add(ops.matmul(flat, self.kernel), self.bias))
         return ops.reshape(outputs, (-1, *ops.shape(inputs)[1:-1], self.units))
+
+
+class _Normalization(layers.LayerNormalization):
+    """(…, C) → (…, C), in the one form for which TensorFlow has a kernel: of a matrix, and epsilon is 0.001.
+
+    The kernel adds 0.001 to the variance whatever the graph says (TensorFlow 2.21), so we scale what it is given.
+    """
+
+    def call(self, inputs):
+        """Over the channels of every pixel, in float32."""
+        flat = ops.cast(ops.reshape(inputs, (-1, inputs.shape[-1])), "float32") * math.sqrt(0.001 / self.epsilon)
+        mean = ops.mean(flat, axis=1, keepdims=True)
+        variance = ops.mean(ops.square(flat - mean), axis=1, keepdims=True)
+        factor = ops.rsqrt(variance + 0.001) * self.gamma
+        flat = flat * factor + (self.beta - mean * factor)
+        return ops.cast(ops.reshape(flat, (-1, *ops.shape(inputs)[1:])), self.compute_dtype)
 
 
 def _hard_silu(x):

@@ -49,6 +49,17 @@ def test_shards_are_done_even_where_their_last_pictures_cannot_be_decoded(tmp_pa
     np.testing.assert_allclose(store.values()[:, 0], [5 * int(name[1:]) / 255 for name in expected], rtol=1e-5)
 
 
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-4, 1e-1])
+def test_compiled_layer_normalisation_adds_its_own_epsilon_to_the_variance(epsilon):
+    # TensorFlow's kernel adds 0.001 whatever the graph says: at a deviation of 0.02 that would be a factor of 0.53
+    images = np.random.default_rng(0).normal(scale=0.02, size=(2, 5, 5, 64)).astype("float32")
+    inputs = keras.Input((5, 5, 64))
+    step = compiled(keras.Model(inputs, keras.layers.LayerNormalization(epsilon=epsilon)(inputs)), 2)
+    exact = images.astype("float64") - images.mean(axis=-1, keepdims=True, dtype="float64")
+    exact /= np.sqrt((exact**2).mean(axis=-1, keepdims=True) + epsilon)
+    np.testing.assert_allclose(step(images), exact, atol=1e-5)
+
+
 @pytest.mark.parametrize("constants", [0, 10**9])
 def test_the_compiled_pass_gives_what_the_model_gives_whether_or_not_its_weights_are_constants(monkeypatch, constants):
     monkeypatch.setattr(filling, "_CONSTANTS", constants)

@@ -100,6 +100,24 @@ def test_convolutions_of_every_form_stay_what_they_are(kernel, options):
     agree(randomised(keras.Model(inputs, layers.Flatten()(x))), images(9, bands=4))
 
 
+@pytest.mark.any_backend
+def test_in_mixed_precision_kernels_are_stored_as_they_are_used_and_the_results_are_the_same():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        inputs = keras.Input((9, 9, 3))
+        x = layers.Conv2D(16, 3, activation="relu")(inputs)
+        x = layers.LayerNormalization(epsilon=1e-5)(layers.DepthwiseConv2D(3)(x))
+        model = randomised(keras.Model(inputs, layers.Conv2D(4, 1, activation="gelu")(x)))
+    finally:
+        keras.config.set_dtype_policy(before)
+    small, x = folded(model), images(9)
+    difference = abs(numpy(small(x)).astype("float32") - numpy(model(x)).astype("float32"))
+    assert difference.max() <= 2**-7 * abs(numpy(model(x)).astype("float32")).max()  # the last of its eight bits
+    stored = {keras.backend.standardize_dtype(weight.dtype) for weight in small.weights if len(weight.shape) > 1}
+    assert stored == {"bfloat16"} and small.dtype_policy.name != "bfloat16"
+
+
 def test_a_model_that_is_no_graph_of_layers_is_returned_as_it_is():
     class Own(keras.Model):
         def call(self, x):
