@@ -3,8 +3,9 @@
     python benchmarks/forward_pass.py --torch-python ENV/bin/python
 
 Ours is the pass of `predict` and `represent`, folded and compiled. PyTorch runs in inference mode, in its own layout of
-memory and in channels-last, and is not compiled. Random weights are as fast as any; `peers/timm_forward.py` tells how
-to make its environment. Both use all cores. Turns are processes of their own.
+memory and in channels-last, and is not compiled. Weights are random, but ours have biases, as trained ones do (see
+`disturb`); PyTorch adds its zeros too. `peers/timm_forward.py` tells how to make its environment. Both use all cores.
+Turns are processes of their own.
 """
 
 import argparse
@@ -33,6 +34,7 @@ def measure(names: list[str], side: int, batch: int, batches: int) -> dict[str, 
     from morphtools.inference.filling import compiled
     from morphtools.models.encoders import build_encoder
     from morphtools.training.devices import precision
+    from morphtools.training.speed import disturb
 
     keras.utils.set_random_seed(0)
     images = tf.constant(np.random.default_rng(0).uniform(size=(batch, side, side, 3)).astype("float32"))
@@ -41,6 +43,7 @@ def measure(names: list[str], side: int, batch: int, batches: int) -> dict[str, 
         for bfloat16 in (False, True):
             with precision(bfloat16):
                 encoder = build_encoder(name, (side, side, 3))
+            disturb(encoder)
             step = compiled(encoder, batch)
             np.asarray(step(images)), np.asarray(step(images))
             start = time.perf_counter()

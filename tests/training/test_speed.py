@@ -30,6 +30,16 @@ def test_an_encoder_is_measured_at_work_and_in_training_in_both_precisions(weigh
     assert keras.config.dtype_policy().name == before
 
 
+def test_a_disturbed_network_has_biases_and_variances_like_a_trained_one():
+    encoder = build_encoder("resnet10_half", (16, 16, 3), small_images=True)
+    kernels = [keras.ops.convert_to_numpy(weight) for weight in encoder.weights if len(weight.shape) > 1]
+    speed.disturb(encoder)
+    ones = [keras.ops.convert_to_numpy(weight) for weight in encoder.weights if len(weight.shape) == 1]
+    assert ones and all(((each >= 0.5) & (each <= 1.5)).all() for each in ones)
+    after = [keras.ops.convert_to_numpy(weight) for weight in encoder.weights if len(weight.shape) > 1]
+    assert all(np.array_equal(a, b) for a, b in zip(kernels, after, strict=True))
+
+
 def test_a_rate_is_the_median_over_calls_without_the_first(monkeypatch):
     monkeypatch.setattr(speed, "_SECONDS", 0.0)
     clock, sleeps = [0.0], iter([100.0, 1.0, 9.0, 2.0])
