@@ -54,11 +54,12 @@ def image_hdu(hdus) -> int:
 
 
 def extension_name(hdus, number: int) -> str:
-    """The `EXTNAME` of an image or else its number; empty if it is the only one in its file."""
-    name = _own_name(hdus[number].header)
-    if name:
-        return name
-    return "" if sum(holds_image(hdu) for hdu in hdus) == 1 else str(number)
+    """The `EXTNAME` of an image or else its number; empty if there is no other.
+
+    A primary image without others may be called as the detector it was cut from, each file by another one.
+    """
+    name, alone = _own_name(hdus[number].header), sum(holds_image(hdu) for hdu in hdus) == 1
+    return "" if alone and (number == 0 or not name) else name or str(number)
 
 
 def _own_name(header) -> str:

@@ -89,6 +89,18 @@ def test_a_set_is_read_from_one_extension_and_other_files_fail_by_name(tmp_path)
     assert whole.failed == 0 and whole.hdu == ""
 
 
+def test_cutouts_named_after_the_detector_they_come_from_are_one_set(tmp_path):
+    """As of DECam: one primary image a file, EXTNAME N4, N29, S7."""
+    for i in range(12):
+        primary = fits.PrimaryHDU(PIXELS + i)
+        primary.header["EXTNAME"] = f"N{i}"
+        (tmp_path / f"{i}.fits").write_bytes(written(primary))
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(12)], "file_loc": [f"{i}.fits" for i in range(12)]})
+    records = build_records(catalog, tmp_path / "records", images=tmp_path)
+    assert records.failed == 0 and records.hdu == ""
+    np.testing.assert_array_equal(records.source()("g7").data[..., 0], PIXELS + 7)
+
+
 def test_image_hdu_gives_the_number_for_mosaics():
     hdus = fits.open(io.BytesIO(written(fits.PrimaryHDU(), *named(WHT=PIXELS, SCI=PIXELS))))
     assert image_hdu(hdus) == 2
