@@ -1,6 +1,7 @@
 """The last step of a build: writes the index, the failures and `records.json` from the tallies of the shards."""
 
 import dataclasses
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,9 @@ def finish(job: Job, shards: dict[str, int], digest: str, out: Path) -> Records:
         masked += tally.masked
     sky, noise = before.sky, before.noise
     if levels and not appended:  # earlier training relies on the noise of the records
-        values = np.nanmedian(levels, axis=0).tolist()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NaN for a band without a good pixel, which is a finding
+            values = np.nanmedian(levels, axis=0).tolist()
         sky, noise = tuple(values[: len(values) // 2]), tuple(values[len(values) // 2 :])
     failures = _with_earlier(failed, job, shards) if appended else failed
     if failures or before.failed:

@@ -41,15 +41,24 @@ def prepare(image: Image | ValueError, records: Records) -> Image:
         if encoded:
             raise ValueError(f"has {height}×{width} pixels, but the records have {records.shape[0]}×{records.shape[1]}")
         image = _padded(image, aspect)
-    if (
-        records.encoding == "float16"
-        and np.abs(image.data, where=np.isfinite(image.data), out=np.zeros(image.shape)).max() > 65504
-    ):
-        raise ValueError("has values beyond the ±65504 of float16; store it as float32")
+    if records.encoding == "float16":
+        _check_half(image.data)
     if image.shape[:2] != records.shape[:2]:
         image = note(image, "other_size")
     image = _with_camera(image, records)
     return image if encoded else _without_dead(image, records.bands)
+
+
+def _check_half(pixels: np.ndarray) -> None:
+    """Raises ValueError if float16 would overflow, or round away the noise: of maggies, or above a bright sky."""
+    if np.abs(pixels, where=np.isfinite(pixels), out=np.zeros(pixels.shape)).max() > 65504:
+        raise ValueError("has values beyond the ±65504 of float16; store it as float32")
+    for band in np.moveaxis(pixels[::2], -1, 0):
+        values = band[np.isfinite(band) & (band != 0)]
+        if values.size:
+            noise = np.median(np.abs(values - np.median(values))) or np.median(np.abs(values))
+            if np.median(np.abs(values.astype(np.float16).astype(np.float32) - values)) > noise / 4:
+                raise ValueError(f"has noise of {noise:.1g}, which float16 would round away; store it as float32")
 
 
 def _with_camera(image: Image, records: Records) -> Image:

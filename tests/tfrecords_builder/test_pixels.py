@@ -95,6 +95,24 @@ def test_float16_halves_the_space_and_refuses_what_does_not_fit(tmp_path):
     np.testing.assert_array_equal(next(read_pixels(records, ["g7"])), noise(7).astype("f2"))
 
 
+@pytest.mark.parametrize(
+    ("unit", "sky", "fits"), [(1, 0, True), (1e-3, 0, True), (1e-9, 0, False), (0.1, 1000, False), (30, 1000, True)]
+)
+def test_float16_is_refused_where_it_would_round_away_the_noise(tmp_path, unit, sky, fits):
+    """As of maggies, or of a sky that was not subtracted: float16 has steps of 6e-8 at 0 and of 0.5 at 1000."""
+
+    def image(i):
+        return from_pixels((sky + unit * noise(i)).astype("f4"))
+
+    if fits:
+        records = built(tmp_path, image, dtype="float16")
+        spread = np.std(next(read_pixels(records, ["g7"])) - image(7).data)
+        assert records.failed == 0 and spread < 0.1 * unit
+    else:
+        with pytest.raises(ValueError, match="which float16 would round away; store it as float32"):
+            built(tmp_path, image, dtype="float16")
+
+
 def test_masks_are_carried_and_leave_the_pixels_alone(tmp_path):
     masks = {i: noise(i + 100) > 1 for i in range(0, N, 2)}
     records = built(tmp_path, lambda i: Image(noise(i), (12, 13, 3), masks.get(i)))
