@@ -1,16 +1,17 @@
 """Time and memory of verbs as catalogues grow: `python benchmarks/growth.py --galaxies 10000 100000 1000000`.
 
-Every verb runs in a process of its own on representations of a simulated crowd (40 components, 30 clusters) and on a
-table of as many rows. Memory is the peak of the process, less what it had after its imports; pages of files that are
-mapped into memory count, though the system may take them back. `bytes` are those per galaxy between the two largest
-catalogues: those of a representation are 160. `--verbs` chooses some; `--figure growth.png` draws both, and `--page
-docs/clusters.md` puts the table into the page.
+Every verb runs in a process of its own on representations of a simulated crowd (40 numbers, 30 clusters) and on a table
+of as many rows. Memory is the peak of the process, less what it had after its imports, without pages of files,
+which the system takes back when it needs them (`mapped` includes these). `bytes` are those per galaxy between the two
+largest catalogues: those of a representation are 160. `--verbs` chooses some. In a `--folder` crowds and results
+(`growth.csv`) are kept, and the same command continues; `--figure` draws time and memory, `--page` writes the table.
 """
 
 import argparse
 import datetime
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-D = 40
 VERBS = {
     "find-similar": "find_similar(store, like='g7', out=out)",
     "find-similar --index": "find_similar(store, like='g7', index=out + '/index', out=out)",
@@ -32,7 +32,7 @@ VERBS = {
     "convert-table": "convert_table(table, out + '/table.csv')",
 }
 WORK = """
-import json, pathlib, sys, time
+import json, pathlib, re, sys, time
 store, table, map, index, out = sys.argv[1:]
 pathlib.Path(out).mkdir()
 from morphtools.anomalies.loop import AnomalyLoop
@@ -48,47 +48,61 @@ def find_anomalies(store, out):
     loop.suggest(10)
     for table in loop.ranked():
         pass
-def peak():  # that of getrusage begins with the parent's
-    return int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-before, start = peak(), time.perf_counter()
+def memory():  # anonymous and largest at all, in MB; what getrusage tells begins with the parent's
+    text = pathlib.Path("/proc/self/status").read_text()
+    return [int(re.search(name + r":\\s*(\\d+)", text)[1]) / 1024 for name in ("RssAnon", "VmHWM")]
+before, start = memory(), time.perf_counter()
 {work}
-print(json.dumps([time.perf_counter() - start, peak() - before]))
+print(json.dumps([time.perf_counter() - start, before[0], memory()[1] - before[1]]))
 """
 
 
-def make_crowd(folder: Path, galaxies: int) -> None:
-    """A store of representations and a table of as many rows, a million at a time."""
+def make_crowd(folder: Path, galaxies: int, dimension: int, with_table: bool = False) -> None:
+    """A store of representations and perhaps a table of as many rows, 131,072 at a time; continues one begun."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from morphtools.inference.representations import Representations
 
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(30, D)) * np.linspace(2, 0.2, D)
-    store, writer = Representations.create(folder / "store", D, {"weights": "none", "records": "none"}), None
+    scale, provenance = np.linspace(2, 0.2, dimension), {"weights": "none", "records": "none"}
+    centres = np.random.default_rng(0).normal(size=(30, dimension)) * scale
+    store, writer = Representations.create(folder / "store", dimension, provenance), None
+    parts, table = {path.name[:17] for path in store.parts}, folder / "table.parquet"
     for start in range(0, galaxies, 2**17):
-        number = min(2**17, galaxies - start)
-        values = centres[rng.integers(30, size=number)] + 0.5 * rng.normal(size=(number, D)) * np.linspace(2, 0.2, D)
+        rng, number = np.random.default_rng(1 + start), min(2**17, galaxies - start)
         names = [f"g{start + i}" for i in range(number)]
-        store.append(names, values, part=f"{start:012d}")
-        columns = {"id_str": names, **{f"c{i}": values[:, i] for i in range(8)}}
-        rows = pa.table({**columns, "ra": rng.uniform(0, 360, number), "dec": rng.uniform(-60, 60, number)})
-        writer = writer or pq.ParquetWriter(folder / "table.parquet", rows.schema)
-        writer.write_table(rows)
-    writer.close()
+        if f"part-{start:012d}" not in parts:
+            values = 0.5 * rng.normal(size=(number, dimension)) * scale
+            store.append(names, values + centres[rng.integers(30, size=number)], part=f"{start:012d}")
+        if with_table:
+            columns = {"id_str": names, **{f"c{i}": rng.normal(size=number) for i in range(8)}}
+            rows = pa.table({**columns, "ra": rng.uniform(0, 360, number), "dec": rng.uniform(-60, 60, number)})
+            writer = writer or pq.ParquetWriter(table, rows.schema)
+            writer.write_table(rows)
+    if writer:
+        writer.close()
 
 
-def measure(verb: str, folder: Path, map: Path) -> tuple[float, float]:
+def measure(verb: str, folder: Path, map: Path) -> dict[str, float]:
     """Seconds and megabytes of a verb in a process of its own."""
     out = folder / verb.split(",")[0].replace(" ", "")
     index = out / "index"
     out = out.with_name(f"{out.name}-again") if "again" in verb else out
     paths = [folder / "store", folder / "table.parquet", map, index, out]
     code = WORK.replace("{work}", VERBS[verb])
-    done = subprocess.run([sys.executable, "-c", code, *[str(path) for path in paths]], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{verb} failed: {done.stderr[-2000:]}")
-    return tuple(json.loads(done.stdout.strip().splitlines()[-1]))
+    with tempfile.TemporaryFile("w+") as errors:
+        command = [sys.executable, "-c", code, *[str(path) for path in paths]]
+        work = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        anonymous, status = 0.0, Path(f"/proc/{work.pid}/status")
+        while work.poll() is None:
+            has = re.search(r"RssAnon:\s*(\d+)", status.read_text())
+            anonymous = max(anonymous, int(has[1]) / 1024 if has else 0)
+            time.sleep(0.01)
+        if work.returncode:
+            errors.seek(0)
+            raise RuntimeError(f"{verb} failed: {errors.read()[-2000:]}")
+        seconds, before, mapped = json.loads(work.stdout.read().strip().splitlines()[-1])
+    return {"seconds": seconds, "MB": max(anonymous - before, 0), "mapped": mapped}
 
 
 def draw(table: pd.DataFrame, path: str) -> None:
@@ -120,29 +134,34 @@ def write_into(page: Path, wide: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--galaxies", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--dimension", type=int, default=40)
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--figure")
     parser.add_argument("--page", type=Path, help="A page with the lines <!-- growth --> and <!-- /growth -->.")
-    parser.add_argument("--folder", help="Where to work (a temporary folder).")
+    parser.add_argument("--folder", help="Where to work, and keep it (a temporary folder).")
     options = parser.parse_args()
     from morphtools.explore.maps import make_map
 
-    rows = []
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        if "make-map --onto" in options.verbs:
-            make_crowd(Path(name) / "mapped", 5000)
-            make_map(Path(name) / "mapped" / "store", out=Path(name) / "map")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(options.folder or name)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept, map = folder / "growth.csv", folder / "map"
+        if "make-map --onto" in options.verbs and not map.exists():
+            make_crowd(folder / "mapped", 5000, options.dimension)
+            make_map(folder / "mapped" / "store", out=map)
+        table = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=["verb", "galaxies"])
         for galaxies in options.galaxies:
-            folder = Path(name) / str(galaxies)
-            folder.mkdir()
-            start = time.perf_counter()
-            make_crowd(folder, galaxies)
-            print(f"{galaxies:,} galaxies made in {time.perf_counter() - start:.0f} s", flush=True)
-            for verb in options.verbs:
-                seconds, megabytes = measure(verb, folder, Path(name) / "map")
-                rows.append({"verb": verb, "galaxies": galaxies, "seconds": seconds, "MB": megabytes})
-                print(f"{verb:30} {galaxies:>11,} {seconds:8.1f} s {megabytes:8.0f} MB", flush=True)
-    table = pd.DataFrame(rows)
+            done = set(table.loc[table["galaxies"] == galaxies, "verb"])
+            missing = [verb for verb in options.verbs if verb not in done]
+            if missing:
+                make_crowd(folder / str(galaxies), galaxies, options.dimension, "convert-table" in missing)
+            for verb in missing:
+                numbers = measure(verb, folder / str(galaxies), map)
+                row = pd.DataFrame([{"verb": verb, "galaxies": galaxies, **numbers, "load": os.getloadavg()[0]}])
+                table = pd.concat([table, row]) if len(table) else row
+                table.to_csv(kept, index=False)
+                print(row.round(1).to_string(index=False, header=False), flush=True)
+    table = table[table["galaxies"].isin(options.galaxies) & table["verb"].isin(options.verbs)]
     wide = table.pivot(index="verb", columns="galaxies", values=["seconds", "MB"]).loc[options.verbs].round(1)
     if len(options.galaxies) > 1:
         small, large = sorted(options.galaxies)[-2:]
