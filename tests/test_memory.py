@@ -22,6 +22,7 @@ VERBS = {
     "make-map --onto": "make_map(store, onto=map, out=out, catalog=catalog, colour=['kind'], part='1/1')",
     "find-outliers": "find_outliers(store, method='density', sample=2000, components=4, exclude=excluded, out=out)",
     "find-anomalies": "find_anomalies(store, out)",
+    "suggest-labels": "suggest_labels(run, store, exclude=excluded, out=out)",
     "convert-table": "convert_table(table, out + '.csv')",
 }
 
@@ -30,8 +31,10 @@ VERBS = {
 WORK = """
 import ctypes, gc, json, sys, threading
 from pathlib import Path
+import numpy as np
 from morphtools.anomalies import acquisition, search
 from morphtools.anomalies.loop import AnomalyLoop
+from morphtools.answers.numbers import Numbers
 from morphtools.archives import kept_tables
 from morphtools.archives.convert_table import convert_table
 from morphtools.explore import search_index, sorting
@@ -39,11 +42,15 @@ from morphtools.explore.clusters import cluster
 from morphtools.explore.find_outliers import find_outliers
 from morphtools.explore.maps import make_map
 from morphtools.explore.similarity import find_similar
+from morphtools.explore import suggest_labels as suggesting
+from morphtools.explore.suggest_labels import suggest_labels
 
 sorting._ROWS = acquisition._BLOCK = kept_tables.ROWS = 2**13
 search_index._BLOCK = 2**20
 trained = search_index._trained
 search_index._trained = lambda values, *how: trained(values[:60_000], *how)  # as many cells: they take √N
+suggesting.find_card = suggesting.Card.open = lambda run: None  # a head without TensorFlow
+suggesting._head = lambda *_: (Numbers(("mass", "size")), lambda x: np.stack([x[:, i] for i in range(4)], axis=1))
 verb, folder = sys.argv[1], Path(sys.argv[2])
 
 def find_anomalies(store, out):
@@ -65,7 +72,7 @@ def peak(size):
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     name = size.split()[0]
-    paths = {"store": folder / name, "table": folder / f"{name}.parquet", "map": folder / "map"}
+    paths = {"store": folder / name, "table": folder / f"{name}.parquet", "map": folder / "map", "run": folder / "run"}
     paths |= {"excluded": folder / "excluded.csv", "catalog": folder / "catalog.csv"}
     paths["out"] = folder / f"{size} {sys.argv[3]}"
     exec(verb, globals() | {name: str(path) for name, path in paths.items()})
@@ -104,6 +111,8 @@ def crowds(tmp_path_factory):
     about = {"ra": np.linspace(0, 20, 2000), "dec": 10.0, "kind": ["ring", "bar"] * 1000}
     pd.DataFrame({"id_str": names, **about}).to_csv(folder / "catalog.csv", index=False)
     pd.DataFrame({"id_str": names[::7]}).to_csv(folder / "excluded.csv", index=False)
+    (folder / "run").mkdir()
+    pd.DataFrame({"id_str": names[::5]}).to_parquet(folder / "run/galaxies.parquet")
     (folder / "map").mkdir()  # as UMAP would, but for a minute
     projection, values = fit_pca(store, components=5), store.values()[:1000]
     projection.save(folder / "map")

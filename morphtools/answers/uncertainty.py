@@ -1,5 +1,7 @@
 """How uncertain an answer is, in one number for each galaxy."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from morphtools.answers.classes import Classes
@@ -11,7 +13,30 @@ from morphtools.answers.several import Several
 from tfrecords_builder.naming import unknown
 
 
-def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None = None) -> np.ndarray:
+def typical_sigma(answer: AnyAnswer, outputs: Iterable[np.ndarray]) -> np.ndarray | None:
+    """The mean standard deviation (n,) of each number over all galaxies; None for other answers, which do not need it.
+
+    Args:
+        answer: What was asked.
+        outputs: What a head gives for all galaxies, a few at a time.
+    """
+    if not isinstance(answer, Numbers):
+        return None
+    total, galaxies = np.zeros(len(answer.columns)), 0
+    for batch in outputs:
+        total += _sigma(batch).sum(axis=0)
+        galaxies += len(batch)
+    return total / max(galaxies, 1)
+
+
+def _sigma(outputs: np.ndarray) -> np.ndarray:
+    """(N, n) standard deviations of n numbers, from their outputs."""
+    return np.exp(np.split(np.asarray(outputs, float), 2, axis=1)[1])
+
+
+def uncertainty_of(
+    answer: AnyAnswer, outputs: np.ndarray, question: str | None = None, typical: np.ndarray | None = None
+) -> np.ndarray:
     """How uncertain (N,) answers are, 0 for those that are certain.
 
     Classes and fractions: 1 minus the margin between the two most probable; for several questions, the mean. Numbers:
@@ -22,6 +47,7 @@ def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None 
         answer: What was asked.
         outputs: (N, `answer.outputs`) of a head.
         question: The question or number that counts, if there are several; by default all.
+        typical: `typical_sigma` of all galaxies, if these are only some of them.
 
     Raises:
         ValueError: The answers are votes, which are not single labels; or there is no such question.
@@ -39,8 +65,8 @@ def uncertainty_of(answer: AnyAnswer, outputs: np.ndarray, question: str | None 
             ordered = np.sort(outputs, axis=1)
             return 1 - (ordered[:, -1] - ordered[:, -2])
         case Numbers():
-            sigma = np.exp(np.split(outputs, 2, axis=1)[1])
-            each = sigma / sigma.mean(axis=0)
+            sigma = _sigma(outputs)
+            each = sigma / (sigma.mean(axis=0) if typical is None else typical)
             return each.mean(axis=1) if question is None else each[:, answer.columns.index(question)]
         case Photoz():
             z = np.linspace(*answer.redshift_range, answer.bins)

@@ -1,13 +1,15 @@
 """`suggest_labels`: the galaxies whose labels would teach a run most."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphtools.answers.class_figures import gallery
+from morphtools.answers.kinds import AnyAnswer
 from morphtools.answers.predictions import check_table
-from morphtools.answers.uncertainty import uncertainty_of
+from morphtools.answers.uncertainty import typical_sigma, uncertainty_of
 from morphtools.explore.pca import batches_of
 from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.suggestions import choose_diverse
@@ -15,10 +17,12 @@ from morphtools.explore.tables import all_but, known_of, left_out
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
 from tfrecords_builder.plain_figure import write_figure
+from tfrecords_builder.progress import progress_bar
 from tfrecords_builder.tables_out import write_csv
 from tfrecords_builder.yaml_files import read_yaml
 
 _CANDIDATES = 20_000  # the most uncertain, among which to choose
+_ROWS = 8192  # at a time
 
 
 def suggest_labels(
@@ -69,18 +73,8 @@ def suggest_labels(
     answer, head = _head(run, card, store)
     used = pd.read_parquet(check_table(run / "galaxies.parquet"), columns=["id_str"])
     keep = all_but(store, np.concatenate([left_out(store, used), left_out(store, exclude)]))
-    ids, values, outputs = [], [], []
-    for names, x in batches_of(store, keep, 8192):
-        if len(names):
-            ids.append(names)
-            values.append(x)
-            outputs.append(np.asarray(head(x)))
-    if not ids:
-        raise ValueError(f"no galaxies are left to suggest: all {len(store)} are in the run or left out")
-    ids, x, outputs = np.concatenate(ids), np.concatenate(values), np.concatenate(outputs)
-    uncertainty = uncertainty_of(answer, outputs, question)
-    candidates = np.argsort(-uncertainty, kind="stable")[:_CANDIDATES]
-    rows = candidates[choose_diverse(x[candidates], uncertainty[candidates], galaxies, seed=seed)]
+    ids, x, outputs, uncertainty = _most_uncertain(answer, head, question, store, keep)
+    rows = choose_diverse(x, uncertainty, galaxies, seed=seed)
     predicted = answer.tables(ids[rows], outputs[rows][np.newaxis], 0.9)[0].rename(columns=_as_predicted)
     table = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "uncertainty": uncertainty[rows]})
     table = pd.concat([table, predicted], axis=1)
@@ -95,6 +89,27 @@ def suggest_labels(
         title = f"{len(table)} galaxies to label next, and how uncertain they are"
         write_figure(out / "suggestions.png", gallery(pictures, captions, title))
     return table
+
+
+def _most_uncertain(
+    answer: AnyAnswer, head: Callable, question: str | None, store: Representations, keep: np.ndarray | None
+) -> tuple[np.ndarray, ...]:
+    """Names, representations, outputs and uncertainties of the most uncertain galaxies; memory holds no others."""
+    typical = typical_sigma(answer, (head(x) for _, x in batches_of(store, keep, _ROWS)))
+    best: tuple[np.ndarray, ...] = ()
+    with progress_bar(total=len(store) if keep is None else int(keep.sum()), desc="scoring", unit="galaxy") as bar:
+        for names, x in batches_of(store, keep, _ROWS):
+            if not len(names):
+                continue
+            outputs = np.asarray(head(x))
+            new = names, x, outputs, uncertainty_of(answer, outputs, question, typical)
+            both = [np.concatenate(pair) for pair in zip(best, new, strict=True)] if best else new
+            first = np.argsort(-both[3], kind="stable")[:_CANDIDATES]
+            best = tuple(array[first] for array in both)
+            bar.update(len(names))
+    if not best:
+        raise ValueError(f"no galaxies are left to suggest: all {len(store)} are in the run or left out")
+    return best
 
 
 def _as_predicted(name: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from morphtools.answers.classes import Classes
+from morphtools.answers.numbers import Numbers
 from morphtools.explore import suggest_labels as verb
 from morphtools.explore.suggest_labels import suggest_labels
 from morphtools.inference.represent import represent
@@ -44,6 +45,22 @@ def test_where_nothing_is_left_the_user_is_told(run, three_kinds, tmp_path):
     store, catalog, _ = three_kinds
     with pytest.raises(ValueError, match="no galaxies are left to suggest: all 60"):
         suggest_labels(run, store, exclude=catalog, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("answer", [Numbers(("mass", "size")), Classes(("a", "b", "c", "d"))])
+def test_suggestions_do_not_depend_on_how_many_galaxies_are_read_at_a_time(
+    run, three_kinds, tmp_path, monkeypatch, answer
+):
+    store, _, _ = three_kinds
+    monkeypatch.setattr(verb, "_head", lambda run, card, store: (answer, lambda x: x[:, 1:5]))
+    monkeypatch.setattr(verb, "_CANDIDATES", 12)
+    whole = suggest_labels(run, store, 8, out=tmp_path / "whole")
+    monkeypatch.setattr(verb, "_ROWS", 7)
+    pd.testing.assert_frame_equal(suggest_labels(run, store, 8, out=tmp_path / "few"), whole)
+    if isinstance(answer, Numbers):  # the 50 that the run has not used
+        sigma = np.exp(store.values()[10:, 3:5].astype(float))
+        expected = pd.Series((sigma / sigma.mean(axis=0)).mean(axis=1), store.id_str[10:]).nlargest(12)
+        np.testing.assert_allclose(whole["uncertainty"], expected[whole["id_str"]])
 
 
 def test_suggestions_are_labelled_and_train_the_next_run(tmp_path, monkeypatch):
