@@ -11,6 +11,8 @@ import click
 
 from tfrecords_builder.quiet import quietly
 
+log = logging.getLogger(__name__)
+
 
 def import_quietly():
     """Imports Keras and lets TensorFlow find its devices, without their messages about the machine and tracing."""
@@ -83,4 +85,7 @@ def _executor(scheduler: str):
         from distributed import Client
     except ImportError:
         raise ImportError("scheduler needs Dask: pip install 'morphtools[dask]'") from None
+    for name in ("distributed", "distributed.client", "distributed.utils", "tornado", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks where one sentence is enough
+    log.info("connecting to the scheduler at %s", scheduler)
     return Client(scheduler).get_executor()

@@ -34,13 +34,17 @@ def records(tmp_path, monkeypatch):
     return build_records(catalog, tmp_path / "records", images=tmp_path / "stack.npy", bands=("g", "r", "z"))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # a killed worker leaves sockets open
-def test_a_dask_cluster_that_loses_a_worker_writes_the_same_bytes(records, tmp_path, losing_a_worker):
-    distributed = pytest.importorskip("distributed")
+@pytest.fixture
+def model():
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # a killed worker leaves sockets open
+def test_a_dask_cluster_that_loses_a_worker_writes_the_same_bytes(records, model, tmp_path, losing_a_worker):
+    distributed = pytest.importorskip("distributed")
     options = {"splits": SPLITS, "provenance": {}, "batch_size": 8}
     whole = represent_galaxies(model, records, tmp_path / "whole", **options)
     out = tmp_path / "out"
@@ -52,6 +56,56 @@ def test_a_dask_cluster_that_loses_a_worker_writes_the_same_bytes(records, tmp_p
         represent_galaxies(model, records, out, executor=executor, **options)
     shutil.rmtree(out / "state", ignore_errors=True)  # as the verbs do: half a file of the worker that died
     assert files(out) == files(whole.folder) and len(whole) == 3000
+
+
+class LosesItsScheduler:
+    """An executor whose scheduler dies when the first piece of work is done; the others are held up until then."""
+
+    def __init__(self, executor, scheduler, gone):
+        self.executor, self.scheduler, self.gone, self.submitted = executor, scheduler, gone, 0
+
+    def submit(self, work, name):
+        """As of any executor."""
+
+        def held_up(work, name, gone=self.gone):
+            while not gone.exists():
+                time.sleep(0.01)
+            return work(name)
+
+        self.submitted += 1
+        if self.submitted > 1:
+            return self.executor.submit(held_up, work, name)
+        future = self.executor.submit(work, name)
+        future.add_done_callback(lambda _: (self.scheduler.kill(), self.scheduler.wait(), self.gone.touch()))
+        return future
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # a killed scheduler leaves sockets open
+def test_work_whose_scheduler_dies_ends_in_one_sentence_and_is_continued_to_the_same_bytes(records, model, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    options = {"splits": SPLITS, "provenance": {}, "batch_size": 8}
+    whole, out = represent_galaxies(model, records, tmp_path / "whole", **options), tmp_path / "out"
+
+    def start(what, *more):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *more]
+        where = ["--scheduler-file", str(tmp_path / "scheduler.json")]
+        return subprocess.Popen([*command, *where], stderr=subprocess.DEVNULL)
+
+    scheduler, worker = start("scheduler", "--host", "127.0.0.1", "--port", "0"), start("worker", "--no-nanny")
+    try:
+        with distributed.Client(scheduler_file=str(tmp_path / "scheduler.json")) as client:
+            executor = LosesItsScheduler(client.get_executor(), scheduler, tmp_path / "gone")
+            with pytest.raises(ChildProcessError, match=r"its scheduler ended\?\); the same call resumes$"):
+                represent_galaxies(model, records, out, executor=executor, **options)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    done = len(Representations.open(out))
+    represent_galaxies(model, records, out, **options)
+    shutil.rmtree(out / "state", ignore_errors=True)  # as the verbs do
+    assert files(out) == files(whole.folder) and 0 < done < 3000
 
 
 JOB = """
