@@ -15,11 +15,9 @@ import keras
 import numpy as np
 from PIL import Image as Picture
 
-from morphtools.survey.extinction import transmission
-from morphtools.survey.stretch import stretches_for
+from morphtools.data.from_flux import dimming, stretch_of
 from tfrecords_builder.copies import origin_of
 from tfrecords_builder.gaps import sky_of
-from tfrecords_builder.naming import unknown
 from tfrecords_builder.object_storage import in_threads
 from tfrecords_builder.pixels import good_pixels
 from tfrecords_builder.records import Records, to_image
@@ -49,13 +47,9 @@ class Galaxies:
         if not len(self.table):
             raise ValueError(f"the split {split!r} of {records.folder} is empty")
         self.size = (image_size, image_size) if isinstance(image_size, int) else image_size or records.shape[:2]
-        self.crop, self.dimmed, self.stretch = crop, None, None
-        if dereddened is not None:
-            if records.encoding == "encoded" or "ebv" not in records.label_cols:
-                raise ValueError(f"dereddening needs flux and a column ebv, which {records.folder} does not have")
-            self.dimmed = transmission(1.0, bands=records.bands, survey=dereddened).astype(np.float32)  # at E(B-V) = 1
-        if stretch is not None:
-            self.stretch = _stretch(records, stretch)
+        self.crop = crop
+        self.dimmed = None if dereddened is None else dimming(records, dereddened)
+        self.stretch = None if stretch is None else stretch_of(records, stretch)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -152,15 +146,6 @@ def _scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     bands = [Picture.fromarray(np.ascontiguousarray(image[..., i])) for i in range(image.shape[2])]
     height, width = size
     return np.stack([np.asarray(band.resize((width, height), Picture.Resampling.BILINEAR)) for band in bands], axis=-1)
-
-
-def _stretch(records: Records, name: str):
-    if records.encoding == "encoded":
-        raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
-    usable = stretches_for(records.bands)
-    if name not in usable:
-        raise ValueError(f"bands {', '.join(records.bands)}: {unknown('stretch', name, usable)}")
-    return usable[name]
 
 
 def read_batches(

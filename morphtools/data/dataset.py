@@ -2,14 +2,11 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
 
-from morphtools.survey.extinction import transmission
-from morphtools.survey.stretch import grey, stretches_for
-from tfrecords_builder.naming import unknown
+from morphtools.data.from_flux import dimming, stretch_of
 from tfrecords_builder.parsing import parse
 from tfrecords_builder.records import Records
 from tfrecords_builder.verify import check_shards
@@ -89,10 +86,7 @@ def load_shards(
     places: dict[str, int],
     *,
     batch_size: int,
-    image_size: tuple[int, int] | None = None,
-    crop: tuple[int, int] | None = None,
-    dereddened: str | None = None,
-    stretch: str | None = None,
+    **reading,
 ):
     """Reads shards one after another, each from its own position on, and leaves out what cannot be decoded.
 
@@ -100,17 +94,14 @@ def load_shards(
         records: The records.
         places: By name of the shard, how many of its galaxies to skip.
         batch_size: Galaxies per batch; the last of a shard may be smaller.
-        image_size: (H, W) in pixels; by default that of the records.
-        crop: As for `load_dataset`, like the next two.
-        dereddened: Survey of the bands.
-        stretch: Of flux into pictures.
+        **reading: `image_size`, `crop`, `dereddened` and `stretch` of `load_dataset`.
 
     Returns:
         Batches `{"image", "id_str", "shard": number in `places`, "place": (B,) place in the shard}`.
     """
     paths = tf.constant([str(records.folder / name) for name in places])
     starts = tf.constant(list(places.values()), tf.int64)
-    batches = _batches(records, batch_size, image_size, crop, dereddened, stretch)
+    batches = _batches(records, batch_size, **reading)
 
     def one(shard):
         return batches(tf.data.TFRecordDataset(paths[shard]).enumerate().skip(starts[shard]), shard)
@@ -124,10 +115,7 @@ def load_galaxies(
     start: int,
     *,
     batch_size: int,
-    image_size: tuple[int, int] | None = None,
-    crop: tuple[int, int] | None = None,
-    dereddened: str | None = None,
-    stretch: str | None = None,
+    **reading,
 ):
     """Like `load_shards`, for records in memory, such as the intact ones of a damaged shard.
 
@@ -135,17 +123,14 @@ def load_galaxies(
         records: Where they are from.
         galaxies: Their content.
         start: Place of the first in its shard.
-        batch_size: As for `load_shards`, like all others.
-        image_size: (H, W).
-        crop: (H, W).
-        dereddened: Survey.
-        stretch: Name.
+        batch_size: Galaxies per batch.
+        **reading: As for `load_shards`.
     """
-    batches = _batches(records, batch_size, image_size, crop, dereddened, stretch)
+    batches = _batches(records, batch_size, **reading)
     return steady(batches(tf.data.Dataset.from_tensor_slices(galaxies).enumerate(start), 0).prefetch(2))
 
 
-def _batches(records: Records, batch_size: int, image_size, crop, dereddened, stretch) -> Callable:
+def _batches(records: Records, batch_size: int, image_size=None, crop=None, dereddened=None, stretch=None) -> Callable:
     """A function from a dataset of places and serialized records to batches, without what cannot be decoded."""
     read = _reader(records, image_size, crop, dereddened)
     finish = _stretched(records, stretch) if stretch else lambda batch: batch
@@ -175,15 +160,12 @@ def steady(dataset):
 
 def _reader(records: Records, image_size, crop, dereddened: str | None) -> Callable:
     """A function that parses serialized records, with the sky where pixels are missing or bad, dereddened and cut."""
-    if dereddened is not None:
-        if records.encoding == "encoded" or "ebv" not in records.label_cols:
-            raise ValueError(f"dereddening needs flux and a column ebv, which {records.folder} has not")
-        dimmed = transmission(1.0, bands=records.bands, survey=dereddened).astype("float32")  # at E(B-V) = 1
+    dimmed = None if dereddened is None else dimming(records, dereddened)
 
     def read(serialized):
         galaxies = parse(serialized, records, image_size, fill=True)
         image = galaxies["image"]
-        if dereddened is not None:
+        if dimmed is not None:
             ebv = tf.where(tf.math.is_finite(galaxies["ebv"]), galaxies["ebv"], 0.0)
             image *= dimmed ** -ebv[..., tf.newaxis, tf.newaxis, tf.newaxis]
         if crop is not None:
@@ -196,16 +178,10 @@ def _reader(records: Records, image_size, crop, dereddened: str | None) -> Calla
 
 def _stretched(records: Records, name: str) -> Callable[[dict], dict]:
     """A function that stretches the images of a batch."""
-    if records.encoding == "encoded":
-        raise ValueError(f"the images of {records.folder} are pictures already: a stretch is for pixels")
-    usable = stretches_for(records.bands)
-    if len(records.bands) == 1 and records.noise and records.noise[0] > 0:
-        usable["grey"] = partial(grey, sky=records.sky[0] if records.sky else 0.0, noise=records.noise[0])
-    if name not in usable:
-        raise ValueError(f"bands {', '.join(records.bands)}: {unknown('stretch', name, usable)}")
+    stretched = stretch_of(records, name)
 
     def stretch(batch: dict) -> dict:
-        picture = tf.numpy_function(usable[name], [batch["image"]], tf.float32)
+        picture = tf.numpy_function(stretched, [batch["image"]], tf.float32)
         return {**batch, "image": tf.ensure_shape(picture, (*batch["image"].shape[:-1], 3))}
 
     return stretch

@@ -33,6 +33,14 @@ def flux(tmp_path):
     return build_records(table, tmp_path / "flux", images=read, bands=tuple("grz"))
 
 
+@pytest.fixture
+def one_band(tmp_path):
+    pixels = RNG.normal(5.0, 2.0, (40, 12, 10, 1)).astype("float32")
+    table = pd.DataFrame({"id_str": np.arange(40).astype(str), "file_loc": np.arange(40).astype(str)})
+    options = {"images": lambda name: from_pixels(pixels[int(name)]), "bands": ("r",)}
+    return build_records(table, tmp_path / "one_band", **options)
+
+
 @pytest.mark.parametrize(
     ("kind", "reading", "tolerance"),
     [
@@ -44,6 +52,7 @@ def flux(tmp_path):
         ("flux", {"dereddened": "decals", "crop": (6, 6)}, 1e-6),
         ("flux", {"image_size": (24, 20)}, 1e-5),
         ("flux", {"image_size": (24, 20), "stretch": "dr2_rgb"}, 1e-5),
+        ("one_band", {"stretch": "grey"}, 1e-6),
     ],
 )
 def test_without_tensorflow_the_same_is_read(kind, reading, tolerance, request):
