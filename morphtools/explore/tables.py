@@ -71,6 +71,8 @@ def known_in(
 
 
 def _strangers(names: pd.Index, number: int, like: str | None) -> ValueError:
+    if like is None:
+        return ValueError("there are no galaxies in the representations: if represent was interrupted, run it again")
     return ValueError(
         f"the catalogue has none of these {number} galaxies: its id_str are like "
         f"{names[0]!r}, those of the representations like {like!r}"
