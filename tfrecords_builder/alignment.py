@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tfrecords_builder.wcs import Grid
+from tfrecords_builder.naming import some
+from tfrecords_builder.wcs import NOWHERE, Grid
 
 TOLERANCE = 0.1  # pixels
 
@@ -78,6 +79,12 @@ def difference(first: Grid, other: Grid, box: np.ndarray, expected: np.ndarray) 
     words = [f"is {' and '.join(parts)}"] if parts else []
     words += [f"has pixels of {first.pixel_scale / scale:.4g}″ instead of {first.pixel_scale:.4g}″"] if scaled else []
     return f"{text}{other.name} {' and '.join(words)}; to resample it, align the bands (--align)"
+
+
+def not_compared(grids: list[Grid]) -> str:
+    """Which bands have no usable WCS to compare them by, in words; empty if none of them has any WCS."""
+    without = [f"{grid.name} {grid.problem}" for grid in grids if grid.wcs is None]
+    return "" if all(grid.problem == NOWHERE for grid in grids) else some(without)
 
 
 def _points(boxes: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ import warnings
 
 import numpy as np
 
-from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit
+from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit, not_compared
+from tfrecords_builder.findings import note
 from tfrecords_builder.hdus import image_hdu
 from tfrecords_builder.pixels import Image
 from tfrecords_builder.resample import MARGIN, reprojected
@@ -23,7 +24,7 @@ _PLACING = re.compile(
 def on_one_grid(parts: list[Image], layers: list[tuple], align: bool) -> list[Image]:
     """Returns images of one galaxy in several bands, which must coincide to a tenth of a pixel.
 
-    They are compared if their headers have a celestial WCS.
+    They are compared if their headers have a celestial WCS; if only some have one, that is a finding.
 
     Args:
         parts: The images: one per band, or one of all bands.
@@ -41,6 +42,8 @@ def on_one_grid(parts: list[Image], layers: list[tuple], align: bool) -> list[Im
         return parts
     images = [_grid(*layer) for layer in layers]
     (first, shape), parts = images[0], list(parts)
+    if words := not_compared([grid for grid, _ in images]):
+        parts[0] = note(parts[0], "not_compared", words)
     if first.wcs is None:
         return parts
     box = np.array([[0.0, 0.0, shape[1], shape[0]]])

@@ -26,6 +26,7 @@ KINDS = {
     "like_a_picture": "levels like those of a picture (0 to 255, or 0 to 1 in steps of 1/255); used as measured values",
     "stand_in": "pixels with a value that usually means missing, such as -9999; used as measured values",
     "sky_not_zero": "the edge of the image is not near zero: the sky was not subtracted or the galaxy fills the image",
+    "not_compared": "some bands have no usable position on the sky, so nothing shows whether they fit the others",
     "repeated": "the same image as another galaxy's: it is listed twice, or the file holds several and needs cutout",
     "other_size": "another size in pixels than the rest; resized when read",
     "other_scale": "the header gives another pixel scale than that of the records",

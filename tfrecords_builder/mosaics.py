@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit
+from tfrecords_builder.alignment import TOLERANCE, difference, follow, misfit, not_compared
 from tfrecords_builder.fields import FIELDS
 from tfrecords_builder.findings import note
 from tfrecords_builder.image_files import Files
@@ -128,6 +128,8 @@ class Mosaics(NamedTuple):
         left, _, right, _ = cuts.boxes[0][i]
         scale = first.grid.pixel_scale * (right - left) / cuts.sides[i]  # NaN without a WCS
         parts[0] = parts[0]._replace(pixel_scale=scale if scale > 0 else None, telescope=first.telescope)
+        if words := not_compared([mosaic.grid for mosaic in mosaics]):
+            parts[0] = note(parts[0], "not_compared", words)
         return parts[0] if len(parts) == 1 else _join(parts)
 
 
@@ -210,8 +212,8 @@ def cutout_size(cutout: str | float, row: dict, pixel_scale: float) -> float:
 
 def _join(parts: list[Image]) -> Image:
     image = join_bands(parts)
-    outside = [part.flag for part in parts if "outside" in part.findings]
-    return note(image, "outside", outside[0]) if outside else image
+    outside = [part.flag for part in parts[1:] if "outside" in part.findings]
+    return note(image, "outside", outside[0]) if outside and "outside" not in image.findings else image
 
 
 def _layer(files: Files, band: int):

@@ -143,7 +143,7 @@ def with_mask(image: Image, bad: np.ndarray | None) -> Image:
 
 
 def join_bands(parts: list[Image]) -> Image:
-    """Joins several images with one band each."""
+    """Joins several images with one band each; findings are those of the first."""
     for part in parts:
         if isinstance(part.data, bytes) or part.shape != (*parts[0].shape[:2], 1):
             raise ValueError(f"files of single bands must contain measured values of the same size, got {part.shape}")
@@ -154,4 +154,5 @@ def join_bands(parts: list[Image]) -> Image:
     pixels = np.concatenate([part.data for part in parts], axis=-1)
     hdus = ",".join(dict.fromkeys(part.hdu for part in parts))
     camera: dict[str, Any] = {"pixel_scale": parts[0].pixel_scale, "telescope": parts[0].telescope}
-    return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","), **camera)
+    odd: dict[str, Any] = {"flag": parts[0].flag, "findings": parts[0].findings}
+    return Image(pixels, pixels.shape, mask, hdu=hdus.strip(","), **camera, **odd)

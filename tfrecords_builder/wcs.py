@@ -14,6 +14,8 @@ _SIP = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
 _PERIODIC = ("CAR", "CEA", "MER", "CYP")
 _AGREE = 0.01  # pixels by which a round trip may differ
 
+NOWHERE = "has no celestial WCS"  # as of simulations, and of cutouts whose headers were left out
+
 
 class Grid(NamedTuple):
     """The pixel grid of an image on the sky.
@@ -145,7 +147,7 @@ def read_grid(header, hdus, name: str) -> Grid:
     from astropy.wcs import WCS
 
     count = header["NAXIS"]
-    flat = Grid(name, (count - 2, count - 1), problem="has no celestial WCS")
+    flat = Grid(name, (count - 2, count - 1), problem=NOWHERE)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

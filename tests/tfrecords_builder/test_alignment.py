@@ -196,3 +196,35 @@ def test_alignment_says_what_it_needs(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "reproject", None)
     with pytest.raises(ImportError, match=r"morphtools\[align\]"):
         open_images(tmp_path, align=True)
+
+
+def without_place(path, how: str) -> None:
+    """Replaces the WCS of a file: by none, or by one that cannot be used."""
+    pixels, header = fits.getdata(path), fits.getheader(path)
+    if how == "none":
+        header = fits.Header()
+    else:
+        header["CTYPE1"], header["CTYPE2"] = {"table": ("RA---TAB", "DEC--TAB"), "nonsense": ("RA---XXX", "DEC--XXX")}[
+            how
+        ]
+    fits.writeto(path, pixels, header, overwrite=True)
+
+
+@pytest.mark.parametrize("how", ["none", "table", "nonsense"])
+@pytest.mark.parametrize("cutout", ["60", None], ids=["mosaics", "files"])
+def test_a_band_that_cannot_be_compared_with_the_others_is_a_finding(tmp_path, how, cutout):
+    write(tmp_path / "f_g.fits")
+    write(tmp_path / "f_r.fits", roll=90)
+    without_place(tmp_path / "f_r.fits", how)
+    image = cut(tmp_path, cutout)
+    assert image.findings == ("not_compared",) and image.flag.startswith("f_r.fits has ")
+    assert image.data.shape[2] == 2
+
+
+@pytest.mark.parametrize("without", [(), ("f_g.fits", "f_r.fits")])
+def test_bands_that_all_have_a_place_or_none_are_nothing_unusual(tmp_path, without):
+    for name in ("f_g.fits", "f_r.fits"):
+        write(tmp_path / name)
+        if name in without:
+            without_place(tmp_path / name, "none")
+    assert cut(tmp_path, None).findings == ()
