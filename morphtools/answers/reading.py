@@ -283,9 +283,11 @@ def _numbers(catalog: pd.DataFrame, *columns: str) -> Reading:
         values = _measured(catalog, name)
         far = stand_for_unknown(values)
         if far.any():
+            near = (values[far] == -1).all() and -1.0 not in far_from_all_others(values)
+            apart = "the only negative value" if near else "far from all other values"
             raise ValueError(
                 f"column {name!r} holds {some(f'{v:g}' for v in values[far].unique())} ({galaxies(catalog, far)}), "
-                "far from all other values: leave cells empty where the number is unknown"
+                f"{apart}: leave cells empty where the number is unknown"
             )
         for end in far_from_all_others(values):
             log.warning(

@@ -147,6 +147,8 @@ def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
         raise ValueError(
             f"{card.name} takes pictures, {where} hold flux in the bands {of}, which no stretch can show: "
             f"name the bands, in the order of the file, as those of a survey (bands=('g','r','z'))"
+            + "; if they are pictures, save them as uint8, from 0 to 255"
+            * (len(records.bands) == 3)
         )
     advice = f"give one of the stretches {', '.join(usable)}" if name is None else unknown("stretch", name, usable)
     raise ValueError(f"{card.name} takes pictures, {where} hold flux in the bands {of}: {advice}")

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 _YES, _NO = ("yes", "y", "true", "t"), ("no", "n", "false", "f")
 SENTINELS = [sign * value for sign in (-1, 1) for value in (99, 99.99, 999, 9999, 99999, 999999)]
+_FEW = 4  # values that are more than yes, no and perhaps
 _SEVERAL = 10  # values, to know how far they lie apart
 _EMPTY = ("", "nan", "na", "n/a", "none", "null")
 _PERHAPS_UNKNOWN = ("unknown", "undefined", "unclassified", "missing", "n.a.", "not available", "no data")
@@ -41,7 +42,7 @@ def stand_for_unknown(values: pd.Series) -> pd.Series:
     """Which numbers of a measure stand for an unknown one: those far from all others that people write for it.
 
     Those are `SENTINELS`, numbers beyond 10¹⁹, and whatever stands in several cells, at either end, farther from all
-    others than these are from each other: -32768, 9.99, or 0 among magnitudes.
+    others than these are from each other: -32768, 9.99, or 0 among magnitudes; and -1 where nothing else is negative.
     """
     written = values.isin(SENTINELS) | (values.abs() > 1e19)
     rest = values[~written].dropna()
@@ -53,7 +54,16 @@ def stand_for_unknown(values: pd.Series) -> pd.Series:
     for end in far_from_all_others(rest):
         if (values == end).sum() >= 3:
             unknown |= values == end
+    if only_negative(rest):
+        unknown |= values == -1
     return unknown
+
+
+def only_negative(values: pd.Series) -> bool:
+    """Whether several -1 are the only negative numbers of a measure, as in EFIGI, where they stand for undefined."""
+    others = values[values != -1].dropna()
+    measure = others.nunique() >= _FEW and bool((others % 1 != 0).any())  # not a scale from -1 to 3
+    return measure and bool((others >= 0).all()) and int((values == -1).sum()) >= 3
 
 
 def far_from_all_others(values: pd.Series) -> list[float]:

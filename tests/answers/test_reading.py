@@ -208,6 +208,20 @@ def test_any_code_for_unknown_numbers_is_refused(code):
         read({"mag": magnitudes}, "mag", "number")
 
 
+@pytest.mark.parametrize("scale", [1, 40])
+def test_minus_one_is_refused_where_nothing_else_is_negative(scale):
+    """EFIGI (Baillard et al. 2011, section 4): attributes from 0 to 1 in steps of 0.25, and -1 where undefined."""
+    values = np.random.default_rng(0).integers(0, 5, 100) / 4 * scale + (scale > 1) * 0.5
+    values[[5, 50, 95]] = -1
+    with pytest.raises(ValueError, match=r"holds -1 \(galaxy g5, g50, g95\), the only negative value: leave cells"):
+        read({"x": values}, "x", "number")
+
+
+@pytest.mark.parametrize("cells", [[-1, 0, 1] * 5, [-1, 0, 1, 2, 3, 4] * 5, [-1, -0.5, 0, 0.5, 1.5, 2.25] * 5])
+def test_minus_one_is_a_number_on_scales_and_beside_other_negative_numbers(cells):
+    assert read({"x": cells}, "x", "number").labels.notna().all(axis=None)
+
+
 @pytest.mark.parametrize("law", ["a tail", "many zeros", "one far away", "two groups"])
 def test_numbers_that_are_only_unusual_are_kept(law, caplog):
     rng = np.random.default_rng(0)
