@@ -2,12 +2,12 @@
 
     python benchmarks/anomaly_loop.py
 
-A rater has just given ratings; from then until the next ten galaxies are known we fit the process and search all
-candidates, as `AnomalyLoop.suggest` does. modAL's own strategy and scikit-learn's prediction with deviations see a part
-of the candidates at once, which needs 10 GB for a million, and their times are scaled up. "NumPy" is the arithmetic
-alone, two float32 matrix products of the same sizes, block after block; we can be faster, as our blocks run beside each
-other. Every time is the shortest of several; `cores` is processor time per second, less than the machine has where
-others use it too.
+The time runs from the last rating to the next ten galaxies: we fit the process and search all candidates, as
+`AnomalyLoop.suggest` does. modAL's own strategy and scikit-learn's prediction with deviations would need 10 GB for a
+million candidates, so they get a part of them, and their times are scaled up. "NumPy" is the arithmetic alone, two
+float32 matrix products of the same sizes, block after block; we can be faster, because our blocks run in parallel.
+Every time is the shortest of several; `cores` is processor time per second, which is less than the number of cores if
+others use the machine.
 """
 
 import argparse

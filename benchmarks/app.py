@@ -1,7 +1,7 @@
 """Measures response times of the page of `explore`, and its server's memory, for 10⁵, 10⁶ and 10⁷ representations.
 
-Each number is the median over requests to a server in a process of its own, as a browser on the same machine would
-wait; in brackets the processor time that the server spent on one. On a busy machine the first is longer.
+Each number is the median waiting time of a browser on the same machine, over requests to a server in its own process;
+in brackets is the processor time that the server needs for one. On a busy machine the first is longer.
 
     python benchmarks/app.py --galaxies 1e5,1e6,1e7
 """
@@ -104,13 +104,13 @@ def ready(server: Served) -> float:
 
 
 def run(galaxies: int, dimension: int) -> dict[str, str]:
-    """All measurements for a number of galaxies."""
+    """Makes all measurements for a number of galaxies."""
     rng, row = np.random.default_rng(1), {"galaxies": f"{galaxies:.0e}".replace("e+0", "e")}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         make(folder, galaxies, dimension)
         first = Served(folder)
-        ready(first)  # reads the store once and keeps it as it is searched
+        ready(first)  # reads the store once and keeps it in the form that is searched
         first.process.kill()
         first.process.wait()
         server = Served(folder)
@@ -157,7 +157,7 @@ def _labels(server: Served, ids: list[str]) -> list[tuple]:
 
 
 def _rates(server: Served) -> str:
-    """Ratings one after the other, while fits run beside: the answer to a key brings the next galaxies."""
+    """Rates one galaxy after another while fits run in the background; an answer brings the next galaxies."""
     while True:
         try:
             told = json.loads(server.get("rate?rater=me")[0])

@@ -1,8 +1,8 @@
 """Kills the server of `explore` at random moments while two people judge: no acknowledged judgement may be lost.
 
 Two clients label, rate, undo and label many at once, each judgement under its own name. A request without
-an answer is sent again, under the same name, once the next server answers. In the end every judgement must have been
-stored exactly once, and labels and ratings must be what follows from the answers alone.
+an answer is sent again, under the same name, once the next server answers. In the end, every judgement must have been
+stored exactly once, and labels and ratings must be those that the server acknowledged.
 
     python benchmarks/app_kills.py --kills 50
 """
@@ -60,7 +60,7 @@ class Person(threading.Thread):
     """A client that judges and remembers what was acknowledged.
 
     Attributes:
-        labels: What they say of each galaxy, by what was answered.
+        labels: Their label of each galaxy, as acknowledged.
         ratings: Likewise.
         sent: Names of all judgements that were answered.
         again: How many had to be sent more than once.

@@ -1,14 +1,14 @@
-"""Artefacts found by clusters of several representations, and what leaving them out does for a search.
+"""Measures how many artefacts clusters of several representations contain, and whether leaving them out helps a search.
 
     python benchmarks/artifacts.py CATALOG OUT imagenet=STORE byol=STORE --search byol --target merger --threshold 0.4
 
-CATALOG has `id_str`, `artifact` (1 or 0) and a fraction, TARGET. As a person would who looks at `clusters.png`, every
-cluster (of `cluster --estimator kmeans --clusters 40`; the default mixture takes minutes) more than half of which are
-artefacts is listed by `find-artifacts`. Prints for every representation which fraction of the artefacts and of all
-others is listed. Then galaxies whose fraction is above the threshold are searched with 200 ratings, five times the
-fraction, in the representations SEARCH: among all, without those that each of the representations lists, and without
-any artefact. Prints how many ratings went to artefacts, and the average precision and the recall in the first 100 and
-200 of the ranking; `recall.png` has the recall at every rank.
+CATALOG has `id_str`, `artifact` (1 or 0) and a fraction, TARGET. `find-artifacts` lists every cluster (of `cluster
+--estimator kmeans --clusters 40`; the default mixture takes minutes) more than half of which are artefacts, as a person
+would who looks at `clusters.png`. Prints for every representation which fraction of the artefacts and of all others is
+listed. Then 200 ratings (five times the fraction) search for galaxies whose fraction is above the threshold, in the
+representations SEARCH: among all galaxies, without those on the list of each representation, and without any artefact.
+Prints how many ratings went to artefacts, and the average precision and the recall in the first 100 and 200 of the
+ranking; `recall.png` has the recall at every rank.
 
 Reference: Mohale & Lochner 2023, arXiv:2311.14157, who remove artefacts by features of ImageNet and search for mergers.
 """
@@ -28,7 +28,7 @@ from tfrecords_builder.plain_figure import write_figure
 
 
 def listed(store: str, catalog: pd.DataFrame, seed: int, out: Path) -> pd.DataFrame:
-    """The artefacts that somebody lists who looks at the clusters of a representation."""
+    """The artefacts that a person would list after a look at the clusters of a representation."""
     cluster(store, estimator="kmeans", clusters=40, seed=seed, out=out)
     galaxies = pd.read_parquet(out / "galaxies.parquet").merge(catalog[["id_str", "artifact"]], on="id_str")
     fractions = galaxies.groupby("cluster")["artifact"].mean()
@@ -37,7 +37,7 @@ def listed(store: str, catalog: pd.DataFrame, seed: int, out: Path) -> pd.DataFr
 
 
 def search(name: str, exclude, catalog: pd.DataFrame, store: str, seed: int, options) -> tuple[dict, np.ndarray]:
-    """One search: its scores, and which galaxies of the ranking are wanted; those left out come last."""
+    """Searches once; returns the scores, and which galaxies of the ranking are targets (those left out come last)."""
     known = catalog.set_index("id_str")
     loop = AnomalyLoop(store, options.out / f"session-{seed}", exclude=exclude, rater=name, own=True, seed=seed)
     while len(loop.ratings()) < options.ratings:

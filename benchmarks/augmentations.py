@@ -1,4 +1,4 @@
-"""Views per second and core: our one resampling, the same set as separate Keras layers, and torchvision, in one run.
+"""Measures views per second and core: our one resampling, the same changes as separate Keras layers, torchvision.
 
     python benchmarks/augmentations.py --torch-python ENV/bin/python
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 
 def separate(side: int):
-    """What the preset `zoobot` does, but for the slant, by one layer of Keras after the other."""
+    """The preset `zoobot`, except for the slant, as one Keras layer after the other."""
     import keras
 
     layers = keras.layers

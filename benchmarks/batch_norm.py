@@ -1,4 +1,4 @@
-"""Training steps of a residual network with our batch normalisation and with the layer of Keras, in turns, in one run.
+"""Measures training steps of a residual network with our batch normalisation and with the layer of Keras, in turns.
 
     python benchmarks/batch_norm.py --encoder resnet18 --sides 64 96 128
 

@@ -1,9 +1,9 @@
-"""How fast records are built and read, as ratios within one run.
+"""Measures how fast records are built and read, as ratios within one run.
 
     python benchmarks/build_records.py FOLDER [--galaxies 2000] [--repeat 3]
 
-Writes its input to FOLDER. Medians of the repetitions; every one measures all rows in turn, so that another load on
-the machine hits all of them.
+Writes its input to FOLDER. Prints medians of the repetitions; each measures all rows in turn, so that other load on the
+machine affects all of them.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def make_mosaics(folder: Path, number: int, mosaics: int = 2, side: int = 10_000
 
 
 def naive(catalog: pd.DataFrame, folder: Path, out: Path) -> None:
-    """What everybody writes first."""
+    """The loop that everybody writes first."""
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(out)) as writer:
@@ -70,7 +70,7 @@ def naive(catalog: pd.DataFrame, folder: Path, out: Path) -> None:
 
 
 def copy(catalog: pd.DataFrame, folder: Path, out: Path) -> None:
-    """The limit: bytes in, CRC, bytes out."""
+    """The lower limit: bytes in, CRC, bytes out."""
     with out.open("wb") as file:
         for name in catalog["file_loc"]:
             data = (folder / name).read_bytes()
@@ -96,7 +96,7 @@ def build(catalog: pd.DataFrame, out: Path, **options) -> Records:
 
 
 def against_cutana(options, places: pd.DataFrame, tiles: Path) -> None:
-    """Cutouts of the same mosaics: ours are records that are ready to train with, Cutana's a zarr archive."""
+    """Cutouts of the same mosaics; ours are records to train with, Cutana's a zarr archive."""
     table = pd.DataFrame(
         {"SourceID": places["id_str"], "RA": places["ra"], "Dec": places["dec"], "diameter_pixel": 128}
     )
@@ -130,12 +130,12 @@ def main() -> None:
     if options.cutana_python is not None:
         return against_cutana(options, places, tiles)
     few = places[: options.galaxies]
-    # four times the galaxies: a second of starting processes is nothing in a survey
+    # four times the galaxies, because the second in which processes start does not matter in a survey
     many = pd.concat([galaxies.assign(id_str=galaxies["id_str"] + f"_{k}") for k in range(4)])
 
     import tensorflow as tf
 
-    tf.constant(0)  # its start is nobody's time
+    tf.constant(0)  # its start does not count
     rows = {
         "naive loop, 5×107×107 FITS": (len(galaxies), lambda: naive(galaxies, images, options.folder / "naive")),
         "copy and CRC, the limit": (len(galaxies), lambda: copy(galaxies, images, options.folder / "copy")),

@@ -1,11 +1,11 @@
-"""A whole training step of MoCo or BYOL, augmentations included, against lightly's without any, in one run.
+"""Compares a whole training step of MoCo or BYOL, augmentations included, with lightly's, which has none.
 
     python benchmarks/contrastive_vs_lightly.py --lightly-python ENV/bin/python
 
-`peers/lightly_learners.py` tells how to make lightly's environment. Both train the same architecture (ResNet with the
+`peers/lightly_learners.py` describes lightly's environment. Both train the same architecture (ResNet with the
 stem of PyTorch) on random images in memory with SGD, MoCo with a queue of as many keys. Ours draws two new views of
-every image by a preset; lightly's half gets the images as they are. With `--bfloat16` both compute in mixed precision,
-each by the means of its own framework.
+every image by a preset; lightly gets the images as they are. With `--bfloat16` both compute in mixed precision, each as
+its framework does it.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def measure(
     images = np.random.default_rng(0).uniform(size=(batch_size, side, side, 3)).astype("float32")
     options = {"shuffle": False, "verbose": 0}
     many = steady(tf.data.Dataset.from_tensors(images).repeat(steps))
-    model.fit(many, **options)  # what happens once only, TensorFlow does in the first call of `fit`
+    model.fit(many, **options)  # TensorFlow does everything that happens only once in the first call of `fit`
     start = time.perf_counter()
     model.fit(many, **options)
     return steps * batch_size / (time.perf_counter() - start)

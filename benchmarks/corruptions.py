@@ -3,7 +3,7 @@
     python benchmarks/corruptions.py --cases 1000 --seed 0
 
 A case is a copy of a folder with one file damaged: a bit flipped, the file cut off, emptied, or swapped with another of
-its kind. What reads the folder must give the result of the sound folder or raise one sentence (ValueError or OSError);
+its kind. Reading the folder must give the result of the undamaged one, or raise one sentence (ValueError or OSError);
 the table counts silent differences and other exceptions, both of which must be 0. A kind of folder is a function that
 makes it and one that reads it, in `KINDS`.
 """
@@ -68,7 +68,7 @@ def read_store(folder: Path) -> str:
 
 
 def sound_store(folder: Path) -> Path:
-    """The store that is never damaged, beside the folder of a case."""
+    """The undamaged store, beside the folder of a case."""
     return folder.parent / "representations"
 
 
@@ -158,7 +158,7 @@ def read_run(folder: Path) -> str:
 
 
 def sound_run(folder: Path) -> Path:
-    """A run that is never damaged, beside the folder of a case, with the records it was made of."""
+    """An undamaged run, beside the folder of a case, with its records."""
     run = folder.parent / "sound run"
     if not run.exists():
         make_run(run)
@@ -178,7 +178,7 @@ def predicted(folder: Path) -> str:
 
 
 def make_begun_predictions(folder: Path) -> None:
-    """Everything but the last step, as a kill leaves it."""
+    """Predictions without the last step, as a kill leaves them."""
     from morphtools import predict
 
     predict(sound_run(folder), folder, records=folder.parent / "rings", orientations=1, part="1/1")
@@ -217,7 +217,7 @@ def read_checkpoints(folder: Path) -> str:
     return digest.hexdigest()
 
 
-_NOT_READ = (".png", ".txt", ".lock", "")  # by nothing but people
+_NOT_READ = (".png", ".txt", ".lock", "")  # only people read it
 KINDS = {
     "records": (make_records, read_records),
     "representations": (make_store, read_store),
@@ -267,14 +267,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         expected = {}
         for kind, (make, read) in KINDS.items():
-            if kind not in wanted and kind != "representations":  # the others are made of these
+            if kind not in wanted and kind != "representations":  # the others are derived from these
                 continue
             make(Path(name) / kind)
-            sound = shutil.copytree(Path(name) / kind, Path(name) / f"sound {kind}")  # reading may end what was begun
+            # reading may finish what was begun
+            sound = shutil.copytree(Path(name) / kind, Path(name) / f"sound {kind}")
             expected[kind] = read(sound)
         for case in range(options.cases):
             kind = rng.choice(sorted(wanted))
-            folder = Path(name) / f"case{case}"  # a name of its own: checksums are kept by path and time
+            folder = Path(name) / f"case{case}"  # another name, because checksums are kept by path and time
             shutil.copytree(Path(name) / kind, folder)
             how = f"{kind} {damage(folder, rng)}"
             try:
@@ -283,7 +284,7 @@ def main() -> None:
                 outcome = (
                     "one sentence" if "\n" not in str(error) and type(error) is not UnicodeError else "SEVERAL LINES"
                 )
-            except Exception as error:  # what must not reach a person
+            except Exception as error:  # what must never reach a user
                 outcome = f"TRACEBACK {type(error).__name__}"
             tally[how, outcome] += 1
             if outcome.isupper() or outcome.startswith("TRACEBACK"):

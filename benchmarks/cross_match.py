@@ -4,7 +4,7 @@
 
 Positions all over the sky; 70% of the second table are those of the first, moved by 0.3 arcsec. astropy is
 `match_to_catalog_sky`, cut at the radius. With --tables also parquet in, parquet out, ten more columns in each table:
-the command itself, in a process of its own, whose peak of memory is its own too. --tables-only runs nothing else.
+the command itself in its own process, with its peak memory. --tables-only runs nothing else.
 """
 
 import argparse

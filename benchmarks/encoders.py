@@ -2,8 +2,8 @@
 
     python benchmarks/encoders.py WEIGHTS [WEIGHTS ...] [--seconds 5] [--turns 3]
 
-One orientation, batches as `represent` chooses them, the encoder alone: no images are read. The first of the weights is
-the one that the others are compared with.
+One orientation, batches as `represent` chooses them, the encoder alone: no images are read. The others are compared
+with the first of the weights.
 """
 
 import argparse

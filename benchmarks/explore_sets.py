@@ -2,12 +2,12 @@
 
     python benchmarks/explore_sets.py DATA OUT [--weights NAME_OR_PATH …] [--store NAME=FOLDER …] [--only STEP …]
 
-DATA holds a folder per set with `catalog.csv` (`id_str`, `file_loc`, labels) and `images.zip`. Their galaxies are put
-into OUT as one catalogue, `set/id_str`; `--weights` represents them, `--store` takes what was represented before with
-`morphtools represent … --catalog OUT/catalog.parquet --images OUT/images`. Pixels and a random encoder are always
-compared, but for the map of everything. Every step writes into OUT and prints one line of JSON; what is there is not
-made again. `--sets` and `--most` take a part of the galaxies only: for the steps `classes` and `moved`,
-`--sets gz1_small gz2_kaggle --most 5000` is enough.
+DATA holds a folder per set with `catalog.csv` (`id_str`, `file_loc`, labels) and `images.zip`. Their galaxies are
+gathered in OUT as one catalogue, with names `set/id_str`; `--weights` represents them, `--store` takes representations
+made before with `morphtools represent … --catalog OUT/catalog.parquet --images OUT/images`. Pixels and a random encoder
+are always compared, except for the map of everything. Every step writes into OUT and prints one line of JSON; finished
+results are kept. `--sets` and `--most` limit the galaxies: for the steps `classes` and `moved`, `--sets gz1_small
+gz2_kaggle --most 5000` is enough.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def named_by_looking(galaxies: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
 
 
 def planted(store, catalog: pd.DataFrame, out: Path, **pictures) -> dict:
-    """Of artefacts planted at 5% among galaxies, how many are in clusters that look like artefacts."""
+    """Plants 5% of artefacts among galaxies, and counts how many are in clusters that look like artefacts."""
     rubbish = set(catalog["id_str"][catalog["survey"] == "sdss_lowlat_misc"].sample(500, random_state=0))
     galaxies = catalog["id_str"][catalog["clean_class"].notna()].sample(9500, random_state=0)
     store = subset(store, rubbish | set(galaxies), out / "representations")

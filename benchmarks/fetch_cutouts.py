@@ -2,8 +2,8 @@
 
     python benchmarks/fetch_cutouts.py --galaxies 10000 --kills 50
 
-Of the first requests for a galaxy one in ten is answered by HTTP 500, one by 429 with Retry-After, one by HTML, one by
-a file that ends too early. The server counts requests in flight and per second; no service on the internet is involved.
+Of the first requests for galaxies, one in ten each is answered by HTTP 500, 429 with Retry-After, HTML, and a truncated
+file. The server counts requests in flight and per second; no service on the internet is involved.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CALL = (
 
 
 class Server:
-    """A viewer of the Legacy Surveys, good or bad."""
+    """A viewer of the Legacy Surveys, which may misbehave."""
 
     def __init__(self, bad: bool):
         header = fits.PrimaryHDU(np.zeros((3, SIZE, SIZE), np.float32)).header
@@ -70,7 +70,7 @@ class Server:
         number = int(hashlib.sha256(query["ra"].encode()).hexdigest()[:8], 16)
         body = np.random.default_rng(number).normal(size=3 * SIZE**2).astype(">f4").tobytes()
         body, status, wait = self.head + body.ljust(-(-len(body) // 2880) * 2880, b"\0"), 200, None
-        if number % 50 == 7:  # for good: outside the footprint, or not there
+        if number % 50 == 7:  # permanent failures: outside the footprint, or not there
             status, body = (404, b"") if number % 100 == 7 else (200, self.head + bytes(2880 * 2))
         elif self.bad and first == 1:
             status, body, wait = {

@@ -1,11 +1,11 @@
-"""Few labels: our head on frozen representations compared with scikit-learn's cross-validated logistic regression.
+"""Compares our head for few labels with scikit-learn's cross-validated logistic regression.
 
     python benchmarks/few_labels.py DATA OUT
 
 DATA has a folder for each catalogue, with `catalog.csv` and `images.zip`: `decals_rings` (rings of Walmsley et al.
 2022), `efigi` (Baillard et al. 2011), `sdss_bright` (Nair & Abraham 2010) and `galaxy10_decals`. OUT keeps their
 representations, and gets `results.csv`, a row for each question, number of labels, seed and method, and `table.csv`,
-the means. Both methods get the same galaxies and the same representations; what is measured is on all others.
+the means. Both methods get the same galaxies and the same representations, and are tested on all other galaxies.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Head-only fine-tuning against zoobot: the same galaxies, size and architecture, in one run.
+"""Compares head-only fine-tuning with zoobot: the same galaxies, size and architecture.
 
     python benchmarks/finetune_vs_zoobot.py --zoobot-python ENV/bin/python --catalog galaxies.csv --images jpegs/
 
-`peers/zoobot_head_only.py` tells how to make zoobot's environment. Both start from random weights and are timed after
-their imports. Ours is the whole of `finetune`: records, representations, head, and the test galaxies, scores and
-figures, which zoobot's fit does not include. zoobot runs its encoder on every galaxy in every epoch, on new random
-views; ours once, in eight orientations: that is the point, and also the difference.
+`peers/zoobot_head_only.py` describes zoobot's environment. Both start from random weights and are timed after
+their imports. Ours is all of `finetune`: records, representations and head, and also test, scores and figures, which
+zoobot's fit does not include. zoobot runs its encoder on new random views of every galaxy in every epoch, ours once on
+eight orientations. This is why ours is faster, and also a difference in what is trained.
 
 With `--to-auc` both start from EfficientNet-Lite0 with its published weights from ImageNet (zoobot's own encoders need
 the network), and zoobot stops at the epoch whose test AUC reaches ours, or after `--epochs`; testing costs it nothing.

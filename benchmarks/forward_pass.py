@@ -1,11 +1,11 @@
-"""The forward pass of our encoders against the same networks in PyTorch (timm), in one run.
+"""Compares the forward pass of our encoders with the same networks in PyTorch (timm).
 
     python benchmarks/forward_pass.py --torch-python ENV/bin/python
 
 Ours is the pass of `predict` and `represent`, folded and compiled. PyTorch runs in inference mode, in its own layout of
 memory and in channels-last, and is not compiled. Weights are random, but ours have biases, as trained ones do (see
-`disturb`); PyTorch adds its zeros too. `peers/timm_forward.py` tells how to make its environment. Both use all cores.
-Turns are processes of their own.
+`disturb`); PyTorch adds its zeros too. `peers/timm_forward.py` describes its environment. Both use all cores. Each
+turn is a separate process.
 """
 
 import argparse

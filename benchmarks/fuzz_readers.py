@@ -2,9 +2,9 @@
 
     python benchmarks/fuzz_readers.py --cases 100000 --only fits,npy
 
-Good files are damaged at random (bytes, header cards, words of the format, lengths) and read again. Planned are
-`ValueError` and `OSError` with a message; anything else, and whatever takes more than ten seconds, is counted as
-unplanned, printed with its place, and kept in `--keep`. A kind of reader is one function below that gives `Reader`s.
+Good files are damaged at random (bytes, header cards, words of the format, lengths) and read again. `ValueError` and
+`OSError` with a message are planned; anything else, and anything that takes more than ten seconds, counts as unplanned,
+is printed with its place, and kept in `--keep`. A kind of reader is one function below that gives `Reader`s.
 """
 
 import argparse
@@ -52,7 +52,7 @@ VALUES = ["-1", "0", "3", "17", "999999999", "1E400", "NaN", "T", "'x'", "-64", 
 
 
 class Reader(NamedTuple):
-    """How one kind of file is read: its good examples by name, and what reads the damaged file at a path."""
+    """How one kind of file is read: good examples by name, and a function that reads the damaged file at a path."""
 
     examples: dict[str, bytes]
     read: Callable[[Path], object]

@@ -1,4 +1,4 @@
-"""Time and memory of verbs as catalogues grow: `python benchmarks/growth.py --galaxies 10000 100000 1000000`.
+"""Measures time and memory of verbs as catalogues grow: `python benchmarks/growth.py --galaxies 10000 100000 1000000`.
 
 Every verb runs in a process of its own on representations of a simulated crowd (40 numbers, 30 clusters) and on a table
 of as many rows. Memory is the peak of the process, less what it had after its imports, without pages of files,

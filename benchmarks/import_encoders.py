@@ -1,9 +1,9 @@
-"""What imported encoders give, against what PyTorch gives, for every architecture that can be imported.
+"""Compares imported encoders with the originals in PyTorch, for every architecture that can be imported.
 
     python benchmarks/import_encoders.py --timm-python ENV/bin/python
     KERAS_BACKEND=jax python benchmarks/import_encoders.py --timm-python ENV/bin/python
 
-`peers/timm_encoders.py` tells how to make timm's environment. Pictures are of 224 and of 97 pixels; the difference is
+`peers/timm_encoders.py` describes timm's environment. Pictures are of 224 and of 97 pixels; the difference is
 the largest of any number of two representations, beside the scatter of these numbers.
 """
 

@@ -1,9 +1,9 @@
-"""Training fed from the host, from the memory of the device, and by a plain loop over the same layers, in one run.
+"""Compares training fed from the host, from the memory of the device, and by a plain loop over the same layers.
 
     python benchmarks/in_memory.py                                        # TensorFlow
     KERAS_BACKEND=jax python benchmarks/in_memory.py --encoder efficientnet_lite0 --size 128 --galaxies 20000
 
-Galaxies per second of whole epochs with views, after one that compiles; the ways take turns. The bar: from memory at
+Galaxies per second of whole epochs with views, after one that compiles; the ways take turns. The aim: from memory at
 least 0.8 of the plain loop, and no slower than from the host.
 """
 
@@ -95,7 +95,7 @@ def memory(records, options):
 
 
 def plain(records, options):
-    """What somebody would write who has these layers, all images as one array, and nothing else."""
+    """What somebody would write who has only these layers and all images in one array."""
     model, batches = network(options), list(read_batches(records, "train", batch_size=256))
     images = np.concatenate([np.rint(b["image"] * 255).astype("uint8") for b in batches])
     labels = np.concatenate([b["label"] for b in batches])

@@ -1,11 +1,11 @@
-"""From files to batches of random views: records and our one resampling, against galaxy-datasets' data module.
+"""Measures the way from files to batches of random views: our records and galaxy-datasets' data module.
 
     python benchmarks/input_pipeline.py --torch-python ENV/bin/python
 
 `peers/galaxy_datasets_loader.py` describes the peer's environment. Both read the same JPEGs of blurred noise and
-draw galaxy-datasets' default views (our preset `zoobot` follows them). We read records, whose building is timed in a
-row of its own; galaxy-datasets reads the JPEGs, in this process or in two workers, whichever is faster. Its transforms
-end in 224 pixels unless told; here in the images' own size.
+draw galaxy-datasets' default views (our preset `zoobot` follows them). We read records, and a separate row includes
+building them; galaxy-datasets reads the JPEGs, in this process or in two workers, whichever is faster. Its transforms
+give 224 pixels by default; here they keep the size of the images.
 """
 
 import argparse

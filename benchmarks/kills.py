@@ -1,4 +1,4 @@
-"""Kills verbs again and again, resumes them, and compares what they made with an uninterrupted run.
+"""Kills verbs again and again, resumes them, and compares their results with those of an uninterrupted run.
 
     python benchmarks/kills.py build-records predict --kills 100 --seed 0
 
@@ -36,7 +36,7 @@ _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmt
 _CLOCKS = ["galaxies_per_second", "sha256", "checksum", "weights"]
 _WEIGHTS = "model.weights.h5"
 _PATIENCE = 1200.0  # seconds until a call counts as hanging
-_REPORT = 60.0  # seconds between lines that tell how far it is
+_REPORT = 60.0  # seconds between lines of progress
 
 
 def run(verb: str, data: Path, out: Path, *, before: int = 0, after: float = np.inf, count: Path | None = None):

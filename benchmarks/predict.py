@@ -1,13 +1,13 @@
-"""What `predict` costs beside the forward pass of its model, in one run.
+"""Measures what `predict` costs in addition to the forward pass of its model.
 
     python benchmarks/predict.py --galaxies 400 --image-size 96
 
 Pictures of noise become records of JPEG files; the model is EfficientNetB0 with a head for the questions of Galaxy Zoo
 2 (random weights are as fast as any). "bare" is that model alone, compiled, shown one batch from memory again and
 again. "stream" reads, decodes, computes and writes; "predict" is the whole verb with fractions, credible intervals and
-tables. Both are timed by what more galaxies take than few, so that loading and compiling do not count. The turns
-alternate, in case the machine changes its pace; processor seconds are those of all threads, and hold on a CPU that
-others use as well.
+tables. Both times are the difference between many galaxies and few, so that loading and compiling do not count. The
+turns alternate, in case the speed of the machine changes; processor seconds are those of all threads, and are valid
+even if others use the machine.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Raters of different tastes: what the ratings of others are worth to a new one.
+"""Measures what the ratings of others, of the same or another taste, are worth to a new rater.
 
     python benchmarks/raters.py REPRESENTATIONS CATALOG OUT
 
 CATALOG is that of EFIGI (Baillard et al. 2011): every attribute in `TASTES` is a rater, who rates five times its value,
-rounded. All have rated 100 galaxies, asked by their own searches. Then each of four tastes is a new rater's, once with
-that rater among the others, once without, who rates 40 galaxies, ten at a time:
+rounded. All have rated 100 galaxies, asked by their own searches. Then a new rater with each of four tastes rates 40
+galaxies, ten at a time, once with a rater of that taste among the others and once without:
 
 - `own`: `find-anomalies --own`.
 - `pooled`: `find-anomalies`, which learns from the mean of all ratings.

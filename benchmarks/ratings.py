@@ -1,4 +1,4 @@
-"""A rating that survives the end of its process the moment it was given, against a csv file of all galaxies.
+"""Compares ratings that survive a kill from the moment they are given with a csv file of all galaxies.
 
     python benchmarks/ratings.py [--galaxies 100000] [--ratings 20]
 

@@ -1,4 +1,4 @@
-"""How comparisons report: one row for each pair, ours and a peer's, in turns because machines change their pace.
+"""Reports comparisons: one row for each pair, ours and a peer's, in turns because the speed of machines changes.
 
 A row is printed for people, and once more as JSON for `run_all.py`, which puts it into docs/benchmarks.md.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-MARK = "row: "  # so begins the line of JSON
+MARK = "row: "  # the line of JSON begins with this
 
 
 def in_turns(ways: dict[str, Callable], turns: int) -> dict[str, list[float]]:
@@ -39,7 +39,7 @@ def report(what: str, peer: str, ours: list[float], theirs: list[float], unit: s
 
     Args:
         what: What was measured, sizes and seed included.
-        peer: Whom we are compared with, with its version.
+        peer: The package that we are compared with, and its version.
         ours: One number a turn.
         theirs: In the same turns.
         unit: `s`, of which fewer are better, or a rate such as `images/s`, of which more are.

@@ -1,4 +1,4 @@
-"""How fast the nearest galaxies are found, as ratios to one product of the matrix with a vector.
+"""Measures how fast the nearest galaxies are found, as ratios to one product of the matrix with a vector.
 
     python benchmarks/similarity.py [--galaxies 1000000] [--dimension 40] [--repeat 9] [--approximate]
 
@@ -46,7 +46,7 @@ def timed(rows: dict, repeat: int) -> dict[str, list[float]]:
     found = {name: [] for name in rows}
     for turn in range(repeat + 1):
         for name, run in rows.items():
-            time.sleep(0.3)  # the threads of the library before still spin for a while
+            time.sleep(0.3)  # threads of the library used before still spin for a while
             start = time.perf_counter()
             run()
             if turn:  # the first one is warming up

@@ -1,6 +1,6 @@
-"""How many mock galaxies a second one core makes; run with ``python benchmarks/simulate_survey.py``.
+"""Measures how many mock galaxies one core makes per second: ``python benchmarks/simulate_survey.py``.
 
-The bar: 400 galaxies a second for five bands at 64 pixels, catalogue and votes included.
+The aim: 400 galaxies per second for five bands at 64 pixels, catalogue and votes included.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""How many labels `suggest_labels` saves against labelling at random, with real labels.
+"""Measures how many labels `suggest_labels` saves compared with labelling at random, with real labels.
 
     python benchmarks/suggest_labels.py DATA OUT
 
-DATA and OUT are those of `few_labels.py`, whose five questions are asked. Of each question's galaxies 40% are the test.
-The others have labels that nobody knows yet: a head is fitted to 20 of them, in the proportions of the classes, and 20
-more are labelled at a time: those that `suggest_labels` suggests, or random ones. Both ways begin with the same 20, and
+DATA, OUT and the five questions are those of `few_labels.py`. 40% of the galaxies of each question are the test. The
+others have hidden labels: a head is fitted to 20 of them, in the proportions of the classes, and then 20 more are
+revealed at a time, either those that `suggest_labels` suggests, or random ones. Both ways begin with the same 20, and
 are tested on the same galaxies. OUT gets `suggestions.csv`, a row for each question, way, number of labels and seed.
 """
 
@@ -44,7 +44,7 @@ def _label(x: np.ndarray, y: np.ndarray, seed: int) -> list[dict]:
     order = rng.permutation(len(y))
     test, pool = np.split(order, [int(0.4 * len(y))])
     first, _ = train_test_split(np.arange(len(pool)), train_size=FIRST, stratify=y[pool], random_state=seed)
-    rows, most = [], min(MOST, int(0.6 * len(pool)))  # where nearly all are labelled, both ways have the same ones
+    rows, most = [], min(MOST, int(0.6 * len(pool)))  # when nearly all are labelled, both ways have the same ones
     for way in WAYS:
         labelled = first
         while True:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tfrecords_builder.bounded import LIMITS, Limits
 from tfrecords_builder.finish import finish
+from tfrecords_builder.image_files import Files
 from tfrecords_builder.images import Image, Source, open_images, read_images
 from tfrecords_builder.listing import images_of
 from tfrecords_builder.naming import check_known, some
@@ -223,7 +224,8 @@ def _typical(catalog, needs: tuple[str, ...], source, seed: int) -> Image:
         else:
             failures.append(f"{row['id_str']}: {image}")
     if not images:
-        raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}")
+        hint = source.elsewhere(row) if isinstance(source, Files) else ""
+        raise ValueError(f"{len(failures)} of {len(chunk)} images cannot be used: {some(failures, 2)}{hint}")
     kinds = [(isinstance(image.data, bytes), image.shape, image.hdu) for image in images]
     typical = images[kinds.index(Counter(kinds).most_common(1)[0][0])]
     return typical._replace(pixel_scale=common_scale(typical.pixel_scale, [image.pixel_scale for image in images]))

@@ -134,9 +134,9 @@ def check_catalog(catalog: pd.DataFrame, needs: tuple[str, ...] = ("id_str", "fi
         ValueError: A column is missing, the catalogue is empty, or ids are missing or repeated.
     """
     catalog = _named(catalog)
-    problems = [
-        f"no column {name!r} (columns: {some(catalog.columns, 12)})" for name in needs if name not in catalog.columns
-    ]
+    missing = [repr(name) for name in needs if name not in catalog.columns]
+    columns = f"column{'s' * (len(missing) > 1)} {' and '.join(missing)}"
+    problems = [f"it needs the {columns}, and has {some(catalog.columns, 12)}: rename yours"] if missing else []
     if len(catalog) == 0:
         problems.append("no rows")
     elif "id_str" in catalog.columns:

@@ -1,7 +1,9 @@
 """One file per galaxy, or one per galaxy and band, in a folder or a zip archive, in any known format."""
 
 import io
+import itertools
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +73,20 @@ class Files(NamedTuple):
             ValueError: The file does not exist, or may not be read (see `locate`).
         """
         return self.place if name == str(self.place) else locate(self.place, name, self.limits)
+
+    def elsewhere(self, row: dict) -> str:
+        """Where the missing file of a row seems to be, or what else there is; empty if it is not missing."""
+        if self.template is not None or is_remote(self.place):
+            return ""
+        root: Any = self.place if self.in_folder else zipfile.Path(self.place)
+        name, inside = row["file_loc"], list(itertools.islice(root.iterdir(), 1000))
+        if (root / name).exists():
+            return ""
+        paths = [name + ending for ending in KNOWN] + [f"{each.name}/{name}" for each in inside if each.is_dir()]
+        path = next((path for path in paths if (root / path).exists()), None)
+        if path is None:
+            return f"; {self.place} contains {some(sorted(each.name for each in inside))}"
+        return f"; there is {path}: file_loc must have the whole path inside {self.place}, with folders and ending"
 
     def image(self, row: dict) -> Image:
         """Reads the image of one row of the catalogue."""

@@ -1,6 +1,6 @@
 """The peer's half of `input_pipeline.py`: an epoch of galaxy-datasets' own loader, timed, in zoobot's environment.
 
-`zoobot_head_only.py` tells how to make it. Prints one line of JSON with the faster of no workers and two.
+`zoobot_head_only.py` describes it. Prints one line of JSON with the faster of no workers and two.
 """
 
 import json

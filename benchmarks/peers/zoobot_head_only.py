@@ -59,7 +59,7 @@ class ImageNet(torch.nn.Module):
 
 
 class Tests(L.Callback):
-    """The AUC of the test after every epoch; the time it takes counts for nobody."""
+    """The AUC of the test after every epoch, in time that does not count."""
 
     def __init__(self, test: pd.DataFrame, enough: float):
         self.labels, self.enough, self.epochs, self.apart = test["label"], enough, [], 0.0

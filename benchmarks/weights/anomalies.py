@@ -1,4 +1,4 @@
-"""How well real anomalies are found with a few ratings: weights, baselines, and one part swapped at a time.
+"""Measures how well real anomalies are found with a few ratings: weights, baselines, and one part swapped at a time.
 
     python benchmarks/weights/anomalies.py DATA OUT WEIGHTS [WEIGHTS ...]
 
@@ -9,8 +9,8 @@ DATA holds a folder per set with `catalog.csv` and `images.zip`. WEIGHTS are nam
 - `rings`: galaxies with any ring by Nair & Abraham 2010 among bright SDSS galaxies;
 - `mergers`: merging galaxies of Galaxy10 and Galaxy Zoo 1 among all of both (100 ratings);
 - `artefacts`: images near the Galactic plane, mostly stars and artefacts, as 1.5% of the challenge's galaxies;
-- `mock`, with `--mock N`: N galaxies of the simulated sky of which 1.5% have a ring. It is other galaxies than those
-  that `gather_labels.py` gives to training.
+- `mock`, with `--mock N`: N galaxies of the simulated sky of which 1.5% have a ring. They differ from those that
+  `gather_labels.py` gives to training.
 
 `--held-out` leaves out the galaxies that `gather_labels.py` gave to training: weights that learned the answer to `odd`
 from the same galaxies have an advantage that they will not have in another survey.
@@ -127,7 +127,7 @@ def part_of(store: Representations, ids: pd.Series, folder: Path) -> Representat
 
 
 def of_many_ratings(store: Representations, catalog: pd.DataFrame, anomalous: pd.Series, folder: Path) -> dict:
-    """What representations allow: a ranking by a process that knows up to 2,500 ratings of others, in five folds."""
+    """The best that representations allow: a ranking fitted to up to 2,500 ratings of others, in five folds."""
     path = folder / f"{store.folder.name}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Gives weights of votes in the package what their training galaxies are like, so that `predict` tells of others.
+"""Describes the training galaxies of shipped vote weights, so that `predict` can warn of galaxies unlike them.
 
     python benchmarks/weights/familiarity.py GATHERED OUT WEIGHTS [WEIGHTS ...]
 
 GATHERED is what `gather_labels.py` and `gather_images.py` made. The distribution is fitted to a draw of the training
 galaxies, and the usual distances are those of the validation galaxies, on which the encoder was not trained.
-Representations go to OUT and are used again. Prints the share of the test galaxies that are unlike the training
+Representations go to OUT and are used again. Prints the fraction of test galaxies that are unlike the training
 galaxies, which should be `RARE`.
 """
 

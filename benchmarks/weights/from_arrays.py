@@ -1,4 +1,4 @@
-"""Weights that a training outside `morphtools train` left as plain arrays, as a run folder that `pack.py` takes.
+"""Turns weights that were trained outside `morphtools train`, as plain arrays, into a run folder for `pack.py`.
 
     python benchmarks/weights/from_arrays.py ARRAYS.npz GATHERED RUN --encoder efficientnet_lite0 --image-size 128
 

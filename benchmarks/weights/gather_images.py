@@ -1,4 +1,4 @@
-"""Every galaxy at hand without its votes: the catalogue from which `efficientnet_lite0_byol_sdss` learned.
+"""Gathers all available galaxies without votes: the catalogue from which `efficientnet_lite0_byol_sdss` learned.
 
     python benchmarks/weights/gather_images.py DATA OUT
 

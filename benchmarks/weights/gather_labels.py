@@ -1,4 +1,4 @@
-"""Every label at hand as a question of its own campaign: the catalogue from which the shipped weights learned votes.
+"""Gathers all available labels, as questions of several campaigns, from which the shipped weights learned votes.
 
     python benchmarks/weights/gather_labels.py DATA OUT --mock 5000
 
@@ -10,9 +10,9 @@ Galaxy Zoo 1. OUT gets the images, `catalog.parquet` with votes and splits, and 
   came to the question.
 - The challenge (`-kaggle`): its probabilities are cumulative down the tree, so 40 times one of them is about the number
   of volunteers who gave the answer; a campaign of its own, since they were re-weighted.
-- A class, type, ring or bar that one person or one rule saw (`class-…`, `t-type-…`, `…-na10`): one vote. As ten votes
-  of one mind they would teach that all volunteers always agree, and concentrations, which are at least 1, cannot be
-  unsure of that: rare classes die out (none of 64 cigar-shaped galaxies was recognised).
+- A class, type, ring or bar that one person or one rule saw (`class-…`, `t-type-…`, `…-na10`): one vote. As ten equal
+  votes they would teach that all volunteers always agree, and concentrations of at least 1 cannot express doubt about
+  the answer: rare classes disappear (none of 64 cigar-shaped galaxies was recognised).
 - EFIGI's attributes in steps of a quarter (`…-efigi`): four votes; undefined (−1) is not a vote.
 - With `--mock N`, N galaxies of the simulated sky in *gri*, three in ten with a ring, with the votes of their own
   volunteers (`…-mock`), for training only.
@@ -195,7 +195,7 @@ def votes_of(name, table):
 
 
 def mock_sky(galaxies, folder):
-    """Pictures of simulated galaxies in `folder`; their catalogue, and their questions."""
+    """Draws simulated galaxies into `folder`; returns their catalogue and their questions."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = []
     for start in range(0, galaxies, 500):

@@ -1,11 +1,11 @@
-"""What vote models say of the galaxies that `gather_labels.py` kept back: classes, expert judgements, vote fractions.
+"""Scores vote models on the galaxies that `gather_labels.py` kept back: classes, expert judgements, vote fractions.
 
     python benchmarks/weights/kept_back.py GATHERED OUT WEIGHTS [WEIGHTS ...]
 
 GATHERED is what `gather_labels.py` made. Predictions of its test split go to OUT and are used again. Prints the
 accuracy of classes, with its standard error; the area under the curve of expert judgements (yes where at least half of
 the votes are); and the root mean square error of volunteers' vote fractions, beside that of the mean of the training
-galaxies and the noise that the number of votes leaves to a model that knows the truth.
+galaxies and the noise due to the number of votes, which remains for a perfect model.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Puts the weights of a run of `train` or `pretrain` into the package, with a card that says what they are.
+"""Puts the weights of a run of `train` or `pretrain` into the package, with a card that describes them.
 
     python benchmarks/weights/pack.py RUN NAME CARD.yaml
 
 CARD.yaml holds what a run cannot know: `surveys`, `data`, `licence`, `citation`, `scores`, `stretch`. Kernels of
-weights above 10 MB are kept in half precision and compressed, which Keras reads like any others; how far
-representations of random images move by that is printed.
+weights above 10 MB are kept in half precision and compressed, which Keras reads like any others. Prints how far this
+moves representations of random images.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Redshifts of real quasars and galaxies: networks beside colours, neighbours and the mean.
+"""Compares redshifts of real quasars and galaxies: networks, colours, neighbours and the mean.
 
     python benchmarks/weights/redshifts.py DATA OUT ENCODER [--seeds 3] [--only neighbours quasars galaxies]
 
@@ -6,9 +6,9 @@ DATA holds `quasar_ugriz/quasars.npz` (SDSS ugriz cubes of 32 px with `z`; those
 and `sdss_bright` (colour pictures with `spec_z`). ENCODER is a run of `pretrain` on SDSS *ugriz* flux, such as that of
 `configs/pretrain/moco_ugriz_small.yaml`. Every seed has its own test split. Finished runs in OUT are used again.
 
-- `quasars`: `pretrain` goes on from ENCODER with the quasars of the train split, without labels; then the encoder is
-  fine-tuned, and the same network is trained from scratch. Neighbours in both encoders and in a random one, and
-  neighbours and boosted trees in magnitudes and colours, are beside them.
+- `quasars`: `pretrain` continues from ENCODER with the quasars of the train split, without labels; then the encoder is
+  fine-tuned, and the same network is trained from scratch. Also neighbours in both encoders and in a random one, and
+  neighbours and boosted trees in magnitudes and colours.
 - `neighbours`: of the same quasars, in the representations by ENCODER as it is and by a random encoder, beside the
   baselines. Nothing is trained.
 - `galaxies`: the head alone on the shipped weights, neighbours in their representations, and the same baselines.

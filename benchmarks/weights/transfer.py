@@ -1,4 +1,4 @@
-"""What weights know of tasks they never saw: linear classifiers on frozen representations, against number of labels.
+"""Measures what weights know of tasks they never saw, by linear classifiers on frozen representations.
 
     python benchmarks/weights/transfer.py DATA OUT WEIGHTS [WEIGHTS ...]
 
@@ -61,7 +61,7 @@ def by_random_encoder(weights, catalog, images, folder):
 
 
 def classifier(x, y):
-    """Logistic regression; how strongly it is regularised is decided by cross-validation on its own labels."""
+    """Logistic regression; cross-validation on its own labels decides the regularisation."""
 
     def make(c):
         return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000))

@@ -56,7 +56,7 @@ def roc(label, probability) -> Figure:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     false, true, _ = roc_curve(label, probability)
-    figure, axes = _axes("ROC", 4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    figure, axes = _axes("ROC curve", 4.4, xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     axes.plot([0, 1], [0, 1], ":", color=GREY)
     axes.plot(false, true, color=BLUE, label=f"AUC {roc_auc_score(label, probability):.3f}")
     axes.legend(frameon=False, loc="lower right")

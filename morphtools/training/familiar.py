@@ -59,7 +59,7 @@ def keep_familiarity(
     ids = representations["test"][1]["id_str"].to_numpy()[farthest]
     pictures = class_figures.pictures_of(chosen)(ids)
     captions = [f"{value:.3f}\n{name[:22]}" for name, value in zip(ids, p[farthest], strict=True)]
-    title = "Least like the training galaxies (number: share of training galaxies at least as unusual)"
+    title = "Least like the training galaxies (number: fraction of training galaxies at least as unusual)"
     figure = class_figures.gallery(pictures, captions, title)
     write_figure(out / "figures" / "unfamiliar.png", figure)
     return {"rare": familiarity.rare, "share": float(np.mean(p <= familiarity.rare))}

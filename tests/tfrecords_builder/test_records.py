@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -158,6 +159,25 @@ def test_too_many_bad_images_stop_the_build_and_leave_nothing(galaxies, tmp_path
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("stored", "named", "hint"),
+    [
+        ("a.jpg", "a", "there is a.jpg: file_loc must have the whole path inside"),
+        ("rings/a.jpg", "a.jpg", "there is rings/a.jpg: file_loc must have the whole path inside"),
+        ("b.jpg", "a.jpg", r"images(\.zip)? contains b.jpg$"),
+    ],
+)
+def test_missing_images_are_reported_with_where_they_seem_to_be(galaxies, tmp_path, stored, named, hint, packed):
+    images = tmp_path / "images"
+    (images / stored).parent.mkdir(parents=True)
+    shutil.copy(galaxies[1] / "g00.jpg", images / stored)
+    if packed:
+        images = shutil.make_archive(images, "zip", images)
+    with pytest.raises(ValueError, match=hint):
+        build_records(pd.DataFrame({"id_str": ["a"], "file_loc": [named]}), tmp_path / "out", images=images)
+
+
 def test_bands_must_agree(tmp_path):
     images = {str(i): np.ones((8, 8, 3 if i else 5), np.float32) * np.arange(8)[:, None, None] for i in range(40)}
     catalog = pd.DataFrame({"id_str": list(images), "file_loc": list(images)})
@@ -193,7 +213,11 @@ def test_all_problems_of_a_catalogue_are_listed_at_once():
     catalog = pd.DataFrame({"id_str": ["a", "a", None], "loc": 1})
     with pytest.raises(ValueError) as error:
         check_catalog(catalog)
-    for part in ("no column 'file_loc'", "1 rows without id_str", "1 id_str more than once (a)"):
+    for part in (
+        "it needs the column 'file_loc', and has id_str, loc: rename yours",
+        "1 rows without id_str",
+        "1 id_str more than once (a)",
+    ):
         assert part in str(error.value)
 
 
