@@ -67,7 +67,7 @@ def three_kinds(tmp_path):
 
 
 class LosesAWorker:
-    """An executor of which a worker dies once, at the n-th piece of work, when that is about to be finished.
+    """An executor that loses a worker once, just before the n-th piece of work is finished.
 
     Then it has written a file under a temporary name and would rename it.
     """
@@ -92,7 +92,7 @@ class LosesAWorker:
 
 @pytest.fixture
 def losing_a_worker(tmp_path):
-    """Makes an executor lose a worker (`LosesAWorker`); at the end it must have done so."""
+    """Makes an executor lose a worker (`LosesAWorker`), and checks at the end that it did."""
     made = []
 
     def make(executor, n):

@@ -1,4 +1,4 @@
-"""What is said to users is there: docstrings, examples, and the reference made of them."""
+"""What users read is complete: docstrings, examples, and the reference made of them."""
 
 import inspect
 import re

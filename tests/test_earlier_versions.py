@@ -1,4 +1,4 @@
-"""Files of earlier versions can be read: records, runs, predictions, stores of representations, rating sessions.
+"""Files of earlier versions can still be read: records, runs, predictions, stores of representations, rating sessions.
 
 They are made here byte by byte, as version 0.1.0 of 2026-11-21 to 2026-11-25 wrote them (only `model_config.json` was
 copied), without any writer of the package.

@@ -1,4 +1,4 @@
-"""What verbs keep in memory does not grow with the number of galaxies, but for a few bytes of each."""
+"""The memory of verbs does not grow with the number of galaxies, except for a few bytes per galaxy."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The tutorials run, and their notebooks are made of them."""
+"""The tutorials run, and their notebooks are made from them."""
 
 import io
 import json
@@ -18,7 +18,7 @@ every_tutorial = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: pat
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """One for all tutorials: who follows one after the other must not find the galaxies of another."""
+    """One for all tutorials, because those who follow several must not find the galaxies of another one."""
     return tmp_path_factory.mktemp("afternoon")
 
 

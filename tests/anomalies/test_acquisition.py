@@ -82,7 +82,7 @@ def test_a_search_that_starts_from_expectations_adds_them_to_what_is_learned_and
 def test_a_batch_has_as_many_galaxies_as_requested(name):
     rng = np.random.default_rng(0)
     x, ratings = rng.normal(size=(3000, 40)).astype("float32"), rng.integers(0, 6, 20)
-    learner = fit_learner(x[:20], ratings)  # so few that the bound of a deviation is the deviation itself
+    learner = fit_learner(x[:20], ratings)  # so few galaxies that the bound of a deviation is the deviation itself
     for n in range(1, 41):
         assert len(most_promising(learner, x, n, acquisition=name, asked=np.arange(20))[0]) == n
 

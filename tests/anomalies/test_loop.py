@@ -245,7 +245,7 @@ def test_the_own_ranking_of_a_rater_is_that_of_a_session_in_which_nobody_else_ra
     other = shared.of("bob")
     for batch in range(3):
         names = alone.suggest(5)
-        assert shared.suggest(5) == names  # whatever the other has rated
+        assert shared.suggest(5) == names  # independent of the other's ratings
         other.rate({name: 5 - truth[name] for name in [*names[:2], f"g{batch:03d}"]})
         assert shared.asked() == names
         for loop in (alone, shared):

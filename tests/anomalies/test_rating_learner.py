@@ -1,4 +1,4 @@
-"""What morphtools relies on in modAL, which is no longer maintained: these fail on the day it breaks."""
+"""What morphtools relies on in modAL, which is no longer maintained: these tests fail when it breaks."""
 
 from pathlib import Path
 

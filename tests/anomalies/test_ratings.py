@@ -91,7 +91,7 @@ def test_merging_twice_or_both_ways_is_merging_once(tmp_path):
     assert (ours.merge(theirs), ours.merge(theirs), theirs.merge(ours)) == (2, 0, 2)
     assert values(ours) == values(theirs) == {"x": 4.5, "y": 1.0}
     ours.undo(1, "ann")
-    assert theirs.merge(ours) == 0 and values(theirs) == {"x": 4.5}  # what was taken back there is taken back here
+    assert theirs.merge(ours) == 0 and values(theirs) == {"x": 4.5}  # ratings that were undone there are undone here
 
 
 KILLED = """

@@ -1,4 +1,4 @@
-"""What happens to the files of a session: kills, crowds, damage, a full disk, and sessions of earlier versions."""
+"""Files of a session after kills, with many raters, damaged, on a full disk, and from earlier versions."""
 
 import errno
 import json

@@ -169,7 +169,7 @@ def test_bias_against_the_number_of_votes_is_found():
     alpha, _, votes = draw(TWO, 2000)
     few = votes[:, 3:].sum(axis=1) < 8
     wrong = alpha.copy()
-    wrong[few, 3] = 101  # says yes far too often where few voted
+    wrong[few, 3] = 101  # predicts yes far too often where few voted
     table = compare_fractions(votes, wrong, TWO, "votes", bins=4)
     yes = table[(table["question"] == "r") & (table["answer"] == "yes")]
     gap = (yes["observed"] - yes["predicted"]).to_numpy()

@@ -20,7 +20,7 @@ def concentrations(views, galaxies, schema=DECALS, seed=0):
 
 
 def test_fractions_and_intervals_of_one_question_are_those_of_its_betas():
-    # Worked out with SciPy for α = 60, 12, 4.
+    # Computed with SciPy for α = 60, 12, 4.
     np.testing.assert_allclose(posteriors.expected_fractions(GOLDEN, ONE)[0], [0.78947, 0.15789, 0.05263], atol=5e-6)
     ends = posteriors.credible_intervals(GOLDEN, ONE)[0]
     np.testing.assert_allclose(ends, [[0.70887, 0.86137], [0.0950, 0.23107], [0.01842, 0.10015]], atol=1.5e-5)
@@ -115,7 +115,7 @@ def test_predicted_votes_are_a_mixture_of_scipys_beta_binomials():
 
 
 @pytest.mark.parametrize(
-    "votes, alpha, loss",  # worked out with SciPy
+    "votes, alpha, loss",  # computed with SciPy
     [
         ([30, 5, 2], [60, 12, 4], 3.384381),
         ([10, 0, 0], [101, 1, 1], 0.187936),
@@ -143,7 +143,7 @@ def test_the_posterior_cdf_of_an_intervals_ends_is_what_it_leaves_outside():
 
 def test_the_readable_table_omits_rarely_asked_questions_and_the_full_one_omits_none():
     alpha = concentrations(2, 6)
-    alpha[:, 0, :3] = 101, 1, 1  # everybody says smooth
+    alpha[:, 0, :3] = 101, 1, 1  # everybody votes smooth
     friendly, full = posteriors.vote_tables([f"g{i}" for i in range(6)], alpha, DECALS)
     assert friendly["id_str"].tolist() == full["id_str"].tolist() == [f"g{i}" for i in range(6)]
     assert np.isnan(friendly["disk-edge-on-dr5_yes_fraction"][0])

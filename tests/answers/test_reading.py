@@ -29,7 +29,7 @@ def labels(reading):
 def test_two_classes_are_found_however_they_are_written(values):
     answer, table, _ = read({"ring": values}, "ring")
     want = ["no ring", "ring"]
-    if "ring" in values:  # names are names
+    if "ring" in values:  # names are not converted
         assert answer == Classes(("no ring", "ring"))
     assert answer == Classes(tuple(want)) and table["label"].tolist() == [1, 0, 1]
 
@@ -167,7 +167,7 @@ def test_numbers_that_are_not_written_as_such_are_no_classes(cells, other):
     columns = {"x": cells} | ({} if other is None else {"y": other})
     with pytest.raises(ValueError, match=r"column .x. holds numbers (written as|and words)"):
         read(columns, ",".join(columns))
-    assert read({"x": cells}, "x", "classes").answer == Classes(tuple(sorted(cells)))  # where people say so
+    assert read({"x": cells}, "x", "classes").answer == Classes(tuple(sorted(cells)))  # if people ask for it
 
 
 @pytest.mark.parametrize("answer", [None, "fractions"])
@@ -199,7 +199,7 @@ def test_counts_hold_neither_fractions_nor_numbers_that_nobody_voted():
 
 @pytest.mark.parametrize("code", [-32768, -9.99, 0, -1, 40, -999.9])
 def test_any_code_for_unknown_numbers_is_refused(code):
-    """It comes again and again, alone."""
+    """A value that occurs often and has no neighbours."""
     magnitudes = np.random.default_rng(0).normal(20, 0.5, 100)
     magnitudes[[5, 50, 95]] = code
     with pytest.raises(

@@ -15,7 +15,7 @@ TRUE = np.array([[0.5, 0.2], [3.0, 0.6]])
 
 
 def draw(galaxies=4000, true=TRUE):
-    """What a model says, and votes drawn from other concentrations: scale · (α − 1 + floor)."""
+    """The concentrations of a model, and votes drawn from others: scale · (α − 1 + floor)."""
     rng = np.random.default_rng(0)
     said = 1 + 40 * rng.beta(0.6, 1.5, (galaxies, 5))
     scale, floor = np.repeat(true, [3, 2], axis=0).T

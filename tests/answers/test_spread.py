@@ -28,7 +28,7 @@ def test_galaxies_that_are_harder_get_a_larger_deviation_and_intervals_hold_for_
     for half in (easy, ~easy):
         assert np.mean(np.abs(truth[half]) < found[half]) == pytest.approx(0.683, abs=0.06)
     one_for_all = np.sqrt(np.mean(residual**2))
-    assert np.mean(np.abs(truth[easy]) < one_for_all) > 0.9  # what it is better than
+    assert np.mean(np.abs(truth[easy]) < one_for_all) > 0.9  # the scores to beat
 
 
 @pytest.mark.parametrize("seed", range(3))

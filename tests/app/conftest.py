@@ -9,7 +9,7 @@ from morphtools.app.server import create_app
 
 @pytest.fixture
 def opened(tmp_path):
-    """Opens the application over a store, everything read; a client of it whose base address has the secret."""
+    """Opens the application for a store, everything read; returns a client whose base address has the secret."""
 
     def opened(store, **options):
         app = create_app(store, load=False, **options)
@@ -30,14 +30,14 @@ def client(three_kinds, opened):
 
 @pytest.fixture
 def fill_disk(monkeypatch):
-    """Lets no database grow any more, as on a full disk, or lets all of them grow again."""
+    """Stops all databases from growing, as on a full disk, or lets them grow again."""
     connect, opened, full = sqlite3.connect, [], set()
 
     def limited(*arguments, **options):
         database = connect(*arguments, **options)
         opened.append(database)
         if full:
-            database.execute("PRAGMA max_page_count = 1")  # no fewer than there are
+            database.execute("PRAGMA max_page_count = 1")  # not below their present size
         return database
 
     def fill(now: bool) -> None:

@@ -1,4 +1,4 @@
-"""The page as a person uses it: a real browser, a mouse and keys; what was done is read from the files it leaves."""
+"""The page as a person uses it, in a real browser with mouse and keys; results are read from the files it writes."""
 
 import contextlib
 import io
@@ -18,12 +18,12 @@ from playwright.sync_api import expect, sync_playwright
 from morphtools.anomalies.ratings import Ratings
 from morphtools.app.server import serve
 
-expect.set_options(timeout=60_000)  # of a busy machine; nothing here is timed
+expect.set_options(timeout=60_000)  # for a busy machine; nothing here is timed
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the PATH to open the page with"
 )
-# where the pictures of the tutorial are kept when they are made anew: MORPHTOOLS_SCREENSHOTS=examples/screenshots
+# to make the pictures of the tutorial again: MORPHTOOLS_SCREENSHOTS=examples/screenshots
 SCREENSHOTS = os.environ.get("MORPHTOOLS_SCREENSHOTS") and str(Path(os.environ["MORPHTOOLS_SCREENSHOTS"]).absolute())
 
 
@@ -37,7 +37,7 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium):
-    """Opens pages of one browser; at the end no script has failed and no policy was broken."""
+    """Opens pages of one browser; checks at the end that no script failed and no policy was violated."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(60_000)
     errors = []
@@ -68,7 +68,7 @@ def tab(page, name):
 
 
 def press(page, keys):
-    """Types keys, each once the picture of the galaxy before is gone; returns the galaxies in their order."""
+    """Types keys, each after the picture of the previous galaxy is gone; returns the galaxies in order."""
     seen = []
     for key in keys:
         expect(page.locator(".judge img.subject")).to_be_visible()
@@ -79,7 +79,7 @@ def press(page, keys):
 
 
 def saved(page):
-    """Waits until nothing that was judged is left in the browser."""
+    """Waits until the browser has sent all judgements."""
     waiting = "Object.keys(localStorage).filter((key) => /^morphtools:.*-[0-9a-f]{32}$/.test(key)).length"
     for _ in range(400):  # not `wait_for_function`, which the policy of the page forbids
         if page.evaluate(waiting) == 0:
@@ -104,7 +104,7 @@ def corners(page, ids):
 
 def settled(page, ids):
     """Their corners, once the map stands still."""
-    page.wait_for_timeout(300)  # it is drawn anew when nothing has moved for 25 ms
+    page.wait_for_timeout(300)  # it is drawn again when nothing has moved for 25 ms
     page.wait_for_load_state("networkidle")
     return corners(page, ids)
 
@@ -439,11 +439,11 @@ def test_nothing_that_was_judged_is_lost_when_the_server_is_killed(survey, open_
             expected |= dict(zip(press(page, "5"), [5], strict=True))
             os.kill(processes[-1].pid, signal.SIGKILL)
             processes[-1].wait()
-            expected |= dict(zip(press(page, "30"), [3, 0], strict=True))  # nobody answers, and the keys go on
+            expected |= dict(zip(press(page, "30"), [3, 0], strict=True))  # nobody answers, and keys are still accepted
             expect(page.get_by_text("not saved yet")).to_be_visible()
             process, again = started(arguments)
             processes.append(process)
-            assert again == url  # a tab that stayed open goes on
+            assert again == url  # a tab that stayed open continues
             saved(page)
             assert ratings_of(out) == expected
 

@@ -79,7 +79,7 @@ def test_many_are_labelled_in_one_go_and_taken_back_in_one(labelling):
     judge(labelling, "label", table="rings", id_str="g02", value="no")
     many = labelling.post("api/select", json={"ids": ["g01", "g02", "g03"]}).json()["set"]
     done = judge(labelling, "label-all", table="rings", set=many, value="yes")
-    assert done["changed"] == 2 and table(labelling)["rings"]["g02"] == "no"  # what was said already stays
+    assert done["changed"] == 2 and table(labelling)["rings"]["g02"] == "no"  # earlier judgements stay
     assert judge(labelling, "label-all", table="rings", set=many, value="yes", overwrite=True)["changed"] == 3
     history = labelling.get("api/history", params={"table": "rings", "person": "ann"}).json()
     assert [each["galaxies"] for each in history] == [3, 2, 1] and history[2]["id_str"] == "g02"

@@ -20,7 +20,7 @@ def labels():
 
 
 def plainly(judgements):
-    """What people say of galaxies, by going through all that stands from the beginning."""
+    """The labels that people gave, by going through all valid judgements from the beginning."""
     undone = {each.body["undo"] for each in judgements if each.verb == "undo-label"}
     said = {}
     for each in judgements:

@@ -1,4 +1,4 @@
-"""The page is small, plain, and what the content security policy of the server lets a browser run."""
+"""The page is small and plain, and uses only what the server's content security policy allows."""
 
 import re
 from pathlib import Path

@@ -24,7 +24,7 @@ def labelled(client):
 
 @pytest.fixture
 def started(monkeypatch):
-    """What commands are started, without starting them."""
+    """Records the commands that would be started."""
     calls = []
 
     def start(self, name, verb, arguments, out, product, about):

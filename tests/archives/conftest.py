@@ -34,7 +34,7 @@ def jpeg_image(ra, dec, size=16, level=None):
 
 
 class Archive:
-    """A server whose answers are made by `answer(path, query, n)`, where n counts the same request.
+    """A server that answers with `answer(path, query, n)`, where n counts repetitions of a request.
 
     An answer is the bytes, or (status, headers, bytes); with "cut" as its status the connection breaks in the middle,
     with "drip" a byte comes every 20 ms.
@@ -102,7 +102,7 @@ class Archive:
 
 @pytest.fixture
 def archive(monkeypatch):
-    """A local server in the place of a survey's; nothing else can be reached."""
+    """A local server instead of a survey's; nothing else can be reached."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     made = Archive()
     yield made

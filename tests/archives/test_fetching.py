@@ -20,7 +20,7 @@ HTML = b"<html><body>Service temporarily unavailable</body></html>"
 
 @pytest.fixture
 def sky(tmp_path):
-    """Twelve positions, with ids that want to be numbers and a column of the user's own."""
+    """Twelve positions, with ids that look like numbers and a column of the user's."""
     table = pd.DataFrame({"id_str": [f"{i:04d}" for i in range(12)], "ra": np.arange(12) + 150.0, "dec": 2.0})
     return table.assign(ring=np.arange(12) % 2)
 
@@ -198,7 +198,8 @@ def test_a_finished_folder_is_finished_again_where_many_positions_fail(archive, 
     assert set(failures_of(cutouts).index) == set(table.id_str[::2])
     archive.requests.clear()
     assert fetch(table) == cutouts and (cutouts.folder / "failures.csv").read_bytes() == expected
-    assert 20 <= len({query["ra"] for _, query in archive.requests}) < 40  # not all: the service may be down
+    # not all of them, because the service may be down
+    assert 20 <= len({query["ra"] for _, query in archive.requests}) < 40
     fails.clear()
     assert fetch(table).failed == 0
 

@@ -13,7 +13,7 @@ def numpy(x):
 
 
 def blob(size=33, bands=3, x0=4.0, y0=-3.0):
-    """A Gaussian off the centre: small against the frame, so that borders play no part."""
+    """A Gaussian off the centre, small compared with the frame, so that borders do not matter."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     image = np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / (2 * 2.5**2))
     return (image[..., None] * np.arange(1, bands + 1)).astype("float32")
@@ -96,7 +96,7 @@ def test_rotations_and_flips_conserve_flux_and_magnification_multiplies_it():
     turned = numpy(RandomView(zoom=0, shift=0, seed=1)(images))
     np.testing.assert_allclose(turned.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=5e-3)
     larger = numpy(RandomView(zoom=(1.2, 1.4), shift=0, seed=1)(images))
-    ratio = np.sqrt(larger.sum(axis=(1, 2)) / images.sum(axis=(1, 2)))[:, 0]  # surface brightness stays
+    ratio = np.sqrt(larger.sum(axis=(1, 2)) / images.sum(axis=(1, 2)))[:, 0]  # surface brightness is conserved
     assert ratio.min() > 1.19 and ratio.max() < 1.41 and abs(ratio.mean() - 1.3) < 4 * 0.2 / np.sqrt(12 * 64)
 
 

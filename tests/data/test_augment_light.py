@@ -90,7 +90,7 @@ def test_seeing_is_worse_in_the_blue_by_a_power_of_minus_three_tenths():
 def test_seeing_of_a_survey_is_only_ever_made_worse():
     layer = RandomBlur(lognormal=[[0.2, 1.0, 1.3], [0.3, 1.2, 0.9]], pixels=1.6, seed=4)
     sigma = numpy(layer.draw(4000, 2))
-    # of two draws of one distribution the second is the worse half of the time; bands are independent
+    # the second of two draws from one distribution is the worse one half of the time; bands are independent
     for band in range(2):
         assert abs((sigma[:, band] > 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(4000)
     assert abs((sigma > 0).all(axis=1).mean() - 0.25) < 4 * 0.5 / np.sqrt(4000)

@@ -50,7 +50,7 @@ def test_the_seed_decides_the_order_and_epochs_differ(records):
 
 def test_drop_remainder_and_cardinality(records):
     whole, left = divmod(records.splits["train"], 8)
-    assert left  # else this proves nothing
+    assert left  # otherwise this proves nothing
     assert len(load_dataset(records, "train", batch_size=8)) == whole + 1
     sizes = [len(b["id_str"]) for b in load_dataset(records, "train", batch_size=8, drop_remainder=True)]
     assert sizes == [8] * whole

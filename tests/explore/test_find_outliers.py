@@ -13,7 +13,7 @@ PLANTED = ["g017", "g101", "g299"]
 
 @pytest.fixture
 def store(tmp_path):
-    """300 galaxies in a crowd of 6 dimensions, but for three that are far out in different directions."""
+    """300 galaxies in 6 dimensions, clustered except for three that are far out in different directions."""
     x = np.random.default_rng(1).normal(size=(300, 6)).astype(np.float32)
     for axis, name in enumerate(PLANTED):
         x[int(name[1:]), axis] = 15

@@ -52,7 +52,7 @@ def test_a_new_galaxy_is_placed_by_itself_alone(flat_umap, three_kinds, tmp_path
 
 
 class _Dies:
-    """An executor whose cluster is lost when it has placed two parts."""
+    """An executor whose cluster is lost after two parts."""
 
     left = 2
 

@@ -13,7 +13,7 @@ SCIPY = {"cosine": "cosine", "euclidean": "euclidean", "manhattan": "cityblock"}
 @pytest.fixture(params=["faiss", "scikit-learn"])
 def library(request, monkeypatch):
     if request.param == "scikit-learn":
-        monkeypatch.setitem(sys.modules, "faiss", None)  # importing it fails, as where it is not installed
+        monkeypatch.setitem(sys.modules, "faiss", None)  # importing it fails, as if it were not installed
     else:
         pytest.importorskip("faiss")
 

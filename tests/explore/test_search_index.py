@@ -13,7 +13,7 @@ faiss = pytest.importorskip("faiss")
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for each other on a busy machine take minutes."""
+    """Uses one thread: several wait for each other for minutes on a busy machine."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     yield

@@ -93,7 +93,7 @@ def test_suggestions_are_labelled_and_train_the_next_run(tmp_path, monkeypatch):
     suggested = pd.read_csv(path)
     used = pd.read_parquet(run.out / "galaxies.parquet")["id_str"]
     assert len(suggested) == 60 and not suggested["id_str"].isin(used).any()
-    with pytest.raises(ValueError, match="no labels for task 'rings'"):  # predictions are none
+    with pytest.raises(ValueError, match="no labels for task 'rings'"):  # predictions are not labels
         finetune("rings", 40, catalog=path, **options, out=tmp_path / "none")
     suggested["ring"] = [truth[int(name[1:])] for name in suggested["id_str"]]
     suggested.to_csv(path, index=False)

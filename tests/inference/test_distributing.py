@@ -1,4 +1,4 @@
-"""Workers and array jobs write the bytes of one process, even when some of them die."""
+"""Workers and array jobs write the same bytes as one process, even if some of them die."""
 
 import shutil
 import signal

@@ -17,7 +17,7 @@ from tfrecords_builder.images import Image as Stored
 
 
 def pictures(broken):
-    """A source of pictures of one grey level each, of which some look sound until they are decoded."""
+    """A source of uniformly grey pictures, some of which look fine until they are decoded."""
 
     def read(file_loc):
         content = io.BytesIO()

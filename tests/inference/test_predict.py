@@ -81,7 +81,7 @@ def runs(tmp_path_factory, sky):
 
 
 def shown(sky, model, flip=False):
-    """What a model says about the galaxies of all records, one row per name."""
+    """The outputs of a model for the galaxies of all records, one row per name."""
     rows = []
     for split in ("test", "train", "val"):
         for batch in load_dataset(sky / "records", split):
@@ -233,7 +233,7 @@ def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_
             predict(runs[0] / "a", out, **options)
     predict(runs[0] / "a", out, part="2/2", **options)
     assert not (out / "predictions.csv").exists()
-    predict(runs[0] / "a", out, part="1/2", **options)  # finds that all is done and writes the tables
+    predict(runs[0] / "a", out, part="1/2", **options)  # finds everything done, and writes the tables
     for name in ("predictions.csv", "predictions-full.csv", "predict.json"):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     for ours, theirs in zip(tables(out), tables(whole), strict=True):

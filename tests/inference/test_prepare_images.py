@@ -1,4 +1,4 @@
-"""What weights expect, of pictures in every form they come in."""
+"""Pictures in every form become what weights expect."""
 
 import dataclasses
 

@@ -94,6 +94,6 @@ def test_other_weights_orientations_or_records_are_refused(weights, flux, galaxi
 
 def test_a_catalogue_leaves_a_store_and_nothing_else(weights, galaxies, tmp_path):
     options = {"catalog": tmp_path / "catalog.csv", "images": galaxies[1], "orientations": 1}
-    for _ in range(2):  # the second time everything is there already
+    for _ in range(2):  # the second time everything exists already
         store = represent(weights / "tiny.json", tmp_path / "out", **options)
         assert len(store) == 40 and not (tmp_path / "out" / "state").exists()

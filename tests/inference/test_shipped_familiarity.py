@@ -1,4 +1,4 @@
-"""What the package's own weights tell of galaxies like those they were trained on, and of other images."""
+"""Familiarity by the shipped weights, of galaxies like those they were trained on, and of other images."""
 
 import numpy as np
 import pandas as pd

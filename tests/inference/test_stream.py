@@ -72,7 +72,7 @@ def files(folder):
 
 
 def seen_by(monkeypatch, dies_after=None):
-    """The sizes of the batches that the model will compute; it may die after some."""
+    """Records the sizes of the batches that the model computes; it may die after some."""
     sizes, really = [], module.compiled(model(), 4)
 
     def forward(images):

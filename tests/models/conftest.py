@@ -1,4 +1,4 @@
-"""Files as PyTorch writes them, made without it."""
+"""Writes files as PyTorch does, without it."""
 
 import collections
 import io

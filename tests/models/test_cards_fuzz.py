@@ -1,4 +1,4 @@
-"""Cards with any field mistyped are refused in one line that names the file, and are never half read."""
+"""Cards with a wrong type in any field are refused in one line that names the file, and never half read."""
 
 import dataclasses
 import json

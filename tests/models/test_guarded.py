@@ -44,7 +44,7 @@ def measured(request):
 
 
 def warned(model, images, call="predict") -> list[str]:
-    """What is said when images are given to a model that has not warned before."""
+    """The warnings when images are given to a model that has not warned before."""
     model._warned = model._looked_into = False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -69,7 +69,7 @@ def test_the_middle_of_larger_images_is_read_as_the_weights_saw_it():
     prepared = prepare(card, FLUX)
     assert prepared.reading == {"image_size": (64, 64), "crop": (40, 40), "stretch": None}
     assert prepared.loading["input_shape"] == (40, 40, 3)
-    whole = prepare(card, FLUX, image_size=48)  # somebody knows better
+    whole = prepare(card, FLUX, image_size=48)  # the user knows better
     assert (whole.reading, whole.loading["input_shape"]) == (reading(size=(48, 48)), (48, 48, 3))
 
 

@@ -1,4 +1,4 @@
-"""A copy of a model gives what the model gives, however it was copied; files of earlier versions read the same."""
+"""A copy of a model gives the same outputs, however it was copied; files of earlier versions are read as before."""
 
 import keras
 import numpy as np

@@ -67,7 +67,7 @@ def test_numbers_in_bfloat16_are_the_upper_half_of_float32(tmp_path, torch_save,
 
 
 class Harm:
-    """A pickle that leaves a file behind when it is read without care."""
+    """A pickle that creates a file if it is read carelessly."""
 
     def __init__(self, how, marker):
         self.how, self.marker = how, str(marker)

@@ -39,7 +39,7 @@ class FakeRun:
 
 @pytest.fixture
 def cells(monkeypatch):
-    """A finetune that answers by a formula; returns what it was asked."""
+    """Replaces `finetune` by a formula; returns the calls."""
     asked = []
 
     def fake(task, labels, *, seed, out, weights="mobilenet_v3_small_gz2", **others):
@@ -82,7 +82,7 @@ def test_epochs_may_differ_by_the_number_of_labels(cells, tmp_path):
     ways = {"a": {"weights": "random"}, "b": {"epochs": 9}, "c": {"neighbours": 5}}
     with pytest.raises(ValueError, match="way 'a': epochs are given for 50, 200 labels, not for 100"):
         learning_curve("bars", [50, 100], ways=ways, common={"epochs": {50: 20, 200: 5}}, seeds=1, out=tmp_path)
-    assert not cells  # said before anything was trained
+    assert not cells  # reported before anything was trained
     del ways["c"]
     learning_curve("bars", [200, 50], ways=ways, common={"epochs": {50: 20, 200: 5}}, seeds=1, out=tmp_path)
     assert [(labels, others["epochs"]) for _, labels, *_, others in cells] == [(50, 20), (50, 9), (200, 5), (200, 9)]

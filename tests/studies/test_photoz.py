@@ -34,7 +34,7 @@ def unpainted(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    """What `finetune` leaves of 800 galaxies in `tmp_path / "run"`, too certain of everything; its catalogue."""
+    """A run of `finetune` on 800 galaxies in `tmp_path / "run"`, too certain of everything, and its catalogue."""
     rng = np.random.default_rng(0)
     z = rng.uniform(0.1, 0.3, 800)
     catalog = pd.DataFrame(

@@ -12,7 +12,7 @@ EDGES = np.linspace(0, 0.4, 181)
 
 
 def normal(n, seed, *, width=0.02, shift=0.0, error=0.02):
-    """Redshifts whose errors have the standard deviation `error`, and who say that it is `width`."""
+    """Redshifts whose errors have the standard deviation `error`, and whose PDFs have the width `width`."""
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0.1, 0.3, n)
     said = truth + rng.normal(0, error, n) + shift

@@ -14,7 +14,7 @@ class Run:
 
 @pytest.fixture
 def pretrained(monkeypatch):
-    """`pretrain` as it reports: what neighbours know grows by .1 an epoch; returns its calls."""
+    """Replaces `pretrain` by reports in which the neighbours' score grows by .1 per epoch; returns its calls."""
     calls, before = [], {"random": 0.3, "efficientnet_lite0_gz2": 0.7, "efficientnet_lite0_byol_sdss": 0.8}
 
     def pretrain(*, epochs, weights=None, out, **others):

@@ -8,7 +8,7 @@ from morphtools.survey.quality_cuts import OPERATORS, class_of, columns_of, list
 
 
 def passed(test, table, **about):
-    """What one cut makes of a table, as a list of True, False and None."""
+    """The result of one cut for a table, as a list of True, False and None."""
     cuts = read_cuts({"cuts": [test | about]})
     answer = passes(cuts.cuts[0].test, table, columns_of(cuts, table.columns))
     return [None if pd.isna(value) else bool(value) for value in answer]

@@ -98,7 +98,7 @@ def test_columns_of_a_task_are_found_in_whatever_capitals_they_are_published():
         labels, _ = task_labels(TASKS["spirals"], flags, column)
         assert labels[:2].tolist() == [1.0, 0.0] and np.isnan(labels[2])
     assert list(task_redshifts(get_task("photoz"), pd.DataFrame({"REDSHIFT": [0.1]}))[0]) == [0.1]
-    both = pd.DataFrame({"Ring": [0, 0], "RING": [1, 1]})  # which of them?
+    both = pd.DataFrame({"Ring": [0, 0], "RING": [1, 1]})  # ambiguous
     with pytest.raises(ValueError, match="name yours with"):
         task_labels(TASKS["rings"], both)
 

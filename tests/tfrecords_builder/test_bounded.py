@@ -1,4 +1,4 @@
-"""Files from anywhere: nothing is read from elsewhere, waited for, or unpacked without end."""
+"""Files from anywhere never read other files, wait forever, or unpack without limit."""
 
 import bz2
 import gzip

@@ -50,7 +50,7 @@ def test_empty_ids_of_a_file_are_missing_and_the_text_na_is_not(tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "frame"])
 def test_blanks_around_ids_and_paths_are_no_part_of_them(tmp_path, kind):
-    """Fixed-width columns are filled up with them, and csv readers take them away: galaxies would not match."""
+    """Fixed-width columns are padded with them and csv readers strip them, so galaxies would not match."""
     table = pd.DataFrame({"id_str": [" a", "b  ", "c d"], "file_loc": ["a.png ", " b.png", "c.png"]})
     if kind != "frame":
         getattr(table, f"to_{kind}")(tmp_path / f"c.{kind}", index=False)

@@ -1,4 +1,4 @@
-"""Damage to the files of records is noticed where it would matter, and named in one sentence."""
+"""Damage to the files of records is noticed wherever it matters, and named in one sentence."""
 
 import dataclasses
 import json

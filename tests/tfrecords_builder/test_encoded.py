@@ -1,4 +1,4 @@
-"""Pictures of every kind: what is stored is what the file shows, to the level, or one true sentence."""
+"""Pictures of every kind are stored exactly as the file shows them, or refused in one true sentence."""
 
 import io
 import struct

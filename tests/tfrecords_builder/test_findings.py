@@ -1,4 +1,4 @@
-"""What is odd about images: each kind where it is, in preview, index and reports alike, and never where it is not."""
+"""Every kind of finding is reported for the right galaxies, in preview, index and reports alike, and for no others."""
 
 import dataclasses
 import io

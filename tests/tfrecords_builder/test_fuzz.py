@@ -1,4 +1,4 @@
-"""Whatever bytes come as an image, the answer is pixels or one clear ValueError."""
+"""Any bytes given as an image become pixels or one clear ValueError."""
 
 import bz2
 import gzip

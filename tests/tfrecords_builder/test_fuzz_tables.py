@@ -1,4 +1,4 @@
-"""Whatever bytes come as a catalogue, the answer is a table or one sentence (at length: benchmarks/fuzz_readers.py)."""
+"""Any bytes given as a catalogue become a table or one sentence (at length: benchmarks/fuzz_readers.py)."""
 
 import random
 import warnings

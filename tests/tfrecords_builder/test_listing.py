@@ -1,4 +1,4 @@
-"""A folder or archive of images is a catalogue: of exactly the images in it."""
+"""A folder or archive of images is a catalogue of exactly the images in it."""
 
 import zipfile
 

@@ -79,7 +79,7 @@ def test_parts_work_side_by_side_once_the_first_shares_and_keep_a_whole_call_out
     time.sleep(0.5)
     assert second.poll() is None  # it waits
     first.communicate()
-    assert says(second) == "alone"  # nobody has shared: it begins anew
+    assert says(second) == "alone"  # nobody has shared it, so this begins again
     second.kill()
     second.wait()
     sharing = start(tmp_path, "part", "share")

@@ -1,4 +1,4 @@
-"""What is stored: the bits that came, in the named order, with what is bad marked and not altered."""
+"""Stored pixels have the bits of the file, in the named order; bad ones are marked and not altered."""
 
 import subprocess
 import sys

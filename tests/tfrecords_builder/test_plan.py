@@ -40,7 +40,7 @@ def reference(build, tmp_path):
 
 
 def meanwhile(monkeypatch, module, function, work):
-    """Lets other processes work once, just before a function is called."""
+    """Lets other processes act once, just before a function is called."""
     real = getattr(module, function)
 
     def slow(*arguments, **options):
@@ -144,7 +144,7 @@ def test_parts_started_together_in_processes_of_their_own_end_the_same(build, re
 
 @pytest.mark.parametrize("gone", ["rows", "done", ""])
 def test_a_plan_may_be_removed_by_two_processes_at_once(build, tmp_path, monkeypatch, gone):
-    """The other one is done with a folder when this one lists it."""
+    """The other process removes a folder just as this one lists it."""
     build("out", "1/2")
     real = os.scandir
 

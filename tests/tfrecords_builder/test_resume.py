@@ -1,4 +1,4 @@
-"""Building in pieces, in parallel, after a kill, in parts and in several goes gives the same bytes."""
+"""Building in pieces, in parallel, in parts, and after kills gives the same bytes."""
 
 import hashlib
 import itertools

@@ -45,7 +45,7 @@ def quick_encoders():
 
 @pytest.fixture(autouse=True)
 def no_pictures(run, monkeypatch):
-    """Only the first run draws: pictures take longer than the rest."""
+    """Only the first run draws figures, because they take longer than the rest."""
     for kind in (Classes, Photoz):
         monkeypatch.setattr(kind, "draw_figures", lambda *arguments: None)
 

@@ -117,7 +117,7 @@ def test_images_are_kept_if_they_fit_into_half_of_the_memory(
 
 
 def test_without_an_accelerator_tensorflow_reads_images_again_every_epoch(records, tmp_path):
-    alone = keras.backend.backend() != "tensorflow"  # nobody else to feed them
+    alone = keras.backend.backend() != "tensorflow"  # nothing else can feed them
     assert keep_on_device(records, ["train"], {}, None, tmp_path) is alone
 
 

@@ -125,7 +125,7 @@ def test_flux_that_is_not_stretched_is_for_new_encoders_of_flux(moco, sky, tmp_p
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_trajectory(moco, sky, tmp_path):
-    """The queue, the second network, the optimizer and all draws go on as if nothing had happened."""
+    """The queue, the second network, the optimizer and all draws continue as if nothing had happened."""
     code = "from morphtools.training.pretrain import pretrain; import json, sys; "
     code += "pretrain('moco', catalog=sys.argv[1], out=sys.argv[2], **json.loads(sys.argv[3]))"
     out = tmp_path / "killed"
@@ -185,7 +185,7 @@ def test_bands_of_no_known_camera_and_a_sky_of_zeros_are_learned_from_by_default
     assert "views are not reddened by dust" in caplog.text
     with pytest.raises(
         ValueError, match="RandomExtinction cannot be made"
-    ):  # what is asked for by name is not left out
+    ):  # columns requested by name are not left out
         pretrain("byol", records=records.folder, augmentations="hayat2021", out=tmp_path / "b", **options)
 
 

@@ -12,7 +12,7 @@ from morphtools.training.train_settings import TrainSettings
 
 
 def names(kind):
-    """The names of all values of settings, those of the settings inside them too."""
+    """The names of all values of settings, nested ones included."""
     for field in dataclasses.fields(kind):
         inside = dataclasses.is_dataclass(field.type)
         yield from names(field.type) if inside else [field.name]

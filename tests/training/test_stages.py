@@ -13,7 +13,7 @@ from morphtools.training import stages
 def test_a_dimension_that_is_constant_in_few_galaxies_does_not_explode_in_others(monkeypatch, tmp_path):
     rng, classes = np.random.default_rng(0), Classes(("no", "yes"))
     train, val = (rng.normal(size=(n, 16)).astype("float32") for n in (28, 8))
-    train[:, 3] = 0  # as of a ReLU that no galaxy of these reaches
+    train[:, 3] = 0  # as from a ReLU that none of these galaxies activates
     rows = [pd.DataFrame({classes.label_cols[0]: np.arange(n) % 2}) for n in (28, 8)]
     splits = {"train": (train, rows[0]), "val": (val, rows[1])}
     monkeypatch.setattr(stages, "represent_for_head", lambda *arguments: splits)
