@@ -62,7 +62,7 @@ plt.show()
 # ## Train
 #
 # A network that has already looked at 31,000 galaxies turns every picture into a list of numbers, a *representation*.
-# It stays as it is: only a small *head* learns which numbers mean "ring". That is why a few hundred labels are
+# It is not changed: only a small *head* learns which numbers mean "ring". That is why a few hundred labels are
 # enough, and why it takes a minute.
 
 # %%
@@ -71,8 +71,8 @@ run = morphtools.finetune("rings", LABELS, **data, out=f"rings/{LABELS}")
 print(run.summary)
 
 # %% [markdown]
-# Half of the test galaxies have a ring, so guessing reaches an accuracy of 0.5. The brackets are 95% intervals: test
-# galaxies are few, too. AUC is the chance that a galaxy with a ring gets a higher number than one without.
+# Half of the test galaxies have a ring, so guessing reaches an accuracy of 0.5. The brackets are 95% intervals,
+# because test galaxies are few, too. AUC is the probability that a galaxy with a ring scores higher than one without.
 #
 # ## Read the run folder
 #
@@ -84,7 +84,7 @@ print(*sorted(str(path.relative_to(run.out)) for path in run.out.rglob("*.*")), 
 morphtools.show(run.out / "figures" / "confident.png", run.out / "figures" / "mistakes.png")
 
 # %% [markdown]
-# Can you trust a probability? Of the galaxies that get 0.8, eight in ten should have a ring: the points should lie on
+# Can you trust a probability? Eight in ten of the galaxies with 0.8 should have a ring, so the points should lie on
 # the diagonal. The other figure shows how strongly the head is regularised: to the right it gives the same answer for
 # all galaxies, to the left it memorises the labels. Blue is the loss on galaxies the head was fitted to, orange the
 # loss on galaxies that were left out of the fit, which shows how strong the regularisation should be.
@@ -95,7 +95,8 @@ morphtools.show(run.out / "figures" / "calibration.png", run.out / "figures" / "
 # %% [markdown]
 # ## Was the pretraining worth it?
 #
-# The same network with random numbers in place of what it has learned, and the same head, labels and test galaxies.
+# Compare with the same network with random weights instead of learned ones, and the same head, labels and test
+# galaxies.
 
 # %%
 scratch = morphtools.finetune(
@@ -120,13 +121,13 @@ plt.ylabel("accuracy on test galaxies")
 plt.show()
 
 # %% [markdown]
-# While the curve is steep, an afternoon of labelling gains more than any change of the network. Once it is flat, stop
+# While the curve is steep, an afternoon of labelling gains more than any change to the network. Once it is flat, stop
 # labelling and look at the mistakes. `morphtools.learning_curve` does all this with several seeds, also from scratch,
 # and reports in a sentence how many labels the pretraining saves.
 #
 # ## Use it
 #
-# New galaxies of another part of the sky, as rare as nature makes rings: here the classifier earns its living.
+# New galaxies from another part of the sky, where rings are as rare as in nature: here the classifier earns its living.
 
 # %%
 new = morphtools.simulate_survey(

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Your FITS files to a data set
+# # From FITS files to a data set
 #
 # An observatory gives you numbers: flux in every pixel and every band. A network wants images of one size, in one
 # order of bands, without surprises, and fast. Between the two, most projects lose their first week. This tutorial
@@ -22,7 +22,7 @@ GALAXIES = 32 if "MORPHTOOLS_SHORT" in os.environ else 300
 # %% [markdown]
 # ## What is in a FITS file
 #
-# We let the simulated sky stand in for a survey: 96 pixels, bands g, r and z, flux in nanomaggies.
+# We use the simulated sky as a survey: 96 pixels, bands g, r and z, flux in nanomaggies.
 
 # %%
 catalog = morphtools.simulate_survey("survey", galaxies=GALAXIES, image_size=96, magnitude_limit=15.5, seed=5)
@@ -53,9 +53,9 @@ plt.show()
 # %% [markdown]
 # ## One galaxy, many pictures
 #
-# Published pictures differ by their stretch. Look at one galaxy in all that can show these bands: where are the faint
-# arms, where has the middle burned out? Nothing is lost by choosing: records keep the flux, and the stretch is chosen
-# when they are read.
+# Published pictures differ by their stretch. Look at one galaxy in all stretches that can show these bands: where are
+# the faint arms, where is the middle burned out? Nothing is lost by choosing: records keep the flux, and the stretch
+# is chosen when they are read.
 
 # %%
 stretches = stretches_for(("g", "r", "z"))
@@ -70,7 +70,7 @@ plt.show()
 # %% [markdown]
 # ## Preview before you build
 #
-# `preview_records` reads some galaxies just as the builder would, and says what is odd. (In a terminal: `morphtools
+# `preview_records` reads some galaxies just as the builder would, and reports what is odd. (In a terminal: `morphtools
 # build-records survey/catalog.csv records --preview look.png`.)
 
 
@@ -87,9 +87,9 @@ def preview(out, **options):
 preview("look.png")
 
 # %% [markdown]
-# **The order of bands.** The files say which band is which (`BAND0`, `BAND1`, …), so it is known here. In many
-# surveys it is not, and you name them. Name them in the wrong order, and nothing breaks: the galaxies only get a
-# wrong colour. Everything would train, and be worse, and you would never know. What does the preview say?
+# **The order of bands.** Here the headers tell which band is which (`BAND0`, `BAND1`, …). In many surveys they do
+# not, and you name the bands. If you name them in the wrong order, nothing breaks: the galaxies only have wrong
+# colours. Everything trains, with worse results, and you never notice. Does the preview?
 
 # %%
 preview("wrong-order.png", bands=("z", "r", "g"))
@@ -97,7 +97,7 @@ preview("wrong-order.png", bands=("z", "r", "g"))
 # %% [markdown]
 # ## A broken file
 #
-# Of a million files some are broken. We break three: one is cut off, one is missing, one has no pixels, only NaN.
+# Among a million files, some are broken. We break three: one is truncated, one is missing, one has only NaN.
 
 # %%
 broken = [Path("survey") / name for name in catalog["file_loc"][:3]]

@@ -3,8 +3,8 @@
 #
 # Forty people look at a galaxy. Thirty say "there is a bar", ten say "no". What is the answer? Not "yes": the answer
 # is *thirty of forty*, and somebody else's forty people would have said twenty-seven or thirty-three. A model of
-# votes predicts such answers for every question, **and how sure it is**. This tutorial teaches you to read them, and
-# to check whether the model is as sure as it should be.
+# votes predicts such answers for every question, **and how certain they are**. This tutorial teaches you to read
+# them, and to check whether the model is as sure as it should be.
 
 # %%
 import os
@@ -33,9 +33,9 @@ print(schema)
 # %% [markdown]
 # ## Galaxies, and what people said
 #
-# A simulated sky again, in g, r and i, with as many bars and rings as the one that the weights have seen, but other
-# galaxies. Its columns have how many volunteers gave each answer. And, since it is simulated, the *true* fractions:
-# what infinitely many volunteers would have said. No real survey tells you these.
+# A simulated sky again, in g, r and i, with as many bars and rings as the one that the weights have seen, but with
+# other galaxies. Its columns tell how many volunteers gave each answer and, since it is simulated, the *true*
+# fractions: what infinitely many volunteers would have said. No real survey tells you these.
 
 # %%
 options = {"bands": "gri", "image_size": 128, "fractions": {"ring": 0.3, "bar": 0.3, "merger": 0.08}}
@@ -48,9 +48,9 @@ truth = sky[[f"true_{name}" for name in names]].to_numpy()
 # %% [markdown]
 # ## Predict
 #
-# One call. Every galaxy is shown in eight orientations; a galaxy has no up, so each answer is as good as the others,
-# and together they are one belief about the galaxy. Of the 54 questions that these weights answer, the table to read
-# gets those that our volunteers were asked: the ones that end in `-mock`.
+# One call predicts them. Every galaxy is shown in eight orientations; a galaxy has no up, so each answer is as good
+# as the others, and together they are one belief about the galaxy. Of the 54 questions that these weights answer, the
+# readable table has those that our volunteers were asked, which end in `-mock`.
 
 # %%
 where = {"catalog": "vote-sky/catalog.csv", "images": "vote-sky"}
@@ -63,7 +63,7 @@ table[["smooth-or-featured-mock_smooth_fraction", "has-spiral-arms-mock_yes_frac
 # %% [markdown]
 # See the empty places? For a smooth galaxy, what would volunteers say about the bar? **They would not be asked.**
 # Where fewer than half of them would reach the question, the readable table stays empty. `predictions-full` has the
-# number itself, and the chance of being asked: P(asked), the product of the fractions on the way down the tree.
+# number itself, and the probability of being asked: P(asked), the product of the fractions on the way down the tree.
 
 # %%
 arms, asked = "has-spiral-arms-mock_yes_fraction", "has-spiral-arms-mock_asked"
@@ -76,9 +76,9 @@ morphtools.show_galaxies(rows.index, captions, title, **where, out="predicted/as
 # %% [markdown]
 # ## A belief is a curve, not a number
 #
-# For every answer the model gives *concentrations*: small ones mean "I hardly know", large ones "I am sure", like
-# votes it has seen in its mind. They make a curve over the fraction. Each orientation gives one (grey), and their
-# mean is the belief (blue). The truth is the dashed line.
+# For every answer the model gives *concentrations*: small ones mean "I hardly know", large ones "I am sure", as if it
+# had seen so many votes. They define a curve over the fraction. Each orientation gives one (grey), and their mean is
+# the belief (blue). The truth is the dashed line.
 
 # %%
 concentrations = morphtools.read_concentrations(full, schema)  # (orientations, galaxies, answers)
@@ -113,9 +113,9 @@ scores = morphtools.evaluate_votes(votes, concentrations, schema, truth=truth, o
 morphtools.show("evaluated/figures/skill.png")
 
 # %% [markdown]
-# **Calibration.** A 90% interval should contain the votes of nine galaxies in ten: if more, the model is too cautious;
-# if fewer, it is too certain. Diamonds show the same for the true fractions, which only a simulated sky provides. Grey:
-# good enough.
+# **Calibration.** A 90% interval should contain the votes of nine galaxies in ten: if more, the model is too
+# cautious; if fewer, it is too certain. Diamonds show the same for the true fractions, which only a simulated sky
+# provides. Grey means good enough.
 
 # %%
 morphtools.show("evaluated/figures/coverage.png", "evaluated/figures/reliability.png")
@@ -142,9 +142,9 @@ print(table.round(2).to_string(index=False))
 # ## Another sky
 #
 # Now galaxies half as large on the picture, three times as noisy, and with bars and rings as rare as in nature. The
-# model has hardly seen such: this is *domain shift*, and it is what happens when you take weights from one survey to
-# another. Where its errors grow, its intervals do not grow as much: it does not know that it does not know. (Bars and
-# rings are rarer there, and what is rare is easy to predict: their errors fall.)
+# model has hardly seen such galaxies. This is *domain shift*, and it happens whenever you take weights from one
+# survey to another. Where its errors grow, its intervals do not grow as much: it does not know that it does not know.
+# (Bars and rings are rarer there, and what is rare is easy to predict: their errors fall.)
 
 # %%
 options = {"bands": "gri", "image_size": 128, "field_radii": 24, "magnitude_limit": 17, "depth": 0.33}

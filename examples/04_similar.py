@@ -2,9 +2,8 @@
 # # More like this
 #
 # You have found one strange and beautiful galaxy. Are there more? You have no labels, and no name for what you like.
-# But a trained network has a place for every picture in a space of many dimensions, its *representation*, and
-# galaxies that look alike lie close together there. That one idea gives you a search engine, a map, an inventory, and
-# a broom.
+# But a trained network gives every picture a place in a space of many dimensions, its *representation*, and galaxies
+# that look alike are close together there. That one idea gives you a search engine, a map, an inventory, and a broom.
 
 # %%
 import os
@@ -14,7 +13,7 @@ import morphtools
 GALAXIES, CLUSTERS = (48, 3) if "MORPHTOOLS_SHORT" in os.environ else (1000, 10)
 
 # %% [markdown]
-# ## A survey, and a number of numbers for each galaxy
+# ## A survey, and a list of numbers for each galaxy
 
 # %%
 options = {"bands": "gri", "image_size": 128, "field_radii": 8, "magnitude_limit": 15.5}
@@ -30,12 +29,13 @@ print(len(store), "galaxies in", store.dimension, "dimensions;", sky["kind"].val
 where = {"catalog": sky, "images": "mixed"}
 
 # %% [markdown]
-# Computed once, kept on disk, used by everything below. (If your galaxies are small on their images, `represent` with
-# `crop=96` looks at the middle 96 pixels, and all pictures show the same.)
+# They are computed once, kept on disk, and used by everything below. (If your galaxies are small in their images,
+# `represent` with `crop=96` looks at the middle 96 pixels, and all pictures show the same.)
 #
 # ## A search engine
 #
-# Take the galaxy with the clearest ring. The first picture (blue frame) is the example, then what is nearest to it.
+# Take the galaxy with the clearest ring. The first picture (blue frame) is the example, followed by the galaxies
+# nearest to it.
 
 # %%
 example = sky.loc[sky["true_ring_yes"].where(sky["kind"] == "ring").idxmax(), "id_str"]
@@ -57,8 +57,8 @@ print("of the 24 nearest:", better["kind"].value_counts().to_dict())
 # %% [markdown]
 # ## A map
 #
-# All galaxies on one page; neighbours look alike. Coloured by what we know of them: is the map about shape, or only
-# about colour and size? The axes mean nothing, and neither do empty places; that two galaxies are close, does.
+# All galaxies on one page, and neighbours look alike. Colours show what we know about them: is the map about shape,
+# or only about colour and size? The axes and empty places mean nothing; only closeness does.
 
 # %%
 morphtools.make_map("representations", **where, colour=["kind", "redshift"], cells=16, out="map")
@@ -67,7 +67,7 @@ morphtools.show("map/galaxies.png", "map/panels.png")
 # %% [markdown]
 # ## An inventory
 #
-# Clusters, from the most typical member (left) to the least (right). Nobody told it what a ring is.
+# Clusters, from the most typical member (left) to the least (right). Nobody told the network what a ring is.
 
 # %%
 clusters = morphtools.cluster("representations", clusters=CLUSTERS, **where, labels="kind", out="clusters")
@@ -86,10 +86,10 @@ print(f"{len(names)} glances gave {len(named.galaxies)} labels, {named.metrics['
 # %% [markdown]
 # ## A broom
 #
-# Every survey has rubbish. Some of it gives itself away in its pixels: a band is missing, columns are dead, the galaxy
-# lies at the edge of a field. `build_records` said so (the lines "odd:" at the top) and noted it for each galaxy. List
-# them, **look at the list**, and leave them out of all that follows. Nothing is deleted: without the list everything
-# is as before.
+# Every survey has rubbish. Some of it gives itself away in its pixels: a band is missing, columns are dead, the
+# galaxy lies at the edge of a field. `build_records` reported it (the lines "odd:" at the top) and noted it for each
+# galaxy. List these, **look at the list**, and leave them out of all that follows. Nothing is deleted: without the
+# list everything is as before.
 
 # %%
 odd = records.index(["id_str", "findings"]).query("findings != ''")
@@ -114,8 +114,8 @@ print("the first 24:", sky.set_index("id_str").loc[outliers["id_str"], "kind"].v
 # %% [markdown]
 # ## How far can you trust it?
 #
-# Of the ten nearest to a galaxy, how many are of its kind? Beside the network, the least it has to beat: the pixels
-# themselves, and chance.
+# How many of a galaxy's ten nearest neighbours are of its kind? The network has to beat the pixels themselves, and
+# chance.
 
 # %%
 morphtools.represent_pixels("pixels", **where)
@@ -129,14 +129,14 @@ print(table.pivot(index="value", columns="representations", values="precision").
 # ## With galaxies of your own
 #
 # A table with `id_str` and `file_loc`, and a folder or zip archive of images. Any other columns (`ra`, `dec`,
-# redshift, names) travel into the results, and with `ra` and `dec` you can search by place.
+# redshift, names) are copied into the results, and with `ra` and `dec` you can search by position.
 #
 # ```python
 # morphtools.represent("efficientnet_lite0_gz2", "mine", catalog="galaxies.csv", images="images.zip")
 # morphtools.find_similar("mine", ra=150.1, dec=2.2, catalog="galaxies.csv", images="images.zip")
 # ```
 #
-# `similar.html` is a page with the pictures in it, to send to a colleague.
+# `similar.html` is a single page, pictures included, to send to a colleague.
 #
 # ## Try
 #

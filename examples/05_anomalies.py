@@ -3,8 +3,8 @@
 #
 # "Show me something interesting." Interesting to whom? A statistician's outlier is a satellite trail; yours may be a
 # merger, a ring, or something without a name. So do not define it: **rate a few dozen galaxies, from 0 (dull) to 5
-# (that!), and let the machine learn your taste.** It asks about galaxies from which it can win most, and ranks the
-# whole survey by your interest.
+# (that!), and let the machine learn your taste.** It asks about the galaxies from which it can learn most, and ranks
+# the whole survey by your interest.
 
 # %%
 import os
@@ -49,8 +49,8 @@ plt.ylabel("rating")
 plt.show()
 
 # %% [markdown]
-# It finds a few by luck, understands, and then shows one after the other. And here is its ranking of *all* galaxies,
-# most of which nobody has rated: the number it expects you to give, and how sure it is.
+# It finds a few by luck, learns, and then shows one after the other. Here is its ranking of *all* galaxies, most of
+# which nobody has rated: the rating it expects from you, and how sure it is.
 
 # %%
 morphtools.show("session/top.png")
@@ -59,7 +59,7 @@ loop.scores().head(8)
 # %% [markdown]
 # ## Was it worth the trouble?
 #
-# Look down the ranking: how many of the needles have you seen after looking at so many? Compare with looking at
+# Go down the ranking: how many of the needles have you seen after looking at so many galaxies? Compare with looking at
 # random, with an *isolation forest*, which knows what is unusual but not what you like, and with an earlier method
 # (`neighbour_score`, which also asks you, but starts from what is unusual). `rational_quadratic` is what
 # `find_anomalies` did above, named after the kernel of its Gaussian process.

@@ -17,9 +17,9 @@ GALAXIES, EPOCHS, BATCH = (48, 1, 8) if SHORT else (800, 15, 32)
 # %% [markdown]
 # ## A small sky
 #
-# Flux in g, r and z, as the telescope sees it, at 64 pixels, in records (tutorial 2). A quarter each is smooth, a disk
-# seen edge-on, a disk with a ring and a spiral. These labels are never trained on; they tell us whether anything is
-# learned.
+# Flux in g, r and z, as the telescope sees it, at 64 pixels, in records (tutorial 2). A quarter each are smooth,
+# disks seen edge-on, disks with a ring, and spirals. These labels are never trained on; they tell us whether anything
+# is learned.
 
 # %%
 KINDS = ("smooth", "edge_on", "ring", "spiral")
@@ -34,9 +34,9 @@ morphtools.show_galaxies(show["id_str"], captions, "Some galaxies", catalog=sky,
 # %% [markdown]
 # ## Views
 #
-# On the left the galaxy, beside it seven views. Above: made for flux (dust of the Milky Way, rotation, noise; views are
-# cut out of a larger image, so the galaxy fills more of them). Below: made for colour pictures (rotation, zoom,
-# brightness, grey, blur). Ask of each: *is this still the same galaxy to you?* If you want to study dust, then
+# The galaxy is on the left, with seven views beside it. Above: made for flux (dust of the Milky Way, rotation, noise;
+# views are cut out of a larger image, so the galaxy fills more of them). Below: made for colour pictures (rotation,
+# zoom, brightness, grey, blur). Ask of each: *is this still the same galaxy to you?* If you want to study dust, then
 # reddening is not a nuisance and must not be in the set. If you want to find shifted galaxies, do not shift them.
 
 # %%
@@ -48,9 +48,9 @@ for preset in ("hayat2021", "rgb"):
 # ## Two methods
 #
 # **MoCo** asks: which of many images is the other view of this one? Views of one galaxy are pulled together, and all
-# others pushed apart. **BYOL** pushes nothing apart: one network predicts what a slowly following copy of itself says
-# of the other view. Why does it not simply say the same of every galaxy? That would be a perfect score. Watch how
-# many dimensions it uses.
+# others pushed apart. **BYOL** pushes nothing apart: one network predicts the output of a slowly following copy of
+# itself for the other view. Why does it not simply give the same output for every galaxy? That would be a perfect
+# score. Watch how many dimensions it uses.
 
 # %%
 setting = {"records": "kinds-records", "label": "class", "encoder": "resnet10_half", "momentum": 0.99}
@@ -62,10 +62,10 @@ print(moco.summary, byol.summary, sep="\n\n")
 # %% [markdown]
 # ## Is it learning?
 #
-# The loss cannot tell: it falls when all galaxies become alike, too. So after every epoch labelled galaxies are asked
-# whether their five nearest neighbours are of their class (k-NN; the band is what other random draws of them give),
-# and whether planes part the classes (linear); beside what must be beaten: a network with random numbers, and the bare
-# pixels.
+# The loss cannot tell: it falls when all galaxies become alike, too. So after every epoch we measure whether the five
+# nearest neighbours of labelled galaxies are of their class (k-NN; the band is the range of other random draws) and
+# whether planes separate the classes (linear), beside what must be beaten: a network with random weights, and the
+# bare pixels.
 
 # %%
 morphtools.show(moco.out / "figures" / "learning.png", byol.out / "figures" / "learning.png")
@@ -117,5 +117,5 @@ for name, run in (("with", moco), ("without", still)):
 # ## Try
 #
 # 1. A set of your own, as a YAML file: only `RandomView: {rotation: 0.5}`. What does the network learn from it?
-# 2. `morphtools.evaluate_representations("runs/moco,runs/byol", "kinds-records", label="class")` tells what they know
-#    from how many labels, and how far a galaxy moves when it is turned or blurred.
+# 2. `morphtools.evaluate_representations("runs/moco,runs/byol", "kinds-records", label="class")` measures how well they
+#    predict labels, and how far a galaxy moves when it is turned or blurred.

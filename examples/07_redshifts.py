@@ -36,8 +36,8 @@ morphtools.show_galaxies(shown["id_str"], captions, "From near to far", **where,
 #
 # ## Learn it
 #
-# The verb of tutorial 1 with the redshift as label. The head says how probable every redshift is: here by a mixture
-# of five Gaussians, which is smooth and suits few spectra; with tens of thousands, bins that are free of each other
+# The verb of tutorial 1, with the redshift as label. The head predicts how probable every redshift is: here by a
+# mixture of five Gaussians, which is smooth and suits few spectra; with tens of thousands, independent bins
 # (`pdf="softmax"`) can take any shape. The dust of the Milky Way reddens galaxies, too; the table has its `ebv`, and
 # the images are corrected for it.
 
@@ -47,9 +47,9 @@ run = morphtools.finetune("photoz", SPECTRA, **data, epochs=EPOCHS, out="redshif
 print(run.summary)
 
 # %% [markdown]
-# Errors are in units of 1 + z. **Bias** is their mean. **σ_MAD** is their scatter, made so that a few failures do not
-# matter; **η** counts these: the share that is wrong by more than 0.05. The CRPS (smaller is better) judges the whole
-# PDF.
+# Errors are in units of 1 + z. **Bias** is their mean. **σ_MAD** is their scatter, measured so that a few failures do
+# not matter; **η** counts these: the fraction that is wrong by more than 0.05. The CRPS (smaller is better) judges
+# the whole PDF.
 
 # %%
 morphtools.show(run.out / "figures" / "redshifts.png", run.out / "figures" / "gallery.png")
@@ -57,7 +57,7 @@ morphtools.show(run.out / "figures" / "redshifts.png", run.out / "figures" / "ga
 # %% [markdown]
 # ## A whole PDF for each galaxy
 #
-# The redshift in one number is the mean of the PDF, and intervals are its quantiles. Where the PDF has two peaks, the
+# The single best redshift is the mean of the PDF, and intervals are its quantiles. Where the PDF has two peaks, the
 # mean lies between them, where the galaxy hardly is: look at the PDF before you use the number. Below, one of the
 # surest, one in the middle and one of the least sure; the number in the title is half the width of the middle 68%.
 
@@ -85,10 +85,10 @@ redshifts.table().drop(columns="pdf").head().round(4)
 # biased. Bars inside the grey band may be chance; p says how often chance alone is as uneven. With a few hundred
 # validation galaxies `recalibrate=True` corrects it.
 #
-# And was a network needed at all? `baselines` adds what can be had without: the same answer for all, the distribution
-# of redshifts (`mean`); neighbours and boosted trees in colours and magnitudes measured on the same images, as has
-# been done for decades; and neighbours in the representations of the frozen network. (ln p(z) is the logarithm of the
-# PDF at the true redshift: larger is better.)
+# And was a network needed at all? `baselines` adds methods without one: the same answer for all, the distribution of
+# redshifts (`mean`); neighbours and boosted trees in colours and magnitudes measured on the same images, as has been
+# done for decades; and neighbours in the representations of the frozen network. (ln p(z) is the logarithm of the PDF
+# at the true redshift: larger is better.)
 
 # %%
 table = morphtools.evaluate_photoz({"network": run.out}, baselines=True, out="redshifts-compared")
