@@ -75,7 +75,7 @@ def _backend() -> tuple[list[str], list[str]]:
     try:
         with quietly():
             import keras
-    except Exception as error:  # whatever is wrong, its own message is the best hint
+    except Exception as error:  # of any kind: its own message is the best hint
         name = os.environ.get("KERAS_BACKEND", "tensorflow")
         return [_row("backend", f"{name}: cannot be imported: {error}")], [
             f"pip install {name}, or set KERAS_BACKEND=tensorflow"
@@ -129,7 +129,7 @@ def _speed() -> list[str]:
 
 
 def _rates(weights: str, onednn: str) -> dict[str, float]:
-    """Measured in a process of its own, with oneDNN off (0) or on (1)."""
+    """Measures in a separate process, with oneDNN off (0) or on (1)."""
     code = "import json, sys; from morphtools.training.speed import images_per_second;"
     code += "print(json.dumps(images_per_second(sys.argv[1])))"
     settings = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": onednn}

@@ -240,7 +240,7 @@ class AnomalyLoop:
         return self._store.history()
 
     def merge(self, other: str | Path) -> int:
-        """Adds the ratings of another session about these galaxies, whatever its representations.
+        """Adds the ratings of another session of these galaxies, which may have other representations.
 
         Args:
             other: Folder of that session.

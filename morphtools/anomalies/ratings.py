@@ -220,7 +220,7 @@ class Ratings:
             database.executemany("INSERT INTO asked VALUES (?, ?, ?)", rows)
 
     def ask_more(self, names: list[str], rater: str) -> None:
-        """Adds galaxies to the batch that a rater is shown, whatever was asked or taken back meanwhile."""
+        """Adds galaxies to the batch that a rater is shown, even if the batch has changed meanwhile."""
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             asked = dict(database.execute("SELECT id_str, place FROM asked WHERE rater = ?", (rater,)))

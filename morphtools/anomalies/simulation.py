@@ -111,7 +111,7 @@ def simulate(
         ratings: How many the rater gives.
         batch_size: How many at a time.
         tradeoff: ε of the expected improvement.
-        seed: Seed of whatever is drawn.
+        seed: Seed of all draws.
         watch: Called after every batch with the number of ratings and the scores (N,) of all galaxies; not at all where
             a method asks for none.
 

@@ -17,7 +17,7 @@ PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f
 
 
 class View(NamedTuple):
-    """A part of the map, and the size of the picture to draw of it.
+    """A part of the map, and the size of its picture.
 
     Attributes:
         x0: Left edge, in map coordinates.

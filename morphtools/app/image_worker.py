@@ -71,7 +71,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = {"values": _represented(Path(json.loads(line)), weights, store).tolist()}
-        except Exception as error:  # whatever it is, the next image may work
+        except Exception as error:  # of any kind: the next image may work
             answer = {"error": " ".join(str(error).split()) or type(error).__name__}
         out.write(json.dumps(answer) + "\n")
         out.flush()

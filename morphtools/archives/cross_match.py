@@ -264,7 +264,7 @@ def _joined(tables: list[KeptTable], rows_a, rows_b, separations, suffixes) -> I
 
 
 def _names(of_a: list[str], of_b: list[str], suffixes: tuple[str, str]) -> tuple[list[str], list[str], str]:
-    """Column names of the joined table: names in both tables get a suffix, whatever their capitals."""
+    """Column names of the joined table: names in both tables get a suffix; capitals do not matter."""
     lower = [{name.lower() for name in names} for names in (of_a, of_b)]
     renamed = [
         [name + suffix if name.lower() in others else name for name in names]

@@ -137,10 +137,10 @@ def place_order(
     field = pixel_scale if isinstance(pixel_scale, str) else None
     if field is not None:
         _check_field(name, service, field, size)
-        pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has a scale of its own
+        pixel_scale = service.pixel_scale or 1.0  # for the checks below; every galaxy has its own scale
     given = service.pixel_scale if pixel_scale is None else pixel_scale
     if given is None:
-        raise ValueError("a HiPS has no pixel scale of its own: give `pixel_scale` in arcsec")
+        raise ValueError("a HiPS has no fixed pixel scale: give `pixel_scale` in arcsec")
     if pixel_scale is not None and not service.rescales and pixel_scale != service.pixel_scale:
         raise ValueError(f"{name} has pixels of {service.pixel_scale} arcsec only, got {pixel_scale}")
     scale = float(given)

@@ -1,8 +1,8 @@
 """Finds pairs of positions on the sky exactly, with memory for one zone of declination only.
 
 Both lists are sorted by declination and cut into zones of similar numbers of rows. A zone of one list is compared with
-all rows of the other that lie in it or within the radius of it (the zones of Gray, Nieto-Santisteban & Szalay 2007).
-Inside a zone, positions are unit vectors in a k-d tree, so neither ra = 0 nor the poles need special treatment.
+all rows of the other that are in it or within the radius around it (the zones of Gray, Nieto-Santisteban & Szalay
+2007). Inside a zone, positions are unit vectors in a k-d tree, so neither ra = 0 nor the poles need special treatment.
 """
 
 from collections.abc import Iterator

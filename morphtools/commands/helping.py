@@ -6,7 +6,7 @@ import textwrap
 
 import click
 
-COMMON = frozenset(  # what most people need, whatever the verb, beside what is required
+COMMON = frozenset(  # what most people need for any verb, beside what is required
     """task column labels schema method weights epochs catalog images records bands image_size representations like
     image ra dec galaxies colour clusters names numbers map regions baselines oracle examples rater radius find template
     preview contact out config""".split()

@@ -169,7 +169,7 @@ class Neighbours:
         return rows, distances
 
     def as_values(self, representations: np.ndarray) -> np.ndarray:
-        """Representations as they stand in `values`: of length 1 where the metric is `cosine`.
+        """Representations as in `values`: of length 1 if the metric is `cosine`.
 
         Args:
             representations: (D,) or (n, D).

@@ -25,7 +25,7 @@ def open_index(
 ) -> tuple[Any, np.ndarray]:
     """The index in a folder, which is made if it is not there: faiss's IVF, mapped into memory.
 
-    Galaxies lie in about 4 √N cells of a k-means partition, with codes of at most 64 bytes for their place in it: a
+    Galaxies are in about 4 √N cells of a k-means partition, with codes of at most 64 bytes for their place in it: a
     byte for each of up to 64 numbers, or product quantization (Jégou et al. 2011). It is made block by block in bounded
     memory; the same call continues one that was killed. Of as many cells as give a recall of 0.95, or a quarter of
     them, are searched; the recall is measured on 200 galaxies.

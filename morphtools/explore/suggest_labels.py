@@ -45,7 +45,7 @@ def suggest_labels(
 
     Writes `suggestions.csv` and, where there are images, `suggestions.png`. With a catalogue the table has its columns
     too, and is a catalogue itself: fill in its column with the labels, which may be new, and give it to `finetune`,
-    alone or with the galaxies that were labelled before. What is predicted stands in columns `…_predicted`, which no
+    alone or with the galaxies that were labelled before. Predictions are in columns `…_predicted`, which no
     task takes for labels.
 
     Args:

@@ -27,7 +27,7 @@ def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | No
 
 
 def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame:
-    """What a catalogue knows of galaxies: one row for each of `ids`, in their order, NaN where it knows nothing.
+    """The rows of a catalogue for each of `ids`, in their order, NaN where it has none.
 
     Args:
         ids: (N,) names.

@@ -142,7 +142,7 @@ def _run_onnx(out: Path, card: Card) -> Callable:
 
     try:
         session = onnxruntime.InferenceSession(str(out / "model.onnx"), providers=["CPUExecutionProvider"])
-    except Exception as error:  # it has exceptions of its own
+    except Exception as error:  # it has its own exceptions
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"onnxruntime cannot read the exported model: {reason}") from error
     return lambda images: session.run(None, {session.get_inputs()[0].name: images})[0]

@@ -153,7 +153,7 @@ def compiled(model: keras.Model, batch_size: int) -> Callable:
             lambda images: model.stateless_call(*weights, images, training=False)[0], input_signature=signature
         )
 
-    def step(images):  # always of one shape: others would be compiled anew
+    def step(images):  # always of one shape, because others would be compiled again
         images = np.asarray(images)
         padded = np.pad(images, [(0, batch_size - len(images))] + [(0, 0)] * 3)
         return model.predict_on_batch(padded)[: len(images)]

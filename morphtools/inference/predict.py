@@ -264,7 +264,7 @@ def _merge_parts(
 
 
 def _read_otherwise(out: Path, answer: AnyAnswer, questions, format, catalog, records) -> None:
-    """Writes the tables to read of a finished folder anew, with other questions or in other formats."""
+    """Writes the readable tables of a finished folder again, with other questions or in other formats."""
     about = read_json(out / "predict.json")
     before = {"questions": about.get("questions"), "format": about.get("format", list(FORMATS))}
     view: dict[str, Any] = {
@@ -328,7 +328,7 @@ def ask_every_way(models: list[keras.Sequential], every_view: bool, *, represent
             answer = ops.transpose(ops.reshape(answer, (turn.count, -1, answer.shape[-1])), (1, 0, 2))
         else:
             answer = ops.expand_dims(head(representation), 1)
-        whole = keras.Model(images, [answer, representation])  # one of its own, for encoders are called the same
+        whole = keras.Model(images, [answer, representation])  # a separate one, because encoders have the same name
         answer, representation = whole(images)
         answers.append(answer)
         representations.append(representation)

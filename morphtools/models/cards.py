@@ -24,7 +24,7 @@ _OURS = """@misc{morphtools,
   note         = {version %s},
 }"""
 WEIGHTS = Path(__file__).parent / "weights"
-PROJECTION = "projection"  # the folder of a run that holds its projection, as weights of their own
+PROJECTION = "projection"  # the folder of a run with its projection, as separate weights
 RANGES = ("picture", "flux")
 _ENDINGS = (".weights.h5", ".keras")
 _PLAIN = {  # of fields that are not text

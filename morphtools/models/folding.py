@@ -145,7 +145,7 @@ class _Normalization(layers.LayerNormalization):
 
 
 def _hard_silu(x):
-    """`keras.activations.hard_silu`, whose factors stand in another order."""
+    """`keras.activations.hard_silu`, whose factors are in another order."""
     return ops.multiply(ops.multiply(x, 1 / 6), ops.relu6(ops.add(x, 3.0)))
 
 

@@ -94,7 +94,7 @@ def _from_keras(encoder: str, out: Path) -> None:
     }[encoder]
     try:
         theirs = make(include_top=False, weights="imagenet", pooling="avg")
-    except Exception as error:  # Keras raises a plain Exception for whatever the network does
+    except Exception as error:  # Keras raises a plain Exception for any problem of the network
         reason = str(error).strip().split("\n")[0]
         raise OSError(
             f"the weights of {encoder} from ImageNet are fetched by Keras, which failed ({reason}): connect to the "

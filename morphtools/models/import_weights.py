@@ -60,7 +60,7 @@ def import_weights(
         bands: Names of the bands; by default r, g, b.
         prefix: What stands before the names of the tensors, where a file holds several encoders.
         name: Name of the weights; by default that of the architecture.
-        licence: Licence of the weights; by default what the files say of it.
+        licence: Licence of the weights; by default that in the files.
         citation: What to cite.
         data: What it was trained on, in words; by default where it comes from.
 

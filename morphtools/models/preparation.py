@@ -65,7 +65,7 @@ def prepare(
         stretch = _stretch(card, records, stretch, where)
         bands = ("r", "g", "b")
     elif card.range == "picture" and len(bands) == len(card.bands):
-        bands = card.bands  # the channels of a picture, whatever they are called
+        bands = card.bands  # the channels of a picture, under any names
     if bands != card.bands and not adapt_bands:
         raise ValueError(_other_bands(card, bands, where))
     height, width = _size(card, records, image_size, where)
@@ -131,7 +131,7 @@ def _dereddened(survey: str | None, records: Records, where: str) -> dict:
 
 def _stretch(card: Card, records: Records, name: str | None, where: str) -> str:
     usable = stretches_for(records.bands)
-    if len(records.bands) == 1 and name in (None, "grey"):  # whatever its unit: in terms of its noise
+    if len(records.bands) == 1 and name in (None, "grey"):  # in any unit: in terms of its noise
         if card.stretch != "grey":
             log.warning("%s was trained on colour pictures and %s have one band: shown in grey", card.name, where)
         return "grey"

@@ -105,7 +105,7 @@ def _fetched(card: Card, url: str) -> Path:
         )
     except ValueError as error:
         raise ValueError(f"the download of {url} has another sha256 than the card of {card.name}") from error
-    except Exception as error:  # Keras raises a plain Exception for whatever the network does
+    except Exception as error:  # Keras raises a plain Exception for any problem of the network
         raise OSError(f"cannot fetch the weights of {card.name}: {error}") from error
     return Path(file)
 
@@ -121,7 +121,7 @@ def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Laye
             head = head_for(answer, hidden=card.hidden)
             whole = keras.Sequential([keras.Input(body.input_shape[1:]), *any_way_up(body), head])
         whole.load_weights(file)
-    except Exception as error:  # whatever is wrong with the file or the card, in one line
+    except Exception as error:  # any problem of the file or the card, in one line
         reason = str(error).strip().split("\n")[0].partition(" Example error message")[0]
         raise ValueError(f"the weights in {file} do not fit the model that their card describes: {reason}") from error
     return body, head

@@ -29,7 +29,7 @@ def gather(x):
 def synchronize_batch_norm(model: keras.Model, wanted: bool = True) -> None:
     """Lets batch normalisation use the statistics of the global batch instead of each replica's share.
 
-    Only TensorFlow has, and needs, such a switch. Without it two replicas learn something else than one, and in a
+    Only TensorFlow has, and needs, such a switch. Without it, two replicas learn something different from one, and in a
     contrastive loss the statistics of a small share give away which galaxies are in it.
 
     Args:

@@ -1,7 +1,7 @@
 """Reads the tensors of PyTorch's own files (`.pth`, `.pt`, `.bin`) without PyTorch, and nothing but tensors.
 
 Such a file is a pickle, which could run any program when it is read. Here a pickle can name the parts of a tensor and
-dictionaries; whatever else it names ends the reading.
+dictionaries; anything else that it names ends the reading.
 """
 
 import io
@@ -59,7 +59,7 @@ def _tensors(content) -> dict[str, np.ndarray]:
 
 
 def _read_zip(file) -> object:
-    """The format since PyTorch 1.6: a pickle, and the numbers of each storage in a file of its own."""
+    """The format since PyTorch 1.6: a pickle, and the numbers of each storage in a separate file."""
     with zipfile.ZipFile(file) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError("it is compressed, which PyTorch's files never are")
@@ -116,7 +116,7 @@ class _Dict(dict):
 
 
 class _Name:
-    """What a name in a pickle stands for: nothing of it can be changed."""
+    """The object that a name in a pickle stands for, which cannot be changed."""
 
     __slots__ = ("_call", "dtype")
 
@@ -175,7 +175,7 @@ class _Unpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, pid):
-        """The numbers that a tensor lies in."""
+        """The numbers of which a tensor is a view."""
         word, kind, key, _, numel, *view = pid
         if self._storage is None or word != "storage" or any(part is not None for part in view):
             raise ValueError("it refers to something that is not a storage of numbers")

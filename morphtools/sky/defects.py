@@ -80,7 +80,7 @@ ARTIFACT_KINDS = {
 def draw_artifacts(seed, galaxies, rate):
     """Name of the artefact in each galaxy's image, an empty string for most; array of str (N,)."""
     if not 0 <= rate <= 1:
-        raise ValueError(f"artifact_rate must lie in 0..1, got {rate}")
+        raise ValueError(f"artifact_rate must be from 0 to 1, got {rate}")
     kinds = list(ARTIFACT_KINDS)
     draws = uniforms(seed, galaxies, ARTIFACTS, 2)
     chosen = np.array(kinds)[(draws[:, 1] * len(kinds)).astype(int)]

@@ -121,7 +121,7 @@ def describe(sky, ids, g, scale, conditions, artifacts):
 
 
 def _in_r(sky, ids, scale):
-    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, whatever bands are requested."""
+    """Seeing (arcsec) and noise (nanomaggies per square arcsec) in r, for any requested bands."""
     band = sky.camera.indices("r")
     c = draw_conditions(sky.seed, ids, camera=sky.camera, bands=band, scale=scale, depth=sky.depth)
     # The noise per square arcsec is that of 1 / scale^2 pixels, as a standard deviation.

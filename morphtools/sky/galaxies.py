@@ -16,7 +16,7 @@ _R_BAND = 6166.0
 
 
 def streams(seed, galaxies, purpose):
-    """Yield the random generator of each galaxy for one purpose, whatever else is drawn and in which order.
+    """Yields the random generator of each galaxy for one purpose, independent of all other draws and their order.
 
     Philox is counter-based: keyed by (seed, galaxy), with the purpose in the counter's highest word, streams
     never overlap. Reference: Salmon et al. 2011 (SC'11).
@@ -58,7 +58,7 @@ def check_fractions(fractions):
     if unknown:
         raise ValueError(f"unknown class {unknown[0]!r} in fractions; known classes: {', '.join(CLASSES)}")
     if any(not 0 <= f <= 1 for f in fractions.values()) or sum(fractions.values()) > 1 + 1e-9:
-        raise ValueError(f"fractions must lie in 0..1 and sum to at most 1, got {fractions}")
+        raise ValueError(f"fractions must be from 0 to 1 and sum to at most 1, got {fractions}")
     return fractions
 
 

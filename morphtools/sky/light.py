@@ -21,7 +21,7 @@ _EDGE_ON_NORM = 1 + sqrt(pi * pi / 2) / 2 * exp(2 / pi) * erfc(sqrt(2 / pi))
 
 
 def sersic_b(n):
-    """The b_n of a Sersic profile: half its light lies inside the effective radius (Ciotti & Bertin 1999)."""
+    """The b_n of a Sersic profile, for which half its light is inside the effective radius (Ciotti & Bertin 1999)."""
     return gammaincinv(2 * np.asarray(n, float), 0.5)
 
 

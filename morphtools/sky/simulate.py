@@ -208,7 +208,7 @@ def _write_cutouts(sky, out, galaxies, _):
 def _write_mosaics(sky, out, galaxies, side):
     """Yield the catalogue field by field, after writing its mosaic.
 
-    A field is always full, whatever the number of galaxies asked for: a survey that grows keeps its files.
+    A field is always full, even if fewer galaxies are requested, so that a survey that grows keeps its files.
     """
     from astropy.wcs import WCS
 

@@ -65,7 +65,7 @@ def compare_starts(
 def _shared(starts: list[str], pretraining: Mapping) -> dict:
     """The architecture and the size of images that all starts have in common."""
     if len({Path(start).name for start in starts}) < len(starts):
-        raise ValueError(f"every start needs a name of its own, got {', '.join(starts)}")
+        raise ValueError(f"every start needs its own name, got {', '.join(starts)}")
     cards = {start: Card.open(find_card(start)) for start in starts if start != "random"}
     if not cards:
         raise ValueError("at least one start must be weights: their architecture is that of all")

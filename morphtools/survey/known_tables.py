@@ -25,7 +25,7 @@ import pandas as pd
 
 from tfrecords_builder.naming import some
 
-POSITIONS = (  # in order of preference, in whatever capitals
+POSITIONS = (  # in order of preference; capitals do not matter
     ("ra", "dec"),
     ("target_ra", "target_dec"),
     ("plug_ra", "plug_dec"),

@@ -88,9 +88,8 @@ def finetune(
     with the head on random views. For classes and fractions the head is trained alone first, and both stages stop
     when the validation loss has not fallen for some epochs (Walmsley et al.). For numbers and redshifts both are
     trained from the first epoch, and the learning rate falls to a tenth at 60% and 90% of the epochs (Hayat et al.).
-    Batch normalisation stays frozen for classes and fractions, and is trained for numbers and redshifts. Random
-    weights are trained as a whole from the first epoch, whatever the question, unless they stay frozen. The best
-    weights are kept.
+    Batch normalisation stays frozen for classes and fractions, and is trained for numbers and redshifts. Random weights
+    are trained as a whole from the first epoch for any question, unless they stay frozen. The best weights are kept.
 
     Galaxies come from `catalog` and `images`, from `records`, or, with neither, from a small simulated sky. If the run
     is interrupted, the same call resumes it, with the same result; a finished run is returned as it is.

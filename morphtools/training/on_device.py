@@ -199,7 +199,7 @@ def _on_jax(model: keras.Model, which: str) -> Callable:
     def one(state, arrays, rows):
         return step(state, _batch(arrays, rows))[1]
 
-    # On processors XLA runs convolutions inside a loop on one core, so there every step is a call of its own.
+    # On processors, XLA runs convolutions inside a loop on one core, so every step is a separate call there.
     single = jax.jit(lambda state, arrays, order: one(state, arrays, order[0]), donate_argnums=0)
     several = jax.jit(
         lambda state, arrays, order: jax.lax.scan(lambda s, rows: (one(s, arrays, rows), None), state, order)[0],

@@ -238,7 +238,7 @@ def _train(
 
 
 def _settling(galaxies: Watched, settings: PretrainSettings) -> list[np.ndarray]:
-    """Batches of images with which to settle averaged weights, which need statistics of their own; else none."""
+    """Batches of images to settle averaged weights, which need their own statistics; otherwise none."""
     average, images = settings.optimization.average, galaxies.images
     return np.array_split(images, max(1, len(images) // 64)) if average else []
 

@@ -1,4 +1,4 @@
-"""The space in which a learner compares views, kept as weights of its own."""
+"""The space in which a learner compares views, kept as separate weights."""
 
 import dataclasses
 from pathlib import Path

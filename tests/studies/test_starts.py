@@ -58,7 +58,7 @@ def test_every_start_is_the_same_encoder_and_its_epoch_0_is_the_start_itself(tmp
         ({"weights": "efficientnet_lite0_gz2"}, "random", "decides weights: remove it"),
         ({}, "random", "at least one start must be weights"),
         ({}, "efficientnet_lite0_gz2,mobilenet_v3_small_gz2", "mobilenet_v3_small_gz2 is mobilenet_v3_small"),
-        ({}, "random,random", "every start needs a name of its own"),
+        ({}, "random,random", "every start needs its own name"),
         ({}, "random,efficientnet_lite0_gz3", "did you mean 'efficientnet_lite0_gz2'"),
     ],
 )
