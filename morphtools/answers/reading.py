@@ -79,7 +79,7 @@ def read_question(
         return _of_task(task, catalog, columns, answer, photoz)
     for name in columns:
         if name not in catalog.columns:
-            raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+            raise ValueError(unknown("column", name, catalog.columns))
     if len(columns) == 1:
         kind = answer or _kind_of(catalog, columns[0])
         read: Any = {"classes": _classes, "fractions": _fraction, "number": _numbers}[kind]

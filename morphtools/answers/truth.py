@@ -43,7 +43,7 @@ def read_truth(
     """
     for name in columns:
         if name not in catalog.columns:
-            raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+            raise ValueError(unknown("column", name, catalog.columns))
     if isinstance(task, RedshiftTask):
         raise ValueError("a `task` is a rule for two classes here: give the `column` with redshifts instead")
     if task is not None and not (isinstance(answer, Classes) and len(answer.names) == 2):

@@ -34,7 +34,7 @@ def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, 
         names = [name.strip() for name in columns.split(",")]
         for name in names:
             if name not in catalog.columns:
-                raise ValueError(f"{unknown('column', name, catalog.columns)}; the catalogue has no such column")
+                raise ValueError(unknown("column", name, catalog.columns))
             if catalog[name].nunique() < 2:
                 raise ValueError(f"column {name!r} has only one value, {some(catalog[name].dropna().unique())}")
         return {name: _as_label(catalog[name]) for name in names}

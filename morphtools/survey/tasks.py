@@ -158,7 +158,7 @@ def task_redshifts(task: RedshiftTask, catalog: pd.DataFrame, column: str | None
             known galaxy, such as 99.
     """
     if column is not None and column not in catalog.columns:
-        raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
+        raise ValueError(unknown("column", column, catalog.columns))
     name = column or _column_of(task, catalog)
     if name is None:
         raise ValueError(
@@ -212,7 +212,7 @@ def task_labels(task: Task, catalog: pd.DataFrame, column: str | None = None) ->
         ValueError: The catalogue has no such column, or its values are neither labels nor fractions.
     """
     if column is not None and column not in catalog.columns:
-        raise ValueError(f"{unknown('column', column, catalog.columns)}; the catalogue has no such column")
+        raise ValueError(unknown("column", column, catalog.columns))
     name = column or _column_of(task, catalog)
     if name is not None:
         values = read_answers(catalog, name, task.classes)

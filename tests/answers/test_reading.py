@@ -104,7 +104,7 @@ def test_votes_of_a_known_campaign_need_not_be_explained_and_fractions_find_thei
 @pytest.mark.parametrize(
     ("columns", "asked", "answer", "message"),
     [
-        ({"x": [1, 2, 3]}, "y", None, "unknown column 'y'.*no such column"),
+        ({"x": [1, 2, 3]}, "y", None, "unknown column 'y'; known columns"),
         ({"x": [1, 2, 3]}, "x", None, "3 whole numbers, 1, 2, 3: they may be codes.*classes or number"),
         ({"x": [0.1, 0.2, 0.9]}, "x", None, "from 0.1 to 0.9: they may be fractions of votes.*fractions or number"),
         ({"x": [1.5, "big", 2]}, "x", None, r"numbers and words, such as big \(galaxy g1\)"),
