@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tfrecords_builder.copies import here
+from tfrecords_builder.copies import path_of_mosaic
 from tfrecords_builder.naming import some
 from tfrecords_builder.object_storage import is_remote, read_object, url_of
 
@@ -64,14 +64,14 @@ def check_regular(path: Path) -> os.stat_result:
 
 
 def locate(folder: Path, name: str, limits: Limits) -> Path:
-    """Finds the regular file `name` in a folder, or its copy; an absolute name is allowed if it lies inside.
+    """Finds the regular file `name` in a folder, or where its copy will be; an absolute name may lie inside.
 
     Raises:
         ValueError: It does not exist, or it lies outside (also through `..` or a link) and that is not allowed.
     """
     if is_remote(folder):
-        with _in_words(name):
-            return here(_object(folder, name))
+        with in_words(name):
+            return path_of_mosaic(_object(folder, name))
     try:
         path = Path(os.path.realpath(folder / _spelled(folder, name)))
         if not limits.outside and not path.is_relative_to(os.path.realpath(folder)):
@@ -107,7 +107,7 @@ def _object(folder: Path, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _in_words(name: str) -> Iterator[None]:
+def in_words(name: str) -> Iterator[None]:
     """Turns what concerns one object into a ValueError; where nothing can be read, that is an OSError still."""
     try:
         yield
@@ -122,7 +122,7 @@ def read_file(folder: Path, name: str, limits: Limits) -> bytes:
         ValueError: It cannot be read; the message gives the reason.
     """
     if is_remote(folder):
-        with _in_words(name):
+        with in_words(name):
             return read_object(_object(folder, name), limits.bytes)
     path = locate(folder, name, limits)
     try:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_builder.bounded import not_an_image, packing
+from tfrecords_builder.bounded import in_words, not_an_image, packing
 from tfrecords_builder.coordinates import sky_positions, to_number
+from tfrecords_builder.copies import in_use
 from tfrecords_builder.fits import check_header, check_whole
 from tfrecords_builder.hdus import extension_name, holds_image, image_hdu, pixel_values
 from tfrecords_builder.headers import camera
@@ -142,11 +143,12 @@ def open_mosaic(path: Path, layer: tuple) -> Mosaic:
         path: The file.
         layer: Its extension, the extension of the mask, and the bits that mark bad pixels.
     """
-    try:
-        changed = path.stat().st_mtime_ns
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the mosaic {path.name}: {getattr(error, 'strerror', error)}") from error
-    return _keep_open(str(path), *layer, changed)
+    with in_words(path.name), in_use(path):
+        try:
+            changed = path.stat().st_mtime_ns
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot read the mosaic {path.name}: {getattr(error, 'strerror', error)}") from error
+        return _keep_open(str(path), *layer, changed)
 
 
 @lru_cache(_OPEN_FILES)

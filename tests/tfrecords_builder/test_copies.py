@@ -1,16 +1,22 @@
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 
 from morphtools.data.batches import read_batches, read_shards
 from morphtools.inference.representations import Representations
+from tfrecords_builder import copies as copies_of_objects
 from tfrecords_builder.build import build_records
 from tfrecords_builder.catalog import read_catalog
 from tfrecords_builder.claims import claim, inputs_of
-from tfrecords_builder.copies import here, open_file
+from tfrecords_builder.copies import here, in_use, open_file, path_of_mosaic
+from tfrecords_builder.images import open_images
 from tfrecords_builder.records import Records, read_pixels
 from tfrecords_builder.verify import check_shards, verify_records
 
@@ -284,3 +290,69 @@ def test_a_file_that_is_far_is_read_in_parts_as_if_it_were_here(tmp_path, url):
         assert (file.read(10), file.tell(), file.read(3000)) == (content[1234:1244], 1244, content[1244:4244])
         assert file.read(1000) == content[4244:] and file.read(1) == b""
     assert not path.exists()
+
+
+def mosaic_of(i):
+    """A FITS file of 100 × 100 numbers that differ from file to file, 43,200 bytes."""
+    file = io.BytesIO()
+    fits.PrimaryHDU(np.random.default_rng(i).normal(size=(100, 100)).astype("f4")).writeto(file)
+    return file.getvalue()
+
+
+def test_copies_of_mosaics_never_take_more_room_than_allowed_and_those_used_last_are_kept(tmp_path, url, monkeypatch):
+    monkeypatch.setenv("MORPHTOOLS_CACHE_GB", "100e-6")  # two mosaics
+    memory, held = fsspec.filesystem("memory"), []
+    (tmp_path / "near").mkdir()
+    for i in range(6):
+        (tmp_path / f"near/{i}.fits").write_bytes(mosaic_of(i))
+        memory.pipe_file(f"/bucket/sky/{i}.fits", mosaic_of(i))
+    fetch = copies_of_objects.fetch
+    monkeypatch.setattr(copies_of_objects, "fetch", lambda *a: (fetch(*a), held.append(copies(tmp_path))))
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(60)], "x": np.arange(60) + 20.0, "y": 50.0})
+    catalog["file_loc"] = [f"{i % 6}.fits" for i in range(60)]
+    near = build_records(catalog, tmp_path / "a", images=tmp_path / "near", cutout=16)
+    assert build_records(catalog, tmp_path / "b", images=f"{url}/sky", cutout=16).checksums == near.checksums
+    names = [[name for name in each if name[0] != "."] for each in held]  # with the one that is being fetched
+    assert max(map(len, names)) == 1 and {name for each in names for name in each} >= {"0.fits", "4.fits"}
+    last = copies(tmp_path)
+    assert len(last) == 2 and "5.fits" in last
+    with in_use(path_of_mosaic(f"{url}/sky/{last[0]}")):
+        pass
+    with in_use(path_of_mosaic(f"{url}/sky/2.fits")):
+        pass
+    assert copies(tmp_path) == sorted([last[0], "2.fits"])
+
+
+OTHER = """
+import fsspec, sys
+from tfrecords_builder.copies import in_use, path_of_mosaic
+fsspec.filesystem("memory").pipe_file("/bucket/a.fits", bytes(600))
+with in_use(path_of_mosaic("memory://bucket/a.fits")):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX locks")
+def test_a_copy_that_another_process_is_opening_is_not_removed(tmp_path, url, monkeypatch):
+    monkeypatch.setenv("MORPHTOOLS_CACHE_GB", "1e-6")
+    for name in "bc":
+        fsspec.filesystem("memory").pipe_file(f"/bucket/{name}.fits", bytes(600))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", OTHER], **pipes, text=True) as other:
+        other.stdout.readline()
+        with in_use(path_of_mosaic(f"{url}/b.fits")):
+            assert {"a.fits", "b.fits"} <= set(copies(tmp_path))
+        other.communicate()
+    left = tmp_path / "cache/mosaics/memory/bucket/.1-0123abcd.partial.c.fits"
+    left.write_bytes(bytes(100))  # of a killed process
+    with in_use(path_of_mosaic(f"{url}/c.fits")):
+        pass
+    assert copies(tmp_path) == ["c.fits"]
+
+
+def test_room_for_copies_is_a_number_of_gigabytes(tmp_path, url, monkeypatch):
+    monkeypatch.setenv("MORPHTOOLS_CACHE_GB", "many")
+    fsspec.filesystem("memory").pipe_file("/bucket/a.fits", bytes(600))
+    with pytest.raises(OSError, match=r"^MORPHTOOLS_CACHE_GB must be a number of gigabytes, got 'many'"):
+        next(open_images(url, cutout=8).read([{"file_loc": "a.fits", "x": 1, "y": 1}]))
