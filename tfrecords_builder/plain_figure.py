@@ -1,8 +1,11 @@
 """Figures that draw names literally, and the colours of all figures."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.figure
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
@@ -23,10 +26,23 @@ class Figure(matplotlib.figure.Figure):
 
     def draw(self, renderer):
         """Draws the figure, with all text other than matplotlib's own taken literally."""
-        for text in self.findobj(Text):
+        for axes in self.axes:
+            if not axes.axison:  # matplotlib would lay out ticks that it does not draw
+                axes.xaxis.set_visible(False)
+                axes.yaxis.set_visible(False)
+        for text in _parts(self, Text):
             if "$" in text.get_text() and r"\mathdefault" not in text.get_text():
                 text.set_parse_math(False)
         super().draw(renderer)
+
+
+def _parts(artist: Artist, kind: type) -> Iterator:
+    """All parts of a kind, such as texts; not of hidden axes, whose ticks matplotlib would make first."""
+    if isinstance(artist, kind):
+        yield artist
+    for child in artist.get_children():
+        if not isinstance(child, Axis) or child.get_visible():
+            yield from _parts(child, kind)
 
 
 def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 150) -> None:
@@ -36,7 +52,7 @@ def write_figure(path: str | Path, figure: matplotlib.figure.Figure, dpi: int = 
     """
     path = Path(path)
     write_whole(path, lambda new: figure.savefig(new, dpi=dpi))
-    images = (image.get_array() for image in figure.findobj(AxesImage))
+    images = (image.get_array() for image in _parts(figure, AxesImage))
     pictures = [image for image in images if image is not None and image.ndim == 3]  # in RGB
     shown = not figure.axes or any(axes.axison or axes.has_data() for axes in figure.axes)  # but not an empty gallery
     if path.suffix == ".png" and shown and not pictures:

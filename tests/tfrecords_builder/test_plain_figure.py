@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Theirs
 
 from tfrecords_builder.plain_figure import Figure, write_figure
 
@@ -34,9 +35,22 @@ def test_a_dollar_is_drawn_as_a_dollar_and_logarithmic_ticks_as_powers():
         return drawn(figure)
 
     assert (picture("$a$") != picture("a")).any()
-    from matplotlib.figure import Figure as Theirs
-
     np.testing.assert_array_equal(picture("a", "log"), picture("a", "log", Theirs))
+
+
+def test_axes_that_are_switched_off_are_drawn_as_by_matplotlib_without_its_ticks():
+    def gallery(kind):
+        figure = kind(figsize=(3, 2), layout="constrained")
+        for axes in figure.subplots(1, 2, sharey=True):
+            axes.imshow(np.eye(4))
+            axes.set_title("g1")
+        axes.set_axis_off()
+        return figure, drawn(figure)
+
+    (ours, pixels), (_, expected) = gallery(Figure), gallery(Theirs)
+    np.testing.assert_array_equal(pixels, expected)
+    on, off = ([len(axis.majorTicks) for axis in (axes.xaxis, axes.yaxis)] for axes in ours.axes)
+    assert min(on) > 1 and max(off) <= 1
 
 
 @pytest.mark.parametrize(
