@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many workers as cores: o
 import numpy as np
 import pandas as pd
 import pytest
+from forks import Forks
 from PIL import Image
 
 from morphtools.inference.representations import Representations
@@ -24,6 +25,14 @@ def pytest_xdist_auto_num_workers(config):
         return 0
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(len(os.sched_getaffinity(0)), memory // MEMORY))
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Runs code in processes of its own (`Forks`)."""
+    made = Forks()
+    yield made
+    made.close()
 
 
 @pytest.fixture

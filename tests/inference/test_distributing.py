@@ -27,10 +27,10 @@ def files(folder):
 
 @pytest.fixture
 def records(tmp_path, monkeypatch):
-    """3,000 galaxies of 16 pixels in shards of 64."""
+    """600 galaxies of 16 pixels in shards of 64."""
     monkeypatch.setattr(building, "_SHARD_BYTES", 0)
-    np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(3000, 16, 16, 3)).astype("f4"))
-    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(3000)], "file_loc": range(3000)})
+    np.save(tmp_path / "stack.npy", np.random.default_rng(0).normal(size=(600, 16, 16, 3)).astype("f4"))
+    catalog = pd.DataFrame({"id_str": [f"g{i}" for i in range(600)], "file_loc": range(600)})
     return build_records(catalog, tmp_path / "records", images=tmp_path / "stack.npy", bands=("g", "r", "z"))
 
 
@@ -55,7 +55,7 @@ def test_a_dask_cluster_that_loses_a_worker_writes_the_same_bytes(records, model
         executor = losing_a_worker(client.get_executor(), len(whole.parts) // 4)
         represent_galaxies(model, records, out, executor=executor, **options)
     shutil.rmtree(out / "state", ignore_errors=True)  # as the verbs do: half a file of the worker that died
-    assert files(out) == files(whole.folder) and len(whole) == 3000
+    assert files(out) == files(whole.folder) and len(whole) == 600
 
 
 class LosesItsScheduler:
@@ -127,7 +127,7 @@ represent({weights!r}, {out!r}, records={records!r}, orientations=2, batch_size=
 
 
 @pytest.mark.slow
-def test_array_jobs_of_which_one_is_killed_finish_with_the_bytes_of_one_process(records, tmp_path):
+def test_array_jobs_of_which_one_is_killed_finish_with_the_bytes_of_one_process(records, tmp_path, forks):
     sys.path.insert(0, str(Path(__file__).parent))
     import test_represent
 
@@ -136,24 +136,26 @@ def test_array_jobs_of_which_one_is_killed_finish_with_the_bytes_of_one_process(
     test_represent.tiny_encoder(input_shape=(24, 24, 3), name="tiny").save_weights(weights)
     test_represent.write_card(test_represent.CARD, weights)
 
-    def job(out, part=None, pause=0.0):
+    def code(out, part=None, pause=0.0):
         given = {"weights": str(tmp_path / "tiny.json"), "out": str(out), "records": str(records.folder)}
-        code = JOB.format(here=str(Path(__file__).parent), pause=pause, part=part, **given)
-        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        return JOB.format(here=str(Path(__file__).parent), pause=pause, part=part, **given)
+
+    def job(*which):
+        return subprocess.Popen([sys.executable, "-c", code(*which)], stderr=subprocess.PIPE, text=True)
 
     def done(process):
         _, errors = process.communicate()
         assert process.returncode == 0, errors
 
-    done(job(tmp_path / "whole"))
+    forks(code(tmp_path / "whole"))
     out = tmp_path / "out"
-    victim, *others = (job(out, f"{i}/3", pause=1.0 if i == 1 else 0.01) for i in (1, 2, 3))
+    victim, *others = (job(out, f"{i}/3", 1.0 if i == 1 else 0.01) for i in (1, 2, 3))
     while victim.poll() is None and len(list(out.rglob("part-*"))) < 3:
         time.sleep(0.01)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     for other in others:
         done(other)
-    assert victim.returncode == -signal.SIGKILL and 0 < len(Representations.open(out)) < 3000
-    done(job(out, "1/3"))
-    assert files(out) == files(tmp_path / "whole") and len(Representations.open(out)) == 3000
+    assert victim.returncode == -signal.SIGKILL and 0 < len(Representations.open(out)) < 600
+    forks(code(out, "1/3"))
+    assert files(out) == files(tmp_path / "whole") and len(Representations.open(out)) == 600

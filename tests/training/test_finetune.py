@@ -1,8 +1,6 @@
 import os
-import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -247,26 +245,16 @@ def test_flux_images_of_five_bands_with_missing_pixels(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path):
+def test_killed_at_any_moment_it_resumes_to_the_same_result(sky, head_run, tmp_path, forks):
     out = tmp_path / "killed"
     code = "from morphtools.training.finetune import finetune; import sys; finetune('rings', 90, "
     code += "weights='random', encoder='resnet10_half', catalog=sys.argv[1], "
     code += "epochs=40, test_labels=30, out=sys.argv[2])"
-    command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    stages = [
-        "config.yaml",
-        "state/records/records.json",
-        "state/representations/representations.json",
-        "model.keras",
-    ]
-    for stage in stages:  # killed as soon as the stage has left its first file
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (out / stage).exists():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    for file in ("config.yaml", "records/records.json", "representations/representations.json", "model.keras"):
+        forks(code, sky / "catalog.csv", out, killed_before=file)
+        assert not list(out.rglob(Path(file).name))
+    forks(code, sky / "catalog.csv", out, killed_before="metrics.json")
+    forks(code, sky / "catalog.csv", out)
     resumed = Predictions.open(out / "predictions.parquet")
     np.testing.assert_array_equal(resumed.id_str, predictions(head_run).id_str)
     np.testing.assert_array_equal(resumed.probability, predictions(head_run).probability)

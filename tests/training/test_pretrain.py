@@ -1,10 +1,5 @@
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import keras
@@ -124,20 +119,15 @@ def test_flux_that_is_not_stretched_is_for_new_encoders_of_flux(moco, sky, tmp_p
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_resumes_to_the_same_trajectory(moco, sky, tmp_path):
+def test_killed_at_any_moment_it_resumes_to_the_same_trajectory(moco, sky, tmp_path, forks):
     """The queue, the second network, the optimizer and all draws continue as if nothing had happened."""
     code = "from morphtools.training.pretrain import pretrain; import json, sys; "
     code += "pretrain('moco', catalog=sys.argv[1], out=sys.argv[2], **json.loads(sys.argv[3]))"
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", code, str(sky / "catalog.csv"), str(out), json.dumps(MOCO)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for stage in ("state/baselines.json", "state/learner.npz"):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (out / stage).exists():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    command = (code, sky / "catalog.csv", out, json.dumps(MOCO))
+    forks(*command, killed_before="state/baselines.json")
+    forks(*command, killed_before="state/learner.npz", nth=2)  # after the first epoch of two
+    forks(*command)
     drop = ["galaxies_per_second"]
     again, before = (pd.read_csv(p / "history.csv").drop(columns=drop) for p in (out, moco.out))
     assert again.equals(before)

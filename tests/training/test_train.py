@@ -1,6 +1,6 @@
 import dataclasses
+import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -152,32 +152,15 @@ def test_training_continues_from_the_weights_of_another_run(run, survey, tmp_pat
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-SCRIPT = """
-import os, signal, sys, yaml
-written = [0]
-def kill(event, paths):  # before the history of the second epoch is in its place
-    if event == "os.rename" and os.fspath(paths[1]).endswith("history.csv"):
-        written[0] += 1
-        if written[0] == 2 and sys.argv[3:] == ["killed"]:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(kill)
-from morphtools.training.settings import Optimization
-from morphtools.training.train import train
-train(**yaml.safe_load(open(sys.argv[1])), out=sys.argv[2])
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", [{}, {"method": "byol", "dimension": 8, "hidden": 16}], ids=["votes", "hybrid"])
-def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(survey, tmp_path, learner):
-    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in options(survey, epochs=6, **learner).items()}
-    (tmp_path / "arguments.yaml").write_text(yaml.safe_dump(arguments))
-    command = [sys.executable, "-c", SCRIPT, tmp_path / "arguments.yaml", tmp_path / "killed"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    killed = subprocess.run([*command, "killed"], env=environment, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(survey, tmp_path, learner, forks):
+    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in options(survey, epochs=3, **learner).items()}
+    code = "from morphtools.training.train import train; import json, sys; "
+    command = (code + "train(**json.loads(sys.argv[1]), out=sys.argv[2])", json.dumps(arguments), tmp_path / "killed")
+    forks(*command, killed_before="history.csv", nth=2)
     assert len(pd.read_csv(tmp_path / "killed" / "history.csv")) == 1
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    forks(*command)
     whole = train(**arguments, out=tmp_path / "whole")
     histories = [pd.read_csv(folder / "history.csv") for folder in (tmp_path / "killed", whole.out)]
     pd.testing.assert_frame_equal(*histories, rtol=1e-5)
