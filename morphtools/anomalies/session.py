@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 
 from morphtools.anomalies.ratings import Ratings
 from morphtools.explore.pca import fit_pca
 from morphtools.inference.parts import check_part
 from morphtools.inference.representations import Representations
+from tfrecords_builder.checksums import file_checksum
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
@@ -123,9 +123,4 @@ def _sound(candidates: Path, checksum: int | None, galaxies: int) -> bool:
 
 
 def _checksum(path: Path) -> int:
-    """CRC-32C of a file, which is read at the speed of the disk."""
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            checksum = google_crc32c.extend(checksum, block)
-    return checksum
+    return int(file_checksum(path), 16)

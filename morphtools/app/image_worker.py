@@ -4,7 +4,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -66,30 +65,17 @@ class Representing:
 
 def main() -> None:
     """Reads paths of images, one per line, until the input ends, and writes their representations."""
+    from morphtools.explore.pca import represent_image
+
     weights, store = sys.argv[1:]
     out, sys.stdout = sys.stdout, sys.stderr  # nothing else may be written between answers
     for line in sys.stdin:
         try:
-            answer = {"values": _represented(Path(json.loads(line)), weights, store).tolist()}
+            answer = {"values": represent_image(Path(json.loads(line)), weights, store).tolist()}
         except Exception as error:  # of any kind: the next image may work
             answer = {"error": " ".join(str(error).split()) or type(error).__name__}
         out.write(json.dumps(answer) + "\n")
         out.flush()
-
-
-def _represented(image: Path, weights: str, folder: str) -> np.ndarray:
-    from morphtools.explore.pca import into_space
-    from morphtools.inference.represent import represent
-    from morphtools.inference.representations import Representations
-
-    store = Representations.open(folder)
-    orientations = int(store.provenance.get("orientations", 8))
-    with tempfile.TemporaryDirectory() as work:
-        catalog = Path(work) / "catalog.csv"
-        catalog.write_text(f"id_str,file_loc\nquery,{image.name}\n")
-        out = Path(work) / "query"
-        new = represent(weights, out, catalog=catalog, images=image.parent, orientations=orientations)
-        return into_space(store, new)
 
 
 if __name__ == "__main__":

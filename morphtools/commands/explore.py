@@ -1,6 +1,5 @@
 """Commands that explore representations."""
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -73,30 +72,19 @@ def find_similar(image, weights, **options):
     morphtools find-similar representations --ra 150.1 --dec 2.2 --unlike J0039-03 --catalog galaxies.csv
     """
     if image is not None:
-        options |= {"query": _represented(Path(image), weights, options["representations"]), "image": image}
+        from morphtools.explore.pca import represent_image
+
+        if weights is None:
+            raise ValueError("--image needs --weights: the weights that made the representations")
+        if not Path(image).is_file():
+            raise FileNotFoundError(f"no image at {image}")
+        import_quietly()
+        options |= {"query": represent_image(Path(image), weights, options["representations"]), "image": image}
     given = arguments(morphtools.find_similar, options)
     table = morphtools.find_similar(**given)
     click.echo(table.head(10).to_string(index=False, columns=["rank", "id_str", "distance"]))
     click.echo(f"see {given['out']}: similar.csv, and with images .png and .html")
     return table
-
-
-def _represented(image: Path, weights: str | None, representations: str):
-    """Represents an image with the weights and orientations that made a store, and in its space."""
-    from morphtools.explore.pca import into_space
-
-    if weights is None:
-        raise ValueError("--image needs --weights: the weights that made the representations")
-    if not image.is_file():
-        raise FileNotFoundError(f"no image at {image}")
-    import_quietly()
-    store = morphtools.Representations.open(representations)
-    orientations = int(store.provenance.get("orientations", 8))
-    with tempfile.TemporaryDirectory() as folder:
-        catalog = Path(folder) / "catalog.csv"
-        catalog.write_text(f"id_str,file_loc\nquery,{image.absolute()}\n")
-        new = morphtools.represent(weights, Path(folder) / "query", catalog=catalog, orientations=orientations)
-        return into_space(store, new)
 
 
 @click.command()

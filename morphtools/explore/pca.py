@@ -2,10 +2,12 @@
 
 import dataclasses
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from morphtools.explore.tables import space_of
 from morphtools.inference.parts import count_rows, name_of
@@ -209,17 +211,22 @@ def reduce_representations(
     return reduced
 
 
-def into_space(folder: str | Path | Representations, new: Representations) -> np.ndarray:
-    """(n, D) values of new galaxies in the space of a store, reduced as it was.
+def represent_image(image: Path, weights: str | Path, representations: str | Path | Representations) -> np.ndarray:
+    """(1, D): an image file in the space of a store, averaged over as many orientations and reduced as it was.
 
     Raises:
-        ValueError: They were represented by other means.
+        ValueError: These are not the weights that made the store.
     """
-    store = Representations.open(folder)
-    check_same_space(store, new)
-    if "pca" in store.provenance and "pca" not in new.provenance:
-        return Projection.open(store.folder)(new.values())
-    return new.values()
+    from morphtools.inference.represent import represent
+
+    store = Representations.open(representations)
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = Path(folder) / "catalog.csv"
+        pd.DataFrame({"id_str": ["query"], "file_loc": [str(image.absolute())]}).to_csv(catalog, index=False)
+        orientations = int(store.provenance.get("orientations", 8))
+        new = represent(weights, Path(folder) / "query", catalog=catalog, orientations=orientations)
+        check_same_space(store, new)
+        return Projection.open(store.folder)(new.values()) if "pca" in store.provenance else new.values()
 
 
 def check_same_space(there: Representations, new: Representations) -> None:

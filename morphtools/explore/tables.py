@@ -1,5 +1,6 @@
 """Tables that go with representations: what a catalogue knows of them, lists of galaxies to leave out."""
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,11 @@ def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | No
 def open_catalog(catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame | None:
     """A catalogue from its path (a table, and None, are passed through)."""
     return read_catalog(catalog) if isinstance(catalog, str | Path) else catalog
+
+
+def in_all(names: Iterable[np.ndarray]) -> pd.Index:
+    """The names that are in every one of several lists, in the order of the first."""
+    return functools.reduce(lambda common, others: common[common.isin(others)], map(pd.Index, names))
 
 
 def known_of(ids: Iterable[str], catalog: str | Path | pd.DataFrame | None) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """`benchmark_anomalies`: how well anomalies are found, by representation, regressor, acquisition and start."""
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from morphtools.anomalies.ranking import mean_with_interval, metrics_of_first, r
 from morphtools.anomalies.ratings import HIGHEST
 from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
 from morphtools.explore.pictures import Pictures
+from morphtools.explore.tables import in_all
 from morphtools.inference.representations import Representations
 from morphtools.studies.ellipses import ellipse_features, scale_features
 from tfrecords_builder.claims import claim
@@ -158,8 +158,7 @@ def _truth(stores: Mapping[str, Representations], catalog, records, column: str)
     """The values of the column by name, for the galaxies that have one and are in all stores."""
     if ELLIPSES in stores:
         raise ValueError(f"{ELLIPSES!r} is reserved for measured ellipses: give these representations another name")
-    names = [pd.Index(store.id_str) for store in stores.values()]
-    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
+    common = in_all(store.id_str for store in stores.values())
     return vote_fractions(common, column, catalog, records).dropna()
 
 

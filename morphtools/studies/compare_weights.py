@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from morphtools.explore.pictures import represent_pixels
-from morphtools.explore.tables import column_of, known_of
+from morphtools.explore.tables import column_of, in_all, known_of
 from morphtools.inference.represent import origin, represent, represent_galaxies
 from morphtools.inference.representations import Representations
 from morphtools.models.cards import Card, find_card
@@ -199,9 +199,7 @@ def _represented(records: Records, weights: list[str], settings: CompareSettings
 
 def _classes(known: pd.DataFrame, label: str, stores: dict[str, Representations], only: str | None, seed: int):
     """The classes of the galaxies that all stores have."""
-    common = pd.Index(next(iter(stores.values())).id_str)
-    for store in stores.values():
-        common = common[common.isin(store.id_str)]
+    common = in_all(store.id_str for store in stores.values())
     truth = column_of(known_of(common, known), label).dropna().astype(str)
     if only is not None:
         names = [name.strip() for name in only.split(",")]

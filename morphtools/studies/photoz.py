@@ -1,6 +1,5 @@
 """`evaluate_photoz`: how good redshifts from images are, compared with methods that need no network."""
 
-import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from morphtools.answers.redshift_figures import gallery
 from morphtools.answers.redshift_metrics import delta_z
 from morphtools.answers.redshifts import Redshifts
 from morphtools.explore.pictures import Pictures, thumbnails
-from morphtools.explore.tables import column_of, known_of, open_catalog
+from morphtools.explore.tables import column_of, in_all, known_of, open_catalog
 from morphtools.inference.representations import Representations
 from morphtools.studies import photoz_figures as figures
 from morphtools.studies.photoz_baselines import baseline_redshifts
@@ -177,8 +176,7 @@ def _recalibrations(tests: dict[str, Redshifts], validation: dict[str, Redshifts
 
 def _of_common_galaxies(tests: dict[str, Redshifts]) -> dict[str, Redshifts]:
     """All methods for the same galaxies, those with a spectrum, in the same order."""
-    names = [pd.Index(redshifts.id_str[np.isfinite(redshifts.redshift)]) for redshifts in tests.values()]
-    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
+    common = in_all(redshifts.id_str[np.isfinite(redshifts.redshift)] for redshifts in tests.values())
     if not len(common):
         raise ValueError(f"no galaxy with a redshift is in all of {some(tests)}")
     most = max(len(redshifts.id_str) for redshifts in tests.values())

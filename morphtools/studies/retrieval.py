@@ -1,6 +1,5 @@
 """`evaluate_retrieval`: do nearest neighbours look alike to people, too?"""
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from morphtools.explore import figures
 from morphtools.explore.neighbours import Neighbours
-from morphtools.explore.tables import column_of, known_of
+from morphtools.explore.tables import column_of, in_all, known_of
 from morphtools.inference.representations import Representations
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
@@ -48,8 +47,7 @@ def evaluate_retrieval(
     stores = {name: Representations.open(store) for name, store in representations.items()}
     if not stores:
         raise ValueError("which representations? give at least one store")
-    names = [pd.Index(store.id_str) for store in stores.values()]
-    common = functools.reduce(lambda ids, others: ids[ids.isin(others)], names)
+    common = in_all(store.id_str for store in stores.values())
     known = known_of(common, catalog)
     classes = {column: _classes(column_of(known, column)) for column in labels}
     few = [column for column, known_class in classes.items() if len(known_class) <= k]

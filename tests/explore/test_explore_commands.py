@@ -117,7 +117,7 @@ def test_an_image_file_is_an_example_in_the_space_of_the_store(places, tmp_path,
         made.append([row["id_str"]], [[9.0, 0, 0, 0, 0] if row["file_loc"].endswith("g00.png") else [0.0] * 5])
         return made
 
-    monkeypatch.setattr(morphtools, "represent", represent)
+    monkeypatch.setattr("morphtools.inference.represent.represent", represent)
     options = ("--weights", "w", "--galaxies", 9, "--out", tmp_path / "out")
     result = invoke("find-similar", reduced.folder, "--image", images / "g00.png", *options)
     assert result.exit_code == 0, result.output
