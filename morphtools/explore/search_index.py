@@ -9,13 +9,14 @@ import numpy as np
 
 from tfrecords_builder.checksums import check_file, file_checksum
 from tfrecords_builder.claims import claim
-from tfrecords_builder.files import write_whole
+from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
 _BLOCK = 2**28  # bytes of values at a time, and of the sample that cells and codes are fitted to
+_ITERATIONS = 10  # of k-means, as faiss has it for many cells
 _CODE = 64  # bytes of a galaxy's code, at most
 _QUERIES, _NEIGHBOURS, _GOOD = 200, 10, 0.95  # how recall is measured, and what is good enough
 
@@ -63,7 +64,7 @@ def open_index(
                 "lists": (folder / "search.ivfdata").stat().st_size,
             }
             write_json(about, chosen | sizes)
-            for path in [folder / "trained.faiss", *folder.glob("block-*.faiss")]:
+            for path in [folder / "cells.npz", folder / "trained.faiss", *folder.glob("block-*.faiss")]:
                 path.unlink(missing_ok=True)
     noted = read_json(about)
     index = _read(folder, noted)
@@ -97,7 +98,7 @@ def _make(folder: Path, values: np.ndarray, metric: str, seed: int) -> None:
     """Cells and codes from a sample, a block of galaxies after the other, and all blocks put together on disk."""
     faiss, trained = _faiss(), folder / "trained.faiss"
     if not trained.exists():
-        _write(_trained(values, metric, seed), trained)
+        _write(_trained(values, metric, seed, folder / "cells.npz"), trained)
     rows, blocks = max(4096, _BLOCK // (4 * values.shape[1])), []
     for start in progress_bar(range(0, len(values), rows), desc="indexing", unit="block"):
         blocks.append(folder / f"block-{start // rows:06d}.faiss")
@@ -116,8 +117,8 @@ def _write(index: Any, path: Path) -> None:
     write_whole(path, lambda new: _faiss().write_index(index, str(new)))
 
 
-def _trained(values: np.ndarray, metric: str, seed: int):
-    """An index without galaxies."""
+def _trained(values: np.ndarray, metric: str, seed: int, path: Path):
+    """An index without galaxies; the cells of every iteration of k-means are kept at a path."""
     faiss, (number, dimension) = _faiss(), values.shape
     cells = max(1, min(int(4 * np.sqrt(number)), number // 39))
     # bytes for groups of numbers only where there are many: with groups of one, training took 25 times as long
@@ -125,12 +126,25 @@ def _trained(values: np.ndarray, metric: str, seed: int):
     code = "SQ8" if dimension <= _CODE else f"PQ{codes}x{8 if number >= 39 * 256 else 4}"
     kind = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
     index = faiss.index_factory(dimension, f"IVF{cells},{code}", kind)
-    index.cp.seed = seed + 1
+    index.cp.seed, index.cp.niter = seed + 1, 1
     if dimension > _CODE:
         index.pq.cp.seed = seed + 1
     some = min(number, max(64 * cells, 2**16), max(40 * cells, _BLOCK // (4 * dimension)))
     drawn = np.sort(np.random.default_rng(seed).choice(number, some, replace=False))
-    index.train(np.array(values[drawn]))
+    sample = np.array(values[drawn])
+    start = np.random.default_rng(seed).choice(some, cells, replace=False)
+    kept = read_arrays(path, "done", "centres") if path.exists() else {"done": np.array(0), "centres": sample[start]}
+    done, centres = int(kept["done"]), kept["centres"]
+    bar = {"initial": done, "total": _ITERATIONS, "desc": "fitting cells", "unit": "iteration"}
+    for i in progress_bar(range(done, _ITERATIONS), **bar):
+        means = faiss.Clustering(dimension, cells, index.cp)
+        faiss.copy_array_to_vector(centres.ravel(), means.centroids)
+        means.train(sample, index.quantizer)
+        centres = faiss.vector_to_array(means.centroids).reshape(cells, dimension)
+        write_arrays(path, done=i + 1, centres=centres)
+    index.quantizer.reset()
+    index.quantizer.add(centres)
+    index.train(sample)  # of the codes only: the cells are there
     return index
 
 

@@ -97,6 +97,32 @@ def test_a_killed_index_is_continued_block_by_block_to_the_same_answers(tmp_path
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_cells_of_a_killed_fit_are_continued_iteration_by_iteration_to_the_same_answers(tmp_path, monkeypatch):
+    store, kept = clustered(tmp_path / "store", 8000), []
+    whole = Neighbours(store, index=tmp_path / "whole")
+    really = search_index.write_arrays
+
+    def dying(path, **arrays):
+        if len(kept) == 4:
+            raise KeyboardInterrupt
+        kept.append(int(arrays["done"]))
+        really(path, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search_index, "write_arrays", dying)
+        with pytest.raises(KeyboardInterrupt):
+            Neighbours(store, index=tmp_path / "index")
+    monkeypatch.setattr(
+        search_index, "write_arrays", lambda path, **a: (kept.append(int(a["done"])), really(path, **a))
+    )
+    near = Neighbours(store, index=tmp_path / "index")
+    assert kept == list(range(1, 11))
+    queries = store.values()[::500]
+    for ours, theirs in zip(near.nearest(queries, 5), whole.nearest(queries, 5), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (tmp_path / "index/search.ivfdata").read_bytes() == (tmp_path / "whole/search.ivfdata").read_bytes()
+
+
 def test_an_index_finds_what_a_search_through_all_finds(tmp_path):
     store = clustered(tmp_path / "store", 8000)
     given = {"like": ["g5", "g11"], "unlike": "g70", "galaxies": 6}
