@@ -104,6 +104,10 @@ def label_savings(
 def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
     """A row of `label_savings` in words."""
     name, score = score_name(metric), f"{row['score']:.3g}"
+    if np.isclose(row["most"], 1):  # the reference is at its best with the fewest labels
+        flat = f"“{reference}” gets no better with more labels ({name} {score}); “{row['way']}”"
+        reached = "does not reach that" if np.isinf(row["labels"]) else f"reaches the same with {row['labels']:.0f}"
+        return f"{flat} {reached if row['labels'] else 'is better even with the fewest labels tried'}"
     needed = f"“{reference}” needs {row['reference_labels']:.0f} labels for {name} {score}; “{row['way']}”"
     if row["labels"] == 0:
         sentence = (

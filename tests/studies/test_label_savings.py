@@ -90,6 +90,20 @@ def test_a_reference_that_stopped_learning_is_counted_where_it_stopped():
     assert row.reference_labels == pytest.approx(200) and row.factor == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (0.45, "is better even with the fewest labels tried"),
+        (2.0, "does not reach that"),
+        (0.5 + 0.04 * np.log(8), "reaches the same with 200"),
+    ],
+)
+def test_a_reference_that_learns_nothing_gets_no_factor(level, words):
+    results = study()
+    results.loc[results["way"] == "slow", "accuracy"] = level
+    assert sentence(results) == f"“slow” gets no better with more labels (accuracy {level:.3g}); “fast” {words}"
+
+
 def test_what_cannot_be_compared_is_left_out():
     assert len(label_savings(study(), "accuracy", "nobody")) == 0
     assert len(label_savings(study(labels=(50,)), "accuracy", "slow")) == 0
