@@ -15,7 +15,7 @@ from tfrecords_builder.bounded import not_an_image, open_table
 from tfrecords_builder.naming import some
 from tfrecords_builder.table_files import TEXT, check_names, report
 
-_UNKNOWN = ["", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null", "--", "\\N"]
+UNKNOWN = ["", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null", "--", "\\N"]
 NUMBER = r"\s*[-+]?(?:\d[\d_,]*(?:[.,]\d*)?|[.,]\d+)(?:[eEdD][-+]?\d+)?\s*%?\s*"  # as people and programs write them
 _PLAIN = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?|true|false"
 _SEPARATORS = ",;\t|"
@@ -43,10 +43,10 @@ def read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         names, nameless = _names(path, dialect)
         text = [name for name in names if name.lower() in TEXT]
         options: dict = {"header": 0, "names": names, "index_col": False, "keep_default_na": False}
-        unknown = {name: [""] if name in text else _UNKNOWN for name in names}
+        unknown = {name: [""] if name in text else UNKNOWN for name in names}
         first = options | {"dtype": str, "na_values": unknown, "nrows": _SAMPLE, "chunksize": _SAMPLE}
         sample = next(_parsed(path, dialect, first))
-        unknown |= {n: [*_UNKNOWN, "None"] for n in names if n not in text and not _has_words(sample[n])}
+        unknown |= {n: [*UNKNOWN, "None"] for n in names if n not in text and not _has_words(sample[n])}
         options |= {"dtype": dict.fromkeys(text, str), "dtype_backend": "numpy_nullable"}
         options |= {"na_values": unknown, "chunksize": rows, "low_memory": False}
         last = next(name for name in reversed(names) if name not in nameless)

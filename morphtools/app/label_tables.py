@@ -9,6 +9,9 @@ import pandas as pd
 
 from morphtools.app.judgements import Judgement
 from morphtools.app.sets import checked_name
+from morphtools.survey.label_values import read_words
+from tfrecords_builder.csv_tables import UNKNOWN
+from tfrecords_builder.naming import some
 from tfrecords_builder.tables_out import write_csv
 
 _VALUE = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
@@ -199,6 +202,7 @@ def checked_table(body: dict, before: _Table | None) -> dict:
     keys = [value[1] for value in made if value[1]]
     if len(set(names)) < len(names) or len(set(keys)) < len(keys):
         raise ValueError("each label and each key can appear only once")
+    _check_readable([value for value, _, labels in made if labels])
     if not all(isinstance(key, str) and len(key) == 1 for key in keys):
         raise ValueError("a key must be a single character")
     if before is not None:
@@ -206,3 +210,14 @@ def checked_table(body: dict, before: _Table | None) -> dict:
         if used - set(names):
             raise ValueError(f"labels already in use cannot be removed: {sorted(used - set(names))}")
     return {"name": name, "question": question, "values": made}
+
+
+def _check_readable(names: list[str]) -> None:
+    """Raises ValueError if labels would be lost or merged when the table is read again."""
+    read = read_words(pd.DataFrame({"label": names}), "label")
+    empty = [name for name, word in zip(names, read, strict=True) if name in UNKNOWN or pd.isna(word)]
+    if empty:
+        raise ValueError(f"a label cannot be called {empty[0]}: tables read that as an empty cell")
+    alike = read[read.duplicated(keep=False)]
+    if len(alike):
+        raise ValueError(f"the labels {some(names[i] for i in alike.index)} would be read as one class")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from morphtools.app.judgements import Judgement
-from morphtools.app.label_tables import Labels
+from morphtools.app.label_tables import Labels, checked_table
 
 VALUES = [["yes", "y", True], ["no", "n", True], ["unsure", "u", False]]
 
@@ -78,3 +78,22 @@ def test_what_is_settled_counts_for_all_until_it_is_taken_back_and_no_vote_is_ch
 def test_a_table_without_labels_is_written_with_its_columns(labels, tmp_path):
     path = labels.write("rings", tmp_path / "labels")
     assert pd.read_csv(path).columns.tolist() == ["id_str", "rings", "people", "agreement"]
+
+
+def described(*names, unsure="unsure"):
+    values = [{"value": name, "key": ""} for name in names] + [{"value": unsure, "key": "", "label": False}]
+    return {"name": "types", "question": "?", "values": values}
+
+
+@pytest.mark.parametrize("name", ["NA", "nan", "null", "N/A", "--", "#N/A"])
+def test_a_label_that_tables_read_as_an_empty_cell_is_refused(name):
+    with pytest.raises(ValueError, match=f"a label cannot be called {name}: tables read that as an empty cell"):
+        checked_table(described("disc", name), None)
+    assert checked_table(described("disc", "none", unsure=name), None)["values"][2] == [name, "", False]
+
+
+def test_labels_that_would_be_read_as_one_class_are_refused():
+    for pair in (("Edge-on", "edge on"), ("007", "7")):
+        with pytest.raises(ValueError, match=f"{pair[0]}, {pair[1]} would be read as one class"):
+            checked_table(described(*pair), None)
+    assert len(checked_table(described("Sb", "SB", "E", "E-"), None)["values"]) == 5
