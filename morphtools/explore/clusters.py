@@ -27,6 +27,7 @@ from morphtools.explore.tables import (
     space_of,
 )
 from morphtools.inference.representations import Representations
+from morphtools.survey.label_columns import check_classes
 from tfrecords_builder.claims import claim
 from tfrecords_builder.files import read_arrays, write_arrays, write_whole
 from tfrecords_builder.json_files import write_json
@@ -150,7 +151,7 @@ def cluster(
     excluded = left_out(store, exclude)
     keep = all_but(store, excluded)
     known, rows = (pd.DataFrame(), excluded[:0]) if catalog is None else known_in(store, catalog, keep)
-    truth = None if labels is None else column_of(known, labels).to_numpy()
+    truth = None if labels is None else check_classes(column_of(known, labels)).to_numpy()
     shown = known[[column_of(known, name).name for name in fractions]]
     settings = {"estimator": estimator, "clusters": clusters, "variance": variance, "sample": sample, "seed": seed}
     settings |= {"exclude": digest_of(store.names_of(excluded))}

@@ -15,6 +15,7 @@ from morphtools.explore.pictures import Pictures, thumbnails
 from morphtools.explore.positions import nearest_on_sky, positions, separations, within_cone
 from morphtools.explore.tables import known_in, left_out, open_catalog
 from morphtools.inference.representations import Representations
+from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.tables_out import write_csv
 
@@ -96,6 +97,8 @@ def find_similar(
         closest, separation = nearest_on_sky(known, ra, dec, max_separation)
         like = [*like, known.index[closest]]
         log.info("%s is %.2f arcsec from ra %g, dec %g", like[-1], separation, ra, dec)
+    if both := set(like) & set(unlike):
+        raise ValueError(f"{some(sorted(both))} cannot be an example and a counter-example")
     rows, others = near.rows(like), near.rows(unlike)
     allowed, excluded = np.ones(len(near), bool), near.of_store(left_out(near.store, exclude))
     allowed[excluded[excluded >= 0]] = False

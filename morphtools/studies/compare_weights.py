@@ -21,6 +21,7 @@ from morphtools.models.preparation import prepare
 from morphtools.sky.simulate import simulate_survey
 from morphtools.studies.frozen_heads import METRICS, frozen_heads
 from morphtools.studies.label_savings import in_a_sentence, label_savings, means_by_labels
+from morphtools.survey.label_columns import check_classes
 from morphtools.training.learning_figures import scores_by_labels
 from morphtools.training.probes import knn_scores
 from morphtools.training.runs import Run, open_run
@@ -200,7 +201,7 @@ def _represented(records: Records, weights: list[str], settings: CompareSettings
 def _classes(known: pd.DataFrame, label: str, stores: dict[str, Representations], only: str | None, seed: int):
     """The classes of the galaxies that all stores have."""
     common = in_all(store.id_str for store in stores.values())
-    truth = column_of(known_of(common, known), label).dropna().astype(str)
+    truth = check_classes(column_of(known_of(common, known), label).dropna()).astype(str)
     if only is not None:
         names = [name.strip() for name in only.split(",")]
         missing = [name for name in names if not (truth == name).any()]

@@ -10,6 +10,7 @@ from morphtools.explore import figures
 from morphtools.explore.neighbours import Neighbours
 from morphtools.explore.tables import column_of, in_all, known_of
 from morphtools.inference.representations import Representations
+from morphtools.survey.label_columns import check_classes
 from tfrecords_builder.naming import some
 from tfrecords_builder.plain_figure import write_figure
 from tfrecords_builder.tables_out import write_csv
@@ -80,7 +81,7 @@ def _classes(column: pd.Series) -> pd.Series:
     """The class of every galaxy that has one, as text; empty for 0."""
     column = column.dropna()
     if not pd.api.types.is_numeric_dtype(column):
-        return column.astype(str)
+        return check_classes(column).astype(str)
     if not column.isin((0, 1)).all():
         raise ValueError(f"column {column.name!r} must contain classes in words, or 0 and 1; cut fractions first")
     return pd.Series(np.where(column == 1, column.name, ""), column.index)

@@ -16,6 +16,18 @@ def is_class(values) -> bool:
     return not pd.api.types.is_numeric_dtype(values) or values.nunique() <= _CLASSES
 
 
+def check_classes(values: pd.Series) -> pd.Series:
+    """Returns a column whose values are classes; raises ValueError if it holds measurements, or names of galaxies."""
+    known = values.dropna()
+    kinds = known.nunique()
+    if not is_class(known) or (kinds > _CLASSES and 2 * kinds > len(known)):
+        raise ValueError(
+            f"column {values.name!r} has {kinds} different values for {len(known)} galaxies: these are measurements or "
+            "names, not classes"
+        )
+    return values
+
+
 def find_labels(catalog: pd.DataFrame, columns: str | None = None) -> dict[str, pd.Series]:
     """Finds labels in a catalogue: classes, answers to the known tasks, and redshifts.
 

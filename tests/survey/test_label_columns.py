@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphtools.survey.label_columns import find_labels, is_class
+from morphtools.survey.label_columns import check_classes, find_labels, is_class
 
 N = 60
 CATALOG = pd.DataFrame(
@@ -45,3 +45,14 @@ def test_named_columns_are_taken_and_nonsense_is_refused():
 
 def test_text_and_few_numbers_are_classes():
     assert is_class(["a", "b"]) and is_class([0, 1, np.nan, 1]) and not is_class(np.linspace(0, 1, 50))
+
+
+@pytest.mark.parametrize("values", [np.linspace(5, 9, 60), [f"galaxy {i}" for i in range(60)]])
+def test_measurements_and_names_are_not_classes(values):
+    with pytest.raises(ValueError, match="column 'x' has 60 different values for 60 galaxies: these are measurements"):
+        check_classes(pd.Series([*values, None], name="x"))
+
+
+@pytest.mark.parametrize("values", [["a", "b", "c"], [0, 1, 2, 5] * 9, [f"type {i // 3}" for i in range(90)]])
+def test_words_and_codes_are_classes(values):
+    assert check_classes(pd.Series(values)).tolist() == values
