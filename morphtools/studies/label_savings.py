@@ -103,8 +103,6 @@ def label_savings(
 
 def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
     """A row of `label_savings` in words."""
-    if row["labels"] == 0 and row["most"] <= 1:  # nothing to divide by: the reference gains nothing from more labels
-        return f"“{row['way']}” does better with the fewest labels tried than “{reference}” with any number"
     name, score = score_name(metric), f"{row['score']:.3g}"
     if np.isclose(row["most"], 1):  # the reference is at its best with the fewest labels
         flat = f"“{reference}” gets no better with more labels ({name} {score}); “{row['way']}”"
