@@ -169,7 +169,7 @@ def test_weights_are_listed_and_cited(tmp_path, monkeypatch):
     cards.write_card(card, tmp_path / "mine.weights.h5")
     assert invoke("list-pretrained").output == "mine: encoder, resnet18, 64×64×2, DECaLS\n    D\n"
     cards.write_card(dataclasses.replace(card, scores={"accuracy": 0.9671}), tmp_path / "mine.weights.h5")
-    assert invoke("list-pretrained").output.endswith("    D\n    On galaxies kept back: accuracy 0.967.\n")
+    assert invoke("list-pretrained").output.endswith("    D\n    On held-out galaxies: accuracy 0.967.\n")
     assert "mine" in invoke("cite", "mine").output and invoke("cite", "mien").exit_code == 2
     assert re.search("^weights +mine$", invoke("doctor").output, re.MULTILINE)
 

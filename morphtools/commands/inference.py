@@ -120,7 +120,7 @@ def list_pretrained():
         click.echo(f"{card.name}: {card.kind}, {card.encoder['name']}, {size}, {' '.join(card.surveys)}")
         scores = ", ".join(f"{name} {score:.3g}" for name, score in card.scores.items())
         width = shutil.get_terminal_size().columns - 1
-        for text in [card.data, *([f"On galaxies kept back: {scores}."] if scores else [])]:
+        for text in [card.data, *([f"On held-out galaxies: {scores}."] if scores else [])]:
             click.echo(click.wrap_text(text, width, initial_indent="    ", subsequent_indent="    "))
     if not cards:
         click.echo("none")
