@@ -165,7 +165,7 @@ def main() -> None:
     print(json.dumps({name: [round(rate) for rate in found] for name, found in rates.items()}))
     loop, slow = "a loop over astropy and TFRecordWriter", rates["naive loop, 5×107×107 FITS"]
     report("records of 5×107×107 FITS", loop, rates["build_records"], slow, "galaxies/s")
-    report("the same, two workers", loop, rates["build_records, two workers"], slow, "galaxies/s")
+    report("records of 5×107×107 FITS, two workers", loop, rates["build_records, two workers"], slow, "galaxies/s")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main():
     size = f"{options.galaxies} JPEGs of {options.side} px"
     report(f"batches of views, {size}", peer, ours, rates, "images/s")
     built = [1 / (1 / rate + seconds / number) for rate, seconds in zip(ours, building, strict=True)]
-    report(f"the same with the building of records, one epoch, {size}", peer, built, rates, "images/s")
+    report(f"building records and batches of views, one epoch, {size}", peer, built, rates, "images/s")
 
 
 if __name__ == "__main__":

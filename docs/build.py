@@ -105,7 +105,8 @@ def _tutorial(script: Path, folder: Path) -> str:
                 shutil.copy(OUTPUTS / script.stem / output["picture"], pictures)
                 text.append(f"![Output of the cell above]({script.stem}/{output['picture']})")
             else:
-                text.append(output["html"] if "html" in output else f"```text\n{output['text']}\n```")
+                table = re.sub("<table[^>]*>", "<table>", output.get("html", ""))  # in the style of the site
+                text.append(table or f"```text\n{output['text']}\n```")
     if kept.get("cpu_seconds"):
         text.append(f"*All cells together took {kept['cpu_seconds']} seconds of processor time.*")
     (folder / f"{script.stem}.md").write_text("\n\n".join(text) + "\n")
