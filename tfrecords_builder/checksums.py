@@ -44,7 +44,7 @@ def check_file(path: Path, checksum: str | None) -> Path:
 
 
 def is_written(path: Path, checksum: str | None) -> bool:
-    """Whether a file has the checksum it was written with, if that was kept; a copy that has another is made anew."""
+    """Whether a file has the checksum it was written with, if that was kept; a copy with another is made again."""
     if checksum is None or file_checksum(path) == checksum:
         return True
     if not renew(path):

@@ -39,7 +39,7 @@ class Claim:
         self.out, self.new, self.kept, self._lock = out, new, False, held
 
     def keep(self) -> None:
-        """Marks that the folder now contains work worth keeping, whatever fails later."""
+        """Marks that the folder now contains work worth keeping, even if something fails later."""
         self.kept = True
 
     def share(self) -> None:

@@ -99,7 +99,7 @@ def all_present(paths: list[Path]) -> None:
 
 
 def renew(path: Path) -> bool:
-    """Makes a copy anew; returns whether the file at the path is one."""
+    """Makes a copy again; returns whether the file at the path is one."""
     if url := origin_of(path):
         _copy(url, about(url), anew=True, path=path)
     return url != ""

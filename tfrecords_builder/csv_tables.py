@@ -141,7 +141,7 @@ def _check_short_rows(path: Path, dialect: _Dialect, cells: int) -> None:
     options = dialect.options
     with _opened(path, dialect) as file:
         table = csv.reader(file, delimiter=options["sep"], skipinitialspace=options["skipinitialspace"])
-        with contextlib.suppress(csv.Error):  # the catalogue is refused for such a long cell elsewhere
+        with contextlib.suppress(csv.Error):  # a cell of this length is refused elsewhere
             for row in table:
                 if len(row) < cells and any(cell.strip() for cell in row):
                     line, shown = table.line_num + dialect.before, some((cell[:20] for cell in row), 8)

@@ -93,7 +93,7 @@ def _check(picture, limits: Limits) -> None:
         raise ValueError("truncated: its strips end before the last row")
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # in camera files, the others are previews
-        raise ValueError(f"contains {frames} pictures; save the one to use in a file of its own")
+        raise ValueError(f"contains {frames} pictures; save the one to use as a separate file")
 
 
 def _losses(picture, data: bytes) -> list[str]:

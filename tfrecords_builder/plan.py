@@ -3,7 +3,7 @@
 The catalogue is read twice in chunks: once to check and count, once to distribute its rows to one small Arrow file per
 shard. Only one chunk is in memory at a time, however long the catalogue is.
 
-Any number of processes may plan the same build at once without a lock: each makes its plan in a folder of its own and
+Any number of processes may plan the same build at once without a lock: each makes its plan in its own folder and
 renames it to `.build`. The first succeeds, the others use its plan. Plans are also removed by renaming, so that nobody
 sees half a plan.
 """

@@ -57,7 +57,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a csv of whatever columns; `write_table` refuses those with several numbers per cell."""
+    """Writes a csv of any columns; `write_table` refuses those with several numbers per cell."""
     write_whole(path, lambda new: for_spreadsheets(table).to_csv(new, index=False))
 
 

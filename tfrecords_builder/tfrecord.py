@@ -113,7 +113,7 @@ def decode(example: bytes) -> dict[str, Any]:
     """Decodes the features of a `tf.train.Example`, the inverse of `encode`.
 
     Raises:
-        ValueError: It is not such a message.
+        ValueError: It is not a valid message.
     """
     try:
         features = {}

@@ -19,7 +19,7 @@ def upload(folder: str | Path, url: str) -> int:
     `claim.json`, which tells whose place this is, goes first, and the JSON files that describe the others last, so that
     nobody reads half a set. If interrupted, the same call resumes: files that are there already, by their checksums in
     `uploaded.json`, stay. Records to which galaxies were added need no more than these, and parts of a job that were
-    computed on machines of their own can be uploaded to one place.
+    computed on separate machines can be uploaded to one place.
 
     Args:
         folder: What a verb has made.

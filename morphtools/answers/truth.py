@@ -39,7 +39,7 @@ def read_truth(
         words how it was read.
 
     Raises:
-        ValueError: A column is missing, or holds another kind of answer; says which one was predicted.
+        ValueError: A column is missing, or contains another kind of answer; the message names the predicted kind.
     """
     for name in columns:
         if name not in catalog.columns:

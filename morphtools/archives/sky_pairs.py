@@ -96,7 +96,7 @@ def groups_of(sky: np.ndarray, radius: float) -> np.ndarray:
     """Finds groups of friends of friends: positions within a radius of each other are in the same group.
 
     Args:
-        sky: (N, 2) degrees; each NaN is a group of its own.
+        sky: (N, 2) degrees; each NaN is a separate group.
         radius: In degrees.
 
     Returns:

@@ -11,7 +11,7 @@ class Listed(click.ParamType):
 
     Args:
         kind: Turns the text of one value into that value, or raises ValueError.
-        example: Of such a list, for the message about a wrong one.
+        example: A valid list, for the message about an invalid one.
     """
 
     name = "text"

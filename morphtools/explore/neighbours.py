@@ -104,7 +104,7 @@ class Neighbours:
             (n,) rows.
 
         Raises:
-            ValueError: Some have no representation; says which.
+            ValueError: Some have no representation; the message names them.
         """
         ids = [str(name) for name in ids]
         rows = self.of_store(self.store.rows_of(ids))

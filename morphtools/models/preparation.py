@@ -49,7 +49,7 @@ def prepare(
         image_size: Side, or (H, W), to use instead of the card's.
         crop: Side in pixels of the middle of the records' images that is shown; by default all of it.
         adapt_bands: Whether to adapt the first convolution to other bands (see `load_pretrained`).
-        survey: Whose bands they are, to deredden them though the card does not say so.
+        survey: Survey of the bands, to deredden them even if the card does not.
 
     Raises:
         ValueError: The records hold other images than the weights were trained on; the message explains how to fix it.
@@ -109,7 +109,7 @@ def _compare_scales(card: Card, shown: float | None, where: str) -> None:
 
 
 def _dereddened(survey: str | None, records: Records, where: str) -> dict:
-    """`dereddened` of `load_dataset` where it is asked for and can be done; a warning says what it costs otherwise."""
+    """`dereddened` of `load_dataset` if it is wanted and possible; otherwise a warning names the consequence."""
     if survey is None:
         return {}
     if records.encoding == "encoded":

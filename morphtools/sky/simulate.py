@@ -1,6 +1,6 @@
 """A simulated sky with known truth: galaxies, images and volunteers' votes, in memory or as a survey on disk.
 
-Galaxy *i* of a survey with some seed is always the same galaxy, alone or among a million, in whatever order:
+Galaxy *i* of a survey with some seed is always the same galaxy, alone or among a million, in any order:
 all its random numbers come from streams keyed by (seed, i).
 """
 

@@ -41,7 +41,7 @@ def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
 def stand_for_unknown(values: pd.Series) -> pd.Series:
     """Which numbers of a measure stand for an unknown one: those far from all others that people write for it.
 
-    Those are `SENTINELS`, numbers beyond 10¹⁹, and whatever stands in several cells, at either end, farther from all
+    Those are `SENTINELS`, numbers beyond 10¹⁹, and values in several cells, at either end, that are farther from all
     others than these are from each other: -32768, 9.99, or 0 among magnitudes; and -1 where nothing else is negative.
     """
     written = values.isin(SENTINELS) | (values.abs() > 1e19)
