@@ -174,7 +174,7 @@ def trials(verb: str, data: Path, folder: Path, kills: int, rng: random.Random) 
     while tally["kills"] < kills:
         shutil.rmtree(out, ignore_errors=True)
         history = []
-        for _ in range(rng.choice([1, 1, 2, 3])):
+        for _ in range(min(rng.choice([1, 1, 2, 3]), kills - tally["kills"])):
             when = {"before": rng.randint(1, operations)} if rng.random() < 0.65 else {"after": rng.uniform(0, whole)}
             outcome = run(verb, data, out, **when)
             tally["kills"] += outcome == "killed"

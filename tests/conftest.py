@@ -27,6 +27,22 @@ def pytest_xdist_auto_num_workers(config):
     return max(1, min(len(os.sched_getaffinity(0)), memory // MEMORY))
 
 
+def pytest_collection_modifyitems(items):
+    """Each worker begins with its share of the files that have slow tests, so that all end with fast ones."""
+    workers, total, files = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)), len(items), {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    slow = [file for file, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)]
+    fast = [test for file, tests in files.items() if file not in slow for test in tests]
+    items.clear()
+    for i in range(workers):
+        share = [test for file in slow[i::workers] for test in files[file]]
+        left = max(0, (total - len(items)) // (workers - i) - len(share))  # as xdist divides them at the start
+        items += share + fast[:left]
+        fast = fast[left:]
+    items += fast
+
+
 @pytest.fixture(scope="session")
 def forks():
     """Runs code in processes of its own (`Forks`)."""
