@@ -66,7 +66,7 @@ def stage(folder: Path) -> list:
     """Writes the pages of the site as Markdown; returns its navigation."""
     for page, file in PAGES.items():
         (folder / page).write_text(_links((ROOT / file).read_text()))
-    for name in ("picture.jpg", "site.css"):
+    for name in ("picture.jpg", "growth.png", "site.css"):
         shutil.copy(HERE / name, folder)
     shutil.copytree(ROOT / "examples" / "screenshots", folder / "screenshots")
     tutorials = [_tutorial(script, folder / "tutorials") for script in sorted((ROOT / "examples").glob("[0-9]*.py"))]
