@@ -2,8 +2,8 @@
 
 Its data module, default training transforms, default head and optimizer, and its own trainer with early stopping out of
 reach. Prints one line of JSON. With a table of test galaxies, the encoder is EfficientNet-Lite0 with its weights from
-ImageNet, and after every epoch the AUC of the test and the seconds of training until then are noted; the fit ends once
-an AUC is reached. The environment, with a PyTorch built for the CPU:
+ImageNet, and after every epoch the AUC of the test and the seconds of training until then are noted. The environment,
+with a PyTorch built for the CPU:
 
     pip install torch torchvision
     pip install --no-deps zoobot==2.9.0 galaxy-datasets==0.0.25
@@ -59,7 +59,10 @@ class ImageNet(torch.nn.Module):
 
 
 class Tests(L.Callback):
-    """The AUC of the test after every epoch, in time that does not count."""
+    """The AUC of the test after every epoch, which takes no time that counts.
+
+    The fit ends once the AUC is enough, or has not risen for 15 epochs.
+    """
 
     def __init__(self, test: pd.DataFrame, enough: float):
         self.labels, self.enough, self.epochs, self.apart = test["label"], enough, [], 0.0
@@ -73,7 +76,8 @@ class Tests(L.Callback):
         model.train()
         auc = roc_auc_score(self.labels, shares.numpy())
         self.epochs.append({"seconds": start - trainer.began - self.apart, "auc": auc})
-        trainer.should_stop = auc >= self.enough
+        aucs = [each["auc"] for each in self.epochs]
+        trainer.should_stop = auc >= self.enough or len(aucs) - aucs.index(max(aucs)) > 15
         self.apart += time.perf_counter() - start
 
 
