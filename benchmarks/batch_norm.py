@@ -17,7 +17,7 @@ import morphtools.models.resnet as resnet
 from morphtools.data.dataset import steady
 from morphtools.models.batch_norm import BatchNormalization
 from morphtools.models.encoders import build_encoder
-from morphtools.training.devices import precision
+from morphtools.models.precision import precision
 
 
 def trainer(kind, encoder: str, side: int, batch_size: int, bfloat16: bool) -> keras.Model:

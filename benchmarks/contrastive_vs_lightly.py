@@ -38,7 +38,7 @@ def measure(
 
     from morphtools import BYOL, MoCo, build_augmentations, build_encoder
     from morphtools.data.dataset import steady
-    from morphtools.training.devices import precision
+    from morphtools.models.precision import precision
 
     keras.utils.set_random_seed(0)
     with precision(bfloat16):

@@ -33,7 +33,7 @@ def measure(names: list[str], side: int, batch: int, batches: int) -> dict[str, 
 
     from morphtools.inference.filling import compiled
     from morphtools.models.encoders import build_encoder
-    from morphtools.training.devices import precision
+    from morphtools.models.precision import precision
     from morphtools.training.speed import disturb
 
     keras.utils.set_random_seed(0)

@@ -11,19 +11,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-from morphtools.models.cards import list_pretrained
+from morphtools.models.cards import find_card, list_pretrained
 from tfrecords_builder.quiet import quietly
 
 
-def doctor(speed: bool = False) -> tuple[str, bool]:
+def doctor(speed: bool = False, weights: str | Path | None = None) -> tuple[str, bool]:
     """Looks at Python, packages, backend, devices, memory and weights.
 
     Args:
-        speed: Whether to measure, too, which settings are fastest here for the default weights; takes about a minute.
+        speed: Whether to measure, too, which settings are fastest here; takes about a minute.
+        weights: Whose encoder to measure, as for `load_pretrained`; by default that of the default weights.
 
     Returns:
         A report to read, and whether everything that morphtools needs is there.
+
+    Raises:
+        ValueError: There are no such weights.
+        FileNotFoundError: There are no weights or no card at this path.
     """
+    if weights is not None:
+        find_card(weights)  # before a minute is spent
     lines, fixes = [], []
     lines.append(_row("morphtools", _version("morphtools") or "not installed, run from its folder"))
     lines.append(_row("python", f"{platform.python_version()} on {platform.platform(terse=True)}"))
@@ -41,10 +48,10 @@ def doctor(speed: bool = False) -> tuple[str, bool]:
     lines.append(_row("disk", f"{free:.0f} GiB free in {Path.cwd()}"))
     if free < 1:
         fixes.append(f"free some disk space for {Path.cwd()}, or work elsewhere with --out")
-    weights = [card.name for card in list_pretrained()]
-    lines.append(_row("weights", ", ".join(weights) or "none: encoders start from random weights"))
+    names = [card.name for card in list_pretrained()]
+    lines.append(_row("weights", ", ".join(names) or "none: encoders start from random weights"))
     fixes += backend_fixes
-    lines += _speed() if speed else []
+    lines += _speed(weights) if speed else []
     lines.append("\nEverything morphtools needs is here." if not fixes else "\nTo fix:")
     return "\n".join(lines + [f"  {fix}" for fix in fixes]), not fixes
 
@@ -102,13 +109,13 @@ def _backend() -> tuple[list[str], list[str]]:
 _WORTHWHILE = 1.1  # times as fast: below, it is not worth a setting
 
 
-def _speed() -> list[str]:
-    """Images per second of the default encoder, with and without oneDNN and bfloat16, and what to set."""
+def _speed(weights: str | Path | None) -> list[str]:
+    """Images per second of an encoder, with and without oneDNN and bfloat16, and what to set."""
     import keras
 
     import morphtools
 
-    weights = str(inspect.signature(morphtools.finetune).parameters["weights"].default)
+    weights = str(weights or inspect.signature(morphtools.finetune).parameters["weights"].default)
     on = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0" if _is_x86_without_vnni() else "1") != "0"
     now, other = ("oneDNN on", "oneDNN off") if on else ("oneDNN off", "oneDNN on")
     rates = {now: _rates(weights, "1" if on else "0")}
@@ -122,9 +129,10 @@ def _speed() -> list[str]:
     if any(gain > _WORTHWHILE for gain in gains.values()):
         times = ", ".join(f"{what} {gain:.1f}" for what, gain in gains.items())
         lines.append(_row("tip", f"set TF_ENABLE_ONEDNN_OPTS={0 if on else 1} (times as fast: {times})"))
-    gain = rates[now]["train bfloat16"] / rates[now]["train float32"]
-    advice = "use" if gain > _WORTHWHILE else "leave out"
-    lines.append(_row("tip", f"{advice} --mixed-precision: in bfloat16 training is {gain:.1f} times as fast"))
+    for what, verbs in (("predict", "predict, represent and finetune"), ("train", "train and pretrain")):
+        gain = rates[now][f"{what} bfloat16"] / rates[now][f"{what} float32"]
+        advice = "use" if gain > _WORTHWHILE else "leave out"
+        lines.append(_row("tip", f"{advice} --mixed-precision of {verbs}: {gain:.1f} times as fast in bfloat16"))
     return lines
 
 

@@ -232,7 +232,29 @@ def test_doctor_advises_what_is_faster_here(monkeypatch, now, gain):
     report, _ = diagnosis.doctor(speed=True)
     advice = f"set TF_ENABLE_ONEDNN_OPTS={1 - int(now)} (times as fast: predict float32 {gain}, train float32 {gain})"
     assert (advice in report) == (gain > 1)
-    assert f"{'use' if gain > 1 else 'leave out'} --mixed-precision: in bfloat16 training is {gain} times" in report
+    for verbs in ("predict, represent and finetune", "train and pretrain"):
+        advice = f"{'use' if gain > 1 else 'leave out'} --mixed-precision of {verbs}: {gain} times as fast in bfloat16"
+        assert advice in report
+
+
+def test_doctor_measures_the_weights_that_are_given_and_refuses_those_that_are_not_there(monkeypatch):
+    from morphtools import diagnosis
+
+    measured = []
+
+    def rates(weights, onednn):
+        measured.append(weights)
+        return {f"{what} {kind}": 1.0 for what, kind in KINDS}
+
+    monkeypatch.setattr(diagnosis, "_rates", rates)
+    name = "mobilenet_v3_small_gz2"
+    assert f"speed                   {name}, images per second" in diagnosis.doctor(speed=True, weights=name)[0]
+    diagnosis.doctor(speed=True)
+    assert measured == [name, name, "efficientnet_lite0_gz2", "efficientnet_lite0_gz2"]  # each without and with oneDNN
+    for weights, message in (("nowhere/run", "nowhere/run"), ("mobilenet_gz", "unknown")):
+        result = invoke("doctor", "--speed", "--weights", weights)
+        assert result.exit_code == 2 and message in result.output and "Traceback" not in result.output
+    assert "--weights is for --speed" in invoke("doctor", "--weights", name).output
 
 
 KINDS = [(what, kind) for kind in ("float32", "bfloat16") for what in ("predict", "train")]

@@ -17,6 +17,7 @@ _READING = with_options(
     click.option("--stretch", help="How flux becomes a picture (as for the weights)."),
     click.option("--adapt-bands", is_flag=True, default=None, help="Adapt the weights to images with other bands."),
     click.option("--bands", help="Names of the bands, in the order of the files, such as g,r,z."),
+    click.option("--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 (see doctor --speed)."),
     click.option("--part", help="Only this part of the shards, such as 2/5; the last part to finish merges them."),
     SCHEDULER,
     CONFIG,

@@ -52,6 +52,7 @@ from morphtools.commands.options import CONFIG, IN_MEMORY, Listed, galaxies, joi
     help="Learning rate of the encoder (a hundredth of the head's, for photoz a tenth).",
 )
 @IN_MEMORY
+@click.option("--mixed-precision", is_flag=True, default=None, help="Compute in bfloat16 (see doctor --speed).")
 @click.option("--bins", type=int, help="Redshift bins (180).")
 @click.option("--redshift-range", type=(float, float), help="Lowest and highest redshift (0 0.4).")
 @click.option("--pdf", help="Redshift PDFs: softmax over bins (default), or a mixture of Gaussians.")

@@ -173,10 +173,10 @@ def _outputs(step: Callable, batches, bar: tqdm | None) -> Iterator[tuple[dict, 
         waiting.append((batch, step(batch.pop("image"))))
         if len(waiting) == 2:
             before, said = waiting.pop(0)
-            yield before, np.asarray(said)
+            yield before, np.asarray(said, np.float32)
             _advance(bar, said)
     for before, said in waiting:
-        yield before, np.asarray(said)
+        yield before, np.asarray(said, np.float32)
         _advance(bar, said)
 
 

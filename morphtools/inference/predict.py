@@ -50,6 +50,7 @@ def predict(
     stretch: str | None = None,
     adapt_bands: bool = False,
     bands: tuple[str, ...] | str | None = None,
+    mixed_precision: bool = False,
     part: str | None = None,
     executor: Executor | None = None,
     questions: str | Sequence[str] | None = None,
@@ -77,6 +78,8 @@ def predict(
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
         bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
+        mixed_precision: Whether encoders compute in bfloat16, which changes the results slightly. `doctor(speed=True)`
+            measures whether that is faster here.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side. The one that finds
             every galaxy predicted writes the tables.
         executor: Where to compute instead, a shard at a time, as for `build_records`; the bytes are the same.
@@ -114,9 +117,8 @@ def predict(
         choose(answer, questions, ())
     options: dict[str, Any] = {"stretch": stretch, "image_size": image_size, "adapt_bands": adapt_bands}
     bands = band_names(bands)
-    settings = (
-        {"split": split, "level": level, "orientations": orientations} | options | ({"bands": bands} if bands else {})
-    )
+    settings = {"split": split, "level": level, "orientations": orientations, "mixed_precision": mixed_precision}
+    settings |= options | ({"bands": bands} if bands else {})
     inputs = {"weights": [card.sha256 for card in cards]} | inputs_of(catalog, images, records)
     with claim(out, "predict", settings, inputs, old="predict.json", part=part is not None) as claimed:
         if _finished(out):
@@ -129,7 +131,8 @@ def predict(
         prepared = [prepare(card, opened, **options | one) for card in cards]
         if any(each.reading != prepared[0].reading for each in prepared):
             raise ValueError("the models take images of different sizes or stretches: give image_size and stretch")
-        loading = [{"orientations": orientations, **each.loading} for each in prepared]
+        common = {"orientations": orientations, "mixed_precision": mixed_precision}
+        loading = [common | each.loading for each in prepared]
         models = [load_pretrained(w, include_top=True, **o) for w, o in zip(weights, loading, strict=True)]
         familiar = _familiarities(weights)
         model = ask_every_way(models, answer.every_view, represent=bool(familiar))

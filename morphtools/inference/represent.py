@@ -35,6 +35,7 @@ def represent(
     survey: str | None = None,
     adapt_bands: bool = False,
     bands: tuple[str, ...] | str | None = None,
+    mixed_precision: bool = False,
     part: str | None = None,
     executor: Executor | None = None,
 ) -> Representations:
@@ -61,6 +62,8 @@ def represent(
         adapt_bands: Whether to adapt the weights to other bands (see `load_pretrained`); a single band always is, which
             is exact.
         bands: Names of the bands in the order of the files, such as `g,r,z`, if the files do not name them.
+        mixed_precision: Whether the encoder computes in bfloat16. `doctor(speed=True)` measures whether that is faster
+            here. The store then holds another space, with its own maps and clusters.
         part: `"2/5"`: only the second fifth of the records' shards, for processes side by side. The one that finds
             every galaxy represented finishes the store.
         executor: Where to compute instead, a shard at a time, as for `build_records`; the bytes are the same.
@@ -83,9 +86,9 @@ def represent(
         options["crop"] = crop
         options["adapt_bands"] = adapt_bands or len(opened.bands) == 1
         prepared = prepare(card, opened, **options)
-        model = load_pretrained(weights, orientations=orientations, **prepared.loading)
+        model = load_pretrained(weights, orientations=orientations, mixed_precision=mixed_precision, **prepared.loading)
         provenance: dict[str, Any] = {"weights": card.sha256, "records": origin(opened), "orientations": orientations}
-        provenance |= prepared.reading
+        provenance |= prepared.reading | ({"mixed_precision": True} if mixed_precision else {})
         claimed.keep()
         if part is not None:
             claimed.share()

@@ -9,6 +9,7 @@ from morphtools.models import guarded
 from morphtools.models.answering import head_for
 from morphtools.models.cards import Card, find_card, sha256_of, weights_beside
 from morphtools.models.encoders import any_way_up, build_encoder, check_keras
+from morphtools.models.precision import precision
 from tfrecords_builder.hdf5 import check_weights
 
 
@@ -21,6 +22,7 @@ def load_pretrained(
     orientations: int | None = None,
     noise: tuple[float, ...] | None = None,
     encoder: str = "efficientnet_b0",
+    mixed_precision: bool = False,
 ) -> keras.Model:
     """Loads pretrained weights as a plain `keras.Model`; needs no network if they are on this machine.
 
@@ -48,6 +50,8 @@ def load_pretrained(
             1 without it, which is the bare encoder.
         noise: Per band, the sky noise of flux images, if not that of the survey it was trained on.
         encoder: Architecture (see `build_encoder`), where `weights` is None or `imagenet`.
+        mixed_precision: Whether the encoder computes in bfloat16, and gives that too if it is returned bare; its
+            weights, the mean over orientations and the head remain float32.
 
     Returns:
         (B, H, W, C) → (B, D), (B, h, w, D), or the outputs of the head.
@@ -65,14 +69,16 @@ def load_pretrained(
     if orientations is None:
         orientations = 8 if include_top else 1
     if weights is None:
-        body, head = build_encoder(encoder, input_shape or (None, None, 3), noise=noise), None
+        with precision(mixed_precision):
+            body, head = build_encoder(encoder, input_shape or (None, None, 3), noise=noise), None
     else:
         path = find_card(weights)
         card = Card.open(path)
-        body, head = _load(card, _checked_weights(card, path), input_shape or card.input_shape)
+        body, head = _load(card, _checked_weights(card, path), input_shape or card.input_shape, mixed_precision)
         if include_top and head is None:
             raise ValueError(f"{card.name} is an encoder without a head: include_top=False")
-        body = _with_bands(body, card, (input_shape or card.input_shape)[2], noise)
+        with precision(mixed_precision):
+            body = _with_bands(body, card, (input_shape or card.input_shape)[2], noise)
     body = _pooled(body, pooling)
     if orientations == 1 and not include_top:
         return guarded.Functional(body.input, body.output, name=body.name)
@@ -110,11 +116,13 @@ def _fetched(card: Card, url: str) -> Path:
     return Path(file)
 
 
-def _load(card: Card, file: Path, input_shape) -> tuple[keras.Model, layers.Layer | None]:
+def _load(card: Card, file: Path, input_shape, mixed_precision: bool) -> tuple[keras.Model, layers.Layer | None]:
     """The encoder, for the bands it was trained on, and the head."""
     try:
         check_weights(file)
-        body, answer = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder), card.question()
+        with precision(mixed_precision):
+            body = build_encoder(input_shape=(*input_shape[:2], len(card.bands)), **card.encoder)
+        answer = card.question()
         if answer is None:
             whole, head = body, None
         else:

@@ -22,6 +22,7 @@ from morphtools.models import guarded
 from morphtools.models.answering import HIDDEN, begin, head_for
 from morphtools.models.cards import Card, write_card
 from morphtools.models.encoders import any_way_up, unfreeze
+from morphtools.models.precision import precision
 from morphtools.training.dereddening import survey_of
 from morphtools.training.familiar import keep_familiarity
 from morphtools.training.feeding import labels_of
@@ -68,6 +69,7 @@ def finetune(
     learning_rate: float = 1e-3,
     encoder_learning_rate: float | None = None,
     in_memory: bool | None = None,
+    mixed_precision: bool = False,
     bins: int = 180,
     redshift_range: tuple[float, float] = (0.0, 0.4),
     pdf: str = "softmax",
@@ -137,6 +139,8 @@ def finetune(
             tenth; for random weights the same.
         in_memory: Whether the images for training the encoder are decoded once and kept in the memory of the device.
             By default if they take at most half of it, on an accelerator or on JAX.
+        mixed_precision: Whether the encoder computes in bfloat16, in the test too. `doctor(speed=True)` measures
+            whether that is faster here.
         bins: Number of redshift bins.
         redshift_range: Lowest and highest redshift of the bins.
         pdf: `softmax`, independent bins; or `mixture`, five Gaussians evaluated on the bins.
@@ -177,6 +181,7 @@ def finetune(
         learning_rate=learning_rate,
         encoder_learning_rate=encoder_learning_rate,
         in_memory=in_memory,
+        mixed_precision=mixed_precision,
         photoz=Photoz(bins, redshift_range, pdf, estimate),
         test_labels=test_labels,
         seed=seed,
@@ -194,7 +199,8 @@ def _finetune(settings: FinetuneSettings, out: str | Path, executor: Executor | 
         settings = settings.with_rates(answer)
         survey = survey_of(chosen, settings.survey, answer.recipe.dereddens)
         log.info("building the encoder …")
-        encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
+        with precision(settings.mixed_precision):
+            encoder, card, reading = starting_encoder(chosen, settings.start, settings.seed, run.out / "state", survey)
         run.keep()
         model = _assemble(encoder, answer, chosen, settings)
         history, outputs = _train(run, model, answer, chosen, reading, settings, executor)

@@ -36,6 +36,7 @@ class FinetuneSettings:
     learning_rate: float
     encoder_learning_rate: float | None
     in_memory: bool | None
+    mixed_precision: bool
     photoz: Photoz
     test_labels: int
     seed: int

@@ -9,10 +9,11 @@ from morphtools.data.batches import read_batches
 from morphtools.data.presets import build_augmentations, facts_of, read_augmentations
 from morphtools.models.contrastive import BYOL, MoCo, SimCLR
 from morphtools.models.encoders import build_encoder, settle_batch_norm
+from morphtools.models.precision import precision
 from morphtools.models.preparation import prepare
 from morphtools.models.pretrained import load_pretrained
 from morphtools.models.replicas import synchronize_batch_norm
-from morphtools.training.devices import all_devices, precision
+from morphtools.training.devices import all_devices
 from morphtools.training.optimizers import build_optimizer
 from morphtools.training.pretrain_settings import PretrainSettings
 from morphtools.training.settings import METHODS, LearnerSettings

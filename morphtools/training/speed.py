@@ -11,7 +11,7 @@ import numpy as np
 from morphtools.inference.filling import compiled
 from morphtools.models.cards import Card, find_card
 from morphtools.models.encoders import build_encoder
-from morphtools.training.devices import precision
+from morphtools.models.precision import precision
 
 _BATCH, _SECONDS = 32, 1.5
 

@@ -9,9 +9,10 @@ from morphtools.models.cards import Card
 from morphtools.models.dirichlet import DirichletHead
 from morphtools.models.encoders import build_encoder
 from morphtools.models.hybrid import Hybrid
+from morphtools.models.precision import precision
 from morphtools.models.replicas import synchronize_batch_norm
 from morphtools.survey.schemas import Schema
-from morphtools.training.devices import all_devices, precision
+from morphtools.training.devices import all_devices
 from morphtools.training.learner import longest_queue, make_learner, stochastic_depth
 from morphtools.training.runs import Run
 from morphtools.training.starting import starting_encoder

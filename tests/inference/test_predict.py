@@ -243,7 +243,7 @@ def test_killed_and_done_in_parts_the_tables_are_those_of_one_go(sky, runs, tmp_
 
 @pytest.mark.parametrize("name", ["a", "votes"])
 def test_an_executor_writes_the_tables_of_one_process(sky, runs, tmp_path, name):
-    options = {"records": sky / "records", "orientations": 2, "batch_size": 4}
+    options = {"records": sky / "records", "orientations": 2, "batch_size": 4, "mixed_precision": name == "votes"}
     whole = predict(runs[0] / name, tmp_path / "whole", **options)
     with ThreadPoolExecutor(1) as executor:
         out = predict(runs[0] / name, tmp_path / "out", executor=executor, **options)
@@ -299,10 +299,13 @@ def test_galaxies_without_a_finite_answer_are_listed_even_if_it_is_a_whole_part(
     assert len(tables(out)[1]) == 40 - batches[0]
 
 
+MIXED = ("a", {"mixed_precision": True}, "mixed_precision: False → True")
+
+
 def test_a_folder_keeps_to_one_set_of_predictions(sky, runs, tmp_path):
     options = {"records": sky / "records", "split": "test", "orientations": 1}
     out = predict(runs[0] / "a", tmp_path / "out", **options)
-    for weights, changes, other in (("b", {}, "weights"), ("a", {"orientations": 2}, "orientations")):
+    for weights, changes, other in (("b", {}, "weights"), ("a", {"orientations": 2}, "orientations"), MIXED):
         with pytest.raises(
             FileExistsError, match=rf"other (inputs|settings) \((changed: )?{other}.*; choose another out"
         ):

@@ -83,6 +83,7 @@ def test_other_weights_orientations_or_records_are_refused(weights, flux, galaxi
     for path, options, other in (
         ("other.json", {"records": flux, "orientations": 1}, "weights"),
         ("tiny.json", {"records": flux, "orientations": 2}, "orientations"),
+        ("tiny.json", {"records": flux, "orientations": 1, "mixed_precision": True}, "mixed_precision"),
         ("tiny.json", {"catalog": tmp_path / "catalog.csv", "images": galaxies[1], "orientations": 1}, "catalog"),
     ):
         with pytest.raises(
@@ -90,6 +91,19 @@ def test_other_weights_orientations_or_records_are_refused(weights, flux, galaxi
         ):
             represent(weights / path, out, **options)
     assert len(represent(weights / "tiny.json", out, records=flux, orientations=1)) == 20  # other splits join
+
+
+def test_representations_in_mixed_precision_are_the_same_to_eight_bits(weights, flux, tmp_path):
+    stores = [
+        represent(weights / "tiny.json", tmp_path / f"{orientations}-{mixed}", records=flux, **options)
+        for orientations in (1, 2)
+        for mixed in (False, True)
+        if (options := {"orientations": orientations, "mixed_precision": mixed})
+    ]
+    for exact, half in (stores[:2], stores[2:]):
+        assert half.provenance == exact.provenance | {"mixed_precision": "True"}
+        one, other = exact.values(), half.values()
+        assert 0 < abs(one - other).max() < 2**-6 * abs(one).max() and other.dtype == "float32"
 
 
 def test_a_catalogue_leaves_a_store_and_nothing_else(weights, galaxies, tmp_path):

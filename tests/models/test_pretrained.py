@@ -87,6 +87,20 @@ def test_a_run_folder_is_loaded_from_the_numbers_in_its_model_file(tmp_path):
 
 
 @pytest.mark.any_backend
+def test_in_mixed_precision_only_the_encoder_computes_in_half(tiny):
+    x, before = images(), keras.config.dtype_policy()
+    exact, half = (load_pretrained(tiny[0], include_top=True, mixed_precision=mixed) for mixed in (False, True))
+    np.testing.assert_allclose(shown(half, x), shown(exact, x), rtol=0.1)
+    _, encoder, mean, head = half.layers
+    assert encoder.get_layer("stem_conv").compute_dtype == "bfloat16" == encoder.outputs[0].dtype
+    assert mean.compute_dtype == "float32" == head.compute_dtype and half.outputs[0].dtype == "float32"
+    assert {weight.dtype for weight in encoder.trainable_weights} == {"float32"}
+    for one, other in zip(half.weights, exact.weights, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
+    assert keras.config.dtype_policy() == before
+
+
+@pytest.mark.any_backend
 def test_pooling_is_that_of_the_feature_maps(tiny):
     x = images(size=64)
     maps, mean, largest = (

@@ -149,6 +149,16 @@ def test_metrics_are_those_of_the_predictions(head_run):
     np.testing.assert_array_equal(saved.label, truth)
 
 
+@pytest.mark.slow
+def test_in_mixed_precision_a_run_is_nearly_the_same_and_says_so(sky, head_run, tmp_path):
+    run = finetune("rings", **options(sky), mixed_precision=True, out=tmp_path / "run")
+    assert yaml.safe_load((run.out / "config.yaml").read_text())["mixed_precision"] is True
+    exact, half = (predictions(each).by_class for each in (head_run, run))
+    assert exact.dtype == half.dtype and 0 < abs(exact - half).max() < 0.1
+    with pytest.raises(FileExistsError, match="mixed_precision: True → False"):
+        finetune("rings", **options(sky), out=run.out)
+
+
 def test_a_finished_run_is_returned_and_another_one_is_not_mixed_in(head_run, sky):
     before = {p: p.stat().st_mtime_ns for p in head_run.out.rglob("*.parquet")}
     assert finetune("rings", **options(sky), out=head_run.out).metrics == head_run.metrics
