@@ -20,7 +20,6 @@ from tfrecords_builder.images import Image, open_images
 
 MOST = 2000  # maximum number of galaxies returned
 _LIMITS = Limits(bytes=2**25, pixels=2**24)  # for uploaded images
-_UPLOADS = 50  # uploaded images kept
 _ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|fits?|fts)(\.gz|\.bz2|\.xz|\.lzma|\.fz)?$", re.IGNORECASE)
 
 

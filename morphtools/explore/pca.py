@@ -222,9 +222,10 @@ def represent_image(image: Path, weights: str | Path, representations: str | Pat
     store = Representations.open(representations)
     with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder) / "catalog.csv"
-        pd.DataFrame({"id_str": ["query"], "file_loc": [str(image.absolute())]}).to_csv(catalog, index=False)
+        pd.DataFrame({"id_str": ["query"], "file_loc": [image.name]}).to_csv(catalog, index=False)
         orientations = int(store.provenance.get("orientations", 8))
-        new = represent(weights, Path(folder) / "query", catalog=catalog, orientations=orientations)
+        out = Path(folder) / "query"
+        new = represent(weights, out, catalog=catalog, images=image.parent, orientations=orientations)
         check_same_space(store, new)
         return Projection.open(store.folder)(new.values()) if "pca" in store.provenance else new.values()
 

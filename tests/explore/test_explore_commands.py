@@ -110,7 +110,7 @@ def test_an_image_file_is_an_example_in_the_space_of_the_store(places, tmp_path,
     store, _, images = places
     reduced = reduce_representations(store, tmp_path / "few", components=3)
 
-    def represent(weights, out, *, catalog, orientations):
+    def represent(weights, out, *, catalog, images, orientations):
         assert weights == "w" and orientations == 8
         (row,) = pd.read_csv(catalog).to_dict("records")
         made = Representations.create(out, 5, {"weights": "w", "records": "of the image"})

@@ -3,9 +3,11 @@ import dataclasses
 import keras
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from morphtools.data.dataset import load_dataset
+from morphtools.explore.pca import reduce_representations, represent_image
 from morphtools.explore.pictures import Pictures
 from morphtools.inference.represent import represent
 from morphtools.models.cards import Card, write_card
@@ -59,6 +61,21 @@ def test_representations_are_those_of_the_weights_for_images_prepared_as_they_wa
     assert set(store.id_str) == set(rows) and len(store) == 20
     np.testing.assert_allclose(store.values(), [rows[name] for name in store.id_str], atol=1e-4)
     assert not (tmp_path / "out" / "failures.csv").exists()
+
+
+def test_an_image_file_is_represented_in_the_space_of_a_store_and_of_a_reduced_one(weights, tmp_path):
+    images = tmp_path / "images, new"
+    images.mkdir()
+    for i in range(8):
+        pixels = np.random.default_rng(i).integers(0, 256, (24, 24, 3), "uint8")
+        PIL.Image.fromarray(pixels).save(images / f"g{i}.png")
+    store = represent(weights / "tiny.json", tmp_path / "store", catalog=images, orientations=2)
+    few = reduce_representations(store, tmp_path / "few", components=3)
+    for where in (store, few):
+        found = represent_image(images / "g3.png", weights / "tiny.json", where.folder)
+        np.testing.assert_allclose(found, where.values()[list(where.id_str).index("g3")][None], atol=1e-5)
+    with pytest.raises(ValueError, match="another weights"):
+        represent_image(images / "g3.png", weights / "other.json", store)
 
 
 def test_a_crop_represents_the_middle_and_pictures_of_the_store_show_it(weights, flux, tmp_path):
