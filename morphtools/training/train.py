@@ -162,6 +162,8 @@ def _train(settings: TrainSettings, out: str | Path) -> Run:
         settle_batch_norm(encoder, *some_images(chosen, reading))
         _calibrate(run, whole, tree, chosen, reading)
         write_whole(run.out / "model.keras", whole.save)
+        used = chosen.index(["id_str", "split"])
+        write_whole(run.out / "galaxies.parquet", lambda path: used.to_parquet(path, index=False))
         data = f"{chosen.splits['train']} galaxies with votes of {tree.name}" + (f"; {card.data}" if card.data else "")
         described = {"name": run.out.name, "kind": "votes", "schema": tree.to_dict(), "classes": None, "url": None}
         card = dataclasses.replace(card, **described, data=data, scores={})

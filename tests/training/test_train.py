@@ -22,6 +22,7 @@ from morphtools.training.finetune import finetune
 from morphtools.training.settings import Optimization
 from morphtools.training.train import _mean_answers, _optimizer, train
 from tfrecords_builder.build import build_records
+from tfrecords_builder.splits import split_of
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = """
@@ -69,8 +70,11 @@ def test_a_run_leaves_what_a_person_and_a_program_need(run):
         "figures",
         "questions.csv",
         "predictions.csv",
+        "galaxies.parquet",
         "familiarity.npz",
     }
+    galaxies = pd.read_parquet(run.out / "galaxies.parquet").set_index("id_str")["split"]
+    assert len(galaxies) == 150 and galaxies.to_dict() == {name: split_of(name) for name in galaxies.index}
     assert (run.out / "figures" / "training_curve.png").stat().st_size > 5000
     assert "epoch 2: loss" in (run.out / "log.txt").read_text()
     assert run.summary.startswith("two-questions: resnet10_half trained on")
