@@ -28,6 +28,7 @@ SETTINGS = FinetuneSettings(
     learning_rate=1e-2,
     encoder_learning_rate=None,
     in_memory=None,
+    mixed_precision=False,
     photoz=Photoz(),
     test_labels=200,
     seed=0,
