@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from morphtools.explore import pca
-from morphtools.explore.pca import Projection, fit_pca, into_space, reduce_representations
+from morphtools.explore.pca import Projection, fit_pca, reduce_representations, represent_image
 from morphtools.inference.representations import Representations
 
 
@@ -78,15 +78,16 @@ def test_a_store_that_grows_in_its_middle_is_reduced_in_its_order(store, tmp_pat
     np.testing.assert_array_equal(again.values()[70], again.values()[3])
 
 
-def test_a_query_from_elsewhere_is_reduced_as_the_store_was(store, tmp_path):
+def test_an_image_from_elsewhere_is_reduced_as_the_store_was(store, tmp_path, monkeypatch):
     reduced = reduce_representations(store, tmp_path / "2", components=2)
     new = Representations.create(tmp_path / "new", 6, {"weights": "w", "records": "b"})
     new.append(["h"], store.values()[5:6])
-    np.testing.assert_array_equal(into_space(reduced, new)[0], reduced.values()[5])
-    np.testing.assert_array_equal(into_space(store, new)[0], store.values()[5])
-    other = Representations.create(tmp_path / "other", 6, {"weights": "v"})
+    monkeypatch.setattr("morphtools.inference.represent.represent", lambda *arguments, **options: new)
+    np.testing.assert_array_equal(represent_image(tmp_path / "h.png", "w", reduced)[0], reduced.values()[5])
+    np.testing.assert_array_equal(represent_image(tmp_path / "h.png", "w", store)[0], store.values()[5])
+    new = Representations.create(tmp_path / "other", 6, {"weights": "v"})
     with pytest.raises(ValueError, match=r"another weights \(v now, w there\)"):
-        into_space(reduced, other)
+        represent_image(tmp_path / "h.png", "v", reduced)
 
 
 def test_galaxies_of_another_store_are_not_taken_for_its_own(store, tmp_path):
