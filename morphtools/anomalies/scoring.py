@@ -8,6 +8,7 @@ import pandas as pd
 
 from morphtools.anomalies.gaussian_process import Posterior
 from morphtools.explore.sorting import in_order
+from tfrecords_builder.progress import progress_bar
 
 _SAMPLE = 20_000  # galaxies that tell how scores are distributed
 
@@ -33,15 +34,17 @@ def ranked_galaxies(
 
     def tables() -> Iterator[pd.DataFrame]:
         start = 0
-        for batch in names:
-            rows = np.arange(start, start + len(batch))
-            score, uncertainty = posterior.predict(candidates, rows)
-            here = rated[rated["row"].isin(rows)]
-            rating, raters = np.full(len(batch), np.nan), np.zeros(len(batch), int)
-            rating[here["row"] - start], raters[here["row"] - start] = here["rating"], here["raters"]
-            columns = {"id_str": batch, "score": score, "uncertainty": uncertainty}
-            yield pd.DataFrame(columns | {"rating": rating, "raters": raters})[~np.isin(rows, excluded)]
-            start += len(batch)
+        with progress_bar(total=len(candidates), desc="scoring", unit="galaxy", delay=2) as bar:
+            for batch in names:
+                rows = np.arange(start, start + len(batch))
+                score, uncertainty = posterior.predict(candidates, rows)
+                here = rated[rated["row"].isin(rows)]
+                rating, raters = np.full(len(batch), np.nan), np.zeros(len(batch), int)
+                rating[here["row"] - start], raters[here["row"] - start] = here["rating"], here["raters"]
+                columns = {"id_str": batch, "score": score, "uncertainty": uncertainty}
+                yield pd.DataFrame(columns | {"rating": rating, "raters": raters})[~np.isin(rows, excluded)]
+                start += len(batch)
+                bar.update(len(batch))
 
     sample = np.random.default_rng(0).choice(len(candidates), min(_SAMPLE, len(candidates)), replace=False)
     like = posterior.predict(candidates, np.sort(sample), ratings=0)[0]

@@ -15,6 +15,7 @@ from tfrecords_builder.claims import claim
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.json_files import read_json, write_json
 from tfrecords_builder.naming import some
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,12 @@ def standardized_components(store: Representations, components: int, path: Path,
         with new.open("w+b") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
             begin, squares = file.tell(), np.zeros(shape[1])
-            for _, values in store.batches():
-                part = projection(values)
-                squares += (part.astype(float) ** 2).sum(axis=0)
-                file.write(part.tobytes())
+            with progress_bar(total=len(store), desc="components", unit="galaxy", delay=2) as bar:
+                for _, values in store.batches():
+                    part = projection(values)
+                    squares += (part.astype(float) ** 2).sum(axis=0)
+                    file.write(part.tobytes())
+                    bar.update(len(part))
             variance = squares if whiten else np.full(shape[1], squares.mean())
             deviation = np.sqrt(variance / len(store)).astype(np.float32)
             deviation = np.maximum(deviation, np.finfo(np.float32).tiny)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from morphtools.inference.representations import Representations
+from tfrecords_builder.progress import progress_bar
 
 _FEW = 4  # up to this many queries, one pass for each is faster than scikit-learn
 
@@ -98,15 +99,17 @@ def nearest_in(
         Rows and distances (n,).
     """
     rows, distances, start = np.array([], np.int64), np.array([], np.float32), 0
-    for names, batch in store.batches():
-        here = np.flatnonzero(allowed[start : start + len(names)])
-        if len(here):
-            values = batch[here]
-            if metric == "cosine":
-                unit_length(values)
-            (found,), (away,) = exact(values, query, min(n, len(here)), metric)
-            rows, distances = np.concatenate([rows, start + here[found]]), np.concatenate([distances, away])
-            best = np.argsort(distances, kind="stable")[:n]
-            rows, distances = rows[best], distances[best]
-        start += len(names)
+    with progress_bar(total=len(allowed), desc="searching", unit="galaxy", delay=2) as bar:
+        for names, batch in store.batches():
+            here = np.flatnonzero(allowed[start : start + len(names)])
+            if len(here):
+                values = batch[here]
+                if metric == "cosine":
+                    unit_length(values)
+                (found,), (away,) = exact(values, query, min(n, len(here)), metric)
+                rows, distances = np.concatenate([rows, start + here[found]]), np.concatenate([distances, away])
+                best = np.argsort(distances, kind="stable")[:n]
+                rows, distances = rows[best], distances[best]
+            start += len(names)
+            bar.update(len(names))
     return rows, distances

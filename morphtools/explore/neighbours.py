@@ -12,6 +12,7 @@ from morphtools.explore.search_index import nearest_by, open_index
 from morphtools.inference.representations import Representations
 from tfrecords_builder.files import write_whole
 from tfrecords_builder.naming import check_known, some
+from tfrecords_builder.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -217,13 +218,15 @@ def _kept_values(store: Representations, metric: str, folder: Path) -> np.ndarra
     def write(new: Path) -> None:  # not through a memory map: a full disk would end the process
         with new.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for number, (_, values) in enumerate(store.batches()):
-                if number == 0:
-                    _check_spread(values[:: max(1, len(values) // 1000)], store)
-                values = np.array(values, "<f4")
-                if metric == "cosine":
-                    unit_length(values)
-                file.write(values.tobytes())
+            with progress_bar(total=len(store), desc="copying", unit="galaxy", delay=2) as bar:
+                for number, (_, values) in enumerate(store.batches()):
+                    if number == 0:
+                        _check_spread(values[:: max(1, len(values) // 1000)], store)
+                    values = np.array(values, "<f4")
+                    if metric == "cosine":
+                        unit_length(values)
+                    file.write(values.tobytes())
+                    bar.update(len(values))
 
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -133,9 +133,12 @@ def fit_pca(
         )
     if variance is not None and not 0 < variance <= 1:
         raise ValueError(f"variance must be a fraction above 0 and at most 1, got {variance}")
-    mean = sum(values.sum(axis=0, dtype=np.float64) for _, values in batches_of(store, keep, _ROWS)) / number
-    scatter = np.zeros((store.dimension, store.dimension))
-    with progress_bar(total=number, desc="principal components", unit="galaxy") as bar:
+    mean, scatter = np.zeros(store.dimension), np.zeros((store.dimension, store.dimension))
+    with progress_bar(total=2 * number, desc="principal components", unit="galaxy") as bar:
+        for _, values in batches_of(store, keep, _ROWS):
+            mean += values.sum(axis=0, dtype=np.float64)
+            bar.update(len(values))
+        mean /= number
         for _, values in batches_of(store, keep, _ROWS):
             away = values - mean
             scatter += away.T @ away
