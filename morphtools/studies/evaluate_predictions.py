@@ -140,5 +140,5 @@ def _trained_on(full: Path) -> set[str]:
             split = pd.read_parquet(check_table(galaxies), columns=["id_str", "split"])
             used |= set(split["id_str"][split["split"] != "test"])
     if used:
-        log.info("left out, as the model was trained on them or chosen by them: up to %d galaxies", len(used))
+        log.info("left out because the model was trained on them or selected by them: up to %d galaxies", len(used))
     return used
