@@ -94,12 +94,18 @@ def _padded(image: Image, aspect: float) -> Image:
 
 
 def _without_dead(image: Image, bands: tuple[str, ...]) -> Image:
-    """Masks pixels that are exactly zero in a band with noise: they were never exposed."""
+    """Masks pixels that are exactly zero in a band with noise: they were never exposed.
+
+    Among integers, and in files compressed in steps, zero is a value like its neighbours, unless it is far more common.
+    """
     zero = image.data == 0
     if np.count_nonzero(zero) <= 0.01 * zero[..., 0].size:
         return image
     share = zero.mean(axis=(0, 1))
     dead = (share > 0.01) & (image.data < 0).any(axis=(0, 1))  # without noise, zero is a normal value
+    for band in np.flatnonzero(dead):
+        others = image.data[..., band][np.isfinite(image.data[..., band]) & ~zero[..., band]]
+        dead[band] = np.count_nonzero(zero[..., band]) > 3 * np.unique(others, return_counts=True)[1].max(initial=0)
     if not dead.any():
         return image
     mask = zero & dead if image.mask is None else zero & dead | image.mask

@@ -125,6 +125,21 @@ def test_masks_are_carried_and_leave_the_pixels_alone(tmp_path):
     assert index.loc["g4", "missing_pixels"] == pytest.approx(masks[4].mean())
 
 
+@pytest.mark.parametrize("step", [0.1, 1.0])
+def test_zeros_among_values_in_steps_are_masked_only_where_they_are_far_more_common(tmp_path, step):
+    """As of integers, or of tiles compressed without dither."""
+
+    def image(i):
+        pixels = np.round(np.random.default_rng(i).normal(size=(40, 40, 3)) / step) * step
+        if i == 5:
+            pixels[:25, :, 1] = 0  # never exposed
+        return from_pixels(pixels.astype("f4"))
+
+    records = built(tmp_path, image)
+    masks = {name: galaxy["mask"] for name, galaxy in parsed(records).items()}
+    assert records.masked == 1 and masks["g5"][:25, :, 1].all() and not masks["g5"][..., [0, 2]].any()
+
+
 def test_exact_zeros_in_a_noisy_band_are_masked_and_reported(tmp_path):
     def dead(i):
         pixels = noise(i)
