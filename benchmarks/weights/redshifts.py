@@ -9,8 +9,8 @@ and `sdss_bright` (colour pictures with `spec_z`). ENCODER is a run of `pretrain
 - `quasars`: `pretrain` continues from ENCODER with the quasars of the train split, without labels; then the encoder is
   fine-tuned, and the same network is trained from scratch. Also neighbours in both encoders and in a random one, and
   neighbours and boosted trees in magnitudes and colours.
-- `neighbours`: of the same quasars, in the representations by ENCODER as it is and by a random encoder, beside the
-  baselines. Nothing is trained.
+- `neighbours`: of the same quasars, in the representations by ENCODER as it is, by a random encoder, by the shipped
+  weights (of pictures) and in their pixels, beside the baselines. Nothing is trained.
 - `galaxies`: the head alone on the shipped weights, neighbours in their representations, and the same baselines.
 
 Prints means over seeds with 95% intervals of the mean (Student's t).
@@ -26,7 +26,7 @@ import yaml
 from scipy.stats import t as student
 
 import morphtools
-from morphtools.explore.pictures import Pictures
+from morphtools.explore.pictures import Pictures, represent_pixels
 from morphtools.inference.represent import represent_galaxies
 from morphtools.models.encoders import any_way_up, settle_batch_norm
 from morphtools.studies.photoz_baselines import baseline_redshifts
@@ -63,6 +63,9 @@ def neighbours(data: Path, out: Path, encoder: str, seed: int) -> pd.DataFrame:
     galaxies = records.index().set_index("id_str")[["split", "redshift"]]
     edges = np.linspace(*QUASARS["redshift_range"], QUASARS["bins"] + 1)
     stores = represented(records, {"MoCo of galaxies": encoder}, out, seed)
+    stores["pixels"] = represent_pixels(out / "pixels", records=records.folder)
+    for name in ("efficientnet_lite0_gz2", "efficientnet_lite0_byol_sdss"):
+        stores[name] = morphtools.represent(name, out / name, records=records.folder, image_size=64)
     found = baseline_redshifts(galaxies, edges, pictures=Pictures(records.folder), representations=stores, seed=seed)
     rows = [{"method": name, "galaxies": len(each.id_str)} | flat(photoz_scores(each)) for name, each in found.items()]
     return pd.DataFrame(rows)
