@@ -26,7 +26,7 @@ def bad_pixels(stored: np.ndarray, header, bits: str | int | tuple | None = None
         name: Name of the mask in error messages, if it has no EXTNAME.
 
     Returns:
-        bool, in the shape of `stored`.
+        Bool, in the shape of `stored`.
 
     Raises:
         ValueError: It is not a mask, or it does not have these bits.

@@ -22,28 +22,28 @@ def vote_metrics(votes, concentrations, schema, *, baseline=None, truth=None, se
     Args:
         votes: (N, A) counts.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
+        schema: `Schema` with A answers.
         baseline: (A,) concentrations of the model that predicts the same for every galaxy, from the training's votes
-            (``mean_concentrations``); None takes them from these votes, which favours it a little.
+            (`mean_concentrations`); None takes them from these votes, which favours it a little.
         truth: (N, A) true fractions where they are known, as on the mock sky.
-        seed: of the random part of the coverage of counts.
+        seed: Of the random part of the coverage of counts.
 
     Returns:
         One row per question, NaN for questions without votes:
 
-        - ``galaxies`` with votes, and all their ``votes``;
-        - ``loss``: minus the log probability of a galaxy's votes, in nats; ``baseline_loss``; ``gain``, their
-          difference, and its standard error ``gain_error``. The baseline may be as vague as is best: a model
-          with smaller errors and no gain is too certain (see ``fit_recalibration``);
-        - over galaxies with two votes or more, the root mean square error ``rmse`` of vote fractions,
-          ``baseline_rmse``, and ``noise``, the error of a model that knows the truth, due to the finite number of
+        - `galaxies` with votes, and all their `votes`;
+        - `loss`: minus the log probability of a galaxy's votes, in nats; `baseline_loss`; `gain`, their
+          difference, and its standard error `gain_error`. The baseline may be as vague as is best: a model
+          with smaller errors and no gain is too certain (see `fit_recalibration`);
+        - over galaxies with two votes or more, the root mean square error `rmse` of vote fractions,
+          `baseline_rmse`, and `noise`, the error of a model that knows the truth, due to the finite number of
           votes;
-        - ``explained``: the fraction explained of what can be explained, (baseline² - rmse²) / (baseline² - noise²);
-        - ``coverage_50``, ``coverage_90``: how often the intervals for an answer's votes contain them;
-        - with ``truth``, ``truth_50`` and ``truth_90``: how often the intervals for its fraction contain the true one.
+        - `explained`: the fraction explained of what can be explained, (baseline² - rmse²) / (baseline² - noise²);
+        - `coverage_50`, `coverage_90`: how often the intervals for an answer's votes contain them;
+        - with `truth`, `truth_50` and `truth_90`: how often the intervals for its fraction contain the true one.
 
     Raises:
-        ValueError: the arrays do not belong together.
+        ValueError: The arrays do not belong together.
     """
     votes = _checked(votes, concentrations, schema)
     baseline = mean_concentrations(votes, schema) if baseline is None else np.asarray(baseline, float)
@@ -90,8 +90,8 @@ def vote_ranks(votes, concentrations, schema, *, seed=0):
     Args:
         votes: (N, A) counts.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
-        seed: counts are discrete: their rank is drawn from the range that belongs to them.
+        schema: `Schema` with A answers.
+        seed: Counts are discrete: their rank is drawn from the range that belongs to them.
 
     Returns:
         (N, A): uniform between 0 and 1 if the model is calibrated; NaN where nobody was asked, or where votes are not
@@ -137,14 +137,14 @@ def compare_fractions(votes, concentrations, schema, by, bins=10):
     Args:
         votes: (N, A) counts.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
+        schema: `Schema` with A answers.
         by: "fraction", bins of the predicted fraction (reliability), or "votes", bins of how many answered the
             question, equally full (bias against vote count).
-        bins: number of them.
+        bins: Number of them.
 
     Returns:
-        A row per answer and bin: ``question``, ``answer``, ``at`` (mean of what the bins are of), ``galaxies``,
-        ``predicted`` and ``observed`` fractions, weighted by votes, and ``error``, the standard error of their
+        A row per answer and bin: `question`, `answer`, `at` (mean of what the bins are of), `galaxies`,
+        `predicted` and `observed` fractions, weighted by votes, and `error`, the standard error of their
         difference.
     """
     votes = _checked(votes, concentrations, schema)
@@ -182,18 +182,18 @@ def evaluate_votes(votes, concentrations, schema, *, out=None, baseline=None, tr
     Args:
         votes: (N, A) counts.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
-        out: folder for ``questions.csv`` and ``figures/``: ``skill``, ``coverage``, ``ranks``, ``reliability`` and
-            ``bias`` as PNG; None writes nothing.
-        baseline: see ``vote_metrics``.
-        truth: see ``vote_metrics``.
-        seed: of the random part of the ranks.
+        schema: `Schema` with A answers.
+        out: Folder for `questions.csv` and `figures/`: `skill`, `coverage`, `ranks`, `reliability` and
+            `bias` as PNG; None writes nothing.
+        baseline: See `vote_metrics`.
+        truth: See `vote_metrics`.
+        seed: Of the random part of the ranks.
 
     Returns:
-        The table of ``vote_metrics``.
+        The table of `vote_metrics`.
 
     Raises:
-        ValueError: the arrays do not belong together, or nobody voted.
+        ValueError: The arrays do not belong together, or nobody voted.
     """
     table = vote_metrics(votes, concentrations, schema, baseline=baseline, truth=truth, seed=seed)
     if not table["galaxies"].any():

@@ -38,8 +38,8 @@ def credible_intervals(concentrations, schema, level=0.9):
 
     Args:
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
-        level: probability inside.
+        schema: `Schema` with A answers.
+        level: Probability inside.
 
     Returns:
         (N, A, 2) lower and upper ends, to 3e-5 or better: quantiles of the mixture, not means of the views' quantiles,
@@ -92,7 +92,7 @@ def _beta_mixture_quantiles(a, b, q, nodes: int) -> np.ndarray:
 def posterior_cdf(fractions, concentrations, schema):
     """Posterior probability (N, A) that each fraction is below the one given; NaN where that is NaN.
 
-    Uniform over galaxies if ``fractions`` are the truth and the model is calibrated.
+    Uniform over galaxies if `fractions` are the truth and the model is calibrated.
     """
     alpha, total = _totals(concentrations, schema)
     return np.mean([betainc(a, t - a, fractions) for a, t in zip(alpha, total, strict=True)], axis=0)
@@ -104,7 +104,7 @@ def predictive(votes, concentrations, schema):
     Args:
         votes: (N, A) counts; the number of answers to a question is known, not predicted.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
+        schema: `Schema` with A answers.
 
     Returns:
         Two arrays (N, A), from the mixture of the views' beta-binomials. A question without votes has (0, 1).
@@ -141,13 +141,13 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
     Args:
         id_str: (N,) names.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
-        level: of the credible intervals; None leaves them out, which saves most of the work.
+        schema: `Schema` with A answers.
+        level: Of the credible intervals; None leaves them out, which saves most of the work.
 
     Returns:
-        Two tables by ``id_str``. To read: ``ANSWER_fraction``, missing where fewer than half of the volunteers would be
-        asked the question. Everything: ``ANSWER_fraction``, ``ANSWER_low``, ``ANSWER_high`` for all,
-        ``QUESTION_asked``, and ``ANSWER_concentration`` (``ANSWER_concentration_0``, ... of several views).
+        Two tables by `id_str`. To read: `ANSWER_fraction`, missing where fewer than half of the volunteers would be
+        asked the question. Everything: `ANSWER_fraction`, `ANSWER_low`, `ANSWER_high` for all,
+        `QUESTION_asked`, and `ANSWER_concentration` (`ANSWER_concentration_0`, ... of several views).
     """
     alpha, _ = _totals(concentrations, schema)
     fractions = expected_fractions(alpha, schema)
@@ -166,17 +166,17 @@ def vote_tables(id_str, concentrations, schema, level=0.9):
 
 
 def read_concentrations(table, schema):
-    """The concentrations in a full table, as ``vote_tables`` and ``predict`` give it.
+    """The concentrations in a full table, as `vote_tables` and `predict` give it.
 
     Args:
-        table: that table, or the folder that ``predict`` wrote.
-        schema: ``Schema`` with A of its answers, all of them or fewer.
+        table: That table, or the folder that `predict` wrote.
+        schema: `Schema` with A of its answers, all of them or fewer.
 
     Returns:
         (S, N, A) of S views, in the order of the rows and of the answers.
 
     Raises:
-        ValueError: the table has no concentrations of these answers.
+        ValueError: The table has no concentrations of these answers.
     """
     if not isinstance(table, pd.DataFrame):
         path = check_table(Path(table) / "predictions-full.parquet")

@@ -25,7 +25,7 @@ def fit_recalibration(votes, concentrations, schema):
     Args:
         votes: (N, A) counts of galaxies the model was not trained on, and will not be tested on.
         concentrations: (S, N, A) or (N, A).
-        schema: ``Schema`` with A answers.
+        schema: `Schema` with A answers.
 
     Returns:
         (Q, 2): scale and floor; (1, 1) for a question that fewer than 50 galaxies were asked.
@@ -47,18 +47,18 @@ def fit_recalibration(votes, concentrations, schema):
 
 
 def recalibrate(concentrations, recalibration, schema):
-    """Concentrations with the certainty that ``fit_recalibration`` found.
+    """Concentrations with the certainty that `fit_recalibration` found.
 
     Args:
         concentrations: (S, N, A) or (N, A), at least 1 as the head gives them.
         recalibration: (Q, 2) scale and floor, or the list of lists in a model card.
-        schema: ``Schema`` with A answers and Q questions.
+        schema: `Schema` with A answers and Q questions.
 
     Returns:
         Concentrations of the same shape.
 
     Raises:
-        ValueError: another number of questions.
+        ValueError: Another number of questions.
     """
     recalibration = np.asarray(recalibration, float)
     if recalibration.shape != (len(schema.questions), 2):

@@ -11,7 +11,7 @@ def skill(table) -> Figure:
     """Error of the vote fractions of every question, between the noise of the votes and the mean baseline.
 
     Args:
-        table: as ``vote_metrics`` returns it.
+        table: As `vote_metrics` returns it.
     """
     table = table[table["rmse"].notna()]
     figure, axes, y = _rows(table)
@@ -29,7 +29,7 @@ def coverage(table) -> Figure:
     """How often 50% and 90% intervals hold the votes, and the true fractions where these are known.
 
     Args:
-        table: as ``vote_metrics`` returns it.
+        table: As `vote_metrics` returns it.
     """
     table = table[table["coverage_50"].notna()]
     figure, axes, y = _rows(table)
@@ -52,9 +52,9 @@ def ranks(values, schema, bins: int = 20) -> Figure:
     The band is two standard deviations of the noise due to the number of galaxies.
 
     Args:
-        values: (N, A) as ``vote_ranks`` returns them.
-        schema: ``Schema`` with A answers.
-        bins: number of bars.
+        values: (N, A) as `vote_ranks` returns them.
+        schema: `Schema` with A answers.
+        bins: Number of bars.
     """
     panels = {}
     for row, question in zip(schema.membership, schema.questions, strict=True):
@@ -80,7 +80,7 @@ def reliability(table) -> Figure:
     """Observed against predicted vote fractions, a line per answer; bins with fewer than ten galaxies are left out.
 
     Args:
-        table: as ``compare_fractions(by="fraction")`` returns it.
+        table: As `compare_fractions(by="fraction")` returns it.
     """
     figure, grid = _panels(table["question"].unique())
     for name, axes in grid.items():
@@ -99,7 +99,7 @@ def bias(table) -> Figure:
     Bins with fewer than ten galaxies are left out.
 
     Args:
-        table: as ``compare_fractions(by="votes")`` returns it.
+        table: As `compare_fractions(by="votes")` returns it.
     """
     figure, grid = _panels(table["question"].unique())
     for name, axes in grid.items():

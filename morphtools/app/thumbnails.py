@@ -31,7 +31,7 @@ class Thumbnails:
     Args:
         records: Records of the galaxies; instead of these,
         catalog: a table with `id_str` and `file_loc`, and
-        images: the folder, zip archive or stack of their images. Without either there are no images to show.
+        images: The folder, zip archive or stack of their images. Without either there are no images to show.
         store: Representations; if they were made from the centre of the images only, that centre is shown.
     """
 

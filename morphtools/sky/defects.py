@@ -92,9 +92,9 @@ def add_artifacts(images, seed, galaxies, kinds, *, noise, fwhm):
 
     Args:
         images: (N, C, size, size) in nanomaggies per pixel.
-        seed: seed of the survey.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
-        kinds: (N,) names as ``draw_artifacts`` returns them.
+        kinds: (N,) names as `draw_artifacts` returns them.
         noise: (N, C) noise per pixel.
         fwhm: (N, C) seeing in pixels.
     """

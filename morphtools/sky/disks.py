@@ -15,7 +15,7 @@ def column(values):
 
 
 def turned(x, y, angle, q):
-    """Coordinates along the major axis and, deprojected by the axis ratio ``q``, along the minor axis."""
+    """Coordinates along the major axis and, deprojected by the axis ratio `q`, along the minor axis."""
     c, s = column(np.cos(angle)), column(np.sin(angle))
     return x * c + y * s, (y * c - x * s) / column(q)
 

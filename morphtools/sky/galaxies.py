@@ -65,17 +65,17 @@ def check_fractions(fractions):
 def draw_galaxies(seed, galaxies, *, fractions=None, magnitude_limit=17.0):
     """Latent parameters of the galaxies with these numbers.
 
-    A class named in ``fractions`` occurs in that fraction of the galaxies and in no other; classes not named
+    A class named in `fractions` occurs in that fraction of the galaxies and in no other; classes not named
     keep their natural frequency.
 
     Args:
-        seed: seed of the survey.
-        galaxies: integers, the galaxies' numbers in the survey.
-        fractions: share of the sky for some of ``CLASSES``, e.g. ``{"ring": 0.5}``.
-        magnitude_limit: faintest apparent r magnitude.
+        seed: Seed of the survey.
+        galaxies: Integers, the galaxies' numbers in the survey.
+        fractions: Share of the sky for some of `CLASSES`, e.g. `{"ring": 0.5}`.
+        magnitude_limit: Faintest apparent r magnitude.
 
     Returns:
-        dict of arrays (N,): booleans for ``CLASSES``; lengths in arcsec, angles in radians, magnitudes in AB.
+        Dict of arrays (N,): booleans for `CLASSES`; lengths in arcsec, angles in radians, magnitudes in AB.
 
     Reference:
         Luminosities: Schechter function of Blanton et al. 2003 (ApJ 592, 819). Sizes: Shen et al. 2003 (MNRAS

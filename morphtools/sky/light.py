@@ -64,8 +64,8 @@ def planes(g, size, scale):
     """Unit-flux planes and dust.
 
     Args:
-        g: latents, as ``draw_galaxies`` returns them, of N galaxies.
-        size: pixels on a side.
+        g: Latents, as `draw_galaxies` returns them, of N galaxies.
+        size: Pixels on a side.
         scale: (N,) arcsec per pixel.
 
     Returns:

@@ -19,8 +19,8 @@ def moffat_transfer(size, fwhm):
     """Fourier transform of a Moffat profile with beta = 3.5, of unit flux.
 
     Args:
-        size: pixels on a side.
-        fwhm: full widths at half maximum in pixels, any shape (...,).
+        size: Pixels on a side.
+        fwhm: Full widths at half maximum in pixels, any shape (...,).
 
     Returns:
         float32 (..., size, size // 2 + 1), 1 at frequency zero.
@@ -44,8 +44,8 @@ class Conditions:
     """Observing conditions; every array starts with (N, C).
 
     Attributes:
-        fwhm: seeing in arcsec.
-        noise: standard deviation of the empty sky in nanomaggies per pixel.
+        fwhm: Seeing in arcsec.
+        noise: Standard deviation of the empty sky in nanomaggies per pixel.
         background: (N, C, 3) what is left of the sky after its subtraction, nanomaggies per pixel: its value
             in the middle of the image, and its rise from there to the right and the upper edge.
     """
@@ -65,12 +65,12 @@ def draw_conditions(seed, galaxies, *, camera, bands, scale, depth=1.0):
     Seeing scatters by 9% from field to field and 3% from band to band, noise by 20% and 7%.
 
     Args:
-        seed: seed of the survey.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
-        camera: the camera.
+        camera: The camera.
         bands: (C,) positions of the wanted bands in the camera.
         scale: (N,) arcsec per pixel.
-        depth: divides the noise: 2 is a survey 0.75 mag deeper.
+        depth: Divides the noise: 2 is a survey 0.75 mag deeper.
     """
     shape = (5, 1 + len(camera.bands))
     draws = np.array([rng.standard_normal(shape) for rng in streams(seed, galaxies, CONDITIONS)])
@@ -87,15 +87,15 @@ def expose(g, seed, galaxies, *, camera, bands, size, scale, fwhm, crowding=1.0)
     """Noiseless images of galaxies, blurred and reddened.
 
     Args:
-        g: latents of the N galaxies.
-        seed: seed of the survey.
+        g: Latents of the N galaxies.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
-        camera: the camera.
+        camera: The camera.
         bands: (C,) positions of the wanted bands in the camera.
-        size: pixels on a side of the images.
+        size: Pixels on a side of the images.
         scale: (N,) arcsec per pixel.
         fwhm: (N, C) seeing in arcsec.
-        crowding: density of stars and faint galaxies relative to a high-latitude field.
+        crowding: Density of stars and faint galaxies relative to a high-latitude field.
 
     Returns:
         float32 (N, C, size, size) in nanomaggies per pixel.
@@ -136,12 +136,12 @@ def add_noise(images, seed, galaxies, *, camera, bands, scale, conditions):
 
     Args:
         images: (N, C, size, size) noiseless, nanomaggies.
-        seed: seed of the survey.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
-        camera: the camera.
+        camera: The camera.
         bands: (C,) positions of the bands in the camera.
         scale: (N,) arcsec per pixel.
-        conditions: noise and background.
+        conditions: Noise and background.
     """
     sky = 10 ** (-0.4 * (np.array(camera.sky)[bands] - 22.5)) * np.asarray(scale)[:, None] ** 2
     size = images.shape[-1]

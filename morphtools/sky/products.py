@@ -7,15 +7,15 @@ def tangent_header(ra, dec, scale, size, bands, camera):
     """FITS keywords of a square image in the tangent projection, north up and east to the left.
 
     Args:
-        ra: right ascension of the middle of the image, degrees (ICRS).
-        dec: declination of the middle, degrees.
-        scale: arcsec per pixel.
-        size: pixels on a side.
-        bands: names of the planes.
-        camera: the camera.
+        ra: Right ascension of the middle of the image, degrees (ICRS).
+        dec: Declination of the middle, degrees.
+        scale: Arcsec per pixel.
+        size: Pixels on a side.
+        bands: Names of the planes.
+        camera: The camera.
 
     Returns:
-        dict of keywords for the first two axes; the third axis is the band.
+        Dict of keywords for the first two axes; the third axis is the band.
     """
     middle = (size + 1) / 2  # FITS counts pixels from 1, at their centres
     return {

@@ -42,28 +42,28 @@ def simulate_galaxies(
     """Simulates galaxies in memory.
 
     Args:
-        galaxies: how many.
-        image_size: pixels on a side.
-        bands: any of *grz* (the Legacy Surveys' DECam) or of *ugriz* (SDSS), in the order of the channels.
-        seed: seed of the survey.
-        start: number of the first galaxy; galaxies 0..99 followed by 100..199 are the same as 0..199.
-        schema: the volunteers' question tree, gz_decals_dr5 or gz2; the ring campaign always comes with it.
-        fractions: shares of some classes, e.g. ``{"ring": 0.5}``: half the galaxies have a ring and the
+        galaxies: How many.
+        image_size: Pixels on a side.
+        bands: Any of *grz* (the Legacy Surveys' DECam) or of *ugriz* (SDSS), in the order of the channels.
+        seed: Seed of the survey.
+        start: Number of the first galaxy; galaxies 0..99 followed by 100..199 are the same as 0..199.
+        schema: The volunteers' question tree, gz_decals_dr5 or gz2; the ring campaign always comes with it.
+        fractions: Shares of some classes, e.g. `{"ring": 0.5}`: half the galaxies have a ring and the
             others have none. Classes: smooth, spiral, bar, ring, edge_on, merger, irregular.
-        magnitude_limit: faintest r magnitude.
-        pixel_scale: arcsec per pixel; None is the camera's own.
-        field_radii: instead of a pixel scale, the side of each image in the galaxy's half-light radii (Galaxy
+        magnitude_limit: Faintest r magnitude.
+        pixel_scale: Arcsec per pixel; None is the camera's own.
+        field_radii: Instead of a pixel scale, the side of each image in the galaxy's half-light radii (Galaxy
             Zoo showed about 17).
-        artifact_rate: share of the images with an artefact.
-        crowding: density of stars and faint galaxies relative to a field at high latitude.
-        depth: divides the noise.
+        artifact_rate: Share of the images with an artefact.
+        crowding: Density of stars and faint galaxies relative to a field at high latitude.
+        depth: Divides the noise.
 
     Returns:
         The catalogue (one row per galaxy: position, redshift, E(B-V), pixel scale, vote counts, and the truth
-        in ``true_*`` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
+        in `true_*` columns) and float32 images (N, image_size, image_size, C) in nanomaggies per pixel.
 
     Raises:
-        ValueError: an invalid setting.
+        ValueError: An invalid setting.
     """
     sky = Sky(
         bands=bands,
@@ -107,36 +107,36 @@ def simulate_survey(
     depth=1.0,
     field_side=8,
 ):
-    """Writes a mock survey: FITS images and ``catalog.csv``.
+    """Writes a mock survey: FITS images and `catalog.csv`.
 
     Safe to stop and run again: files are written completely or not at all, and existing ones are kept. A
     folder that contains another survey is refused.
 
     Args:
-        out: folder to write into; made if missing.
-        galaxies: how many.
-        bands: see ``simulate_galaxies``, as all arguments not named here.
-        image_size: pixels on a side of each galaxy's image.
-        seed: seed of the survey.
-        schema: the volunteers' question tree.
+        out: Folder to write into; made if missing.
+        galaxies: How many.
+        bands: See `simulate_galaxies`, as all arguments not named here.
+        image_size: Pixels on a side of each galaxy's image.
+        seed: Seed of the survey.
+        schema: The volunteers' question tree.
         products: "fits", one cutout (C, H, W) per galaxy, or "mosaic", one image (C, F, F) per field of
-            ``field_side`` x ``field_side`` galaxies, each in the middle of its own tile. The tiles are
+            `field_side` x `field_side` galaxies, each in the middle of its own tile. The tiles are
             separate pointings: their backgrounds and seeing do not join smoothly.
-        fractions: shares of some classes.
-        magnitude_limit: faintest r magnitude.
-        pixel_scale: arcsec per pixel; None is the camera's own.
-        field_radii: side of each image in half-light radii; for cutouts only, since a mosaic has one pixel
+        fractions: Shares of some classes.
+        magnitude_limit: Faintest r magnitude.
+        pixel_scale: Arcsec per pixel; None is the camera's own.
+        field_radii: Side of each image in half-light radii; for cutouts only, since a mosaic has one pixel
             scale.
-        artifact_rate: share of the images with an artefact.
-        crowding: density of stars and faint galaxies.
-        depth: divides the noise.
-        field_side: galaxies on a side of a mosaic.
+        artifact_rate: Share of the images with an artefact.
+        crowding: Density of stars and faint galaxies.
+        depth: Divides the noise.
+        field_side: Galaxies on a side of a mosaic.
 
     Returns:
-        The catalogue, as written, with ``file_loc`` relative to ``out``.
+        The catalogue, as written, with `file_loc` relative to `out`.
 
     Raises:
-        ValueError: an invalid setting.
+        ValueError: An invalid setting.
         FileExistsError: a folder that holds a survey with other settings, or something else.
     """
     check_known("product", products, PRODUCTS)
@@ -177,10 +177,10 @@ def pictures(catalog, images, *, bands="grz", name=None):
     Published stretches are meant for a survey's own pixels: brightness is first brought to those.
 
     Args:
-        catalog: with ``pixel_scale`` in arcsec.
+        catalog: With `pixel_scale` in arcsec.
         images: (N, H, W, C) in nanomaggies per pixel.
-        bands: names of the C bands.
-        name: a key of ``stretch.STRETCHES``; by default dr2_rgb for *grz* and sdss_rgb where i is among the
+        bands: Names of the C bands.
+        name: a key of `stretch.STRETCHES`; by default dr2_rgb for *grz* and sdss_rgb where i is among the
             bands.
     """
     native = camera_for(bands).pixel_scale

@@ -34,7 +34,7 @@ class Blobs:
         """The blobs' discrete Fourier transform on an image's grid, complex64 (N, C, size, size // 2 + 1).
 
         Args:
-            size: pixels on a side; positions count from the image's middle.
+            size: Pixels on a side; positions count from the image's middle.
             scale: (N,) arcsec per pixel.
         """
         out = np.empty((*self.flux.shape[:2], size, size // 2 + 1), np.complex64)
@@ -86,12 +86,12 @@ def neighbours(seed, galaxies, *, field, camera, bands, crowding=1.0):
     """Faint galaxies and foreground stars around each galaxy.
 
     Args:
-        seed: seed of the survey.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
         field: (N,) side of the images in arcsec.
-        camera: whose wavelengths the colours are for.
-        bands: positions of the bands in the camera, (C,).
-        crowding: multiplies the numbers of sources; 0 for an empty field.
+        camera: Whose wavelengths the colours are for.
+        bands: Positions of the bands in the camera, (C,).
+        crowding: Multiplies the numbers of sources; 0 for an empty field.
 
     Returns:
         Blobs with fluxes in every band: one for a star, four for a galaxy.

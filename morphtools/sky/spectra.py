@@ -24,10 +24,10 @@ def spectrum(age, wavelengths):
 
     Args:
         age: 0 old, 1 intermediate, 2 young, 3 just born, and mixtures in between; shape (...,).
-        wavelengths: rest wavelengths in Angstrom, shape broadcastable to (..., 1) on the left: (..., B).
+        wavelengths: Rest wavelengths in Angstrom, shape broadcastable to (..., 1) on the left: (..., B).
 
     Returns:
-        Magnitudes (..., B), linear in ``age`` and in the logarithm of the wavelength.
+        Magnitudes (..., B), linear in `age` and in the logarithm of the wavelength.
     """
     age = np.clip(np.asarray(age, float), 0, 3)[..., None]
     age, wavelengths = np.broadcast_arrays(age, wavelengths)
@@ -58,11 +58,11 @@ def component_fluxes(ages, shares, redshift, wavelengths, reference, magnitude):
 
     Args:
         ages: (N, K) stellar populations of K components.
-        shares: (N, K) shares of the light at ``reference`` (observed frame), summing to 1.
+        shares: (N, K) shares of the light at `reference` (observed frame), summing to 1.
         redshift: (N,)
         wavelengths: (B,) effective wavelengths of the bands, Angstrom.
-        reference: wavelength in Angstrom at which ``magnitude`` and ``shares`` hold.
-        magnitude: (N,) total apparent AB magnitude at ``reference``.
+        reference: Wavelength in Angstrom at which `magnitude` and `shares` hold.
+        magnitude: (N,) total apparent AB magnitude at `reference`.
 
     Returns:
         (N, B, K) in nanomaggies (AB zero point 22.5).

@@ -1,7 +1,7 @@
 """Volunteers of the mock sky: what they can see of a galaxy, and how they then vote.
 
 A feature is noticed with a probability that grows with its strength and with how clearly the galaxy is seen:
-``clarity`` falls for galaxies that are small beside the seeing or faint beside the noise, and features of a
+`clarity` falls for galaxies that are small beside the seeing or faint beside the noise, and features of a
 disk fade as it turns edge-on. Everyone is equally attentive and answers independently, so counts are
 multinomial.
 
@@ -25,7 +25,7 @@ def _logistic(x):
 
 
 def _ordinal(x, edges, width):
-    """Probabilities of len(edges) + 1 ordered answers for perceived quantities ``x`` blurred by ``width``."""
+    """Probabilities of len(edges) + 1 ordered answers for perceived quantities `x` blurred by `width`."""
     above = _logistic((np.asarray(x)[:, None] - np.array(edges)) / width)
     padded = np.column_stack([np.ones(len(above)), above, np.zeros(len(above))])
     return padded[:, :-1] - padded[:, 1:]
@@ -39,7 +39,7 @@ def clarity(g, fwhm, noise):
     """How clearly a galaxy is seen, 0 to 1.
 
     Args:
-        g: latents of N galaxies.
+        g: Latents of N galaxies.
         fwhm: (N,) seeing in r, arcsec.
         noise: (N,) noise of r in nanomaggies per square arcsec.
     """
@@ -143,8 +143,8 @@ def answer_probabilities(schema, g, fwhm, noise, *, artifact=None):
     """Probability of every answer of volunteers who are asked the question.
 
     Args:
-        schema: name of a campaign: gz_decals_dr5, gz2 or rings.
-        g: latents of N galaxies.
+        schema: Name of a campaign: gz_decals_dr5, gz2 or rings.
+        g: Latents of N galaxies.
         fwhm: (N,) seeing in r, arcsec.
         noise: (N,) noise of r in nanomaggies per square arcsec.
         artifact: (N,) whether an artefact spoils the image.
@@ -153,7 +153,7 @@ def answer_probabilities(schema, g, fwhm, noise, *, artifact=None):
         (N, A) in the order of the schema's label columns; each question's answers sum to 1.
 
     Raises:
-        ValueError: an unknown campaign.
+        ValueError: An unknown campaign.
     """
     if schema not in _CAMPAIGNS:
         raise ValueError(f"no simulated volunteers for schema {schema!r}; known: {', '.join(_CAMPAIGNS)}")
@@ -167,13 +167,13 @@ def draw_votes(schema, probabilities, seed, galaxies):
     """Vote counts of a campaign, walking down its tree.
 
     Args:
-        schema: name of the campaign.
-        probabilities: (N, A) as ``answer_probabilities`` returns them.
-        seed: seed of the survey.
+        schema: Name of the campaign.
+        probabilities: (N, A) as `answer_probabilities` returns them.
+        seed: Seed of the survey.
         galaxies: (N,) the galaxies' numbers.
 
     Returns:
-        int (N, A): a question is asked of those whose last answer leads to it; an unasked question has no
+        Int (N, A): a question is asked of those whose last answer leads to it; an unasked question has no
         votes.
     """
     tree, turnout = SCHEMAS[schema], _TURNOUT[schema]

@@ -17,14 +17,14 @@ def transmission(ebv, *, bands, survey):
 
     Args:
         ebv: E(B-V) in magnitudes on the SFD98 scale, any shape (...,).
-        bands: names of the C bands.
-        survey: which filters, a key of ``COEFFICIENTS``.
+        bands: Names of the C bands.
+        survey: Which filters, a key of `COEFFICIENTS`.
 
     Returns:
         Fractions of shape (..., C): multiply to redden a flux, divide to deredden it.
 
     Raises:
-        ValueError: an unknown survey, or a band that it does not have.
+        ValueError: An unknown survey, or a band that it does not have.
 
     Reference:
         Schlafly & Finkbeiner 2011, table 6: flux_observed = flux * 10^(-0.4 A_b), A_b = k_b E(B-V).

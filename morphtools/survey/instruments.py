@@ -7,18 +7,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """One survey's imaging; every tuple follows ``bands``.
+    """One survey's imaging; every tuple follows `bands`.
 
     Attributes:
-        survey: key into ``extinction.COEFFICIENTS``.
-        bands: one letter per band.
-        wavelengths: effective wavelengths in Angstrom.
-        pixel_scale: arcsec per native pixel.
-        fwhm: median width of the point-spread function in arcsec.
-        noise: standard deviation of the empty sky in nanomaggies per native pixel (1.4826 MAD).
-        sky: surface brightness of the sky in AB mag per square arcsec; it sets the shot noise of sources.
-        correlation: how far noise leaks into each neighbouring pixel, from resampling; 0 is white.
-        background: what sky subtraction leaves over, as a fraction of the noise.
+        survey: Key into `extinction.COEFFICIENTS`.
+        bands: One letter per band.
+        wavelengths: Effective wavelengths in Angstrom.
+        pixel_scale: Arcsec per native pixel.
+        fwhm: Median width of the point-spread function in arcsec.
+        noise: Standard deviation of the empty sky in nanomaggies per native pixel (1.4826 MAD).
+        sky: Surface brightness of the sky in AB mag per square arcsec; it sets the shot noise of sources.
+        correlation: How far noise leaks into each neighbouring pixel, from resampling; 0 is white.
+        background: What sky subtraction leaves over, as a fraction of the noise.
         limit: r magnitude of the faintest sources that show at all.
     """
 
@@ -34,7 +34,7 @@ class Camera:
     limit: float
 
     def indices(self, bands):
-        """Positions of ``bands`` in this camera, as an integer array."""
+        """Positions of `bands` in this camera, as an integer array."""
         missing = [b for b in bands if b not in self.bands]
         if missing:
             raise ValueError(f"camera {self.survey!r} has no band {missing[0]!r}; its bands: {self.bands}")
@@ -78,7 +78,7 @@ def camera_for(bands):
     """The camera whose bands these are: DECam for *grz* alone, SDSS as soon as u or i is among them.
 
     Raises:
-        ValueError: no camera takes all these bands.
+        ValueError: No camera takes all these bands.
     """
     for camera in (DECAM, SDSS):
         if bands and set(bands) <= set(camera.bands) and len(set(bands)) == len(bands):

@@ -31,7 +31,7 @@ def as_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Converts cells to numbers, and tells which are not numbers.
 
     Returns:
-        float, NaN where a cell is empty or not a number; and bool, true where it is neither empty nor a number.
+        Float, NaN where a cell is empty or not a number; and bool, true where it is neither empty nor a number.
     """
     numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
     empty = values.isna() | values.astype(str).str.strip().str.lower().isin(_EMPTY)

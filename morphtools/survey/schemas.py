@@ -10,8 +10,8 @@ A tree of your own is a YAML file::
         answers: [yes, no]
         asked_after: [smooth-or-featured_featured]
 
-``asked_after`` lists answers as ``question_answer``; any of them leads to the question. Without it, everyone is asked.
-Votes are in columns ``question_answer``: ``bar_yes``.
+`asked_after` lists answers as `question_answer`; any of them leads to the question. Without it, everyone is asked.
+Votes are in columns `question_answer`: `bar_yes`.
 """
 
 import difflib
@@ -33,7 +33,7 @@ COMPAT = ("ours", "published")
 class Question:
     """One question, its answers, and the label columns of the answers that lead to it.
 
-    ``asked_after`` may name several answers (any of them leads here); empty means everyone is asked.
+    `asked_after` may name several answers (any of them leads here); empty means everyone is asked.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Question:
 
     @property
     def label_cols(self):
-        """Vote-count columns ``question_answer``, in the order of the answers."""
+        """Vote-count columns `question_answer`, in the order of the answers."""
         return tuple(f"{self.text}_{answer}" for answer in self.answers)
 
 
@@ -51,8 +51,8 @@ class Schema:
     """Questions as a tree. Parents come before their children, so that one pass in order traverses it.
 
     Attributes:
-        name: of the campaign.
-        questions: ``Question``s, each with its answers and the answers that lead to it.
+        name: Of the campaign.
+        questions: `Question`s, each with its answers and the answers that lead to it.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Schema:
         """Probability that a volunteer meets each question.
 
         Args:
-            fractions: vote fractions (..., A) of every answer.
+            fractions: Vote fractions (..., A) of every answer.
 
         Returns:
             (..., Q): the product of the fractions down the tree; answers leading to the same question add.
@@ -101,13 +101,13 @@ class Schema:
 
     @classmethod
     def from_dict(cls, tree):
-        """The schema that ``to_dict`` or a YAML file describes.
+        """The schema that `to_dict` or a YAML file describes.
 
         Args:
-            tree: ``name`` and ``questions``, as at the top of this module.
+            tree: `name` and `questions`, as at the top of this module.
 
         Raises:
-            ValueError: it is not a valid schema; all faults are listed.
+            ValueError: It is not a valid schema; all faults are listed.
         """
         if not isinstance(tree, Mapping):
             raise ValueError("a schema is a mapping with 'name' and 'questions'; see morphtools.survey.schemas")
@@ -211,18 +211,18 @@ def get_schema(schema, compat="ours"):
     """The schema of a campaign, of a file, or of several together.
 
     Args:
-        schema: name of a campaign (``list_schemas``), path of a YAML file, several of these as a list or joined by
-            commas (a galaxy may have votes from any of them), the dict of ``Schema.to_dict``, or a ``Schema``, which
+        schema: Name of a campaign (`list_schemas`), path of a YAML file, several of these as a list or joined by
+            commas (a galaxy may have votes from any of them), the dict of `Schema.to_dict`, or a `Schema`, which
             is returned unchanged.
         compat: "ours", the tree that volunteers followed, with several parents where applicable; "published", that of
             the public tables, with at most one parent, to compare with published catalogues.
 
     Returns:
-        ``Schema``.
+        `Schema`.
 
     Raises:
-        ValueError: no such campaign, or a tree with faults, all of which are listed.
-        FileNotFoundError: no such file.
+        ValueError: No such campaign, or a tree with faults, all of which are listed.
+        FileNotFoundError: No such file.
     """
     check_known("compat", compat, COMPAT)
     if isinstance(schema, Schema):
@@ -251,14 +251,14 @@ def list_schemas(schema=None, compat="ours"):
     """Lists the known campaigns, or draws the trees of some.
 
     Args:
-        schema: None for the list of campaigns; otherwise as for ``get_schema``.
-        compat: see ``get_schema``.
+        schema: None for the list of campaigns; otherwise as for `get_schema`.
+        compat: See `get_schema`.
 
     Returns:
         Text: a line per campaign, or the tree.
 
     Raises:
-        ValueError: see ``get_schema``.
+        ValueError: See `get_schema`.
     """
     chosen = [_campaign(name, compat) for name in CAMPAIGNS] if schema is None else [get_schema(schema, compat)]
     lines = []

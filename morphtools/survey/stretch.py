@@ -1,6 +1,6 @@
 """From nanomaggies to pictures: the published stretches to red, green and blue.
 
-Every function takes ``images`` of shape (..., H, W, C) in nanomaggies and the names of its C ``bands``, and
+Every function takes `images` of shape (..., H, W, C) in nanomaggies and the names of its C `bands`, and
 returns float32 (..., H, W, 3) between 0 and 1. NaN pixels (no data) come out black.
 """
 
@@ -36,7 +36,7 @@ def sdss_rgb(images, *, bands="gri"):
     """The SDSS-like colours of the Legacy Surveys viewer; i, r, g shown as red, green, blue.
 
     Reference:
-        legacysurvey/imagine, ``sdss_rgb``: g 2.5, r 1.5, i 1.0; m = 0.02; Q = 20. With its z (0.4) in place of i
+        legacysurvey/imagine, `sdss_rgb`: g 2.5, r 1.5, i 1.0; m = 0.02; Q = 20. With its z (0.4) in place of i
         galaxies come out cyan, so there is none here.
     """
     return _shared_asinh(images, bands, ("irg",), {"g": 2.5, "r": 1.5, "i": 1.0}, 0.02, 20.0)
@@ -46,7 +46,7 @@ def dr2_rgb(images, *, bands="grz"):
     """The grz colours of the Legacy Surveys since DR2; z, r, g shown as red, green, blue.
 
     Reference:
-        legacysurvey/imagine, ``dr2_rgb``: g 6.0, r 3.4, z 2.2; m = 0.03; Q = 20.
+        legacysurvey/imagine, `dr2_rgb`: g 6.0, r 3.4, z 2.2; m = 0.03; Q = 20.
     """
     return _shared_asinh(images, bands, ("zrg",), {"g": 6.0, "r": 3.4, "z": 2.2}, 0.03, 20.0)
 
@@ -69,7 +69,7 @@ def gz_decals(images, *, bands="grz"):
 
 
 def asinh(images, *, bands="grz", softening=0.02, white=5.0):
-    """One asinh per band, from 0 to ``white`` nanomaggies a pixel, linear below ``softening``.
+    """One asinh per band, from 0 to `white` nanomaggies a pixel, linear below `softening`.
 
     Reference:
         Lupton, Gunn & Szalay 1999 (AJ 118, 1406), eq. 3, without the magnitude zero point.
@@ -82,7 +82,7 @@ def lupton(images, *, bands="grz", stretch=0.5, q=8.0):
     """Colours of Lupton et al. 2004 as astropy draws them, 8-bit levels divided by 255.
 
     Reference:
-        Lupton et al. 2004 (PASP 116, 133); ``astropy.visualization.make_lupton_rgb``.
+        Lupton et al. 2004 (PASP 116, 133); `astropy.visualization.make_lupton_rgb`.
     """
     from astropy.visualization import make_lupton_rgb
 
@@ -127,7 +127,7 @@ def stretches_for(bands):
     """The stretches that can show these bands.
 
     Args:
-        bands: names of the C bands.
+        bands: Names of the C bands.
 
     Returns:
         By name, functions from nanomaggies (..., H, W, C) to a picture (..., H, W, 3); empty if the bands are not

@@ -1,6 +1,6 @@
 """Votes for some answers to a question, added up over all campaigns that asked it.
 
-Only answers in a question tree are counted; ``bar-dr5_total-votes`` and ``bar-dr5_mean-radius`` are not answers.
+Only answers in a question tree are counted; `bar-dr5_total-votes` and `bar-dr5_mean-radius` are not answers.
 """
 
 import logging
@@ -20,15 +20,15 @@ def votes_for(catalog, question, answers):
     """Votes for some answers, and all votes, added up over campaigns.
 
     Args:
-        catalog: one row per galaxy.
-        question: without a campaign's suffix, such as ``bar``.
-        answers: the answers to count.
+        catalog: One row per galaxy.
+        question: Without a campaign's suffix, such as `bar`.
+        answers: The answers to count.
 
     Returns:
         (votes for, all votes) of every row; None where the catalogue has no votes on this question.
 
     Raises:
-        ValueError: numbers that cannot be votes, as in ``read_votes``.
+        ValueError: Numbers that cannot be votes, as in `read_votes`.
     """
     columns, used, tables = set(map(str, catalog.columns)), set(), []
     for schema, asked in _asking(question):
@@ -52,15 +52,15 @@ def fraction_for(catalog, question, answers):
     """The fraction of votes for some answers, if the number of votes is unknown.
 
     Args:
-        catalog: one row per galaxy.
-        question: without a campaign's suffix.
-        answers: the answers to count.
+        catalog: One row per galaxy.
+        question: Without a campaign's suffix.
+        answers: The answers to count.
 
     Returns:
         (fraction, the columns that were added up); (None, []) where the catalogue has no such fractions.
 
     Raises:
-        ValueError: numbers that cannot be fractions.
+        ValueError: Numbers that cannot be fractions.
     """
     for schema, asked in _asking(question):
         wanted = [asked.answers.index(answer) for answer in answers if answer in asked.answers]

@@ -1,13 +1,13 @@
 """Reads vote counts from catalogues: finds their columns, and converts fractions to counts.
 
-Votes on a question ``bar-gz2`` with the answers yes and no are looked for, in this order, in
+Votes on a question `bar-gz2` with the answers yes and no are looked for, in this order, in
 
-1. ``bar-gz2_yes``, ``bar-gz2_no``, or without the campaign's suffix, ``bar_yes``, ``bar_no``: counts;
-2. ``t03_bar_a06_bar_count``, ... (Galaxy Zoo 2 and Hubble as published): counts;
-3. any of these with ``_fraction`` or ``_weighted_fraction`` (instead of ``_count``), or CANDELS' ``_frac`` and
-   ``_weighted_frac``: fractions. The number of people who answered is in ``bar-gz2_total-votes``, ``bar_total-votes``,
-   ``t03_bar_total_count`` or ``t11_bar_feature_count``; without such a column, it is derived down the tree from the
-   number who classified the galaxy (``total_classifications``, or the given column).
+1. `bar-gz2_yes`, `bar-gz2_no`, or without the campaign's suffix, `bar_yes`, `bar_no`: counts;
+2. `t03_bar_a06_bar_count`, ... (Galaxy Zoo 2 and Hubble as published): counts;
+3. any of these with `_fraction` or `_weighted_fraction` (instead of `_count`), or CANDELS' `_frac` and
+   `_weighted_frac`: fractions. The number of people who answered is in `bar-gz2_total-votes`, `bar_total-votes`,
+   `t03_bar_total_count` or `t11_bar_feature_count`; without such a column, it is derived down the tree from the
+   number who classified the galaxy (`total_classifications`, or the given column).
 
 The columns of a question are all of one kind: counts, fractions and weighted fractions are never mixed.
 
@@ -31,16 +31,16 @@ def read_votes(catalog, schema, total=None):
     """Reads the vote counts of a catalogue, in the columns of a schema.
 
     Args:
-        catalog: one row per galaxy. A question may be absent, or have empty cells in some rows: nobody answered it.
-        schema: as for ``get_schema``.
-        total: column with the number of people who classified the galaxy, for catalogues of fractions
-            (default ``total_classifications``, if present).
+        catalog: One row per galaxy. A question may be absent, or have empty cells in some rows: nobody answered it.
+        schema: As for `get_schema`.
+        total: Column with the number of people who classified the galaxy, for catalogues of fractions
+            (default `total_classifications`, if present).
 
     Returns:
         Table of integers, one column per answer, with the catalogue's index.
 
     Raises:
-        ValueError: no question is found, one lacks some of its answers, or numbers cannot be votes: negative, not
+        ValueError: No question is found, one lacks some of its answers, or numbers cannot be votes: negative, not
             integer, or more than the people who were asked.
     """
     schema = get_schema(schema)
@@ -67,17 +67,17 @@ def count_votes(catalog, question, columns, total=None, asked=None):
     """Reads the votes on one question, from counts or fractions.
 
     Args:
-        catalog: one row per galaxy.
-        question: its name.
-        columns: columns of its answers, all counts or all fractions.
-        total: column with the number of people who answered, if there is one.
+        catalog: One row per galaxy.
+        question: Its name.
+        columns: Columns of its answers, all counts or all fractions.
+        total: Column with the number of people who answered, if there is one.
         asked: (N,) number of people asked, if there is no such column.
 
     Returns:
-        int (N, A).
+        Int (N, A).
 
     Raises:
-        ValueError: they cannot be votes, or are fractions of an unknown number.
+        ValueError: They cannot be votes, or are fractions of an unknown number.
     """
     whole = count_whole(catalog, [total])[:, 0] if total else None
     if columns[0].endswith(FRACTIONS):
@@ -106,13 +106,13 @@ def counts_from_fractions(fractions, totals, schema):
         fractions: (N, A); NaN or all zero for questions without votes.
         totals: (N,) people who classified each galaxy, or (N, Q) who answered each question. With the former a
             question is answered by all who gave one of the answers that lead to it.
-        schema: as for ``get_schema``.
+        schema: As for `get_schema`.
 
     Returns:
-        int (N, A). Fractions are rounded so that the counts of a question add up to its total.
+        Int (N, A). Fractions are rounded so that the counts of a question add up to its total.
 
     Raises:
-        ValueError: fractions outside 0 to 1, or that do not add up to 1; totals that are negative or not whole.
+        ValueError: Fractions outside 0 to 1, or that do not add up to 1; totals that are negative or not whole.
     """
     schema = get_schema(schema)
     table = pd.DataFrame(np.asarray(fractions, float), columns=list(schema.label_cols))
