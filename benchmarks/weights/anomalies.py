@@ -28,9 +28,9 @@ from sklearn.model_selection import KFold
 from transfer import by_random_encoder
 
 import morphtools
-from morphtools.anomalies.loop import standardized_components
 from morphtools.anomalies.ranking import ranking_metrics
 from morphtools.anomalies.rating_learner import fit_learner
+from morphtools.anomalies.session import standardized_components
 from morphtools.explore.pictures import represent_pixels
 from morphtools.inference.representations import Representations
 from morphtools.sky.simulate import simulate_galaxies

@@ -14,7 +14,7 @@ from morphtools.anomalies.gaussian_process import KERNELS, Posterior
 from morphtools.anomalies.rating_learner import fit_learner
 from morphtools.anomalies.ratings import Ratings, at_least_one, check_rater
 from morphtools.anomalies.scoring import ranked_galaxies
-from morphtools.anomalies.session import Names, open_session, standardized_components  # noqa: F401
+from morphtools.anomalies.session import Names, open_session
 from morphtools.anomalies.similar_raters import OtherRaters
 from morphtools.explore.tables import left_out
 from morphtools.inference.representations import Representations

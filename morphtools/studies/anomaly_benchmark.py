@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from morphtools.anomalies.anomaly_figures import progress_curves, ranking_curves
-from morphtools.anomalies.loop import standardized_components
 from morphtools.anomalies.ranking import mean_with_interval, metrics_of_first, ranking_metrics
 from morphtools.anomalies.ratings import HIGHEST
+from morphtools.anomalies.session import standardized_components
 from morphtools.anomalies.simulation import METHODS, Search, searches, simulate, vote_fractions
 from morphtools.explore.pictures import Pictures
 from morphtools.explore.tables import in_all

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from morphtools.anomalies import session
-from morphtools.anomalies.loop import AnomalyLoop, standardized_components
+from morphtools.anomalies.loop import AnomalyLoop
 from morphtools.anomalies.search import find_anomalies
+from morphtools.anomalies.session import standardized_components
 from morphtools.explore.pca import fit_pca
 from morphtools.inference.representations import Representations
 
@@ -136,7 +137,9 @@ def test_a_full_disk_is_one_line_and_the_session_recovers(store, tmp_path, monke
 
 def test_candidates_beyond_a_limit_on_file_sizes_end_in_an_error_not_in_a_signal(store, tmp_path):
     """As on a full disk, memory that is mapped to a file there would end the process with SIGBUS or SIGXFSZ."""
-    code = "import sys; from pathlib import Path; from morphtools.anomalies.loop import standardized_components as f\n"
+    code = (
+        "import sys; from pathlib import Path\nfrom morphtools.anomalies.session import standardized_components as f\n"
+    )
     code += (
         "from morphtools.inference.representations import Representations as R; f(R.open(sys.argv[1]), 6, Path('c'))"
     )
