@@ -123,7 +123,9 @@ def in_a_sentence(row: pd.Series, metric: str, reference: str) -> str:
         return f"{sentence} (one seed: no interval)"
     below = "at most " if np.isclose(row["low"], row["least"]) else ""
     above = "at least " if np.isclose(row["high"], row["most"]) else ""
-    return f"{sentence} (95% interval of the factor: {below}{row['low']:.1f} to {above}{row['high']:.1f})"
+    low, high = f"{below}{row['low']:.1f}", f"{above}{row['high']:.1f}"
+    interval = f"{low} to {high}" if row["low"] < row["high"] else low if below else high
+    return f"{sentence} (95% interval of the factor: {interval})"
 
 
 def _drawn_means(scores: np.ndarray, draws: int, seed: int) -> np.ndarray:
