@@ -99,5 +99,5 @@ def test_the_command_compares_shipped_weights_on_the_simulated_sky_and_resumes(t
     for _ in range(2):
         done = CliRunner().invoke(cli.main, [*arguments, "--out", str(tmp_path / "out")])
         assert done.exit_code == 0, done.output
-        assert "mobilenet v3 small gz2" in done.output and "random" in done.output and "pixels" in done.output
+        assert "mobilenet_v3_small_gz2" in done.output and "random" in done.output and "pixels" in done.output
     assert len(pd.read_csv(tmp_path / "out/scores.csv")) == 5
