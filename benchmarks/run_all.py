@@ -219,9 +219,10 @@ def page(options, peers: dict[str, str]) -> str:
         "## Where morphtools is slower",
         "",
     ]
-    lines += [f"- {row['what']}: {spread(row)} against {row['peer']} {row['note']}".rstrip() for row in slower] or [
-        "Nowhere, in these comparisons."
-    ]
+    for row in slower:
+        lines.append("; ".join(filter(None, (f"- {row['what']}: {spread(row)} against {row['peer']}", row["note"]))))
+    if not slower:
+        lines.append("Nowhere, in these comparisons.")
     for name, comparison in COMPARISONS.items():
         lines += ["", f"## {comparison.title}", "", comparison.about, ""]
         if name not in done:
