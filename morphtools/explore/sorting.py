@@ -34,15 +34,20 @@ def in_order(tables: Iterable[pd.DataFrame], by: str, *, like: np.ndarray, total
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(ranges)]
         writers: list[pa.ipc.RecordBatchStreamWriter] = []
+        start = 0
         for table in tables:
             rows = pa.Table.from_pandas(table, preserve_index=False)
             writers = writers or [pa.ipc.new_stream(file, rows.schema) for file in files]
-            place = np.searchsorted(edges, -table[by].to_numpy(), side="right")
+            first, last = (np.searchsorted(edges, -table[by].to_numpy(), side=side) for side in ("left", "right"))
+            # Equal numbers that fill several ranges are dealt to them as they come.
+            share = np.minimum(np.arange(start, start + len(table)) / total, 1 - 1e-9)
+            place = first + ((last - first + 1) * share).astype(int)
+            start += len(table)
             rows = rows.take(pa.array(np.argsort(place, kind="stable")))
             ends = np.cumsum(np.bincount(place, minlength=ranges))
-            for writer, start, end in zip(writers, [0, *ends[:-1]], ends, strict=True):
-                if end > start:
-                    writer.write_table(rows.slice(start, end - start))
+            for writer, begin, end in zip(writers, [0, *ends[:-1]], ends, strict=True):
+                if end > begin:
+                    writer.write_table(rows.slice(begin, end - begin))
         for writer, file in zip(writers, files, strict=False):
             writer.close()
             file.seek(0)

@@ -20,8 +20,9 @@ def test_rows_are_in_the_order_of_a_stable_sort_of_all_however_few_memory_holds(
     assert not list(tmp_path.iterdir())
 
 
-def test_numbers_that_are_all_the_same_keep_the_order_of_the_rows(tmp_path, monkeypatch):
+def test_numbers_that_are_all_the_same_keep_the_order_of_the_rows_and_are_read_in_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(sorting, "_ROWS", 10)
     table = pd.DataFrame({"id_str": [f"g{i}" for i in range(50)], "score": 1.0})
-    found = in_order([table], "score", like=np.ones(5), total=50, folder=tmp_path)
+    found = list(in_order([table[:20], table[20:]], "score", like=np.ones(5), total=50, folder=tmp_path))
     pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), table)
+    assert [len(each) for each in found] == [10] * 5  # no range is larger than memory
