@@ -70,7 +70,7 @@ class Ratings:
                 if row[0] != _checksum(row[1:]):
                     problems.append(f"the rating of {row[1]!r} by {row[3]!r} is not what was stored")
         if problems := [problem for problem in problems if problem != "ok"]:
-            raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; put it back from a copy")
+            raise ValueError(f"{self.path} is damaged: {some(problems, 2)}; restore it from a copy")
 
     def add(self, ratings: Mapping[str, float | None], rater: str, judgement: str | None = None) -> None:
         """Stores ratings, all or none; they are on disk when this returns.

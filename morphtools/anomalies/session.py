@@ -97,7 +97,7 @@ def open_session(out: Path, store: Representations, components: int) -> np.ndarr
         with claim(out, "find-anomalies", settings, inputs, old="session.json", wait=True) as claimed:
             begun = read_json(about) if about.exists() else {}
             if begun and not (ratings.exists() and ratings.stat().st_size):
-                raise ValueError(f"{ratings} is missing or empty: put it back from a copy, or choose another out")
+                raise ValueError(f"{ratings} is missing or empty: restore it from a copy, or choose another out")
             if not begun and (twice := store.repeated_names()):
                 raise ValueError(f"galaxies that are twice in {store.folder}: {some(twice)}")
             claimed.keep()
